@@ -1,0 +1,48 @@
+package seal
+
+import (
+	"context"
+	"errors"
+)
+
+// A Store keeps one record, and replaces it only by compare-and-swap. It is
+// all the persistence a [Barrier] needs: a file, a row, a key in etcd.
+//
+// Both methods are safe for concurrent use, from several processes at once
+// where the Store is shared. A revision is opaque to the Barrier; it is never
+// empty, and never used again for other content.
+type Store interface {
+	// Load returns the record and its revision, or [ErrNotFound] if there is
+	// none. A store that cannot be reached is any other error: "unreachable"
+	// must never look like "not there". The caller owns rec.
+	Load(ctx context.Context) (rec []byte, rev string, err error)
+
+	// Swap replaces the record if its revision is still old, and returns the
+	// new one; old == "" creates the record if there is none. It returns
+	// [ErrConflict], with the store unchanged, when old is not the present
+	// revision. When Swap returns nil the record is durable. Any other error
+	// leaves the outcome unknown: the Barrier loads again and compares. Swap
+	// neither keeps nor changes rec.
+	Swap(ctx context.Context, rec []byte, old string) (rev string, err error)
+}
+
+// A Watcher is a [Store] that can tell of changes made by others.
+type Watcher interface {
+	// Watch sends on the channel, without blocking, whenever the record may
+	// have changed, until ctx is done. It returns ctx.Err(), or the error that
+	// stopped it earlier.
+	Watch(ctx context.Context, changed chan<- struct{}) error
+}
+
+// MaxRecordSize is the size in bytes of the largest record a [Store] must
+// keep. A record of three slots has about 10 KiB.
+const MaxRecordSize = 4 << 20
+
+var (
+	// ErrNotFound is returned by a [Store] that holds no record.
+	ErrNotFound = errors.New("seal: no record in the store")
+
+	// ErrConflict is returned by a [Store] whose record is not at the expected
+	// revision. Nothing was changed.
+	ErrConflict = errors.New("seal: the record was changed by another writer")
+)
