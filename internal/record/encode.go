@@ -1,0 +1,95 @@
+package record
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// HexBytes is written as lower-case hex.
+type HexBytes []byte
+
+// MarshalText implements [encoding.TextMarshaler].
+func (h HexBytes) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, h), nil }
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (h *HexBytes) UnmarshalText(text []byte) (err error) {
+	*h, err = hex.AppendDecode(nil, text)
+	return err
+}
+
+var (
+	// ErrMalformed is returned for bytes that are no record.
+	ErrMalformed = errors.New("record: malformed")
+	// ErrNewer is returned for a record that asks for newer code.
+	ErrNewer = errors.New("record: written by newer code")
+)
+
+const sealedField = `,"sealed":"`
+
+// Clear returns the bytes that the sealed part authenticates: the record as
+// stored, without the sealed field.
+func (r *Record) Clear() ([]byte, error) { return json.Marshal(r) }
+
+// Assemble joins the clear part and the sealed part to the stored form: the
+// same JSON object with one field more, and a line feed.
+func Assemble(clear, sealed []byte) []byte {
+	out := bytes.Clone(clear[:len(clear)-1])
+	out = append(out, sealedField...)
+	out = base64.StdEncoding.AppendEncode(out, sealed)
+	return append(out, '"', '}', '\n')
+}
+
+// DigestOf returns the digest of a stored record.
+func DigestOf(stored []byte) Digest { return sha256.Sum256(stored) }
+
+// Parse reads a stored record. It accepts only the bytes that this package
+// itself would write for what it read, so that every byte of a record has a
+// meaning and is authenticated. The clear bytes are a part of stored.
+func Parse(stored []byte) (r *Record, clear, sealed []byte, err error) {
+	var wire struct {
+		Record
+		Sealed []byte `json:"sealed"`
+	}
+	if v, err := version(stored); err != nil {
+		return nil, nil, nil, err
+	} else if v > Format {
+		return nil, nil, nil, fmt.Errorf("%w: it needs a reader of format %d, this one reads up to %d: upgrade the program", ErrNewer, v, Format)
+	}
+	dec := json.NewDecoder(bytes.NewReader(stored))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&wire); err != nil {
+		return nil, nil, nil, fmt.Errorf("%w: %w", ErrMalformed, err)
+	}
+	if _, err := dec.Token(); err != io.EOF {
+		return nil, nil, nil, fmt.Errorf("%w: bytes behind the record", ErrMalformed)
+	}
+	clear, err = wire.Clear()
+	if err != nil {
+		return nil, nil, nil, fmt.Errorf("%w: %w", ErrMalformed, err)
+	}
+	if !bytes.Equal(Assemble(clear, wire.Sealed), stored) {
+		return nil, nil, nil, fmt.Errorf("%w: not in canonical form", ErrMalformed)
+	}
+	if err := wire.validate(); err != nil {
+		return nil, nil, nil, fmt.Errorf("%w: %w", ErrMalformed, err)
+	}
+	return &wire.Record, clear, wire.Sealed, nil
+}
+
+// version reads min_reader alone, so that a record of a later format is told
+// from a damaged one.
+func version(stored []byte) (int, error) {
+	var head struct {
+		MinReader int `json:"min_reader"`
+	}
+	if err := json.Unmarshal(stored, &head); err != nil {
+		return 0, fmt.Errorf("%w: %w", ErrMalformed, err)
+	}
+	return head.MinReader, nil
+}

@@ -1,0 +1,395 @@
+package record
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+)
+
+// Errors of transitions that a caller decides on. Every other error of a
+// transition is a fault of the calling code.
+var (
+	// ErrInProgress: another operation is in progress on the store.
+	ErrInProgress = errors.New("record: another operation is in progress")
+	// ErrNoOperation: the operation named is not the one in progress.
+	ErrNoOperation = errors.New("record: no such operation is in progress")
+	// ErrNoSlot: the slot named is not in the record.
+	ErrNoSlot = errors.New("record: no such slot")
+	// ErrSlotExists: the name is taken, or the record is full.
+	ErrSlotExists = errors.New("record: the slot exists")
+	// ErrLastSlot: nothing else would open the store.
+	ErrLastSlot = errors.New("record: the last proven slot cannot go")
+	// ErrStaleProof: no other slot has opened the present record.
+	ErrStaleProof = errors.New("record: no fresh proof that another slot opens the store")
+	// ErrUnproven: no slot of the store was ever proven.
+	ErrUnproven = errors.New("record: no slot was proven yet")
+	// ErrTermInUse: the term is the active one, or does not exist.
+	ErrTermInUse = errors.New("record: the term cannot be retired")
+)
+
+// Step is what every transition is told beside its own event.
+type Step struct {
+	Previous  Digest // of the stored record that the transition starts from
+	At        int64  // Unix seconds; for the journal, no rule reads it
+	Actor     string
+	Replica   string
+	Operation string // the operation that this is a step of, or ""
+}
+
+// NewSlot is a slot made by the shell. Its share sets are numbered from
+// LastSet+1 on, and Wrap is bound to the id that the slot will get.
+type NewSlot struct {
+	Name      string
+	Tree      Node
+	PublicKey []byte
+	Wrap      []byte
+	Identity  [32]byte
+}
+
+// Rewrap is a new root key, encrypted to each slot that remains, and the data
+// key that comes with it, if one does.
+type Rewrap struct {
+	Root  uint32 // its number
+	Wraps map[uint32][]byte
+	Term  *Term
+}
+
+// Fresh is a proof made now: slot ID opened the record of that generation and
+// found that root key.
+type Fresh struct {
+	Slot       uint32
+	Root       uint32
+	Generation uint64
+}
+
+// FingerprintOf returns what a slot's custodians hold of its identity: the
+// SHA-256 under KMS keys, its first 12 bytes in shares.
+func FingerprintOf(identity [32]byte) [32]byte { return sha256.Sum256(identity[:]) }
+
+// Init returns the first state of a store: every slot initial, one active term.
+func Init(st Step, store string, term Term, slots []NewSlot) (State, error) {
+	s := State{
+		Record:  Record{Format: Format, MinReader: 1, Store: store, Root: 1, LastTerm: term.Number},
+		Secrets: Secrets{Terms: []Term{term}, Identities: map[uint32][32]byte{}},
+	}
+	if len(slots) == 0 {
+		return State{}, fmt.Errorf("%w: a store begins with at least one slot", ErrLastSlot)
+	}
+	for _, n := range slots {
+		if err := s.place(n, Initial); err != nil {
+			return State{}, err
+		}
+	}
+	return s.commit(st, "init", ""), nil
+}
+
+// Add returns the state with a pending slot more. A slot named like an active
+// one is its successor, and replaces it when proven.
+func (s State) Add(st Step, n NewSlot) (State, error) {
+	if !s.Proved() {
+		return State{}, ErrUnproven
+	}
+	if err := s.mine(st); err != nil {
+		return State{}, err
+	}
+	if s.Find(n.Name, Initial) != nil {
+		return State{}, fmt.Errorf("%w: %q was made by init and is unproven", ErrSlotExists, n.Name)
+	}
+	s = s.clone()
+	if err := s.place(n, Pending); err != nil {
+		return State{}, err
+	}
+	return s.commit(st, "add", n.Name), nil
+}
+
+// Prove returns the state in which the slot, having opened the stored record,
+// is active. The predecessor of a pending slot goes in the same step, which
+// needs a new root key and term: pass rewrap if and only if there is one.
+func (s State) Prove(st Step, f Fresh, rewrap *Rewrap) (State, error) {
+	s = s.clone()
+	slot := s.Slot(f.Slot)
+	if slot == nil {
+		return State{}, ErrNoSlot
+	}
+	if f.Generation != s.Generation || f.Root != s.Root {
+		return State{}, ErrStaleProof
+	}
+	event := "prove"
+	old := s.Predecessor(slot)
+	if (old == nil) != (rewrap == nil) {
+		return State{}, errors.New("record: a successor, and only a successor, comes with a new root key")
+	}
+	slot.State = Active
+	slot.Proven = &Proof{Root: s.Root, Generation: s.Generation, Operation: st.Operation, At: st.At}
+	name := slot.Name
+	if old != nil {
+		if err := s.mine(st); err != nil {
+			return State{}, err
+		}
+		event = "replace"
+		s.remove(old.ID)
+		if err := s.rotate(*rewrap); err != nil {
+			return State{}, err
+		}
+	}
+	if o := s.Operation; o != nil && o.ID == st.Operation && (o.Kind == OpProve || o.Kind == OpRekey && old != nil) {
+		s.Operation = nil
+	}
+	return s.commit(st, event, name), nil
+}
+
+// Drop returns the state without the slot, under a new root key and term. A
+// pending slot opens nothing and goes without a proof; any other needs a fresh
+// one that an active slot opens the present record.
+func (s State) Drop(st Step, id uint32, fresh *Fresh, rewrap Rewrap) (State, error) {
+	slot := s.Slot(id)
+	if slot == nil {
+		return State{}, ErrNoSlot
+	}
+	if err := s.mine(st); err != nil {
+		return State{}, err
+	}
+	if !slices.ContainsFunc(s.Slots, func(o Slot) bool { return o.ID != id && o.State == Active }) {
+		return State{}, ErrLastSlot
+	}
+	if slot.Opens() && !s.ProvenFor(id, fresh) {
+		return State{}, ErrStaleProof
+	}
+	s = s.clone()
+	name := slot.Name
+	s.remove(id)
+	if err := s.rotate(rewrap); err != nil {
+		return State{}, err
+	}
+	if o := s.Operation; o != nil && o.ID == st.Operation && o.Kind != OpMigrate {
+		s.Operation = nil
+	}
+	return s.commit(st, "drop", name), nil
+}
+
+// ProvenFor reports whether a slot other than id has shown that it opens the
+// present record: by the fresh proof, or, where people are needed, who cannot
+// be asked at every step, by one they gave to the operation in progress while
+// the root key was the same.
+func (s *State) ProvenFor(id uint32, fresh *Fresh) bool {
+	return slices.ContainsFunc(s.Slots, func(o Slot) bool {
+		if o.ID == id || o.State != Active {
+			return false
+		}
+		if fresh != nil && fresh.Slot == o.ID && fresh.Root == s.Root && fresh.Generation == s.Generation {
+			return true
+		}
+		return o.Tree.NeedsPeople() && s.Operation != nil &&
+			o.Proven.Operation == s.Operation.ID && o.Proven.Root == s.Root
+	})
+}
+
+// RotateRoot returns the state under a new root key, every slot re-wrapped.
+func (s State) RotateRoot(st Step, rewrap Rewrap) (State, error) {
+	if !s.Proved() {
+		return State{}, ErrUnproven
+	}
+	s = s.clone()
+	if err := s.rotate(rewrap); err != nil {
+		return State{}, err
+	}
+	return s.commit(st, "rotate-root", ""), nil
+}
+
+// Rotate returns the state with a term more, passive or active at once.
+func (s State) Rotate(st Step, t Term) (State, error) {
+	if !s.Proved() {
+		return State{}, ErrUnproven
+	}
+	s = s.clone()
+	if err := s.addTerm(t); err != nil {
+		return State{}, err
+	}
+	return s.commit(st, "rotate", ""), nil
+}
+
+// Activate returns the state in which the passive term encrypts.
+func (s State) Activate(st Step, number uint32) (State, error) {
+	s = s.clone()
+	i := slices.IndexFunc(s.Terms, func(t Term) bool { return t.Number == number && t.State == TermPassive })
+	if i < 0 {
+		return State{}, fmt.Errorf("record: term %d is not waiting to be activated", number)
+	}
+	s.Terms[i].State = TermActive
+	s.demote(i)
+	return s.commit(st, "activate", ""), nil
+}
+
+// Retire returns the state without the term. What was encrypted under it is
+// gone for ever.
+func (s State) Retire(st Step, number uint32) (State, error) {
+	s = s.clone()
+	i := slices.IndexFunc(s.Terms, func(t Term) bool { return t.Number == number })
+	if i < 0 || s.Terms[i].State == TermActive {
+		return State{}, ErrTermInUse
+	}
+	s.Terms = slices.Delete(s.Terms, i, i+1)
+	return s.commit(st, "retire", ""), nil
+}
+
+// Begin returns the state with the operation in progress.
+func (s State) Begin(st Step, o Operation) (State, error) {
+	if s.Operation != nil {
+		return State{}, ErrInProgress
+	}
+	if !s.Proved() {
+		return State{}, ErrUnproven
+	}
+	s = s.clone()
+	o.Began, o.Replica, o.Actor = s.Generation+1, st.Replica, st.Actor
+	s.Operation = &o
+	return s.commit(st, "begin-"+o.Kind, o.Slot), nil
+}
+
+// Claim returns the state in which this replica gathers the operation's shares.
+func (s State) Claim(st Step) (State, error) {
+	if s.Operation == nil || s.Operation.ID != st.Operation {
+		return State{}, ErrNoOperation
+	}
+	s = s.clone()
+	s.Operation.Replica = st.Replica
+	return s.commit(st, "claim", s.Operation.Slot), nil
+}
+
+// End returns the state without the operation, finished or abandoned. What it
+// has done so far stays.
+func (s State) End(st Step) (State, error) {
+	if s.Operation == nil || s.Operation.ID != st.Operation {
+		return State{}, ErrNoOperation
+	}
+	s = s.clone()
+	slot := s.Operation.Slot
+	s.Operation = nil
+	return s.commit(st, "end", slot), nil
+}
+
+// mine refuses a change of slots in the middle of somebody else's operation.
+func (s *State) mine(st Step) error {
+	switch {
+	case s.Operation == nil && st.Operation != "":
+		return ErrNoOperation
+	case s.Operation != nil && s.Operation.ID != st.Operation:
+		return ErrInProgress
+	}
+	return nil
+}
+
+func (s *State) place(n NewSlot, state string) error {
+	if s.Find(n.Name, state) != nil {
+		return fmt.Errorf("%w: %q", ErrSlotExists, n.Name)
+	}
+	if len(s.Slots) == MaxSlots {
+		return fmt.Errorf("%w: a record has at most %d", ErrSlotExists, MaxSlots)
+	}
+	next, inOrder := s.LastSet, true
+	n.Tree.Leaves(func(l *Node) bool {
+		if l.Shamir != nil {
+			next++
+			inOrder = inOrder && l.Shamir.Set == next
+		}
+		return true
+	})
+	if !inOrder {
+		return errors.New("record: share sets are numbered in order")
+	}
+	s.LastSlot++
+	s.LastSet = next
+	fingerprint := FingerprintOf(n.Identity)
+	slot := Slot{
+		ID: s.LastSlot, Name: n.Name, State: state, Fingerprint: fingerprint[:12],
+		Tree: n.Tree, PublicKey: n.PublicKey, Wrap: n.Wrap,
+	}
+	if err := slot.validate(); err != nil {
+		return fmt.Errorf("record: slot %q: %w", n.Name, err)
+	}
+	s.Slots = append(s.Slots, slot)
+	s.Identities[slot.ID] = n.Identity
+	return nil
+}
+
+func (s *State) remove(id uint32) {
+	s.Slots = slices.DeleteFunc(s.Slots, func(o Slot) bool { return o.ID == id })
+	delete(s.Identities, id)
+}
+
+// rotate installs a new root key: no slot may be left with the old one.
+func (s *State) rotate(r Rewrap) error {
+	if r.Root != s.Root+1 {
+		return errors.New("record: root keys are numbered in order")
+	}
+	if len(r.Wraps) != len(s.Slots) {
+		return errors.New("record: a new root key is wrapped for every slot")
+	}
+	for i := range s.Slots {
+		wrap, ok := r.Wraps[s.Slots[i].ID]
+		if !ok {
+			return errors.New("record: a new root key is wrapped for every slot")
+		}
+		s.Slots[i].Wrap = wrap
+	}
+	s.Root = r.Root
+	if r.Term != nil {
+		return s.addTerm(*r.Term)
+	}
+	return nil
+}
+
+func (s *State) addTerm(t Term) error {
+	if t.Number != s.LastTerm+1 {
+		return errors.New("record: terms are numbered in order")
+	}
+	if len(s.Terms) == MaxTerms {
+		return fmt.Errorf("%w: a keyring holds at most %d terms: rewrap the data and retire some", ErrTermInUse, MaxTerms)
+	}
+	s.LastTerm = t.Number
+	s.Terms = append(s.Terms, t)
+	if t.State == TermActive {
+		s.demote(len(s.Terms) - 1)
+	}
+	return nil
+}
+
+// demote makes every active term but the one at index i an old one.
+func (s *State) demote(i int) {
+	for j := range s.Terms {
+		if j != i && s.Terms[j].State == TermActive {
+			s.Terms[j].State = TermOld
+		}
+	}
+}
+
+// commit makes s the successor of the record it was cloned from.
+func (s State) commit(st Step, event, slot string) State {
+	if s.Generation > 0 {
+		s.Previous = st.Previous[:]
+		s.Digests = append([]Digest{st.Previous}, s.Digests[:min(len(s.Digests), MaxDigests-1)]...)
+	}
+	s.Generation++
+	if extra := len(s.Journal) + 1 - MaxJournal; extra > 0 {
+		s.Journal = s.Journal[extra:]
+	}
+	s.Journal = append(slices.Clip(s.Journal), Entry{
+		Generation: s.Generation, At: st.At, Event: event, Slot: slot,
+		Actor: st.Actor, Replica: st.Replica, Operation: st.Operation,
+	})
+	return s
+}
+
+// clone copies all that a transition changes in place.
+func (s State) clone() State {
+	s.Slots = slices.Clone(s.Slots)
+	s.Terms = slices.Clone(s.Terms)
+	s.Identities = maps.Clone(s.Identities)
+	if s.Operation != nil {
+		o := *s.Operation
+		s.Operation = &o
+	}
+	return s
+}
