@@ -26,11 +26,11 @@ var Verbs = []string{
 // included, by the name of the sink.
 func Sinks(v any) map[string]string {
 	out := map[string]string{
-		"Sprint":       fmt.Sprint(v),
-		"Sprintln":     fmt.Sprintln(v),
-		"errors.Join":  errors.Join(fmt.Errorf("joined: %v", v), errors.New("other")).Error(),
-		"fmt.Errorf":   fmt.Errorf("outer: %w", fmt.Errorf("inner %v: %w", v, errors.ErrUnsupported)).Error(),
-		"slog.Value":   fmt.Sprint(slog.AnyValue(v)),
+		"Sprint":      fmt.Sprint(v),
+		"Sprintln":    fmt.Sprintln(v),
+		"errors.Join": errors.Join(fmt.Errorf("joined: %v", v), errors.New("other")).Error(),
+		"fmt.Errorf":  fmt.Errorf("outer: %w", fmt.Errorf("inner %v: %w", v, errors.ErrUnsupported)).Error(),
+		"slog.Value":  fmt.Sprint(slog.AnyValue(v)),
 	}
 	if err, ok := v.(error); ok {
 		out["error"] = fmt.Errorf("outer: %w", err).Error()
