@@ -1,0 +1,154 @@
+// Package aead is the one authenticated cipher of the module: AES-256-GCM
+// with a random 96-bit nonce in front, NIST SP 800-38D.
+//
+// The standard library offers it through two doors, and each is shut in some
+// build: GODEBUG=fips140=only refuses [cipher.NewGCM], and
+// GOEXPERIMENT=boringcrypto refuses [cipher.NewGCMWithRandomNonce]. This
+// package takes the one that is open. The bytes are the same either way:
+//
+//	nonce (12) ‖ ciphertext (as long as the plaintext) ‖ tag (16)
+//
+// No caller chooses a nonce. Under one key at most 2^32 messages may be
+// sealed, as SP 800-38D section 8.3 has it; counting them is the caller's
+// part. [SealBox] is for keys that nobody counts: it derives a key for each
+// box, and commits to it.
+//
+// Sealing and opening are well defined however the slices overlap.
+package aead
+
+import (
+	"bytes"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/fips140"
+	"crypto/rand"
+	"errors"
+	"slices"
+)
+
+const (
+	// KeySize is the length in bytes of a key.
+	KeySize = 32
+
+	// Overhead is the number of bytes by which a sealed message is longer than
+	// its plaintext: nonce and tag.
+	Overhead = nonceSize + tagSize
+
+	// MaxPlaintext is the length in bytes of the longest message that GCM
+	// takes: 2^32 - 2 blocks, more than an int holds on small machines.
+	MaxPlaintext uint64 = (1<<32 - 2) * aes.BlockSize
+
+	nonceSize = 12
+	tagSize   = 16
+)
+
+var (
+	// ErrCorrupt says that what was sealed is too short or does not
+	// authenticate: it was changed, or belongs to other associated data, or,
+	// where no commitment tells, to another key.
+	ErrCorrupt = errors.New("aead: corrupt")
+
+	// ErrWrongKey says that a box commits to another key than the one given.
+	ErrWrongKey = errors.New("aead: wrong key")
+
+	// ErrKeySize says that a key has not [KeySize] bytes.
+	ErrKeySize = errors.New("aead: key is not 32 bytes long")
+)
+
+// An AEAD seals and opens messages under one key. Its methods are safe for
+// concurrent use, except Wipe.
+type AEAD struct {
+	gcm    cipher.AEAD
+	random bool // whether gcm draws and carries the nonce itself
+}
+
+// New expands a key of [KeySize] bytes, and keeps no reference to it. The only
+// error is [ErrKeySize], unless the build has no AES-GCM at all.
+func New(key []byte) (*AEAD, error) {
+	if len(key) != KeySize {
+		return nil, ErrKeySize
+	}
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		return nil, err
+	}
+	defer wipeState(block) // GCM works on its own copy of the key schedule.
+	a := &AEAD{random: fips140.Enabled()}
+	if a.random {
+		a.gcm, err = cipher.NewGCMWithRandomNonce(block)
+	} else {
+		a.gcm, err = cipher.NewGCM(block)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return a, nil
+}
+
+// Seal appends the sealed plaintext to dst and returns the longer slice. It
+// allocates nothing if dst has room for len(plaintext) + [Overhead] bytes.
+//
+// The slices may overlap in any way: sealing in place over plaintext[:0] is
+// well defined, and costs a move of the plaintext. The plaintext is at most
+// [MaxPlaintext] bytes; Seal panics above it, as crypto/cipher does.
+func (a *AEAD) Seal(dst, plaintext, aad []byte) []byte {
+	n := len(dst)
+	dst = slices.Grow(dst, len(plaintext)+Overhead)
+	out := dst[n : n+len(plaintext)+Overhead]
+	if overlap(out, aad) {
+		aad = bytes.Clone(aad)
+	}
+	if a.random {
+		if overlap(out, plaintext) {
+			plaintext = out[:copy(out, plaintext)]
+		}
+		return a.gcm.Seal(dst, nil, plaintext, aad)
+	}
+	if overlap(out, plaintext) {
+		plaintext = out[nonceSize:][:copy(out[nonceSize:], plaintext)]
+	}
+	nonce := out[:nonceSize]
+	rand.Read(nonce)
+	return a.gcm.Seal(dst[:n+nonceSize], nonce, plaintext, aad)
+}
+
+// Open appends the plaintext to dst and returns the longer slice. It allocates
+// nothing if dst has room for the plaintext, unless the slices overlap. It
+// returns [ErrCorrupt] if sealed does not authenticate; what dst held beyond
+// its length is cleared then, and nothing of the plaintext is released.
+//
+// The slices may overlap in any way; opening in place over sealed[:0] loses
+// the sealed message, whether it authenticates or not.
+func (a *AEAD) Open(dst, sealed, aad []byte) ([]byte, error) {
+	if len(sealed) < Overhead {
+		return nil, ErrCorrupt
+	}
+	n, size := len(dst), len(sealed)-Overhead
+	dst = slices.Grow(dst, size)
+	out := dst[n : n+size]
+	if overlap(out, aad) {
+		aad = bytes.Clone(aad)
+	}
+	nonce, rest := sealed[:nonceSize], sealed[nonceSize:]
+	if overlap(out, sealed) && (a.random || overlap(out, nonce) || !same(out, rest)) {
+		sealed = bytes.Clone(sealed)
+		nonce, rest = sealed[:nonceSize], sealed[nonceSize:]
+	}
+	var err error
+	if a.random {
+		dst, err = a.gcm.Open(dst, nil, sealed, aad)
+	} else {
+		dst, err = a.gcm.Open(dst, nonce, rest, aad)
+	}
+	if err != nil {
+		return nil, ErrCorrupt
+	}
+	return dst, nil
+}
+
+// Wipe clears the expanded key. The caller makes sure that no other method is
+// running; any later use panics rather than working with a cleared key.
+func (a *AEAD) Wipe() {
+	wipeState(a.gcm)
+	a.gcm = nil
+}

@@ -1,0 +1,53 @@
+package aead
+
+import (
+	"reflect"
+	"unsafe"
+)
+
+// wipeState clears the state behind a pointer of the standard library, such as
+// an expanded key, which no exported function clears. It touches only memory
+// that holds no pointers, whatever the type is or becomes: the state of a
+// foreign cipher, as under GOEXPERIMENT=boringcrypto, is left to its owner.
+func wipeState(state any) {
+	v := reflect.ValueOf(state)
+	for v.Kind() == reflect.Struct && v.NumField() == 1 {
+		v = v.Field(0) // a wrapper around the pointer
+	}
+	if v.Kind() != reflect.Pointer || v.IsNil() || !plain(v.Type().Elem()) {
+		return
+	}
+	clear(unsafe.Slice((*byte)(v.UnsafePointer()), v.Type().Elem().Size()))
+}
+
+// plain reports whether values of the type hold numbers alone.
+func plain(t reflect.Type) bool {
+	switch t.Kind() {
+	case reflect.Array:
+		return plain(t.Elem())
+	case reflect.Struct:
+		for i := range t.NumField() {
+			if !plain(t.Field(i).Type) {
+				return false
+			}
+		}
+		return true
+	default:
+		return t.Kind() >= reflect.Bool && t.Kind() <= reflect.Complex128
+	}
+}
+
+// overlap reports whether two slices share memory.
+func overlap(a, b []byte) bool {
+	return len(a) > 0 && len(b) > 0 &&
+		addr(a) < addr(b)+uintptr(len(b)) && addr(b) < addr(a)+uintptr(len(a))
+}
+
+// same reports whether two slices that are not empty begin at one address.
+func same(a, b []byte) bool {
+	return addr(a) == addr(b)
+}
+
+func addr(b []byte) uintptr {
+	return uintptr(unsafe.Pointer(unsafe.SliceData(b)))
+}
