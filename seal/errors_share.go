@@ -1,0 +1,88 @@
+package seal
+
+import (
+	"errors"
+	"fmt"
+)
+
+// What can be wrong with a share. Each is told before any shares are combined,
+// as a [*ShareError] that names the share.
+var (
+	// ErrShareMalformed is returned for what is no share: a wrong length, a
+	// character that no share has, a format newer than this program.
+	ErrShareMalformed = errors.New("seal: malformed share")
+
+	// ErrShareChecksum is returned for a text whose characters are all
+	// possible and yet one or more are mistyped, or stand in another order.
+	ErrShareChecksum = errors.New("seal: mistyped share")
+
+	// ErrShareOtherStore is returned for a share whose fingerprint is that of
+	// no slot of this store.
+	ErrShareOtherStore = errors.New("seal: share of another store")
+
+	// ErrShareStale is returned for a share of this store, but of a set that
+	// it is not at: an older one after a rekey, a newer one after a rollback.
+	ErrShareStale = errors.New("seal: share of another set")
+
+	// ErrShareAltered is returned where the share is of the right set and yet
+	// not the one that was made: it misses the commitment in the record.
+	ErrShareAltered = errors.New("seal: share or record altered")
+
+	// ErrShareDuplicate is returned for a share that was given before.
+	ErrShareDuplicate = errors.New("seal: share given already")
+)
+
+// A ShareError is an error about one share. It names the share and never
+// shows it.
+type ShareError struct {
+	Kind   error  // one of the ErrShare sentinels
+	X      byte   // the share's number in its set; 0 if it is not known
+	Set    uint32 // the share's set; 0 if it is not known or has none
+	Want   uint32 // with ErrShareStale, the set that the store is at
+	Detail string // what is malformed, if that is the Kind
+}
+
+// Error returns the kind, the share's name, and what to do.
+func (e *ShareError) Error() string {
+	text := e.Kind.Error()
+	if e.X != 0 {
+		text += " (" + shareName(e.X, e.Set) + ")"
+	}
+	if advice := e.advice(); advice != "" {
+		text += ": " + advice
+	}
+	return text
+}
+
+// Unwrap returns the kind.
+func (e *ShareError) Unwrap() error { return e.Kind }
+
+func (e *ShareError) advice() string {
+	switch e.Kind {
+	case ErrShareMalformed:
+		return e.Detail
+	case ErrShareChecksum:
+		return "compare it with the original, nothing is corrected"
+	case ErrShareOtherStore:
+		return "bring a share of this store, or look whether this is the right store"
+	case ErrShareStale:
+		age := "the share was replaced"
+		if e.Set > e.Want {
+			age = "the store's record is older than the share"
+		}
+		return fmt.Sprintf("set %d, this store is at set %d, %s", e.Set, e.Want, age)
+	case ErrShareAltered:
+		return "compare the share with the original, then the record with a backup"
+	case ErrShareDuplicate:
+		return "give another one"
+	}
+	return ""
+}
+
+// shareName names a share without revealing it.
+func shareName(x byte, set uint32) string {
+	if set == 0 {
+		return fmt.Sprintf("share %d", x)
+	}
+	return fmt.Sprintf("share %d of set %d", x, set)
+}
