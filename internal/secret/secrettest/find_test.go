@@ -11,7 +11,6 @@ import (
 
 func TestFind(t *testing.T) {
 	secret := []byte{0xfb, 0x00, 0x7f, 'a', 0x0a, '"', 0xff, 0x3e, 'z', 0x80, 0x01, 0x02, 0x10}
-	wrongVerb := "%t"
 	long := append(append([]byte("in front"), secret...), "behind"...)
 	for name, text := range map[string]string{
 		"raw":                   string(long),
@@ -22,7 +21,7 @@ func TestFind(t *testing.T) {
 		"list":                  fmt.Sprint(long),
 		"list in JSON":          strings.ReplaceAll(fmt.Sprint(long), " ", ","),
 		"Go syntax":             fmt.Sprintf("%#v", long),
-		"wrong verb":            fmt.Sprintf(wrongVerb, long),
+		"wrong verb":            strings.ReplaceAll(fmt.Sprint(long), " ", ") %!t(uint8="),
 		"octal":                 fmt.Sprintf("%o", long),
 		"base64 at 0":           base64.StdEncoding.EncodeToString(secret),
 		"base64 at 1":           base64.StdEncoding.EncodeToString(append([]byte("1"), long...)),
