@@ -150,7 +150,7 @@ func TestAllocations(t *testing.T) {
 
 func TestDeriveIsHKDF(t *testing.T) {
 	for _, keyLen := range []int{0, 16, 32, 63, 64, 65, 200} {
-		for _, saltLen := range []int{0, 16, 64, 100} {
+		for _, saltLen := range []int{0, 16, 64} {
 			for _, info := range []string{"", "info", string(make([]byte, 300))} {
 				for _, n := range []int{0, 1, 4, 32, 33, 48, 96, 255 * 32} {
 					key, salt := bytes.Repeat([]byte{3}, keyLen), bytes.Repeat([]byte{4}, saltLen)
