@@ -8,6 +8,7 @@ package record
 import (
 	"crypto/sha256"
 	"slices"
+	"strconv"
 
 	"github.com/sealwright/sealwright/kms"
 )
@@ -19,6 +20,7 @@ const (
 	MaxLeaves   = 16 // leaves in the tree of one slot
 	MaxDepth    = 4  // levels of a tree, a lone leaf being one
 	MaxName     = 64 // bytes of a slot's or a KMS key's name
+	MaxFormer   = 32 // share sets remembered
 	MaxDigests  = 64 // digests of earlier records that the sealed part keeps
 	MaxJournal  = 64 // journal entries that the sealed part keeps
 	MaxTerms    = 1 << 16
@@ -50,7 +52,15 @@ type Record struct {
 	LastSlot   uint32     `json:"last_slot"` // highest slot id ever used
 	LastSet    uint32     `json:"last_set"`  // highest share set ever used
 	Slots      []Slot     `json:"slots"`
+	Former     []Former   `json:"former,omitempty"` // share sets that open nothing any more, oldest first
 	Operation  *Operation `json:"operation,omitempty"`
+}
+
+// Former is a share set whose slot is gone. It is kept so that its shares are
+// told from those of another store.
+type Former struct {
+	Set         uint32   `json:"set"`
+	Fingerprint HexBytes `json:"fingerprint"`
 }
 
 // Slot is one protected copy of the root key: a tree that protects a seed, the
@@ -115,15 +125,24 @@ type Spec struct {
 type Operation struct {
 	ID      string `json:"id"`
 	Kind    string `json:"kind"`
-	Slot    string `json:"slot,omitempty"` // what it is about; a migration names none
+	Slot    string `json:"slot,omitempty"` // what is to be proven
 	Began   uint64 `json:"began"`          // generation of the record that began it
+	At      int64  `json:"at"`             // Unix seconds, for people
 	Replica string `json:"replica"`        // where its shares are gathered
 	Actor   string `json:"actor,omitempty"`
-	Desired []Goal `json:"desired,omitempty"` // of a migration
+	Desired []Goal `json:"desired,omitempty"` // of a drop or a migration
+}
+
+// Same reports whether two operations are about the same thing.
+func (o *Operation) Same(p *Operation) bool {
+	return o.Kind == p.Kind && o.Slot == p.Slot && slices.EqualFunc(o.Desired, p.Desired, func(a, b Goal) bool {
+		return a.Name == b.Name && a.Drop == b.Drop && (a.Spec == nil) == (b.Spec == nil) && (a.Spec == nil || a.Spec.Equal(*b.Spec))
+	})
 }
 
 // Operation kinds.
 const (
+	OpInit    = "init" // until a slot is proven
 	OpProve   = "prove"
 	OpDrop    = "drop"
 	OpRekey   = "rekey"
@@ -242,6 +261,26 @@ func (n *Node) Leaves(yield func(*Node) bool) bool {
 		}
 	}
 	return true
+}
+
+// Walk calls f for each leaf with its path: "" for a lone one, "2.1" for the
+// first child of the second.
+func (n *Node) Walk(path string, f func(path string, leaf *Node)) {
+	if n.Threshold == nil {
+		f(path, n)
+		return
+	}
+	for i := range n.Threshold.Of {
+		n.Threshold.Of[i].Walk(ChildPath(path, i), f)
+	}
+}
+
+// ChildPath returns the path of a node's child i, counted from 0.
+func ChildPath(path string, i int) string {
+	if path == "" {
+		return strconv.Itoa(i + 1)
+	}
+	return path + "." + strconv.Itoa(i+1)
 }
 
 // NeedsPeople reports whether the tree cannot be opened by KMS keys alone.

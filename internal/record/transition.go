@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 )
 
 // Errors of transitions that a caller decides on. Every other error of a
@@ -69,39 +70,64 @@ type Fresh struct {
 func FingerprintOf(identity [32]byte) [32]byte { return sha256.Sum256(identity[:]) }
 
 // Init returns the first state of a store: every slot initial, one active term.
-func Init(st Step, store string, term Term, slots []NewSlot) (State, error) {
+// Base holds the store's id and the number of the root key; over a store that
+// was never proven it is that store's record, whose numbers go on.
+func Init(st Step, base Record, term Term, slots []NewSlot) (State, error) {
+	if len(base.Slots) > 0 && base.Proved() {
+		return State{}, ErrSlotExists
+	}
 	s := State{
-		Record:  Record{Format: Format, MinReader: 1, Store: store, Root: 1, LastTerm: term.Number},
-		Secrets: Secrets{Terms: []Term{term}, Identities: map[uint32][32]byte{}},
+		Record: Record{
+			Format: Format, MinReader: 1, Store: base.Store, Generation: base.Generation, Root: base.Root,
+			LastTerm: base.LastTerm, LastSlot: base.LastSlot, LastSet: base.LastSet,
+			Slots: slices.Clone(base.Slots), Former: base.Former,
+		},
+		Secrets: Secrets{Identities: map[uint32][32]byte{}},
+	}
+	for _, old := range base.Slots {
+		s.remove(old.ID)
 	}
 	if len(slots) == 0 {
 		return State{}, fmt.Errorf("%w: a store begins with at least one slot", ErrLastSlot)
+	}
+	if err := s.addTerm(term); err != nil {
+		return State{}, err
 	}
 	for _, n := range slots {
 		if err := s.place(n, Initial); err != nil {
 			return State{}, err
 		}
 	}
+	s.Operation = &Operation{ID: st.Operation, Kind: OpInit, Began: s.Generation + 1, At: st.At, Replica: st.Replica, Actor: st.Actor}
 	return s.commit(st, "init", ""), nil
 }
 
 // Add returns the state with a pending slot more. A slot named like an active
 // one is its successor, and replaces it when proven.
 func (s State) Add(st Step, n NewSlot) (State, error) {
-	if !s.Proved() {
-		return State{}, ErrUnproven
-	}
-	if err := s.mine(st); err != nil {
+	if err := s.CanAdd(st, n.Name); err != nil {
 		return State{}, err
-	}
-	if s.Find(n.Name, Initial) != nil {
-		return State{}, fmt.Errorf("%w: %q was made by init and is unproven", ErrSlotExists, n.Name)
 	}
 	s = s.clone()
 	if err := s.place(n, Pending); err != nil {
 		return State{}, err
 	}
 	return s.commit(st, "add", n.Name), nil
+}
+
+// CanAdd reports why Add would refuse a slot of that name, before one is made.
+func (s *State) CanAdd(st Step, name string) error {
+	switch {
+	case !s.Proved():
+		return ErrUnproven
+	case s.Find(name, Initial) != nil:
+		return fmt.Errorf("%w: %q was made by init and is unproven", ErrSlotExists, name)
+	case s.Find(name, Pending) != nil:
+		return fmt.Errorf("%w: %q is pending already", ErrSlotExists, name)
+	case len(s.Slots) == MaxSlots:
+		return fmt.Errorf("%w: a record has at most %d", ErrSlotExists, MaxSlots)
+	}
+	return s.mine(st)
 }
 
 // Prove returns the state in which the slot, having opened the stored record,
@@ -117,6 +143,9 @@ func (s State) Prove(st Step, f Fresh, rewrap *Rewrap) (State, error) {
 		return State{}, ErrStaleProof
 	}
 	event := "prove"
+	if !s.Proved() {
+		s.Operation = nil // that of init
+	}
 	old := s.Predecessor(slot)
 	if (old == nil) != (rewrap == nil) {
 		return State{}, errors.New("record: a successor, and only a successor, comes with a new root key")
@@ -140,42 +169,51 @@ func (s State) Prove(st Step, f Fresh, rewrap *Rewrap) (State, error) {
 	return s.commit(st, event, name), nil
 }
 
-// Drop returns the state without the slot, under a new root key and term. A
-// pending slot opens nothing and goes without a proof; any other needs a fresh
-// one that an active slot opens the present record.
-func (s State) Drop(st Step, id uint32, fresh *Fresh, rewrap Rewrap) (State, error) {
-	slot := s.Slot(id)
-	if slot == nil {
-		return State{}, ErrNoSlot
-	}
+// Drop returns the state without the slots, under a new root key and term.
+// Pending slots open nothing and go without a proof; any other needs a fresh
+// one that an active slot which stays opens the present record.
+func (s State) Drop(st Step, ids []uint32, fresh *Fresh, rewrap Rewrap) (State, error) {
 	if err := s.mine(st); err != nil {
 		return State{}, err
 	}
-	if !slices.ContainsFunc(s.Slots, func(o Slot) bool { return o.ID != id && o.State == Active }) {
+	opens := false
+	for _, id := range ids {
+		slot := s.Slot(id)
+		if slot == nil {
+			return State{}, ErrNoSlot
+		}
+		opens = opens || slot.Opens()
+	}
+	if !slices.ContainsFunc(s.Slots, func(o Slot) bool { return o.State == Active && !slices.Contains(ids, o.ID) }) {
 		return State{}, ErrLastSlot
 	}
-	if slot.Opens() && !s.ProvenFor(id, fresh) {
+	if opens && !s.ProvenBut(ids, fresh) {
 		return State{}, ErrStaleProof
 	}
 	s = s.clone()
-	name := slot.Name
-	s.remove(id)
+	var names []string
+	for _, id := range ids {
+		if slot := s.Slot(id); slot != nil {
+			names = append(names, slot.Name)
+			s.remove(id)
+		}
+	}
 	if err := s.rotate(rewrap); err != nil {
 		return State{}, err
 	}
 	if o := s.Operation; o != nil && o.ID == st.Operation && o.Kind != OpMigrate {
 		s.Operation = nil
 	}
-	return s.commit(st, "drop", name), nil
+	return s.commit(st, "drop", strings.Join(names, " ")), nil
 }
 
-// ProvenFor reports whether a slot other than id has shown that it opens the
+// ProvenBut reports whether a slot other than ids has shown that it opens the
 // present record: by the fresh proof, or, where people are needed, who cannot
 // be asked at every step, by one they gave to the operation in progress while
 // the root key was the same.
-func (s *State) ProvenFor(id uint32, fresh *Fresh) bool {
+func (s *State) ProvenBut(ids []uint32, fresh *Fresh) bool {
 	return slices.ContainsFunc(s.Slots, func(o Slot) bool {
-		if o.ID == id || o.State != Active {
+		if o.State != Active || slices.Contains(ids, o.ID) {
 			return false
 		}
 		if fresh != nil && fresh.Slot == o.ID && fresh.Root == s.Root && fresh.Generation == s.Generation {
@@ -217,8 +255,7 @@ func (s State) Activate(st Step, number uint32) (State, error) {
 	if i < 0 {
 		return State{}, fmt.Errorf("record: term %d is not waiting to be activated", number)
 	}
-	s.Terms[i].State = TermActive
-	s.demote(i)
+	s.activate(i)
 	return s.commit(st, "activate", ""), nil
 }
 
@@ -243,7 +280,7 @@ func (s State) Begin(st Step, o Operation) (State, error) {
 		return State{}, ErrUnproven
 	}
 	s = s.clone()
-	o.Began, o.Replica, o.Actor = s.Generation+1, st.Replica, st.Actor
+	o.ID, o.Began, o.At, o.Replica, o.Actor = st.Operation, s.Generation+1, st.At, st.Replica, st.Actor
 	s.Operation = &o
 	return s.commit(st, "begin-"+o.Kind, o.Slot), nil
 }
@@ -282,11 +319,8 @@ func (s *State) mine(st Step) error {
 }
 
 func (s *State) place(n NewSlot, state string) error {
-	if s.Find(n.Name, state) != nil {
+	if s.Find(n.Name, state) != nil || len(s.Slots) == MaxSlots {
 		return fmt.Errorf("%w: %q", ErrSlotExists, n.Name)
-	}
-	if len(s.Slots) == MaxSlots {
-		return fmt.Errorf("%w: a record has at most %d", ErrSlotExists, MaxSlots)
 	}
 	next, inOrder := s.LastSet, true
 	n.Tree.Leaves(func(l *Node) bool {
@@ -315,6 +349,14 @@ func (s *State) place(n NewSlot, state string) error {
 }
 
 func (s *State) remove(id uint32) {
+	gone := s.Slot(id)
+	gone.Tree.Leaves(func(l *Node) bool {
+		if l.Shamir != nil {
+			s.Former = append(slices.Clip(s.Former), Former{Set: l.Shamir.Set, Fingerprint: gone.Fingerprint})
+		}
+		return true
+	})
+	s.Former = s.Former[max(0, len(s.Former)-MaxFormer):]
 	s.Slots = slices.DeleteFunc(s.Slots, func(o Slot) bool { return o.ID == id })
 	delete(s.Identities, id)
 }
@@ -351,17 +393,17 @@ func (s *State) addTerm(t Term) error {
 	s.LastTerm = t.Number
 	s.Terms = append(s.Terms, t)
 	if t.State == TermActive {
-		s.demote(len(s.Terms) - 1)
+		s.activate(len(s.Terms) - 1)
 	}
 	return nil
 }
 
-// demote makes every active term but the one at index i an old one.
-func (s *State) demote(i int) {
-	for j := range s.Terms {
-		if j != i && s.Terms[j].State == TermActive {
-			s.Terms[j].State = TermOld
-		}
+// activate makes the term at index i the active one, and every earlier one an
+// old one: the active term never goes back to a lower number.
+func (s *State) activate(i int) {
+	s.Terms[i].State = TermActive
+	for j := range i {
+		s.Terms[j].State = TermOld
 	}
 }
 
@@ -382,7 +424,10 @@ func (s State) commit(st Step, event, slot string) State {
 	return s
 }
 
-// clone copies all that a transition changes in place.
+// Clone returns a copy whose secrets can be wiped on their own.
+func (s State) Clone() State { return s.clone() }
+
+// clone copies all that a transition changes in place, and the secrets.
 func (s State) clone() State {
 	s.Slots = slices.Clone(s.Slots)
 	s.Terms = slices.Clone(s.Terms)

@@ -117,6 +117,17 @@ func (r *Record) validate() error {
 			return fmt.Errorf("slot %q: a share set stands twice, or was never given", s.Name)
 		}
 	}
+	if len(r.Former) > MaxFormer {
+		return fmt.Errorf("more than %d former share sets", MaxFormer)
+	}
+	for _, f := range r.Former {
+		if f.Set < 1 || f.Set > r.LastSet || sets[f.Set] || len(f.Fingerprint) != 12 {
+			return errors.New("a former share set that was never given, or is in use")
+		}
+	}
+	if initial := r.Operation != nil && r.Operation.Kind == OpInit; initial == r.Proved() {
+		return errors.New("init is in progress if and only if no slot was proven")
+	}
 	if r.Operation != nil {
 		return r.Operation.validate(r)
 	}
@@ -214,7 +225,7 @@ func (n *Node) distinct() error {
 
 func (o *Operation) validate(r *Record) error {
 	switch o.Kind {
-	case OpProve, OpDrop, OpRekey, OpMigrate:
+	case OpInit, OpProve, OpDrop, OpRekey, OpMigrate:
 	default:
 		return fmt.Errorf("unknown operation kind %.80q", o.Kind)
 	}
