@@ -1,0 +1,78 @@
+package durable
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// Lock takes the lock that the file of this name stands for, for one holder
+// among all processes of this machine, goroutines of one process included. It
+// waits for its turn until ctx is done. The file is made if it is missing; it
+// stays, empty, because removing it would let two holders lock two files of one
+// name. The lock ends with unlock or with the process.
+func Lock(ctx context.Context, name string) (unlock func(), err error) {
+	const longest = 10 * time.Millisecond
+	for pause := time.Millisecond; ; pause = min(2*pause, longest) {
+		f, err := openLock(name)
+		if err != nil {
+			return nil, fmt.Errorf("open the lock file: %w", err)
+		}
+		locked, err := tryLock(f)
+		if err == nil && locked && isNamed(f, name) {
+			return func() { unlockFile(f); f.Close() }, nil
+		}
+		f.Close()
+		if err != nil {
+			return nil, fmt.Errorf("lock %q: %w", name, err)
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return nil, fmt.Errorf("wait for the lock %q: %w", name, ctx.Err())
+		}
+	}
+}
+
+// isNamed reports whether f is still the file of that name, rather than one
+// that was removed or replaced meanwhile and that nobody else will lock.
+func isNamed(f *os.File, name string) bool {
+	mine, err := f.Stat()
+	if err != nil {
+		return false
+	}
+	named, err := os.Stat(name)
+	return err == nil && os.SameFile(mine, named)
+}
+
+// openLock opens the lock file. It makes it as open to users as its directory
+// is, but never to all of them, since who may replace a file there must be
+// able to lock it: after the administrator used it once, too.
+func openLock(name string) (*os.File, error) {
+	for {
+		f, err := os.OpenFile(name, os.O_RDWR, 0)
+		if err == nil || !errors.Is(err, fs.ErrNotExist) {
+			return f, err
+		}
+		dir, err := os.Stat(filepath.Dir(name))
+		if err != nil {
+			return nil, err
+		}
+		f, err = os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+		switch {
+		case err == nil:
+			// Where either is not allowed, the file is as the system made it.
+			f.Chmod(0o600 | dir.Mode().Perm()&0o060)
+			if os.Geteuid() == 0 {
+				keepOwner(f, dir)
+			}
+			return f, nil
+		case !errors.Is(err, fs.ErrExist):
+			return nil, err
+		}
+	}
+}
