@@ -1,0 +1,206 @@
+package shamir
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"testing"
+)
+
+// product multiplies as on paper: the sum of a shifted by each bit of b, less
+// multiples of 0x11B until eight bits are left.
+func product(a, b byte) byte {
+	p := 0
+	for i := range 8 {
+		if b>>i&1 == 1 {
+			p ^= int(a) << i
+		}
+	}
+	for i := 14; i >= 8; i-- {
+		if p>>i&1 == 1 {
+			p ^= 0x11b << (i - 8)
+		}
+	}
+	return byte(p)
+}
+
+// all is each element of the field once.
+func all() []byte {
+	out := make([]byte, 256)
+	for i := range out {
+		out[i] = byte(i)
+	}
+	return out
+}
+
+func TestTextbook(t *testing.T) {
+	// The example of FIPS 197, section 4.2.
+	if got := product(0x57, 0x83); got != 0xc1 {
+		t.Fatalf("57 * 83 = %x, want c1", got)
+	}
+}
+
+// TestProducts multiplies every two elements, once 32 at a time and once byte
+// by byte, as dot does at the end of a secret.
+func TestProducts(t *testing.T) {
+	y := all()
+	products, wrong := 0, 0
+	for w := range 256 {
+		dst := make([]byte, 256)
+		dot(dst, []byte{byte(w)}, [][]byte{y})
+		for i, got := range dst {
+			var one [1]byte
+			dot(one[:], []byte{byte(w)}, [][]byte{y[i : i+1]})
+			want := product(byte(w), y[i])
+			products++
+			if got != want || one[0] != want {
+				wrong++
+				t.Errorf("%#x * %#x = %#x and %#x, want %#x", w, i, got, one[0], want)
+			}
+		}
+	}
+	t.Logf("GUARANTEE 12 shamir: products=%d wrong=%d", products, wrong)
+}
+
+func TestLogarithms(t *testing.T) {
+	for i, a := range powers {
+		if int(logs[a]) != i {
+			t.Errorf("log %#x = %d, want %d", a, logs[a], i)
+		}
+		if next := powers[(i+1)%255]; next != product(a, 3) {
+			t.Errorf("3 * %#x = %#x, want %#x", a, next, product(a, 3))
+		}
+	}
+	if logs[0] != 0 {
+		t.Errorf("log 0 = %d, want 0, as prepare counts on", logs[0])
+	}
+}
+
+// TestDot adds up products of all lengths that end differently, and of more
+// terms than dot has room for on its stack.
+func TestDot(t *testing.T) {
+	r := rand.NewChaCha8([32]byte{})
+	for _, n := range []int{1, 2, 3, 9, 16, 33, 255} {
+		for size := range 100 {
+			w := make([]byte, n)
+			r.Read(w)
+			want := make([]byte, size)
+			y := make([][]byte, n)
+			for j := range y {
+				y[j] = make([]byte, size+j%3) // dot ignores what is beyond
+				r.Read(y[j])
+				for i := range want {
+					want[i] ^= product(w[j], y[j][i])
+				}
+			}
+			dst := bytes.Repeat([]byte{0xa5}, size+1)
+			dot(dst[:size], w, y)
+			if !bytes.Equal(dst[:size], want) {
+				t.Fatalf("%d terms of %d bytes: got %x, want %x", n, size, dst[:size], want)
+			}
+			if dst[size] != 0xa5 {
+				t.Fatalf("%d terms of %d bytes: wrote behind dst", n, size)
+			}
+		}
+	}
+}
+
+// TestEvaluate compares with the values of known polynomials, at all places
+// that are not among the points and for points in any order.
+func TestEvaluate(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	value := func(coefficients []byte, x byte) (y byte) {
+		for _, c := range coefficients {
+			y = product(y, x) ^ c
+		}
+		return y
+	}
+	for _, n := range []int{1, 2, 3, 10, 16, 17, 100, 255} {
+		coefficients := make([]byte, n)
+		for i := range coefficients {
+			coefficients[i] = byte(r.Uint32())
+		}
+		places := r.Perm(256)
+		p := points{n: n}
+		for j := range n {
+			p.x[j] = byte(places[j])
+			p.y = append(p.y, []byte{value(coefficients, p.x[j])})
+		}
+		p.prepare()
+		for _, x := range places[n:] {
+			var got [1]byte
+			p.evaluate(got[:], byte(x))
+			if want := value(coefficients, byte(x)); got[0] != want {
+				t.Errorf("%d points: value at %d is %#x, want %#x", n, x, got[0], want)
+			}
+		}
+	}
+}
+
+// TestUniform counts, over all random choices there are, what threshold-1
+// shares can be: whatever the secret, each combination of values comes exactly
+// once, so that they say nothing of it. One run goes through all choices, one
+// a byte.
+func TestUniform(t *testing.T) {
+	secrets := all()
+	if testing.Short() {
+		secrets = []byte{0, 1, 0x53, 0xff}
+	}
+	var counted, uneven int
+	for _, secret := range secrets {
+		for _, set := range []struct{ threshold, n int }{{2, 255}, {3, 6}} {
+			choices := 1 << (8 * (set.threshold - 1))
+			shares := make([][]byte, set.n)
+			for i := range shares {
+				shares[i] = make([]byte, choices+1)
+				shares[i][choices] = byte(i + 1)
+			}
+			for c := range choices {
+				for i := range set.threshold - 1 {
+					shares[i][c] = byte(c >> (8 * i))
+				}
+			}
+			complete(shares, bytes.Repeat([]byte{secret}, choices), set.threshold)
+
+			count := func(of ...[]byte) {
+				counted += choices
+				uneven += repeats(choices, of...)
+			}
+			for i, a := range shares {
+				if set.threshold == 2 {
+					count(a)
+					continue
+				}
+				for _, b := range shares[:i] {
+					count(a, b)
+				}
+			}
+		}
+	}
+	if uneven != 0 {
+		t.Errorf("%d values of threshold-1 shares come more than once", uneven)
+	}
+	if n := repeats(256, all(), all()); n != 0 {
+		t.Errorf("%d repeats in what has none", n)
+	}
+	if n := repeats(65536, bytes.Repeat(all(), 256), bytes.Repeat(all(), 256)); n != 65536-256 {
+		t.Errorf("%d repeats in a share that another one gives away, want %d", n, 65536-256)
+	}
+	t.Logf("GUARANTEE 12 shamir: secrets=%d values=%d uneven=%d", len(secrets), counted, uneven)
+}
+
+// repeats counts how often the shares take values together, in one of their
+// first n bytes, that they had before.
+func repeats(n int, shares ...[]byte) (repeated int) {
+	seen := make([]bool, 1<<(8*len(shares)))
+	for i := range n {
+		values := 0
+		for _, share := range shares {
+			values = values<<8 | int(share[i])
+		}
+		if seen[values] {
+			repeated++
+		}
+		seen[values] = true
+	}
+	return repeated
+}
