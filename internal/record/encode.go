@@ -56,14 +56,13 @@ func Parse(stored []byte) (r *Record, clear, sealed []byte, err error) {
 		Record
 		Sealed []byte `json:"sealed"`
 	}
-	if v, err := version(stored); err != nil {
-		return nil, nil, nil, err
-	} else if v > Format {
-		return nil, nil, nil, fmt.Errorf("%w: it needs a reader of format %d, this one reads up to %d: upgrade the program", ErrNewer, v, Format)
-	}
 	dec := json.NewDecoder(bytes.NewReader(stored))
 	dec.DisallowUnknownFields()
-	if err := dec.Decode(&wire); err != nil {
+	err = dec.Decode(&wire)
+	if v := minReader(stored, &wire.Record, err); v > Format {
+		return nil, nil, nil, fmt.Errorf("%w: it needs a reader of format %d, this one reads up to %d: upgrade the program", ErrNewer, v, Format)
+	}
+	if err != nil {
 		return nil, nil, nil, fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
 	if _, err := dec.Token(); err != io.EOF {
@@ -82,14 +81,17 @@ func Parse(stored []byte) (r *Record, clear, sealed []byte, err error) {
 	return &wire.Record, clear, wire.Sealed, nil
 }
 
-// version reads min_reader alone, so that a record of a later format is told
-// from a damaged one.
-func version(stored []byte) (int, error) {
+// minReader returns what the record asks for, also where it has fields that
+// this code does not know, so that a later format is told from damage.
+func minReader(stored []byte, r *Record, decodeErr error) int {
+	if decodeErr == nil {
+		return r.MinReader
+	}
 	var head struct {
 		MinReader int `json:"min_reader"`
 	}
-	if err := json.Unmarshal(stored, &head); err != nil {
-		return 0, fmt.Errorf("%w: %w", ErrMalformed, err)
+	if json.Unmarshal(stored, &head) != nil {
+		return 0
 	}
-	return head.MinReader, nil
+	return head.MinReader
 }

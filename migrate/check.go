@@ -1,0 +1,86 @@
+package migrate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/sealwright/sealwright/seal"
+)
+
+// A Report is what a migration would do, and what stands in its way.
+type Report struct {
+	Moves    []Move   // in order; empty if the store is there already
+	Problems []error  // what must be mended first; nil if nothing
+	Opens    []string // what will open the store afterwards, in words
+	Warnings []string // what the plan means, in words
+}
+
+// OK reports whether nothing stands in the way.
+func (r Report) OK() bool { return len(r.Problems) == 0 }
+
+// Check tells what [Reconcile] would do with the plan. It loads the record
+// anew, has every KMS that the plan wants wrap and unwrap a random key, and
+// tries whether the KMS slots that stay still open the store. It changes
+// nothing. The error is about Check itself; what stands in the plan's way is in
+// the Report.
+func Check(ctx context.Context, b *seal.Barrier, plan Plan) (Report, error) {
+	if err := plan.check(); err != nil {
+		return Report{}, err
+	}
+	if err := b.Refresh(ctx); err != nil {
+		return Report{}, fmt.Errorf("migrate: check: %w", err)
+	}
+	s := b.Status()
+	r := Report{Moves: plan.moves(s)}
+	for _, name := range slices.Sorted(maps.Keys(plan.Slots)) {
+		if err := b.Rehearse(ctx, plan.Slots[name]); err != nil {
+			r.Problems = append(r.Problems, fmt.Errorf("slot %q: %w", name, err))
+		}
+	}
+	for _, name := range plan.Drop {
+		if find(s, name, seal.SlotActive) == nil && find(s, name, seal.SlotInitial) == nil && find(s, name, seal.SlotPending) == nil {
+			r.Warnings = append(r.Warnings, fmt.Sprintf("slot %q, which the plan drops, is not there", name))
+		}
+	}
+	if op := s.Operation; op != nil && !samePlan(op, plan) {
+		r.Problems = append(r.Problems, fmt.Errorf("%w: %s %s: finish or cancel it", seal.ErrInProgress, op.Kind, op.ID))
+	}
+	people := false
+	for _, slot := range s.Slots {
+		_, wanted := plan.Slots[slot.Name]
+		if wanted || slot.State == seal.SlotPending || slices.Contains(plan.Drop, slot.Name) {
+			continue
+		}
+		r.Opens = append(r.Opens, fmt.Sprintf("%s: %s", slot.Name, slot.Spec))
+		people = people || seal.NeedsPeople(slot.Spec)
+	}
+	for _, name := range slices.Sorted(maps.Keys(plan.Slots)) {
+		r.Opens = append(r.Opens, fmt.Sprintf("%s: %s", name, plan.Slots[name]))
+	}
+	slices.Sort(r.Opens)
+	if people {
+		r.Warnings = append(r.Warnings, "the people's shares go on opening the store, without any KMS: name their slot in Drop if they must not")
+	}
+	if len(r.Opens) == 1 {
+		r.Warnings = append(r.Warnings, "a single slot will open the store: whoever loses it loses everything")
+	}
+	if slices.ContainsFunc(r.Moves, func(m Move) bool { return m.Kind == Drop }) {
+		r.Warnings = append(r.Warnings, "after the drop, going back to the old configuration will not unseal")
+	}
+	return r, nil
+}
+
+func samePlan(op *seal.OperationStatus, plan Plan) bool {
+	other, err := PlanOf(op)
+	if err != nil {
+		return false
+	}
+	return slices.EqualFunc(other.goals(), plan.goals(), func(a, b seal.Goal) bool {
+		return a.Name == b.Name && a.Drop == b.Drop && (a.Drop || same(a.Spec, b.Spec))
+	})
+}
+
+var errStuck = errors.New("migrate: no further move")

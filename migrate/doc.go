@@ -1,0 +1,28 @@
+// Package migrate moves a store from the slots it has to the slots it should
+// have, while the server runs: from people's shares to a cloud KMS, back, from
+// one key to another of the same provider, to several at once.
+//
+// Do not use it to make a store ([seal.Barrier.Init] does) or for a single
+// change of one slot, for which [seal.Barrier] has a method each.
+//
+// # The way
+//
+// A migration adds each wanted slot, proves that it opens the stored record,
+// and only then drops what is not wanted. Each move is one swap of the record.
+// The goals stand in the record itself, and the next move is derived from what
+// is there: a process that dies at any point is followed by any replica that
+// calls [Reconcile] with the same plan. Until the drop, nothing was given up,
+// and [Abort] goes back.
+//
+// The old slots are kept unless [Plan.Drop] names them: after a move from
+// people to a KMS the people's shares still open the store, as recovery shares
+// that really recover. It also means that a quorum of them opens it without the
+// KMS; name the slot in Drop where that is not wanted.
+//
+// # People
+//
+// Shares that a migration makes are handed to [Options.Deliver]. They are
+// proven by being given back, a threshold of them, to [seal.Barrier.Submit]
+// with the migration's operation id; [Reconcile] returns with what it waits for
+// and is called again.
+package migrate

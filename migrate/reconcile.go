@@ -1,0 +1,227 @@
+package migrate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/sealwright/sealwright/seal"
+)
+
+// Options are how a migration is carried out. The zero value moves to KMS
+// slots; a plan that makes shares needs Deliver.
+type Options struct {
+	// By says who asks. Its Operation is the migration to go on with; empty,
+	// the one in progress with the same plan, or a new one.
+	By seal.By
+
+	// Deliver is called with the new shares of a slot, stored but pending, and
+	// returns nil when their custodians have them: the migration does not go
+	// on before. Where it fails, or the process dies, call Reconcile again
+	// with Reissue.
+	Deliver func(seal.Delivery) error
+
+	// Reissue replaces the shares of wanted slots that are still pending: the
+	// ones delivered before are lost, or were never seen.
+	Reissue bool
+
+	// Observe, if set, is called when every wanted slot is proven and before
+	// any is dropped. An error stops there: the migration can be gone on with,
+	// or aborted.
+	Observe func(context.Context, seal.Status) error
+
+	// Progress, if set, is called before and after each move; err is what came
+	// of it.
+	Progress func(m Move, done bool, err error)
+}
+
+// A Result is how far a migration got.
+type Result struct {
+	Operation seal.OperationID
+	Done      bool
+	// Waiting is the move that needs people: a threshold of the slot's shares
+	// is to be given to [seal.Barrier.Submit] with Operation, on this replica.
+	// Then call Reconcile again. Nil if it waits for nobody.
+	Waiting *Move
+	Moved   []Move // what this call did
+}
+
+// Reconcile makes the moves that lead to the plan, each one swap of the record,
+// and returns when it is there or when it waits for people. Called again with
+// the same plan, after an error, a crash, or on another replica, it goes on
+// where it was. The Barrier is unsealed, and stays so.
+func Reconcile(ctx context.Context, b *seal.Barrier, plan Plan, opt Options) (Result, error) {
+	var r Result
+	if err := plan.check(); err != nil {
+		return r, err
+	}
+	if err := b.Refresh(ctx); err != nil {
+		return r, fmt.Errorf("migrate: %w", err)
+	}
+	if len(plan.moves(b.Status())) == 0 && b.Status().Operation == nil {
+		r.Done = true
+		return r, nil
+	}
+	by := opt.By
+	id, err := b.BeginMigration(ctx, plan.goals(), by)
+	if err != nil {
+		return r, fmt.Errorf("migrate: %w", err)
+	}
+	r.Operation, by.Operation = id, id
+	if s := b.Status(); s.Operation != nil && s.Operation.Replica != s.Replica {
+		if err := b.Claim(ctx, by); err != nil {
+			return r, fmt.Errorf("migrate: %w", err)
+		}
+	}
+	if opt.Reissue {
+		if err := reissue(ctx, b, plan, by); err != nil {
+			return r, fmt.Errorf("migrate: %w", err)
+		}
+	}
+	observed := false
+	for {
+		moves := plan.moves(b.Status())
+		if len(moves) == 0 {
+			if err := b.Cancel(ctx, by); err != nil && !errors.Is(err, seal.ErrNoOperation) {
+				return r, fmt.Errorf("migrate: finish: %w", err)
+			}
+			r.Done = true
+			return r, nil
+		}
+		m := moves[0]
+		if m.Kind == Drop && !observed && opt.Observe != nil {
+			if err := opt.Observe(ctx, b.Status()); err != nil {
+				return r, fmt.Errorf("migrate: stopped before the drop: %w", err)
+			}
+			observed = true
+			continue
+		}
+		if m.People {
+			r.Waiting = &m
+			return r, nil
+		}
+		waiting, err := opt.make(ctx, b, m, by)
+		if err != nil {
+			return r, fmt.Errorf("migrate: %w", err)
+		}
+		if waiting != nil {
+			r.Waiting = waiting
+			return r, nil
+		}
+		r.Moved = append(r.Moved, m)
+	}
+}
+
+// make makes one move. It returns a move that waits for people, where the drop
+// needs their proof.
+func (opt Options) make(ctx context.Context, b *seal.Barrier, m Move, by seal.By) (waiting *Move, err error) {
+	if opt.Progress != nil {
+		opt.Progress(m, false, nil)
+		defer func() {
+			if waiting == nil {
+				opt.Progress(m, true, err)
+			}
+		}()
+	}
+	switch m.Kind {
+	case Add:
+		return nil, opt.add(ctx, b, m, by)
+	case Drop:
+		_, _, err := b.Drop(ctx, m.Slots, by)
+		if errors.Is(err, seal.ErrNoProof) {
+			if slot := peopleThatStay(b.Status(), m.Slots); slot != nil {
+				return &Move{Kind: Prove, Slots: []string{slot.Name}, Spec: slot.Spec, People: true}, nil
+			}
+		}
+		return nil, err
+	}
+	_, done, err := b.Prove(ctx, m.Slots[0], by)
+	if err == nil && !done {
+		err = errStuck
+	}
+	return nil, err
+}
+
+func (opt Options) add(ctx context.Context, b *seal.Barrier, m Move, by seal.By) error {
+	if opt.Deliver == nil && seal.HasPeople(m.Spec) {
+		return fmt.Errorf("%w: the plan makes shares for slot %q, and Options.Deliver is nil", seal.ErrConfig, m.Slots[0])
+	}
+	name := m.Slots[0]
+	s := b.Status()
+	if find(s, name, seal.SlotPending) != nil { // of another shape
+		if _, _, err := b.Drop(ctx, []string{name}, by); err != nil {
+			return err
+		}
+	}
+	add := b.Add
+	if find(s, name, seal.SlotActive) != nil {
+		add = b.Rekey
+	}
+	d, err := add(ctx, name, m.Spec, by)
+	if err != nil {
+		return err
+	}
+	defer d.Wipe()
+	if len(d.Sets) == 0 {
+		return nil
+	}
+	if err := opt.Deliver(d); err != nil {
+		return fmt.Errorf("deliver the shares of slot %q: call again with Reissue: %w", name, err)
+	}
+	return nil
+}
+
+func peopleThatStay(s seal.Status, drop []string) *seal.SlotStatus {
+	for i := range s.Slots {
+		if o := &s.Slots[i]; o.State == seal.SlotActive && seal.HasPeople(o.Spec) && !slices.Contains(drop, o.Name) {
+			return o
+		}
+	}
+	return nil
+}
+
+// reissue removes the wanted slots that are pending, so that they are made
+// anew.
+func reissue(ctx context.Context, b *seal.Barrier, plan Plan, by seal.By) error {
+	for _, goal := range plan.goals() {
+		if goal.Drop || !seal.HasPeople(goal.Spec) || find(b.Status(), goal.Name, seal.SlotPending) == nil {
+			continue
+		}
+		if _, _, err := b.Drop(ctx, []string{goal.Name}, by); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Abort ends the migration in progress and removes what it added and did not
+// prove. Slots that it proved open the store, and stay; they are returned, and
+// [seal.Barrier.Drop] removes them. Slots that it dropped do not come back.
+func Abort(ctx context.Context, b *seal.Barrier, by seal.By) (stay []string, err error) {
+	if err := b.Refresh(ctx); err != nil {
+		return nil, fmt.Errorf("migrate: abort: %w", err)
+	}
+	s := b.Status()
+	plan, err := PlanOf(s.Operation)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", err, seal.ErrNoOperation)
+	}
+	by.Operation = s.Operation.ID
+	for _, goal := range plan.goals() {
+		if goal.Drop {
+			continue
+		}
+		if find(b.Status(), goal.Name, seal.SlotPending) != nil {
+			if _, _, err := b.Drop(ctx, []string{goal.Name}, by); err != nil {
+				return stay, fmt.Errorf("migrate: abort: %w", err)
+			}
+		} else if find(b.Status(), goal.Name, seal.SlotActive) != nil {
+			stay = append(stay, goal.Name)
+		}
+	}
+	if err := b.Cancel(ctx, by); err != nil {
+		return stay, fmt.Errorf("migrate: abort: %w", err)
+	}
+	return stay, nil
+}

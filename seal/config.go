@@ -1,0 +1,134 @@
+package seal
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/sealwright/sealwright/internal/record"
+	"github.com/sealwright/sealwright/kms"
+)
+
+// Config is what [Open] needs. Only Store is required.
+type Config struct {
+	// Store keeps the record.
+	Store Store
+
+	// KMS holds the wrappers by the names that [KMS] specs use. The record
+	// decides which slots exist; a wrapper without a slot is unused, and a
+	// slot without its wrapper cannot open the store. The Barrier bounds,
+	// retries and spreads the calls itself: a wrapper makes one attempt a
+	// call.
+	KMS map[string]kms.Wrapper
+
+	// Pins are the fingerprints of slots, as [SlotStatus] shows them, that may
+	// open the store although a stranger with write access to the store could
+	// have made what opens them: RSA-OAEP wraps, and shares in Vault's bare
+	// form. With a pin, an empty store is [ErrMissing], never uninitialized.
+	Pins []string
+
+	// Unpinned lets such slots open the store without a pin. Status says so.
+	Unpinned bool
+
+	// Replica names this process in Status, events and errors; it must differ
+	// between the processes that share a store. Empty: a random name.
+	Replica string
+
+	// Propagation is how long a new term is only read, before it encrypts, so
+	// that every replica has it by then. Set it when several processes share
+	// the store, to more than the time they take to notice a change. Zero:
+	// a new term encrypts at once.
+	Propagation time.Duration
+
+	// Poll is how often Run looks at the store for changes by others where
+	// the store is no [Watcher]. Zero: every 10 seconds.
+	Poll time.Duration
+
+	// Drill is how often Run tries, by a true unwrap, whether each KMS slot
+	// still opens the store. Zero: every 6 hours; negative: never.
+	Drill time.Duration
+
+	// HeadStart is how long an unseal waits for one KMS slot before it asks
+	// the next one as well. Zero: 2 seconds.
+	HeadStart time.Duration
+
+	// Retry bounds the attempts at one KMS call.
+	Retry kms.Policy
+
+	// StoreTimeout bounds one call of the store. Zero: 15 seconds.
+	StoreTimeout time.Duration
+
+	// OnEvent, if set, is called for each event, from the goroutine that
+	// caused it and one at a time for each. It must not block for long, and
+	// must not call the Barrier. [LogEvents] makes one that logs.
+	OnEvent func(Event)
+}
+
+// By says who asks for something, and as a step of which operation. The zero
+// value is "nobody said".
+type By struct {
+	Actor     string      // at most 64 printable ASCII characters
+	Operation OperationID // "" if it is none's
+}
+
+// An OperationID names an operation in progress.
+type OperationID string
+
+func newOperationID() OperationID { return OperationID(rand.Text()) }
+
+func (c *Config) validate() error {
+	if c.Store == nil {
+		return fmt.Errorf("%w: Config.Store is required", ErrConfig)
+	}
+	for name, w := range c.KMS {
+		if w == nil {
+			return fmt.Errorf("%w: the KMS %q is nil", ErrConfig, name)
+		}
+		if err := record.CheckName(name); err != nil {
+			return fmt.Errorf("%w: KMS: %w", ErrConfig, err)
+		}
+	}
+	for _, pin := range c.Pins {
+		if _, err := parsePin(pin); err != nil {
+			return err
+		}
+	}
+	if len(c.Pins) > 0 && c.Unpinned {
+		return fmt.Errorf("%w: Pins and Unpinned exclude each other", ErrConfig)
+	}
+	if err := record.CheckIdentity(c.Replica); err != nil {
+		return fmt.Errorf("%w: Replica: %w", ErrConfig, err)
+	}
+	if c.Replica == "" {
+		c.Replica = "replica-" + rand.Text()[:8]
+	}
+	for _, d := range []struct {
+		value *time.Duration
+		zero  time.Duration
+		name  string
+	}{
+		{&c.Poll, 10 * time.Second, "Poll"},
+		{&c.HeadStart, 2 * time.Second, "HeadStart"},
+		{&c.StoreTimeout, 15 * time.Second, "StoreTimeout"},
+		{&c.Propagation, 0, "Propagation"},
+	} {
+		if *d.value < 0 {
+			return fmt.Errorf("%w: %s is negative", ErrConfig, d.name)
+		}
+		if *d.value == 0 {
+			*d.value = d.zero
+		}
+	}
+	if c.Drill == 0 {
+		c.Drill = 6 * time.Hour
+	}
+	return nil
+}
+
+func (by By) check() error {
+	if err := errors.Join(record.CheckIdentity(by.Actor), record.CheckIdentity(string(by.Operation))); err != nil {
+		return fmt.Errorf("%w: By: %w", ErrConfig, err)
+	}
+	return nil
+}

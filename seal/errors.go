@@ -1,0 +1,102 @@
+package seal
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/sealwright/sealwright/internal/record"
+	"github.com/sealwright/sealwright/keyring"
+)
+
+// What a caller decides on. Each error that a [Barrier] returns is, by
+// [errors.Is], one of these, one of package kms's, or a share's.
+var (
+	// ErrSealed: the server is sealed. Unseal it.
+	ErrSealed = keyring.ErrSealed
+	// ErrClosed: Close was called.
+	ErrClosed = errors.New("seal: the barrier is closed")
+	// ErrConfig: the configuration or an argument can never work.
+	ErrConfig = errors.New("seal: configuration")
+
+	// ErrUninitialized: the store was reached and holds no record. Call Init.
+	ErrUninitialized = errors.New("seal: not initialized")
+	// ErrInitialized: the store holds a record already.
+	ErrInitialized = errors.New("seal: already initialized")
+	// ErrUnproven: shares or keys were made, but none was proven yet, so
+	// nothing was encrypted. Unseal, or repeat Init with the same operation id.
+	ErrUnproven = record.ErrUnproven
+
+	// ErrStoreUnavailable: the store could not be read. It says nothing of
+	// what is in it. Retry.
+	ErrStoreUnavailable = errors.New("seal: the store cannot be reached")
+	// ErrOutcomeUnknown: a change was sent to the store, and neither its
+	// success nor its failure could be learnt. Nothing is lost: the next call
+	// that reaches the store finds out.
+	ErrOutcomeUnknown = errors.New("seal: the outcome of the change is unknown")
+	// ErrCorrupt: the record is damaged. Restore it.
+	ErrCorrupt = errors.New("seal: the record is damaged")
+	// ErrNewerFormat: the record was written by newer code. Upgrade.
+	ErrNewerFormat = record.ErrNewer
+	// ErrMissing: the record is gone from a store that had one. Restore it.
+	ErrMissing = errors.New("seal: the record is gone")
+	// ErrOtherStore: the record is not that of the store this process knew.
+	ErrOtherStore = errors.New("seal: the record is another store's")
+	// ErrRolledBack: the record, or the data, is older than what was seen.
+	ErrRolledBack = errors.New("seal: rolled back")
+	// ErrForked: the record does not descend from the one this process knew.
+	ErrForked = errors.New("seal: the record is a fork")
+	// ErrForged: the record was not made by those who made the slot's keys.
+	ErrForged = errors.New("seal: the record is forged")
+	// ErrUnpinned: what opens this slot could be made by a stranger. Set
+	// [Config.Pins], or say [Config.Unpinned].
+	ErrUnpinned = errors.New("seal: the slot needs a pin")
+	// ErrWrongCustodian: a seed was found, and it is not this slot's.
+	ErrWrongCustodian = errors.New("seal: not the key of this slot")
+	// ErrRootMoved: the root key was rotated elsewhere, and no KMS slot could
+	// follow. Unseal again with shares.
+	ErrRootMoved = errors.New("seal: the root key was rotated by another replica")
+
+	// ErrNoSlot: no slot of that name.
+	ErrNoSlot = record.ErrNoSlot
+	// ErrSlotExists: a slot of that name stands already, or the record is full.
+	ErrSlotExists = record.ErrSlotExists
+	// ErrLastSlot: no other proven slot would remain.
+	ErrLastSlot = record.ErrLastSlot
+	// ErrNoProof: no other slot opened the stored record just now, so nothing
+	// is dropped. Mend the other custodian, or add one.
+	ErrNoProof = record.ErrStaleProof
+	// ErrInProgress: another operation is in progress.
+	ErrInProgress = record.ErrInProgress
+	// ErrNoOperation: the operation named is not in progress.
+	ErrNoOperation = record.ErrNoOperation
+	// ErrElsewhere: another replica gathers this operation's shares. The text
+	// names it.
+	ErrElsewhere = errors.New("seal: the operation's shares are gathered elsewhere")
+	// ErrTermInUse: the term is the active one, or unknown, or there are too
+	// many.
+	ErrTermInUse = record.ErrTermInUse
+)
+
+// An Error says what a [Barrier] was doing, to which slot, when an error came.
+type Error struct {
+	Op   string // "unseal", "add", "drop" …
+	Slot string // "" where it is about none
+	Err  error
+}
+
+func (e *Error) Error() string {
+	if e.Slot == "" {
+		return fmt.Sprintf("seal: %s: %v", e.Op, e.Err)
+	}
+	return fmt.Sprintf("seal: %s slot %q: %v", e.Op, e.Slot, e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+func wrapError(op, slot string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &Error{Op: op, Slot: slot, Err: err}
+}

@@ -1,0 +1,95 @@
+package seal
+
+import (
+	"context"
+	"log/slog"
+	"time"
+)
+
+// EventKind names what happened.
+type EventKind string
+
+// The kinds of events. The list grows; a handler passes by what it does not
+// know.
+const (
+	EventInit         EventKind = "init"
+	EventUnseal       EventKind = "unseal"        // an attempt, by KMS or with the last share
+	EventShare        EventKind = "share"         // a share was given; Err says why not taken
+	EventSeal         EventKind = "seal"          // this process was sealed
+	EventAdd          EventKind = "add"           // a slot was added
+	EventProve        EventKind = "prove"         // a slot opened the stored record, or did not
+	EventReplace      EventKind = "replace"       // a rekey was committed
+	EventDrop         EventKind = "drop"          // a slot was dropped
+	EventRotate       EventKind = "rotate"        // a term was added
+	EventActivate     EventKind = "activate"      // a term began to encrypt
+	EventRotateRoot   EventKind = "rotate-root"   // the root key was replaced
+	EventRetire       EventKind = "retire"        // a term was removed
+	EventBegin        EventKind = "begin"         // an operation began
+	EventEnd          EventKind = "end"           // an operation ended or was cancelled
+	EventClaim        EventKind = "claim"         // an operation was taken over by this replica
+	EventRefresh      EventKind = "refresh"       // a change by another replica was taken in
+	EventDrill        EventKind = "drill"         // Run tried whether a slot still opens the store
+	EventStore        EventKind = "store"         // the store failed, or holds what it must not
+	EventUnpinned     EventKind = "unpinned"      // a forgeable slot was believed, as configured
+	EventSkew         EventKind = "skew"          // the record's stamps and this clock disagree
+	EventBudget       EventKind = "budget"        // a term nears its limit
+	EventLongFork     EventKind = "unverified"    // too many changes were missed to prove descent
+	EventKeyVersion   EventKind = "key-version"   // a KMS key has a newer version than the stored blob
+	EventKeyScheduled EventKind = "key-scheduled" // a KMS key is scheduled for deletion
+)
+
+// An Event is something that an auditor wants to know. It holds no secret.
+// Events are emitted also while sealed, and for attempts that fail.
+type Event struct {
+	Time       time.Time
+	Kind       EventKind
+	Replica    string
+	Actor      string      // who asked, as the host said
+	Operation  OperationID // "" where none
+	Slot       string      // "" where it is about none
+	Generation uint64      // of the record after the event; 0 where unknown
+	Detail     string      // in words, for people
+	Err        error       // nil if it succeeded
+}
+
+// LogEvents returns a handler for [Config.OnEvent] that writes each event to l:
+// failures as warnings, the rest as information.
+func LogEvents(l *slog.Logger) func(Event) {
+	return func(e Event) {
+		level := slog.LevelInfo
+		if e.Err != nil {
+			level = slog.LevelWarn
+		}
+		attrs := []slog.Attr{slog.String("replica", e.Replica)}
+		for _, a := range []struct{ key, value string }{
+			{"actor", e.Actor}, {"operation", string(e.Operation)}, {"slot", e.Slot}, {"detail", e.Detail},
+		} {
+			if a.value != "" {
+				attrs = append(attrs, slog.String(a.key, a.value))
+			}
+		}
+		if e.Generation != 0 {
+			attrs = append(attrs, slog.Uint64("generation", e.Generation))
+		}
+		if e.Err != nil {
+			attrs = append(attrs, slog.String("error", e.Err.Error()))
+		}
+		l.LogAttrs(context.Background(), level, "seal "+string(e.Kind), attrs...)
+	}
+}
+
+// emit calls the host's hook. A hook that panics or blocks is the host's
+// fault, yet it must not take a half-finished change with it: the Barrier
+// emits only when its own state is settled.
+func (b *Barrier) emit(kind EventKind, by By, slot string, detail string, err error) {
+	if b.cfg.OnEvent == nil {
+		return
+	}
+	b.mu.Lock()
+	generation := b.mark.generation
+	b.mu.Unlock()
+	b.cfg.OnEvent(Event{
+		Time: time.Now(), Kind: kind, Replica: b.cfg.Replica, Actor: by.Actor, Operation: by.Operation,
+		Slot: slot, Generation: generation, Detail: detail, Err: err,
+	})
+}

@@ -1,0 +1,54 @@
+package seal
+
+import (
+	"slices"
+
+	"github.com/sealwright/sealwright/internal/record"
+)
+
+type state = record.State
+
+func deleteSlot(slots []record.Slot, id uint32) []record.Slot {
+	return slices.DeleteFunc(slots, func(s record.Slot) bool { return s.ID == id })
+}
+
+// Planted faults, for the tests that must catch them.
+
+// BelieveAnyProof makes Drop take any proof ever recorded.
+func (b *Barrier) BelieveAnyProof() { b.hooks.believe = true }
+
+// CommitBeforeDelivery makes Rekey let the new set take over in the swap that
+// stores it, before anybody has its shares.
+func (b *Barrier) CommitBeforeDelivery() {
+	b.hooks.rewrite = func(event EventKind, before, after state) state {
+		if event != EventAdd {
+			return after
+		}
+		for i := range after.Slots {
+			slot := &after.Slots[i]
+			if old := after.Predecessor(slot); old != nil {
+				slot.State, slot.Proven = "active", old.Proven
+				id := old.ID
+				after.Slots = deleteSlot(after.Slots, id)
+				delete(after.Identities, id)
+				return after
+			}
+		}
+		return after
+	}
+}
+
+// LeaveWraps makes a root rotation leave every slot's wrap behind.
+func (b *Barrier) LeaveWraps() {
+	b.hooks.rewrite = func(event EventKind, before, after state) state {
+		for i := range after.Slots {
+			if old := before.Slot(after.Slots[i].ID); old != nil {
+				after.Slots[i].Wrap = old.Wrap
+			}
+		}
+		return after
+	}
+}
+
+// SwapStore puts another store under the Barrier.
+func (b *Barrier) SwapStore(s Store) { b.cfg.Store = s }

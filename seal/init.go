@@ -1,0 +1,201 @@
+package seal
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/sealwright/sealwright/internal/record"
+)
+
+// A Delivery is new shares on their way to their custodians. They exist
+// nowhere else: hand them out, then wipe them. Until their slot is proven,
+// losing a Delivery loses nothing.
+type Delivery struct {
+	Operation OperationID // by which the call can be repeated or gone on with
+	Sets      []ShareSet  // empty where no people are involved
+}
+
+// A ShareSet is the shares of one leaf.
+type ShareSet struct {
+	Slot      string
+	Path      string // of the leaf in the slot's tree; "" for a lone one
+	Set       uint32 // its number, unique in the store
+	Threshold int    // how many of Shares open the leaf
+	Shares    []Share
+}
+
+// Wipe wipes every share.
+func (d Delivery) Wipe() {
+	for _, set := range d.Sets {
+		for _, s := range set.Shares {
+			s.Wipe()
+		}
+	}
+}
+
+// Init makes a store: a keyring, a root key, and a slot for each of slots, by
+// name. The slots that need no people prove themselves at once, and the Barrier
+// is then unsealed. Otherwise it stays sealed, and the first people who unseal
+// it prove theirs; until then nothing can be encrypted.
+//
+// Until a slot is proven, an Init that was interrupted, or whose Delivery was
+// lost, can be repeated with the same by.Operation; without one, Init picks
+// one, which the Delivery names. Whoever comes with another id, or too late,
+// gets [ErrUnproven] or [ErrInitialized] and changes nothing. [Barrier.InitAgain]
+// is the host's own way out.
+func (b *Barrier) Init(ctx context.Context, slots map[string]Spec, by By) (Delivery, error) {
+	return b.initialize(ctx, slots, by, false)
+}
+
+// InitAgain is Init, also over a store that another operation initialized, as
+// long as no slot was ever proven. Call it on the word of whoever runs the
+// host, never for a bare request: shares that were handed out before open
+// nothing afterwards.
+func (b *Barrier) InitAgain(ctx context.Context, slots map[string]Spec, by By) (Delivery, error) {
+	return b.initialize(ctx, slots, by, true)
+}
+
+func (b *Barrier) initialize(ctx context.Context, slots map[string]Spec, by By, again bool) (Delivery, error) {
+	if err := by.check(); err != nil {
+		return Delivery{}, err
+	}
+	if len(slots) == 0 {
+		return Delivery{}, fmt.Errorf("%w: Init needs at least one slot", ErrConfig)
+	}
+	for name, spec := range slots {
+		if _, err := b.checkSpec(spec); err != nil {
+			return Delivery{}, wrapError("init", name, err)
+		}
+	}
+	done, err := b.take(ctx)
+	if err != nil {
+		return Delivery{}, wrapError("init", "", err)
+	}
+	defer done()
+	if by.Operation == "" {
+		by.Operation = newOperationID()
+	}
+	d, err := b.initOnce(ctx, slots, by, again)
+	b.emit(EventInit, by, "", "", err)
+	if err != nil {
+		d.Wipe()
+		return Delivery{}, wrapError("init", "", err)
+	}
+	return d, nil
+}
+
+func (b *Barrier) initOnce(ctx context.Context, slots map[string]Spec, by By, again bool) (Delivery, error) {
+	before, err := b.load(ctx)
+	switch {
+	case errors.Is(err, ErrUninitialized):
+		before = nil
+	case err != nil:
+		return Delivery{}, err
+	case before.Proved():
+		return Delivery{}, ErrInitialized
+	case !again && string(by.Operation) != before.Operation.ID:
+		return Delivery{}, fmt.Errorf("%w: shares were delivered at %s by %s: unseal with them, or repeat that init",
+			ErrUnproven, time.Unix(before.Operation.At, 0).UTC().Format(time.RFC3339), before.Operation.Replica)
+	}
+	next, root, d, err := b.firstState(ctx, slots, by, before)
+	if err != nil {
+		return Delivery{}, err
+	}
+	defer clear(root)
+	defer next.Secrets.Wipe()
+	draft, stored, err := b.draft(next, root)
+	if err != nil {
+		return d, err
+	}
+	old := ""
+	if before != nil {
+		old = before.rev
+	}
+	// Sealed it stays: what the store holds must show that it opens.
+	err = b.swap(ctx, stored, old, draft, false)
+	if errors.Is(err, ErrConflict) {
+		return d, fmt.Errorf("%w: by another caller, just now", ErrInitialized)
+	}
+	if err != nil {
+		return d, err
+	}
+	if err := b.unsealOnce(ctx); err != nil && !errors.Is(err, ErrSealed) {
+		if len(d.Sets) > 0 {
+			// People hold shares that open the store. They must have them.
+			b.because(err)
+			return d, nil
+		}
+		return d, fmt.Errorf("the store was made, and does not open yet: repeat with operation %s, or unseal: %w", by.Operation, err)
+	}
+	return d, nil
+}
+
+// firstState makes everything a new store holds. A store that replaces one
+// never proven keeps its id and numbers, so that older shares are named stale.
+func (b *Barrier) firstState(ctx context.Context, slots map[string]Spec, by By, before *loaded) (record.State, []byte, Delivery, error) {
+	root := randomKey()
+	var id [16]byte
+	rand.Read(id[:])
+	base := record.Record{Store: hex.EncodeToString(id[:]), Root: 1}
+	step := b.step(record.Digest{}, by)
+	if before != nil {
+		step.Previous = before.digest
+		base = *before.Record
+		base.Root++
+	}
+	term := newTerm(&base, record.TermActive)
+	d := Delivery{Operation: by.Operation}
+	var made []record.NewSlot
+	at := base
+	for _, name := range slices.Sorted(maps.Keys(slots)) {
+		n, sets, err := b.newSlot(ctx, &at, name, slots[name].record(), root)
+		if err != nil {
+			d.Wipe()
+			return record.State{}, nil, Delivery{}, err
+		}
+		made = append(made, n)
+		d.Sets = append(d.Sets, sets...)
+		at.LastSlot++
+		for _, set := range sets {
+			at.LastSet = max(at.LastSet, set.Set)
+		}
+	}
+	next, err := record.Init(step, base, term, made)
+	if err != nil {
+		d.Wipe()
+		return record.State{}, nil, Delivery{}, err
+	}
+	return next, root, d, nil
+}
+
+// newSlot makes the slot that would be the next one of rec: its seed, the tree
+// that protects it, and the root key encrypted to it.
+func (b *Barrier) newSlot(ctx context.Context, rec *record.Record, name string, spec record.Spec, root []byte) (record.NewSlot, []ShareSet, error) {
+	seed := randomKey()
+	defer clear(seed)
+	n := record.NewSlot{Name: name, Identity: [32]byte(randomKey())}
+	g := growth{barrier: b, store: rec.Store, slot: name, identity: record.FingerprintOf(n.Identity), nextSet: rec.LastSet}
+	var err error
+	if n.Tree, err = g.grow(ctx, spec, seed, "", 1, 1); err != nil {
+		return n, nil, wrapError("protect", name, err)
+	}
+	key, err := slotKey(seed)
+	if err != nil {
+		return n, nil, err
+	}
+	n.PublicKey = key.PublicKey().Bytes()
+	n.Wrap, err = wrapRoot(n.PublicKey, wrapPlace(rec.Store, rec.LastSlot+1, rec.Root), root)
+	return n, g.sets, err
+}
+
+func randomKey() []byte {
+	k := make([]byte, 32)
+	rand.Read(k)
+	return k
+}

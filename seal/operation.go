@@ -1,0 +1,183 @@
+package seal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/sealwright/sealwright/internal/record"
+)
+
+// OperationKind says what an operation is for.
+type OperationKind string
+
+const (
+	// OperationProve gathers shares that prove a slot, or drill it.
+	OperationProve OperationKind = record.OpProve
+	// OperationDrop gathers shares that let another slot go.
+	OperationDrop OperationKind = record.OpDrop
+	// OperationMigrate moves the store to other slots; see package migrate.
+	OperationMigrate OperationKind = record.OpMigrate
+)
+
+// A Goal is a slot that a migration wants, or wants gone.
+type Goal struct {
+	Name string
+	Spec Spec // what protects it; nil with Drop
+	Drop bool
+}
+
+// BeginMigration records where the store is to get to, so that any replica can
+// go on with it, and returns the operation's id. While it is in progress, slots
+// are added, proven and dropped with that id only. It is joined where the same
+// goals are in progress already. [Barrier.Cancel] ends it. Package migrate
+// walks the way.
+func (b *Barrier) BeginMigration(ctx context.Context, goals []Goal, by By) (OperationID, error) {
+	if err := by.check(); err != nil {
+		return "", err
+	}
+	op := record.Operation{Kind: record.OpMigrate}
+	for _, g := range goals {
+		goal := record.Goal{Name: g.Name, Drop: g.Drop}
+		if err := record.CheckName(g.Name); err != nil {
+			return "", wrapError("begin migration", "", fmt.Errorf("%w: %w", ErrConfig, err))
+		}
+		if g.Drop != (g.Spec == nil) {
+			return "", wrapError("begin migration", g.Name, fmt.Errorf("%w: a goal has a Spec or is a Drop", ErrConfig))
+		}
+		if g.Spec != nil {
+			spec, err := b.checkSpec(g.Spec)
+			if err != nil {
+				return "", wrapError("begin migration", g.Name, err)
+			}
+			goal.Spec = &spec
+		}
+		op.Desired = append(op.Desired, goal)
+	}
+	release, err := b.take(ctx)
+	if err != nil {
+		return "", wrapError("begin migration", "", err)
+	}
+	defer release()
+	id, err := b.begin(ctx, op, by)
+	return id, wrapError("begin migration", "", err)
+}
+
+// begin records an operation and returns its id. Where the same is in progress
+// already, it is joined; the caller has the turn.
+func (b *Barrier) begin(ctx context.Context, op record.Operation, by By) (OperationID, error) {
+	var joined string
+	inside := by.Operation
+	if by.Operation == "" {
+		by.Operation = newOperationID()
+	}
+	err := b.commit(ctx, EventBegin, by, func(_ context.Context, st record.Step, o *opened) (record.State, []byte, error) {
+		cur := o.state.Operation
+		if cur != nil && (cur.Same(&op) || cur.ID == string(inside)) {
+			joined = cur.ID
+			return record.State{}, nil, errJoined
+		}
+		next, err := o.state.Begin(st, op)
+		if cur != nil && errors.Is(err, ErrInProgress) {
+			err = fmt.Errorf("%w: %s %s %s on replica %q: finish or cancel it", err, cur.Kind, cur.ID, cur.Slot, cur.Replica)
+		}
+		return next, nil, err
+	})
+	if errors.Is(err, errJoined) {
+		return OperationID(joined), nil
+	}
+	b.emit(EventBegin, by, op.Slot, op.Kind, err)
+	if err != nil {
+		return "", err
+	}
+	return by.Operation, nil
+}
+
+var errJoined = errors.New("seal: joined an operation in progress")
+
+// Cancel ends the operation in progress. What it did so far stays: a pending
+// slot it added, for one, goes by [Barrier.Drop].
+func (b *Barrier) Cancel(ctx context.Context, by By) error {
+	err := b.change(ctx, EventEnd, "cancel", by, func(_ context.Context, st record.Step, o *opened) (record.State, []byte, error) {
+		next, err := o.state.End(st)
+		return next, nil, err
+	})
+	if err == nil {
+		b.endGather(by.Operation)
+	}
+	return err
+}
+
+// Claim makes this replica the one that gathers the operation's shares, when
+// the one that did is gone. Shares given there are given again here.
+func (b *Barrier) Claim(ctx context.Context, by By) error {
+	return b.change(ctx, EventClaim, "claim", by, func(_ context.Context, st record.Step, o *opened) (record.State, []byte, error) {
+		next, err := o.state.Claim(st)
+		return next, nil, err
+	})
+}
+
+// submitTo takes a share for the operation in progress, and does what the
+// operation is for when a slot's shares suffice. It returns the slot's name;
+// the caller has the turn.
+func (b *Barrier) submitTo(ctx context.Context, s Share, by By) (string, error) {
+	o, err := b.fetch(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer o.wipe()
+	op := o.state.Operation
+	switch {
+	case op == nil || op.ID != string(by.Operation):
+		return "", ErrNoOperation
+	case op.Replica != b.cfg.Replica:
+		return op.Slot, fmt.Errorf("%w: by replica %q: send the share there, or claim the operation", ErrElsewhere, op.Replica)
+	}
+	slot, _, err := matchShare(&o.state.Record, s)
+	if err != nil {
+		return op.Slot, err
+	}
+	if !wants(op, slot) {
+		return slot.Name, fmt.Errorf("%w: this %s does not ask for shares of slot %q", ErrNoOperation, op.Kind, slot.Name)
+	}
+	g := b.gathered(by.Operation)
+	g.sift(&o.state.Record)
+	_, err = g.add(&o.state.Record, s)
+	if err != nil && !errors.Is(err, ErrShareDuplicate) {
+		return slot.Name, err
+	}
+	// A share given twice may find a quorum that waited for its KMS.
+	if !g.suffices(&slot.Tree) {
+		return slot.Name, err
+	}
+	if err := b.prove(ctx, slot.ID, by, g); err != nil {
+		return slot.Name, err
+	}
+	if op.Kind != record.OpMigrate {
+		b.endGather(by.Operation)
+	}
+	if op.Kind == record.OpDrop {
+		var names []string
+		for _, g := range op.Desired {
+			names = append(names, g.Name)
+		}
+		list := strings.Join(names, " ")
+		err := b.drop(ctx, names, by)
+		b.emit(EventDrop, by, list, "", err)
+		return list, err
+	}
+	return slot.Name, nil
+}
+
+// wants reports whether a share of the slot serves the operation.
+func wants(op *record.Operation, slot *record.Slot) bool {
+	switch op.Kind {
+	case record.OpProve:
+		return slot.Name == op.Slot
+	case record.OpDrop:
+		return slot.State == record.Active && !slices.ContainsFunc(op.Desired, func(g record.Goal) bool { return g.Name == slot.Name })
+	}
+	return true
+}

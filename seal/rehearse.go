@@ -1,0 +1,64 @@
+package seal
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+
+	"github.com/sealwright/sealwright/internal/record"
+	"github.com/sealwright/sealwright/kms"
+)
+
+// Rehearse tries, before anything is changed, whether this process could make
+// and open a slot of that shape: each KMS wraps a random key, unwraps it, and
+// the two are compared. The errors of all are joined; each names its KMS and
+// what is missing. It touches neither the store nor the slots in it.
+func (b *Barrier) Rehearse(ctx context.Context, spec Spec) error {
+	shape, err := b.checkSpec(spec)
+	if err != nil {
+		return wrapError("rehearse", "", err)
+	}
+	b.mu.Lock()
+	store := b.mark.store
+	b.mu.Unlock()
+	var errs []error
+	tried := map[string]bool{}
+	eachKMS(shape, func(name string) {
+		if !tried[name] {
+			tried[name] = true
+			errs = append(errs, b.rehearse(ctx, name, store))
+		}
+	})
+	return wrapError("rehearse", "", errors.Join(errs...))
+}
+
+func (b *Barrier) rehearse(ctx context.Context, name, store string) error {
+	key := make([]byte, 64)
+	rand.Read(key)
+	place := kms.Binding{Store: store, Slot: "rehearsal", Path: ""}
+	blob, err := b.wrapChecked(ctx, name, key, place)
+	if err != nil {
+		return err
+	}
+	if p, ok := b.cfg.KMS[name].(kms.Prober); ok {
+		// A probe needs a permission of its own: only what it says counts.
+		health, err := p.Probe(ctx)
+		switch {
+		case err != nil:
+		case !health.Deletion.IsZero():
+			return fmt.Errorf("KMS %q: %w", name, &kms.Error{Op: "probe", Type: blob.Type, KeyID: blob.KeyID, Kind: kms.ErrKeyGone,
+				Err: fmt.Errorf("scheduled for deletion on %s", health.Deletion.UTC().Format("2006-01-02 15:04 MST"))})
+		}
+	}
+	return nil
+}
+
+func eachKMS(s record.Spec, f func(name string)) {
+	if s.KMS != "" {
+		f(s.KMS)
+	}
+	for _, child := range s.Of {
+		eachKMS(child, f)
+	}
+}

@@ -1,0 +1,137 @@
+package seal
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/subtle"
+	"slices"
+	"time"
+
+	"github.com/sealwright/sealwright/internal/record"
+	"github.com/sealwright/sealwright/keyring"
+)
+
+// Rotate adds a term: a new data key. With [Config.Propagation] zero it is
+// active at once; otherwise it is only read at first, and Run, on any replica,
+// activates it when that time has passed. Data under older terms stays
+// readable.
+func (b *Barrier) Rotate(ctx context.Context, by By) error {
+	state := record.TermActive
+	if b.cfg.Propagation > 0 {
+		state = record.TermPassive
+	}
+	return b.change(ctx, EventRotate, "rotate", by, func(_ context.Context, st record.Step, o *opened) (record.State, []byte, error) {
+		next, err := o.state.Rotate(st, newTerm(&o.state.Record, state))
+		return next, nil, err
+	})
+}
+
+// Activate makes a passive term the one that encrypts, before Run would.
+func (b *Barrier) Activate(ctx context.Context, term uint32, by By) error {
+	return b.change(ctx, EventActivate, "activate", by, func(_ context.Context, st record.Step, o *opened) (record.State, []byte, error) {
+		next, err := o.state.Activate(st, term)
+		return next, nil, err
+	})
+}
+
+// Retire removes a term. Whatever is still encrypted under it is lost: rewrap
+// the data first, and count what is left. The active term cannot go.
+func (b *Barrier) Retire(ctx context.Context, term uint32, by By) error {
+	return b.change(ctx, EventRetire, "retire", by, func(_ context.Context, st record.Step, o *opened) (record.State, []byte, error) {
+		next, err := o.state.Retire(st, term)
+		return next, nil, err
+	})
+}
+
+// RotateRoot replaces the root key and re-encrypts it to every slot, in one
+// swap, with no custodian present and no KMS called. It does not lock out
+// somebody who once held what opens a slot: rekey that slot.
+func (b *Barrier) RotateRoot(ctx context.Context, by By) error {
+	return b.change(ctx, EventRotateRoot, "rotate root", by, func(_ context.Context, st record.Step, o *opened) (record.State, []byte, error) {
+		rewrap, root, err := newRoot(&o.state, nil, false)
+		if err != nil {
+			return record.State{}, nil, err
+		}
+		next, err := o.state.RotateRoot(st, *rewrap)
+		return next, root, err
+	})
+}
+
+// change is commit for a caller without the turn.
+func (b *Barrier) change(ctx context.Context, event EventKind, op string, by By, f change) error {
+	if err := by.check(); err != nil {
+		return err
+	}
+	done, err := b.take(ctx)
+	if err != nil {
+		return wrapError(op, "", err)
+	}
+	defer done()
+	err = b.commit(ctx, event, by, f)
+	b.emit(event, by, "", "", err)
+	return wrapError(op, "", err)
+}
+
+// newRoot makes a root key and encrypts it to every slot but those that go.
+func newRoot(s *record.State, without []uint32, withTerm bool) (*record.Rewrap, []byte, error) {
+	root := randomKey()
+	r := &record.Rewrap{Root: s.Root + 1, Wraps: map[uint32][]byte{}}
+	for i := range s.Slots {
+		slot := &s.Slots[i]
+		if slices.Contains(without, slot.ID) {
+			continue
+		}
+		wrap, err := wrapRoot(slot.PublicKey, wrapPlace(s.Store, slot.ID, r.Root), root)
+		if err != nil {
+			clear(root)
+			return nil, nil, wrapError("re-encrypt the root key to", slot.Name, err)
+		}
+		r.Wraps[slot.ID] = wrap
+	}
+	if withTerm {
+		term := newTerm(&s.Record, record.TermActive)
+		r.Term = &term
+	}
+	return r, root, nil
+}
+
+// newTerm makes the next term of a record.
+func newTerm(r *record.Record, state record.TermState) record.Term {
+	t := record.Term{Number: r.LastTerm + 1, State: state, Created: now()}
+	rand.Read(t.Key[:])
+	return t
+}
+
+// keyringTerms makes the keyring's terms of the record's. The keyring clears
+// the keys in them.
+func keyringTerms(terms []record.Term) []keyring.Term {
+	out := make([]keyring.Term, len(terms))
+	for i := range terms {
+		t := &terms[i]
+		out[i] = keyring.Term{Number: t.Number, Key: keyring.Key(t.Key), Active: t.State == record.TermActive, Created: time.Unix(t.Created, 0)}
+	}
+	return out
+}
+
+func equalSecret(a, b []byte) bool { return subtle.ConstantTimeCompare(a, b) == 1 }
+
+// An observation is when this process first saw a passive term.
+type observation struct {
+	since time.Time // with its monotonic reading
+}
+
+// observe notes the passive terms; b.mu is held.
+func (b *Barrier) observe(terms []record.Term) {
+	seen := map[uint32]observation{}
+	for _, t := range terms {
+		if t.State != record.TermPassive {
+			continue
+		}
+		o, ok := b.observed[t.Number]
+		if !ok {
+			o = observation{time.Now()}
+		}
+		seen[t.Number] = o
+	}
+	b.observed = seen
+}

@@ -1,0 +1,223 @@
+package seal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/sealwright/sealwright/keyring"
+	"github.com/sealwright/sealwright/kms"
+)
+
+// The pauses between the rounds of an auto-unseal are drawn from zero to a
+// bound that doubles from the first to the second, also before the first
+// round: a thousand pods that restart together must not call together.
+const (
+	firstPause = time.Second
+	maxPause   = time.Minute
+)
+
+// A drilled is what came of the last drill of a slot.
+type drilled struct {
+	at  time.Time
+	err error
+}
+
+// Run does, until ctx ends, what a server wants done by itself: it unseals
+// through the KMS slots, retrying while they cannot be reached; takes in what
+// other replicas change; activates new terms; and drills the KMS slots. An
+// outage of a KMS or of the store never seals and is never fatal; Status says
+// why the Barrier is sealed. Run does not undo [Barrier.Seal].
+//
+// It returns ctx.Err(), or [ErrClosed].
+func (b *Barrier) Run(ctx context.Context) error {
+	watched := b.watch(ctx)
+	drill := time.NewTimer(b.nextDrill())
+	defer drill.Stop()
+	bound, pause := firstPause, time.Duration(0)
+	for {
+		b.mu.Lock()
+		sealed, byOperator, closed, changed := b.open == nil, b.sealedBy, b.closed, b.changed
+		b.mu.Unlock()
+		if closed {
+			return ErrClosed
+		}
+		var unseal, activate <-chan time.Time
+		if !sealed {
+			bound, pause = firstPause, 0
+		}
+		if sealed && !byOperator {
+			unseal = time.After(pause + rand.N(bound))
+		}
+		if at, ok := b.nextActivation(); ok && !sealed {
+			activate = time.After(max(0, time.Until(at)))
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-changed:
+			// Unsealed, sealed, or changed: look again.
+		case <-unseal:
+			_, err := b.Unseal(ctx)
+			bound, pause = min(2*bound, maxPause), retryAfter(err)
+		case <-watched:
+			if !sealed {
+				if err := b.Refresh(ctx); err != nil && ctx.Err() == nil {
+					b.emit(EventStore, By{}, "", "refresh", err)
+				}
+			}
+		case <-activate:
+			b.activateDue(ctx)
+		case <-drill.C:
+			if !sealed {
+				_ = b.Drill(ctx) // each outcome is an event, and stands in Status
+			}
+			drill.Reset(b.nextDrill())
+		}
+	}
+}
+
+// retryAfter returns how long the KMS asked to be left alone.
+func retryAfter(err error) time.Duration {
+	if k, ok := errors.AsType[*kms.Error](err); ok {
+		return k.RetryAfter
+	}
+	return 0
+}
+
+// watch returns a channel that tells of changes of the store.
+func (b *Barrier) watch(ctx context.Context) <-chan struct{} {
+	out := make(chan struct{}, 1)
+	go func() {
+		if w, ok := b.cfg.Store.(Watcher); ok {
+			err := w.Watch(ctx, out)
+			if ctx.Err() != nil {
+				return
+			}
+			b.emit(EventStore, By{}, "", "the watch ended, polling instead", err)
+		}
+		tick := time.NewTicker(b.cfg.Poll)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+				select {
+				case out <- struct{}{}:
+				default:
+				}
+			}
+		}
+	}()
+	return out
+}
+
+// nextActivation returns when the first passive term has been seen for long
+// enough.
+func (b *Barrier) nextActivation() (time.Time, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var at time.Time
+	for _, o := range b.observed {
+		if t := o.since.Add(b.cfg.Propagation); at.IsZero() || t.Before(at) {
+			at = t
+		}
+	}
+	return at, !at.IsZero()
+}
+
+// activateDue activates the passive terms that every replica has had the time
+// to see.
+func (b *Barrier) activateDue(ctx context.Context) {
+	b.mu.Lock()
+	var due []uint32
+	for number, o := range b.observed {
+		if time.Since(o.since) >= b.cfg.Propagation {
+			due = append(due, number)
+		}
+	}
+	b.mu.Unlock()
+	for _, number := range due {
+		if err := b.Activate(ctx, number, By{Actor: "sealwright"}); err != nil {
+			// Another replica was first, or the store is away: look again.
+			b.mu.Lock()
+			if _, ok := b.observed[number]; ok {
+				b.observed[number] = observation{time.Now()}
+			}
+			b.mu.Unlock()
+			return
+		}
+	}
+}
+
+func (b *Barrier) nextDrill() time.Duration {
+	if b.cfg.Drill < 0 {
+		return 1<<63 - 1
+	}
+	return b.cfg.Drill/2 + rand.N(b.cfg.Drill)
+}
+
+// Drill tries, by a true unwrap with this process's own credentials, whether
+// each KMS slot still opens the store, and shows the outcome in Status. It
+// changes nothing.
+func (b *Barrier) Drill(ctx context.Context) error {
+	done, err := b.take(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	o, err := b.fetch(ctx)
+	if err != nil {
+		return wrapError("drill", "", err)
+	}
+	defer o.wipe()
+	var errs []error
+	for i := range o.state.Slots {
+		slot := &o.state.Slots[i]
+		if slot.Tree.NeedsPeople() || !slot.Opens() {
+			continue
+		}
+		_, err := b.tryOpen(ctx, o, slot, nil)
+		b.mu.Lock()
+		b.health[slot.ID] = drilled{time.Now(), err}
+		b.mu.Unlock()
+		detail := "opens the store"
+		if err != nil {
+			detail = "does not open the store: do not restart unless another slot does"
+			errs = append(errs, wrapError("drill", slot.Name, err))
+		}
+		b.emit(EventDrill, By{}, slot.Name, detail, err)
+	}
+	return errors.Join(errs...)
+}
+
+// Decrypt is [keyring.Keyring.Decrypt] that takes in a rotation by another
+// replica: at an unknown term it refreshes once. Data under a term that the
+// stored record does not know either is newer than the record: the record was
+// rolled back ([ErrRolledBack]).
+func (b *Barrier) Decrypt(ctx context.Context, dst, ciphertext, aad []byte) ([]byte, error) {
+	out, err := b.Keyring().Decrypt(dst, ciphertext, aad)
+	if !errors.Is(err, keyring.ErrUnknownTerm) {
+		return out, err
+	}
+	if err := b.Refresh(ctx); err != nil {
+		return nil, err
+	}
+	out, again := b.Keyring().Decrypt(dst, ciphertext, aad)
+	if e, ok := errors.AsType[*keyring.Error](again); ok && errors.Is(e, keyring.ErrUnknownTerm) && e.Term > b.lastTerm() {
+		return nil, fmt.Errorf("%w: the data is newer than the record: restore a later record: %w", ErrRolledBack, again)
+	}
+	return out, again
+}
+
+func (b *Barrier) lastTerm() uint32 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.open == nil {
+		return ^uint32(0)
+	}
+	return b.open.state.LastTerm
+}

@@ -1,0 +1,133 @@
+package seal
+
+import (
+	"bytes"
+	"crypto/ecdh"
+	"crypto/hkdf"
+	"crypto/hpke"
+	"crypto/mlkem"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+
+	"github.com/sealwright/sealwright/internal/aead"
+)
+
+// A slot's key pair is ML-KEM-768 with P-256, the hybrid KEM "MLKEM768-P256"
+// of draft-ietf-hpke-pq. Both component keys are derived here, from the seed
+// that the slot's custodians hold: HPKE's own derivation is bound to one KEM
+// number, and these goldens must open for ever. P-256 rather than X25519,
+// because GODEBUG=fips140=only refuses the latter.
+const (
+	seedSize = 32
+	rootSize = 32
+	encSize  = 1088 + 65 // of MLKEM768-P256
+)
+
+var slotKEM, slotKDF, exportOnly = hpke.MLKEM768P256(), hpke.HKDFSHA256(), hpke.ExportOnly()
+
+// slotKey returns the private key of a slot.
+func slotKey(seed []byte) (hpke.PrivateKey, error) {
+	if len(seed) != seedSize {
+		return nil, fmt.Errorf("seal: a slot's seed has %d bytes, not %d", seedSize, len(seed))
+	}
+	d, err := hkdf.Key(sha256.New, seed, nil, "sealwright/slot/v1 ml-kem-768", mlkem.SeedSize)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(d)
+	pq, err := mlkem.NewDecapsulationKey768(d)
+	if err != nil {
+		return nil, err
+	}
+	// A candidate is no scalar with a probability of 2^-32.
+	for i := range 256 {
+		scalar, err := hkdf.Key(sha256.New, seed, nil, fmt.Sprintf("sealwright/slot/v1 p-256 %d", i), 32)
+		if err != nil {
+			return nil, err
+		}
+		t, err := ecdh.P256().NewPrivateKey(scalar)
+		clear(scalar)
+		if err == nil {
+			return hpke.NewHybridPrivateKey(pq, t)
+		}
+	}
+	return nil, fmt.Errorf("seal: no P-256 scalar in this seed")
+}
+
+// wrapRoot encrypts the root key to a slot's public key. HPKE exports a key
+// instead of sealing: the certified FIPS module allows only that.
+func wrapRoot(publicKey, place, root []byte) ([]byte, error) {
+	pub, err := slotKEM.NewPublicKey(publicKey)
+	if err != nil {
+		return nil, fmt.Errorf("seal: public key of a slot: %w", err)
+	}
+	enc, sender, err := hpke.NewSender(pub, slotKDF, exportOnly, place)
+	if err != nil {
+		return nil, fmt.Errorf("seal: wrap the root key: %w", err)
+	}
+	key, err := sender.Export(rootExport, 32)
+	if err != nil {
+		return nil, fmt.Errorf("seal: wrap the root key: %w", err)
+	}
+	defer clear(key)
+	box, err := aead.SealBox(key, rootExport, root, place)
+	if err != nil {
+		return nil, fmt.Errorf("seal: wrap the root key: %w", err)
+	}
+	return append(enc, box...), nil
+}
+
+const rootExport = "sealwright/root/v1"
+
+// unwrapRoot is the inverse of wrapRoot. Its errors are those of aead.OpenBox.
+func unwrapRoot(key hpke.PrivateKey, place, wrap []byte) ([]byte, error) {
+	if len(wrap) < encSize {
+		return nil, fmt.Errorf("%w: the wrapped root key is too short", aead.ErrCorrupt)
+	}
+	recipient, err := hpke.NewRecipient(wrap[:encSize], key, slotKDF, exportOnly, place)
+	if err != nil {
+		return nil, fmt.Errorf("%w: the wrapped root key: %w", aead.ErrCorrupt, err)
+	}
+	k, err := recipient.Export(rootExport, 32)
+	if err != nil {
+		return nil, fmt.Errorf("%w: the wrapped root key: %w", aead.ErrCorrupt, err)
+	}
+	defer clear(k)
+	root, err := aead.OpenBox(k, rootExport, wrap[encSize:], place)
+	if err != nil {
+		return nil, err
+	}
+	if len(root) != rootSize {
+		return nil, fmt.Errorf("%w: the root key has %d bytes", aead.ErrCorrupt, len(root))
+	}
+	return root, nil
+}
+
+// wrapPlace is what the wrap of a root key is bound to.
+func wrapPlace(store string, slot, root uint32) []byte {
+	return place("sealwright/wrap/v1", store, slot, root)
+}
+
+// place encodes a place unambiguously: every text behind its length as four
+// bytes, every number as eight, big endian.
+func place(parts ...any) []byte {
+	var b bytes.Buffer
+	number := func(n uint64) { b.Write(binary.BigEndian.AppendUint64(nil, n)) }
+	for _, p := range parts {
+		switch p := p.(type) {
+		case string:
+			b.Write(binary.BigEndian.AppendUint32(nil, uint32(len(p))))
+			b.WriteString(p)
+		case uint32:
+			number(uint64(p))
+		case int:
+			number(uint64(p))
+		case byte:
+			number(uint64(p))
+		default:
+			panic(fmt.Sprintf("seal: place of a %T", p)) // a fault of this package
+		}
+	}
+	return b.Bytes()
+}

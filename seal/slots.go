@@ -1,0 +1,313 @@
+package seal
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/sealwright/sealwright/internal/record"
+)
+
+// Add stores one more slot and returns the shares made for it, if it is held
+// by people. The slot is pending: it opens nothing until [Barrier.Prove] has
+// shown that it opens the stored record. A slot that is never proven is removed
+// by [Barrier.Drop].
+func (b *Barrier) Add(ctx context.Context, name string, spec Spec, by By) (Delivery, error) {
+	return b.add(ctx, "add", name, spec, by, func(s *record.State) error {
+		if s.Find(name, record.Active) != nil {
+			return fmt.Errorf("%w: %q: to replace it, rekey it", ErrSlotExists, name)
+		}
+		return nil
+	})
+}
+
+func (b *Barrier) add(ctx context.Context, op, name string, spec Spec, by By, check func(*record.State) error) (d Delivery, err error) {
+	if err := by.check(); err != nil {
+		return d, err
+	}
+	if err := record.CheckName(name); err != nil {
+		return d, wrapError(op, "", fmt.Errorf("%w: %w", ErrConfig, err))
+	}
+	shape, err := b.checkSpec(spec)
+	if err != nil {
+		return d, wrapError(op, name, err)
+	}
+	done, err := b.take(ctx)
+	if err != nil {
+		return d, wrapError(op, name, err)
+	}
+	defer done()
+	err = b.commit(ctx, EventAdd, by, func(ctx context.Context, st record.Step, o *opened) (record.State, []byte, error) {
+		d.Wipe() // of an attempt that met another writer
+		d = Delivery{Operation: by.Operation}
+		if err := check(&o.state); err != nil {
+			return record.State{}, nil, err
+		}
+		// A dry run first: no KMS is called for what cannot be.
+		if err := o.state.CanAdd(st, name); err != nil {
+			return record.State{}, nil, err
+		}
+		n, sets, err := b.newSlot(ctx, &o.state.Record, name, shape, o.root)
+		if err != nil {
+			return record.State{}, nil, err
+		}
+		d.Sets = sets
+		next, err := o.state.Add(st, n)
+		return next, nil, err
+	})
+	b.emit(EventAdd, by, name, "", err)
+	if err != nil {
+		d.Wipe()
+		return Delivery{}, wrapError(op, name, err)
+	}
+	return d, nil
+}
+
+// Prove shows that a slot opens the stored record. It makes a pending slot
+// active; of an active one it changes only the time of its last proof, and is
+// its drill. The record is loaded anew, and a KMS is truly asked.
+//
+// Where the slot needs people, Prove begins an operation, or finds the one in
+// progress, and returns its id and done == false: their shares go to
+// [Barrier.Submit] with that id, and the last one needed proves the slot.
+func (b *Barrier) Prove(ctx context.Context, name string, by By) (op OperationID, done bool, err error) {
+	if err := by.check(); err != nil {
+		return "", false, err
+	}
+	release, err := b.take(ctx)
+	if err != nil {
+		return "", false, wrapError("prove", name, err)
+	}
+	defer release()
+	o, err := b.fetch(ctx)
+	if err != nil {
+		return "", false, wrapError("prove", name, err)
+	}
+	defer o.wipe()
+	slot := provable(&o.state, name)
+	if slot == nil {
+		return "", false, wrapError("prove", name, ErrNoSlot)
+	}
+	if slot.Tree.NeedsPeople() {
+		op, err = b.begin(ctx, record.Operation{Kind: record.OpProve, Slot: name}, by)
+		return op, false, wrapError("prove", name, err)
+	}
+	err = b.prove(ctx, slot.ID, by, nil)
+	return by.Operation, err == nil, wrapError("prove", name, err)
+}
+
+// provable returns the slot of that name that waits for a proof, or else the
+// one that opens the store.
+func provable(s *record.State, name string) *record.Slot {
+	for _, state := range []string{record.Pending, record.Initial, record.Active} {
+		if slot := s.Find(name, state); slot != nil {
+			return slot
+		}
+	}
+	return nil
+}
+
+// prove opens the stored record through the slot, with the shares in g, and
+// stores that it did; the caller has the turn.
+func (b *Barrier) prove(ctx context.Context, id uint32, by By, g *gather) error {
+	name, event := "", EventProve
+	err := b.commit(ctx, EventProve, by, func(ctx context.Context, st record.Step, o *opened) (record.State, []byte, error) {
+		slot := o.state.Slot(id)
+		if slot == nil {
+			return record.State{}, nil, ErrNoSlot
+		}
+		name = slot.Name
+		fresh, err := b.tryOpen(ctx, o, slot, g)
+		if err != nil {
+			return record.State{}, nil, err
+		}
+		old := o.state.Predecessor(slot)
+		if old == nil {
+			next, err := o.state.Prove(st, fresh, nil)
+			return next, nil, err
+		}
+		event = EventReplace
+		rewrap, root, err := newRoot(&o.state, []uint32{old.ID}, true)
+		if err != nil {
+			return record.State{}, nil, err
+		}
+		next, err := o.state.Prove(st, fresh, rewrap)
+		return next, root, err
+	})
+	b.emit(event, by, name, "", err)
+	return err
+}
+
+// tryOpen opens the record just loaded through one of its slots, from the seed
+// on, and compares the root key found with the one in use.
+func (b *Barrier) tryOpen(ctx context.Context, o *opened, slot *record.Slot, g *gather) (record.Fresh, error) {
+	h := harvest{barrier: b, store: o.state.Store, slot: slot}
+	if g != nil {
+		g.into(&h)
+	}
+	seed, err := h.open(ctx, &slot.Tree, "", 1, 1)
+	if err != nil {
+		return record.Fresh{}, err
+	}
+	defer clear(seed)
+	key, err := slotKey(seed)
+	if err != nil {
+		return record.Fresh{}, err
+	}
+	if !bytes.Equal(key.PublicKey().Bytes(), slot.PublicKey) {
+		return record.Fresh{}, ErrWrongCustodian
+	}
+	root, err := unwrapRoot(key, wrapPlace(o.state.Store, slot.ID, o.state.Root), slot.Wrap)
+	if err != nil {
+		return record.Fresh{}, fmt.Errorf("%w: the root key of slot %q: %w", ErrCorrupt, slot.Name, err)
+	}
+	defer clear(root)
+	if !equalSecret(root, o.root) {
+		return record.Fresh{}, fmt.Errorf("%w: slot %q holds another root key", ErrCorrupt, slot.Name)
+	}
+	if !h.vouches(o.state.Identities[slot.ID]) {
+		return record.Fresh{}, fmt.Errorf("%w: slot %q does not name its own identity", ErrForged, slot.Name)
+	}
+	return record.Fresh{Slot: slot.ID, Root: o.state.Root, Generation: o.state.Generation}, nil
+}
+
+// Drop removes slots. In the same swap the root key and the data key are
+// replaced, so that nobody who held what opens a dropped slot opens what comes
+// after, even with an old copy of the record.
+//
+// A slot that opens the store goes only after one that stays has opened the
+// stored record, now: each KMS slot is asked. Where none can, and people hold
+// one that stays, Drop begins an operation and returns its id and done ==
+// false: their shares, given to [Barrier.Submit] with that id, complete it. The
+// last proven slot cannot go ([ErrLastSlot]). Of two slots of one name, the one
+// that waits to replace the other goes.
+func (b *Barrier) Drop(ctx context.Context, names []string, by By) (op OperationID, done bool, err error) {
+	if err := by.check(); err != nil {
+		return "", false, err
+	}
+	list := strings.Join(names, " ")
+	release, err := b.take(ctx)
+	if err != nil {
+		return "", false, wrapError("drop", list, err)
+	}
+	defer release()
+	err = b.drop(ctx, names, by)
+	if errors.Is(err, ErrNoProof) {
+		begun, beginErr := b.beginDrop(ctx, names, by)
+		if beginErr == nil {
+			return begun, false, nil
+		}
+		if !errors.Is(beginErr, ErrNoProof) {
+			err = errors.Join(err, beginErr)
+		}
+	}
+	b.emit(EventDrop, by, list, "", err)
+	return by.Operation, err == nil, wrapError("drop", list, err)
+}
+
+// beginDrop asks people for the proof that no KMS could give.
+func (b *Barrier) beginDrop(ctx context.Context, names []string, by By) (OperationID, error) {
+	o, err := b.fetch(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer o.wipe()
+	op := record.Operation{Kind: record.OpDrop}
+	for _, name := range names {
+		op.Desired = append(op.Desired, record.Goal{Name: name, Drop: true})
+	}
+	for i := range o.state.Slots {
+		if s := &o.state.Slots[i]; s.State == record.Active && s.Tree.People() && !slices.Contains(names, s.Name) {
+			return b.begin(ctx, op, by)
+		}
+	}
+	return "", ErrNoProof
+}
+
+// drop removes the slots if they may go; the caller has the turn.
+func (b *Barrier) drop(ctx context.Context, names []string, by By) error {
+	return b.commit(ctx, EventDrop, by, func(ctx context.Context, st record.Step, o *opened) (record.State, []byte, error) {
+		var ids []uint32
+		opens := false
+		for _, name := range names {
+			slot := provable(&o.state, name)
+			if slot == nil {
+				return record.State{}, nil, fmt.Errorf("%w: %q", ErrNoSlot, name)
+			}
+			ids = append(ids, slot.ID)
+			opens = opens || slot.Opens()
+		}
+		var fresh *record.Fresh
+		switch {
+		case b.hooks.believe:
+			fresh = anyProof(&o.state, ids)
+		case opens:
+			var err error
+			if fresh, err = b.freshProof(ctx, o, ids); err != nil {
+				return record.State{}, nil, err
+			}
+		}
+		rewrap, root, err := newRoot(&o.state, ids, true)
+		if err != nil {
+			return record.State{}, nil, err
+		}
+		next, err := o.state.Drop(st, ids, fresh, *rewrap)
+		return next, root, err
+	})
+}
+
+// freshProof asks the KMS slots that stay to open the record, until one does.
+// It returns nil where people have given their proof to the operation in
+// progress, and ErrLastSlot where there is nobody to ask.
+func (b *Barrier) freshProof(ctx context.Context, o *opened, ids []uint32) (*record.Fresh, error) {
+	var errs []error
+	others := 0
+	for i := range o.state.Slots {
+		slot := &o.state.Slots[i]
+		if slot.State != record.Active || slices.Contains(ids, slot.ID) {
+			continue
+		}
+		others++
+		if slot.Tree.NeedsPeople() {
+			continue
+		}
+		fresh, err := b.tryOpen(ctx, o, slot, nil)
+		if err == nil {
+			return &fresh, nil
+		}
+		errs = append(errs, wrapError("open", slot.Name, err))
+	}
+	switch {
+	case others == 0:
+		return nil, ErrLastSlot
+	case o.state.ProvenBut(ids, nil):
+		return nil, nil
+	}
+	return nil, errors.Join(append([]error{ErrNoProof}, errs...)...)
+}
+
+// anyProof is the planted fault of hooks.believe.
+func anyProof(s *record.State, ids []uint32) *record.Fresh {
+	for i := range s.Slots {
+		if o := &s.Slots[i]; o.State == record.Active && !slices.Contains(ids, o.ID) {
+			return &record.Fresh{Slot: o.ID, Root: s.Root, Generation: s.Generation}
+		}
+	}
+	return nil
+}
+
+// Rekey makes new shares, or another shape, for a slot: a pending successor of
+// the same name. The old set stays valid until the successor is proven, by
+// [Barrier.Prove]; the same swap then removes it and replaces root key and data
+// key. Drop removes a successor that is not wanted after all.
+func (b *Barrier) Rekey(ctx context.Context, name string, spec Spec, by By) (Delivery, error) {
+	return b.add(ctx, "rekey", name, spec, by, func(s *record.State) error {
+		if s.Find(name, record.Active) == nil {
+			return ErrNoSlot
+		}
+		return nil
+	})
+}

@@ -1,0 +1,194 @@
+package seal
+
+import (
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sealwright/sealwright/internal/record"
+)
+
+// Status is how a Barrier is. It comes from memory: it neither waits nor calls
+// anybody, so that it can be asked at any time.
+type Status struct {
+	Replica  string
+	Sealed   bool
+	Reason   error         // why it is sealed; nil while unsealed
+	Progress []SetProgress // shares given so far for unsealing
+
+	// What follows is known from the first unseal on, and kept while sealed.
+	Store      string // the store's id, 32 hex digits
+	Generation uint64 // of the newest record seen
+
+	// What follows is known while unsealed.
+	Slots     []SlotStatus
+	Operation *OperationStatus // in progress; nil if none is
+	Terms     []TermStatus     // oldest first
+	Warnings  []string         // what an operator should mend, in words
+}
+
+// SetProgress counts the shares given of one set.
+type SetProgress struct {
+	Slot      string
+	Path      string // of the leaf in the slot's tree; "" for a lone one
+	Set       uint32
+	Given     int
+	Threshold int
+	Shares    int
+}
+
+// SlotStatus is how a slot is.
+type SlotStatus struct {
+	Name        string
+	Spec        Spec
+	State       SlotState
+	Sets        []uint32  // of its shares; empty where no people are involved
+	Fingerprint string    // 24 hex digits; the slot's pin for [Config.Pins]
+	Proven      time.Time // when it last opened the stored record, by the prover's clock; zero if never
+	Drilled     time.Time // when this process last tried, by Run; zero if never
+	DrillError  error     // what came of it
+}
+
+// SlotState is what a slot is good for.
+type SlotState string
+
+const (
+	// SlotInitial was made by Init and opens the store, which proves it.
+	SlotInitial SlotState = record.Initial
+	// SlotPending does not open the store until it is proven.
+	SlotPending SlotState = record.Pending
+	// SlotActive was proven, and opens the store.
+	SlotActive SlotState = record.Active
+)
+
+// OperationStatus is an operation in progress.
+type OperationStatus struct {
+	ID       OperationID
+	Kind     OperationKind
+	Slot     string // what is to be proven; "" for other kinds
+	Replica  string // where its shares are gathered
+	Actor    string
+	Progress []SetProgress // of this replica
+	Goals    []Goal        // of a drop or a migration
+}
+
+// TermStatus is a data key, without the key.
+type TermStatus struct {
+	Number  uint32
+	State   string // "passive", "active", "old"
+	Created time.Time
+}
+
+// Status returns how the Barrier is.
+func (b *Barrier) Status() Status {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s := Status{
+		Replica: b.cfg.Replica, Sealed: b.open == nil, Reason: b.why,
+		Store: b.mark.store, Generation: b.mark.generation,
+	}
+	if b.open == nil {
+		s.Progress = b.progress
+		return s
+	}
+	st := &b.open.state
+	for i := range st.Slots {
+		slot := &st.Slots[i]
+		out := SlotStatus{
+			Name: slot.Name, Spec: specOf(slot.Tree.Spec()), State: SlotState(slot.State),
+			Fingerprint: hex.EncodeToString(slot.Fingerprint),
+		}
+		slot.Tree.Walk("", func(_ string, n *record.Node) {
+			if n.Shamir != nil {
+				out.Sets = append(out.Sets, n.Shamir.Set)
+			}
+		})
+		if slot.Proven != nil {
+			out.Proven = time.Unix(slot.Proven.At, 0).UTC()
+		}
+		d := b.health[slot.ID]
+		out.Drilled, out.DrillError = d.at, d.err
+		s.Slots = append(s.Slots, out)
+	}
+	if o := st.Operation; o != nil {
+		s.Operation = &OperationStatus{
+			ID: OperationID(o.ID), Kind: OperationKind(o.Kind), Slot: o.Slot, Replica: o.Replica, Actor: o.Actor,
+		}
+		if g := b.gathers[OperationID(o.ID)]; g != nil {
+			s.Operation.Progress = progressOf(&st.Record, g)
+		}
+		for _, g := range o.Desired {
+			goal := Goal{Name: g.Name, Drop: g.Drop}
+			if g.Spec != nil {
+				goal.Spec = specOf(*g.Spec)
+			}
+			s.Operation.Goals = append(s.Operation.Goals, goal)
+		}
+	}
+	for _, t := range st.Terms {
+		s.Terms = append(s.Terms, TermStatus{Number: t.Number, State: termStateName(t.State), Created: time.Unix(t.Created, 0).UTC()})
+	}
+	s.Warnings = b.warnings(s)
+	return s
+}
+
+func (b *Barrier) warnings(s Status) []string {
+	var out []string
+	opens := 0
+	for _, slot := range s.Slots {
+		if slot.State != SlotPending {
+			opens++
+		}
+		if slot.DrillError != nil {
+			out = append(out, fmt.Sprintf("slot %q does not open the store now: do not restart unless another slot does: %v", slot.Name, slot.DrillError))
+		}
+		if slot.State == SlotInitial {
+			out = append(out, fmt.Sprintf("slot %q was never proven: unseal with it once", slot.Name))
+		}
+	}
+	if opens == 1 {
+		out = append(out, "a single slot opens the store: whoever loses it loses everything; add another")
+	}
+	if b.cfg.Unpinned {
+		out = append(out, "forgeable slots are believed without a pin (Unpinned)")
+	}
+	return out
+}
+
+func termStateName(s record.TermState) string {
+	switch s {
+	case record.TermActive:
+		return "active"
+	case record.TermPassive:
+		return "passive"
+	}
+	return "old"
+}
+
+// progressOf lists the sets of which shares were given.
+func progressOf(rec *record.Record, g *gather) []SetProgress {
+	var out []SetProgress
+	eachLeaf(rec, func(slot *record.Slot, leaf *record.Shares, path string) {
+		if n := g.count(leaf.Set); n > 0 {
+			out = append(out, SetProgress{Slot: slot.Name, Path: path, Set: leaf.Set, Given: n, Threshold: leaf.Threshold, Shares: leaf.Shares})
+		}
+	})
+	return out
+}
+
+// missing says in words what the people slots still need.
+func missing(rec *record.Record, g *gather) string {
+	var parts []string
+	eachLeaf(rec, func(slot *record.Slot, leaf *record.Shares, path string) {
+		if slot.Opens() {
+			parts = append(parts, fmt.Sprintf("%d of %d shares given for slot %q", g.count(leaf.Set), leaf.Threshold, slot.Name))
+		}
+	})
+	if len(parts) == 0 {
+		return "no slot is held by people"
+	}
+	slices.Sort(parts)
+	return "waiting for people: " + strings.Join(slices.Compact(parts), ", ")
+}

@@ -1,0 +1,246 @@
+package seal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/sealwright/sealwright/internal/record"
+)
+
+// Unseal opens the keyring through the KMS slots, together with the shares
+// given so far where a slot needs both. It makes one round: Run repeats it.
+// Where only people can open the store the error says how many shares are
+// missing. On an unsealed Barrier it does nothing.
+func (b *Barrier) Unseal(ctx context.Context) (Status, error) {
+	done, err := b.take(ctx)
+	if err != nil {
+		return Status{}, wrapError("unseal", "", err)
+	}
+	defer done()
+	if !b.isSealed() {
+		return b.Status(), nil
+	}
+	for range conflicts {
+		if err = b.unsealOnce(ctx); !errors.Is(err, ErrConflict) {
+			break
+		}
+	}
+	b.emit(EventUnseal, By{}, "", "by KMS", err)
+	if err != nil {
+		b.because(err)
+	}
+	return b.Status(), wrapError("unseal", "", err)
+}
+
+func (b *Barrier) unsealOnce(ctx context.Context) error {
+	l, err := b.load(ctx)
+	if err != nil {
+		return err
+	}
+	o, slot, err := b.openByKMS(ctx, l)
+	if err != nil {
+		var opened bool
+		if opened, err = b.openByGather(ctx, l, By{}, err); opened {
+			return nil
+		}
+		if errors.Is(err, errNeedsPeople) {
+			return fmt.Errorf("%w: %s", ErrSealed, missing(l.Record, b.gathered("")))
+		}
+		return err
+	}
+	return b.admit(ctx, o, slot.ID, By{})
+}
+
+// Submit takes one share. With no operation in by, the share is for unsealing
+// this process; with one, for that operation. A share that is not right is
+// named by its error, a [*ShareError], before anything is combined, and the
+// progress made so far stays. The share that completes a quorum does what the
+// quorum was asked for. The caller may wipe s afterwards.
+//
+// A share for unsealing an unsealed Barrier changes nothing.
+func (b *Barrier) Submit(ctx context.Context, s Share, by By) (Status, error) {
+	if err := by.check(); err != nil {
+		return b.Status(), err
+	}
+	done, err := b.take(ctx)
+	if err != nil {
+		return b.Status(), wrapError("submit", "", err)
+	}
+	defer done()
+	if by.Operation != "" {
+		slot, err := b.submitTo(ctx, s, by)
+		b.emit(EventShare, by, slot, s.String(), err)
+		return b.Status(), wrapError("submit", slot, err)
+	}
+	if !b.isSealed() {
+		return b.Status(), nil
+	}
+	slot, err := b.submitToUnseal(ctx, s, by)
+	if err != nil {
+		b.because(err)
+	}
+	return b.Status(), wrapError("unseal", slot, err)
+}
+
+func (b *Barrier) submitToUnseal(ctx context.Context, s Share, by By) (string, error) {
+	name, taken := "", false
+	for range conflicts {
+		l, err := b.load(ctx)
+		if err != nil {
+			b.emit(EventShare, by, name, s.String(), err)
+			return name, err
+		}
+		g := b.gathered("")
+		g.sift(l.Record)
+		if !taken {
+			slot, err := g.add(l.Record, s)
+			if slot != nil {
+				name = slot.Name
+			}
+			b.emit(EventShare, by, name, s.String(), err)
+			if err != nil && !errors.Is(err, ErrShareDuplicate) {
+				return name, err
+			}
+			taken = true
+			if errors.Is(err, ErrShareDuplicate) {
+				// A quorum may have waited for its KMS: let it try again.
+				if opened, _ := b.openByGather(ctx, l, by, errNeedsPeople); opened {
+					return name, nil
+				}
+				return name, err
+			}
+		}
+		opened, err := b.openByGather(ctx, l, by, errNeedsPeople)
+		switch {
+		case opened:
+			b.emit(EventUnseal, by, name, "by people", nil)
+			return name, nil
+		case errors.Is(err, errNeedsPeople):
+			b.because(fmt.Errorf("%w: %s", ErrSealed, missing(l.Record, g)))
+			b.advance(progressOf(l.Record, g))
+			return name, nil
+		case errors.Is(err, ErrConflict):
+			continue
+		}
+		b.emit(EventUnseal, by, name, "by people", err)
+		return name, err
+	}
+	return name, ErrConflict
+}
+
+// openByGather opens the record with the shares given for unsealing, if they
+// suffice for any slot. Otherwise it returns why not, joined to because where
+// that says more than that people are needed.
+func (b *Barrier) openByGather(ctx context.Context, l *loaded, by By, because error) (bool, error) {
+	g := b.gathered("")
+	err := because
+	for i := range l.Slots {
+		slot := &l.Slots[i]
+		if !slot.Opens() || !slot.Tree.People() || !g.suffices(&slot.Tree) {
+			continue
+		}
+		o, openErr := b.openSlot(ctx, l, slot, g)
+		if openErr == nil {
+			openErr = b.admit(ctx, o, slot.ID, by)
+		}
+		if openErr == nil {
+			return true, nil
+		}
+		if errors.Is(openErr, ErrConflict) {
+			return false, openErr
+		}
+		err = errors.Join(dropNeed(err), wrapError("open", slot.Name, openErr))
+	}
+	return false, err
+}
+
+func dropNeed(err error) error {
+	if err == errNeedsPeople {
+		return nil
+	}
+	return err
+}
+
+// admit makes an opened record the Barrier's own. A slot that was never proven
+// has just proved itself, and before any was, no keyring is given out until
+// that is stored.
+func (b *Barrier) admit(ctx context.Context, o *opened, id uint32, by By) error {
+	slot := o.state.Slot(id)
+	if slot.State == record.Active {
+		return b.enter(o)
+	}
+	next, err := o.state.Prove(b.step(o.digest, by), record.Fresh{Slot: id, Root: o.state.Root, Generation: o.state.Generation}, nil)
+	if err == nil {
+		var draft *opened
+		var stored []byte
+		if draft, stored, err = b.draft(next, o.root); err == nil {
+			err = b.swap(ctx, stored, o.rev, draft, true)
+		}
+		next.Secrets.Wipe()
+	}
+	b.emit(EventProve, by, slot.Name, "by unsealing", err)
+	switch {
+	case err == nil:
+		o.wipe()
+		b.endGather("")
+		return nil
+	case o.state.Proved():
+		return b.enter(o) // the proof can wait, the server should not
+	}
+	o.wipe()
+	return err
+}
+
+func (b *Barrier) enter(o *opened) error {
+	if err := b.install(o, true); err != nil {
+		return err
+	}
+	b.endGather("")
+	return nil
+}
+
+func (b *Barrier) isSealed() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.open == nil
+}
+
+// because remembers why the Barrier is sealed.
+func (b *Barrier) because(err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.open == nil && !b.closed {
+		b.why = err
+	}
+}
+
+// advance shows the shares given so far in Status.
+func (b *Barrier) advance(p []SetProgress) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.open == nil {
+		b.progress = p
+	}
+}
+
+// gathered returns the shares given for an operation; the caller has the turn.
+func (b *Barrier) gathered(op OperationID) *gather {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	g := b.gathers[op]
+	if g == nil {
+		g = &gather{}
+		b.gathers[op] = g
+	}
+	return g
+}
+
+func (b *Barrier) endGather(op OperationID) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if g := b.gathers[op]; g != nil {
+		g.wipe()
+		delete(b.gathers, op)
+	}
+}
