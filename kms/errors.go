@@ -64,7 +64,7 @@ var (
 //
 //	kms: unwrap azurekeyvault key "prod": key disabled: enable it: Operation unwrapKey is not allowed on a disabled key.
 type Error struct {
-	Op    string // what failed: "wrap", "unwrap", "probe", "configure"
+	Op    string // what failed: "wrap", "unwrap", "probe", "configure", or what else the provider names
 	Type  string // the provider, as in [Blob.Type]
 	KeyID string // the key it concerns, if it is known
 	Kind  error  // one of this package's sentinels

@@ -96,9 +96,9 @@ func gaveUp(attempts int, end, last error) error {
 	case last == nil:
 		return end
 	case end == nil:
-		return fmt.Errorf("kms: gave up after %d attempts: %w", attempts, last)
+		return fmt.Errorf("kms: gave up at attempt %d: %w", attempts, last)
 	default:
-		return fmt.Errorf("kms: gave up after %d attempts: %w: %w", attempts, end, last)
+		return fmt.Errorf("kms: gave up at attempt %d: %w: %w", attempts, end, last)
 	}
 }
 
