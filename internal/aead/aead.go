@@ -95,16 +95,16 @@ func (a *AEAD) Seal(dst, plaintext, aad []byte) []byte {
 	n := len(dst)
 	dst = slices.Grow(dst, len(plaintext)+Overhead)
 	out := dst[n : n+len(plaintext)+Overhead]
-	if overlap(out, aad) {
+	if Overlap(out, aad) {
 		aad = bytes.Clone(aad)
 	}
 	if a.random {
-		if overlap(out, plaintext) {
+		if Overlap(out, plaintext) {
 			plaintext = out[:copy(out, plaintext)]
 		}
 		return a.gcm.Seal(dst, nil, plaintext, aad)
 	}
-	if overlap(out, plaintext) {
+	if Overlap(out, plaintext) {
 		plaintext = out[nonceSize:][:copy(out[nonceSize:], plaintext)]
 	}
 	nonce := out[:nonceSize]
@@ -126,11 +126,11 @@ func (a *AEAD) Open(dst, sealed, aad []byte) ([]byte, error) {
 	n, size := len(dst), len(sealed)-Overhead
 	dst = slices.Grow(dst, size)
 	out := dst[n : n+size]
-	if overlap(out, aad) {
+	if Overlap(out, aad) {
 		aad = bytes.Clone(aad)
 	}
 	nonce, rest := sealed[:nonceSize], sealed[nonceSize:]
-	if overlap(out, sealed) && (a.random || overlap(out, nonce) || !same(out, rest)) {
+	if Overlap(out, sealed) && (a.random || Overlap(out, nonce) || !same(out, rest)) {
 		sealed = bytes.Clone(sealed)
 		nonce, rest = sealed[:nonceSize], sealed[nonceSize:]
 	}

@@ -37,8 +37,8 @@ func plain(t reflect.Type) bool {
 	}
 }
 
-// overlap reports whether two slices share memory.
-func overlap(a, b []byte) bool {
+// Overlap reports whether two slices share memory.
+func Overlap(a, b []byte) bool {
 	return len(a) > 0 && len(b) > 0 &&
 		addr(a) < addr(b)+uintptr(len(b)) && addr(b) < addr(a)+uintptr(len(a))
 }

@@ -1,0 +1,126 @@
+package keyring
+
+import (
+	"crypto/rand"
+
+	"github.com/sealwright/sealwright/internal/aead"
+)
+
+// The limits of a key, with their arithmetic in FORMAT.md.
+const (
+	// unit is the number of bytes that count as one message: a message costs
+	// one unit, and one more for each 16 KiB, 2^10 blocks of AES.
+	unit = 16 << 10
+
+	// epochUnits bounds an epoch to 2^24 messages and 2^34 blocks.
+	epochUnits = 1 << 24
+
+	// termEpochs bounds what one process encrypts under one term to 2^40
+	// messages.
+	termEpochs = 1 << 16
+
+	// lease is how many units a lane takes at a time.
+	lease = epochUnits / (4 * lanes)
+)
+
+// limits are the above, which tests lower.
+type limits struct {
+	epochUnits, lease uint64
+	termEpochs        int
+	chunks            uint64 // of a stream
+}
+
+// An epoch is a key derived from a term's, for as many messages as random
+// nonces are safe for. Its fields do not change, but for the count.
+type epoch struct {
+	head  header
+	aead  *aead.AEAD
+	term  *termKey
+	limit limits
+	free  uint64 // units that no lane has; guarded by Keyring.mu
+	gate  gate
+}
+
+// newEpoch begins an epoch of the term; one that is used up gets an epoch
+// without units. Keyring.mu is held.
+func (t *termKey) newEpoch(limit limits) *epoch {
+	e := &epoch{term: t, limit: limit}
+	if t.spent.epochs < limit.termEpochs {
+		t.spent.epochs++
+		e.free = limit.epochUnits
+	}
+	var salt [saltSize]byte
+	rand.Read(salt[:])
+	var commitment []byte
+	e.aead, commitment = t.expand(salt[:], labelMessage, "")
+	e.head = makeHeader(versionMessage, t, salt[:], commitment)
+	return e
+}
+
+// seal appends a message to dst, which has room for it. The header comes last,
+// so that dst may overlap plaintext and associated data.
+func (e *epoch) seal(dst, plaintext, aad []byte) []byte {
+	n := len(dst)
+	dst = e.aead.Seal(dst[:n+headerSize], plaintext, aad)
+	copy(dst[n:], e.head[:])
+	return dst
+}
+
+func (e *epoch) wipe() { e.aead.Wipe() }
+
+// enterEpoch counts a message of size bytes and enters the gate of an epoch
+// that has room for it. The caller adds units to left when it is done.
+func (k *Keyring) enterEpoch(op string, size int) (e *epoch, l *lane, units uint64, err error) {
+	units = 1 + uint64(size)/unit
+	for {
+		e = k.epoch.Load()
+		if e == nil {
+			return nil, nil, 0, &Error{Op: op, Err: ErrSealed}
+		}
+		l = e.gate.lane()
+		count := l.entered.Add(units)
+		if k.epoch.Load() == e && (count <= l.granted.Load() || k.grant(e, l, count)) {
+			return e, l, units, nil
+		}
+		l.left.Add(units)
+		if err := k.roll(e, units); err != nil {
+			return nil, nil, 0, &Error{Op: op, Term: e.term.number, Err: err}
+		}
+	}
+}
+
+// grant lets the lane count up to count, if the epoch has units left.
+func (k *Keyring) grant(e *epoch, l *lane, count uint64) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	granted := l.granted.Load()
+	if count <= granted {
+		return true
+	}
+	if count-granted > e.free {
+		return false
+	}
+	more := min(max(count-granted, e.limit.lease), e.free)
+	e.free -= more
+	l.granted.Store(granted + more)
+	return true
+}
+
+// roll begins the next epoch of the active term, unless somebody else has. The
+// caller has left the gate of e.
+func (k *Keyring) roll(e *epoch, units uint64) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.epoch.Load() != e {
+		return nil
+	}
+	if units > e.limit.epochUnits {
+		return ErrLength
+	}
+	if e.term.spent.epochs >= e.limit.termEpochs {
+		return ErrExhausted
+	}
+	k.epoch.Store(e.term.newEpoch(e.limit))
+	k.bury(&e.gate, e)
+	return nil
+}
