@@ -1,0 +1,5 @@
+// Package interop holds what needs the code of others: tests against it, and
+// [github.com/sealwright/sealwright/internal/interop/ratios], which measures
+// beside it. It is a module of its own, so that nobody who imports Sealwright
+// gets to see what it requires, and it is never released.
+package interop

@@ -1,0 +1,88 @@
+// Ratios measures Sealwright beside other implementations of the same thing,
+// and beside what it cannot do without, in one run: each speaks of a ratio, so
+// the machine and what else runs on it matter little.
+//
+//	go run ./internal/interop/ratios [-run regexp] [-passes n]
+//
+// It prints a table, and one line for each ratio that scripts can read:
+//
+//	RATIO split/3of5/32B/vault 21.7
+//
+// Against a peer the value says how many times as long as Sealwright it takes:
+// higher is better. Against a floor it says how many times as long as the
+// floor Sealwright takes: lower is better, and 1 is the end.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"log"
+	"os"
+	"regexp"
+	"runtime"
+	"slices"
+	"text/tabwriter"
+	"time"
+)
+
+// A benchmark is an operation of Sealwright, and others to compare it with.
+type benchmark struct {
+	name   string      // "split/3of5/32B"
+	ours   func(n int) // does it n times
+	others []other
+}
+
+// An other is what a benchmark is compared with.
+type other struct {
+	name  string // "vault"
+	floor bool   // not a peer, but part of what ours does as well
+	run   func(n int)
+}
+
+func benchmarks() []benchmark {
+	return slices.Concat(splitBenchmarks(), combineBenchmarks())
+}
+
+func main() {
+	log.SetFlags(0)
+	run := flag.String("run", "", "only the benchmarks whose names match this regular expression")
+	passes := flag.Int("passes", 11, "how often to measure everything; the medians count")
+	flag.Parse()
+	match, err := regexp.Compile(*run)
+	if err != nil || flag.NArg() > 0 || *passes < 1 {
+		flag.Usage()
+		os.Exit(2)
+	}
+	chosen := slices.DeleteFunc(benchmarks(), func(b benchmark) bool { return !match.MatchString(b.name) })
+
+	start := time.Now()
+	fmt.Printf("%s %s/%s, %d processors, %d passes, medians\n\n",
+		runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.GOMAXPROCS(0), *passes)
+	results := measure(chosen, *passes)
+
+	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	for _, r := range results {
+		fmt.Fprintf(table, "%s\t%v", r.name, round(r.ours))
+		for _, o := range r.others {
+			fmt.Fprintf(table, "\t%s\t%v\t%.3g", o.name, round(o.time), o.ratio)
+		}
+		fmt.Fprintln(table)
+	}
+	table.Flush()
+	fmt.Println()
+	for _, r := range results {
+		for _, o := range r.others {
+			fmt.Printf("RATIO %s/%s %.4g\n", r.name, o.name, o.ratio)
+		}
+	}
+	fmt.Printf("\n%.0f s\n", time.Since(start).Seconds())
+}
+
+// round leaves three digits of d, or so.
+func round(d time.Duration) time.Duration {
+	unit := time.Duration(1)
+	for d/unit >= 1000 {
+		unit *= 10
+	}
+	return d.Round(unit)
+}
