@@ -1,0 +1,217 @@
+package awskms
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
+)
+
+// credentials are the SDK's, with a bound on the time they take, an error that
+// tells them from KMS, and another start after every failure: the caches of the
+// SDK keep what a server refuses, and wait for ever on a request that hangs.
+type credentials struct {
+	timeout time.Duration
+	load    func() (aws.CredentialsProvider, error) // nil: provider is the host's
+
+	mu       sync.Mutex
+	provider aws.CredentialsProvider // nil: load it
+}
+
+// credentialsError is what credentials fail with.
+type credentialsError struct{ err error }
+
+func (e *credentialsError) Error() string { return e.err.Error() }
+func (e *credentialsError) Unwrap() error { return e.err }
+
+// Retrieve implements [aws.CredentialsProvider].
+func (c *credentials) Retrieve(ctx context.Context) (aws.Credentials, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	p, err := c.current()
+	if err != nil {
+		return aws.Credentials{}, &credentialsError{err}
+	}
+	creds, err := p.Retrieve(ctx)
+	if err != nil {
+		c.forget()
+		return aws.Credentials{}, &credentialsError{err}
+	}
+	return creds, nil
+}
+
+func (c *credentials) current() (aws.CredentialsProvider, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.provider == nil {
+		p, err := c.load()
+		if err != nil {
+			return nil, err
+		}
+		c.provider = p
+	}
+	return c.provider, nil
+}
+
+// forget lets the next call find the credentials anew.
+func (c *credentials) forget() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.load != nil {
+		c.provider = nil
+	} else if cache, ok := c.provider.(interface{ Invalidate() }); ok {
+		cache.Invalidate()
+	}
+}
+
+// newCredentials returns the credentials that cfg names. base is the SDK's
+// configuration without them, or the host's with its own.
+func newCredentials(cfg Config, base aws.Config) (*credentials, error) {
+	c := &credentials{timeout: cfg.Timeout}
+	if cfg.AWS != nil {
+		c.provider = base.Credentials
+		return c, nil
+	}
+	c.load = func() (aws.CredentialsProvider, error) {
+		var found aws.Config
+		if len(cfg.explicit()) == 0 {
+			var err error
+			if found, err = cfg.environment(base.Region); err != nil {
+				return nil, err
+			}
+		}
+		return cfg.provider(base, found.Credentials), nil
+	}
+	if err := secure(cfg.sts(base, nil).Options().BaseEndpoint); err != nil {
+		return nil, fmt.Errorf("STS: %w", err)
+	}
+	_, err := c.current()
+	return c, err
+}
+
+// provider returns what the fields of cfg name; found is what the environment
+// holds, for a cfg that leaves the credentials to it.
+func (cfg Config) provider(base aws.Config, found aws.CredentialsProvider) aws.CredentialsProvider {
+	p := found
+	switch {
+	case cfg.AccessKeyID != "":
+		p = static{aws.Credentials{AccessKeyID: cfg.AccessKeyID, SecretAccessKey: cfg.SecretAccessKey, SessionToken: cfg.SessionToken, Source: Type}}
+	case cfg.CredentialsFile != "":
+		p = keyFile{cfg.CredentialsFile, cmp.Or(cfg.Profile, "default")}
+	case cfg.WebIdentityTokenFile != "":
+		return cached(stscreds.NewWebIdentityRoleProvider(cfg.sts(base, nil), cfg.RoleARN, tokenFile(cfg.WebIdentityTokenFile),
+			func(o *stscreds.WebIdentityRoleOptions) { o.RoleSessionName = cfg.session() }))
+	}
+	own := cfg.RoleARN == os.Getenv("AWS_ROLE_ARN") && aws.IsCredentialsProvider(found, (*stscreds.WebIdentityRoleProvider)(nil))
+	if cfg.RoleARN == "" || own {
+		return p
+	}
+	return cached(stscreds.NewAssumeRoleProvider(cfg.sts(base, p), cfg.RoleARN,
+		func(o *stscreds.AssumeRoleOptions) { o.RoleSessionName = cfg.session() }))
+}
+
+// cached keeps the credentials of a role, but for their last minute, so that
+// they do not end during a call.
+func cached(p aws.CredentialsProvider) aws.CredentialsProvider {
+	return aws.NewCredentialsCache(p, func(o *aws.CredentialsCacheOptions) { o.ExpiryWindow = time.Minute })
+}
+
+// sts returns a client of STS in the key's region, which asks as creds.
+func (cfg Config) sts(base aws.Config, creds aws.CredentialsProvider) *sts.Client {
+	base.Credentials = creds
+	return sts.NewFromConfig(base, func(o *sts.Options) {
+		o.Retryer, o.RetryMaxAttempts = aws.NopRetryer{}, 0
+		o.DisableClockSkewCorrection = true
+		// The cache waits without a deadline.
+		o.HTTPClient = bounded{o.HTTPClient, cfg.Timeout}
+	})
+}
+
+func (cfg Config) session() string {
+	return cmp.Or(cfg.RoleSessionName, "sealwright")
+}
+
+// static is an access key.
+type static struct{ value aws.Credentials }
+
+func (s static) Retrieve(context.Context) (aws.Credentials, error) { return s.value, nil }
+
+// keyFile is an access key in a file.
+type keyFile struct{ path, profile string }
+
+func (f keyFile) Retrieve(ctx context.Context) (aws.Credentials, error) {
+	// The SDK takes a file that is not there for an empty one.
+	if _, err := os.Stat(f.path); err != nil {
+		return aws.Credentials{}, fmt.Errorf("CredentialsFile: %w", err)
+	}
+	s, err := config.LoadSharedConfigProfile(ctx, f.profile, func(o *config.LoadSharedConfigOptions) {
+		o.CredentialsFiles, o.ConfigFiles = []string{f.path}, []string{}
+	})
+	if err != nil {
+		return aws.Credentials{}, fmt.Errorf("CredentialsFile: %w", err)
+	}
+	if !s.Credentials.HasKeys() {
+		return aws.Credentials{}, errors.New("CredentialsFile: the profile has no access key")
+	}
+	return s.Credentials, nil
+}
+
+// tokenFile is a web identity token in a file.
+type tokenFile string
+
+func (f tokenFile) GetIdentityToken() ([]byte, error) {
+	b, err := os.ReadFile(string(f))
+	if err != nil {
+		return nil, fmt.Errorf("WebIdentityTokenFile: %w", err)
+	}
+	return b, nil
+}
+
+// maxAnswer is more than any answer to a request of this package has: a
+// ciphertext of 6144 bytes, or a session token.
+const maxAnswer = 1 << 20
+
+// bounded is a client whose answers end: after maxAnswer bytes and, where it
+// has one, after its timeout.
+type bounded struct {
+	client  aws.HTTPClient
+	timeout time.Duration
+}
+
+// Do implements [aws.HTTPClient].
+func (b bounded) Do(req *http.Request) (*http.Response, error) {
+	cancel := context.CancelFunc(func() {})
+	if b.timeout > 0 {
+		var ctx context.Context
+		ctx, cancel = context.WithTimeout(req.Context(), b.timeout)
+		req = req.WithContext(ctx)
+	}
+	resp, err := b.client.Do(req)
+	if err != nil {
+		cancel()
+		return resp, err
+	}
+	resp.Body = &boundedBody{io.LimitReader(resp.Body, maxAnswer), resp.Body, cancel}
+	return resp, nil
+}
+
+type boundedBody struct {
+	io.Reader
+	body   io.Closer
+	cancel context.CancelFunc
+}
+
+func (b *boundedBody) Close() error {
+	b.cancel()
+	return b.body.Close()
+}

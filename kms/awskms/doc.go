@@ -1,0 +1,96 @@
+// Package awskms wraps keys with a symmetric key of AWS KMS. Use it where a
+// server runs with an AWS identity and should unseal by itself. It is not for
+// asymmetric or HMAC keys, and not for data: a KMS key wraps keys alone.
+//
+// # Configuration
+//
+// The fields of [Config], one a line; only KeyID is always required:
+//
+//	KeyID                 the key: its ARN, its id, an alias ARN or "alias/name"
+//	Region                the key's region, unless its ARN names it
+//	Endpoint              another address of KMS: a FIPS or VPC endpoint
+//	AccessKeyID           an access key, with
+//	SecretAccessKey         its secret, and
+//	SessionToken            the token of temporary ones
+//	CredentialsFile       a credentials file, read anew on every call
+//	Profile               the profile in it
+//	WebIdentityTokenFile  a service account's token (IRSA), with RoleARN
+//	RoleARN               the role to assume
+//	RoleSessionName       the session's name in the role
+//	AllowEnvironment      the SDK's own chain: variables, profiles, IRSA, EKS
+//	                        Pod Identity, ECS, SSO, the instance's role
+//	AWS                   the host's aws.Config
+//	Client                the host's own KMS client
+//	HTTPClient            the host's proxy, CA and transport
+//	Timeout               the time of a call whose context has no deadline
+//
+// Credentials come from exactly one place: an access key, a file, a web
+// identity, the environment, AWS or Client. A RoleARN is assumed on top of any
+// of them but the last two. New makes no request.
+//
+// # Which key
+//
+// A blob names the ARN of the key that wrapped it, never an alias, and Unwrap
+// always names that key to KMS and compares the answer with it; without that,
+// KMS would open the blob with any key that the identity may use.
+//
+//   - Configured by ARN or id, a Wrapper opens the blobs of that key alone.
+//   - Configured by an alias, Wrap uses the key that the alias names at that
+//     moment. Unwrap asks the key in the blob, whatever the alias names by now,
+//     so that moving an alias locks nobody out. It refuses a blob of another
+//     region, or of another account where the alias's ARN names one. An identity
+//     whose permission hangs on the alias (kms:ResourceAliases) loses the old key
+//     with the move. Probe reports the key that the alias names now: where that
+//     is not the blob's, wrap again.
+//   - The replicas of a multi-Region key are one key. A blob that one of them
+//     wrapped is opened by the replica in this Wrapper's region.
+//
+// KMS keeps the older key material of a rotated key, and opens with it what it
+// wrapped. It does not say which material Encrypt used, so blobs have no
+// version; Probe reports the present one. A blob that names a version is opened
+// by that key material or not at all.
+//
+// # Permissions
+//
+//	kms:Encrypt      to wrap
+//	kms:Decrypt      to unwrap
+//	kms:DescribeKey  to probe; nothing else needs it
+//	sts:AssumeRole, sts:AssumeRoleWithWebIdentity  in the trust policy of RoleARN
+//
+// The binding is the encryption context, so a policy can narrow them to one
+// store with the condition kms:EncryptionContext:sealwright-store. It appears
+// in CloudTrail in the clear; so do the names of stores and slots.
+//
+// # Limits
+//
+// KMS takes 10,000 or more calls a second in a region, shared by all symmetric
+// operations of the account. A call here is one request: the SDK's retries are
+// off, and its correction of the clock too, so that a wrong clock is reported
+// and not hidden. Keys pass through buffers of the SDK and of net/http, which
+// nobody wipes. The SDK's logging of requests is switched off, as it would
+// print keys.
+//
+// # Concurrency
+//
+// A [Wrapper] is safe for concurrent use.
+//
+// # Errors
+//
+// All are [*kms.Error]; the SDK's own is found with [errors.As].
+//
+//	ErrUnavailable      network, DNS, TLS, timeouts, 5xx, KMSInternalException, …
+//	ErrThrottled        ThrottlingException, 429
+//	ErrUnauthenticated  no, expired, or unknown credentials; a role that cannot be assumed
+//	ErrClockSkew        the clock is more than about five minutes off
+//	ErrDenied           AccessDeniedException, 403
+//	ErrKeyDisabled      DisabledException, key material to import, a disconnected key store
+//	ErrKeyGone          NotFoundException, a key that waits for its deletion
+//	ErrWrongKey         IncorrectKeyException, a blob of another key, another key in the answer
+//	ErrCorrupt          InvalidCiphertextException: altered, or bound to another place
+//	ErrMisconfigured    the Config, a malformed name, a key of the wrong kind
+//
+// # Compatibility
+//
+// The ciphertext of a blob is what KMS returned, as it is. Every release opens
+// the blobs of every earlier one.
+package awskms
