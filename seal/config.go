@@ -49,6 +49,11 @@ type Config struct {
 	// still opens the store. Zero: every 6 hours; negative: never.
 	Drill time.Duration
 
+	// Spread is how far apart Run spreads the first attempts of processes that
+	// start together. Zero: 1 second. A thousand replicas on one KMS with a
+	// quota need more: their number divided by the calls a second it allows.
+	Spread time.Duration
+
 	// HeadStart is how long an unseal waits for one KMS slot before it asks
 	// the next one as well. Zero: 2 seconds.
 	HeadStart time.Duration
@@ -109,6 +114,7 @@ func (c *Config) validate() error {
 		name  string
 	}{
 		{&c.Poll, 10 * time.Second, "Poll"},
+		{&c.Spread, time.Second, "Spread"},
 		{&c.HeadStart, 2 * time.Second, "HeadStart"},
 		{&c.StoreTimeout, 15 * time.Second, "StoreTimeout"},
 		{&c.Propagation, 0, "Propagation"},

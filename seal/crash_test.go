@@ -30,13 +30,22 @@ var crashFull = flag.Bool("crash.full", false, "disturb every point over every s
 
 // A vault is one store with everything around it that survives a process.
 type vault struct {
-	t      testing.TB
-	inner  seal.Store
-	faulty *storetest.Faulty
-	fake   *kmstest.Fake
-	held   map[uint32]seal.ShareSet // share sets that people really got
-	acked  map[string][]byte        // ciphertexts whose writing was acknowledged
-	rival  int                      // the swap before which another replica writes; 0: none
+	t        testing.TB
+	inner    seal.Store
+	faulty   *storetest.Faulty
+	fake     *kmstest.Fake
+	held     map[uint32]seal.ShareSet // share sets that people really got
+	acked    map[string][]byte        // ciphertexts whose writing was acknowledged
+	rival    int                      // the swap before which another replica writes; 0: none
+	wrappers map[string]kms.Wrapper   // in place of the fake's keys; nil: those
+}
+
+// own replaces the wrappers of the next process, if set.
+func (v *vault) own() map[string]kms.Wrapper {
+	if v.wrappers != nil {
+		return v.wrappers
+	}
+	return map[string]kms.Wrapper{"a": v.fake.Key("a"), "b": v.fake.Key("b"), "c": v.fake.Key("c")}
 }
 
 func newVault(t testing.TB, inner seal.Store) *vault {
@@ -49,10 +58,8 @@ func newVault(t testing.TB, inner seal.Store) *vault {
 // boot starts a process over the store.
 func (v *vault) boot() *seal.Barrier {
 	b, err := seal.Open(seal.Config{
-		Store: v.faulty,
-		KMS: map[string]kms.Wrapper{
-			"a": v.fake.Key("a"), "b": v.fake.Key("b"), "c": v.fake.Key("c"),
-		},
+		Store:   v.faulty,
+		KMS:     v.own(),
 		Replica: "test",
 		Retry:   kms.Policy{Attempts: 1},
 	})

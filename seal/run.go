@@ -11,13 +11,11 @@ import (
 	"github.com/sealwright/sealwright/kms"
 )
 
-// The pauses between the rounds of an auto-unseal are drawn from zero to a
-// bound that doubles from the first to the second, also before the first
-// round: a thousand pods that restart together must not call together.
-const (
-	firstPause = time.Second
-	maxPause   = time.Minute
-)
+// maxPause is where the pauses between the rounds of an auto-unseal stop
+// growing. They are drawn from zero to a bound that doubles from Config.Spread
+// on, also before the first round: pods that restart together must not call
+// together.
+const maxPause = time.Minute
 
 // A drilled is what came of the last drill of a slot.
 type drilled struct {
@@ -36,7 +34,7 @@ func (b *Barrier) Run(ctx context.Context) error {
 	watched := b.watch(ctx)
 	drill := time.NewTimer(b.nextDrill())
 	defer drill.Stop()
-	bound, pause := firstPause, time.Duration(0)
+	bound, pause := b.cfg.Spread, time.Duration(0)
 	for {
 		b.mu.Lock()
 		sealed, byOperator, closed, changed := b.open == nil, b.sealedBy, b.closed, b.changed
@@ -46,7 +44,7 @@ func (b *Barrier) Run(ctx context.Context) error {
 		}
 		var unseal, activate <-chan time.Time
 		if !sealed {
-			bound, pause = firstPause, 0
+			bound, pause = b.cfg.Spread, 0
 		}
 		if sealed && !byOperator {
 			unseal = time.After(pause + rand.N(bound))
@@ -61,7 +59,7 @@ func (b *Barrier) Run(ctx context.Context) error {
 			// Unsealed, sealed, or changed: look again.
 		case <-unseal:
 			_, err := b.Unseal(ctx)
-			bound, pause = min(2*bound, maxPause), retryAfter(err)
+			bound, pause = max(b.cfg.Spread, min(2*bound, maxPause)), retryAfter(err)
 		case <-watched:
 			if !sealed {
 				if err := b.Refresh(ctx); err != nil && ctx.Err() == nil {
@@ -170,6 +168,9 @@ func (b *Barrier) Drill(ctx context.Context) error {
 	}
 	defer done()
 	o, err := b.fetch(ctx)
+	if errors.Is(err, ErrStoreUnavailable) {
+		o, err = b.current() // the keys can be tried on the record last seen
+	}
 	if err != nil {
 		return wrapError("drill", "", err)
 	}

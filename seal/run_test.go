@@ -1,0 +1,324 @@
+package seal_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sealwright/sealwright/kms"
+	"github.com/sealwright/sealwright/kms/kmstest"
+	"github.com/sealwright/sealwright/seal"
+	"github.com/sealwright/sealwright/seal/storetest"
+)
+
+// fleet makes processes over one store, with Run going in each.
+func (v *vault) fleet(ctx context.Context, n int, adjust func(*seal.Config)) ([]*seal.Barrier, func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	var out []*seal.Barrier
+	for range n {
+		cfg := seal.Config{Store: v.faulty, KMS: map[string]kms.Wrapper{"a": v.fake.Key("a"), "b": v.fake.Key("b")}}
+		adjust(&cfg)
+		b, err := seal.Open(cfg)
+		must(v.t, err)
+		out = append(out, b)
+		running.Go(func() {
+			if err := b.Run(ctx); !errors.Is(err, context.Canceled) && !errors.Is(err, seal.ErrClosed) {
+				v.t.Errorf("Run ended: %v", err)
+			}
+		})
+	}
+	return out, func() {
+		cancel()
+		running.Wait()
+		for _, b := range out {
+			b.Close()
+		}
+	}
+}
+
+// TestOutage takes KMS and store away for a day.
+func TestOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx := t.Context()
+		v, b := scenario{begin: threeSlots}.prepare(ctx, t).from(ctx, t, seal.NewMemStore())
+		b.Close()
+		var mu sync.Mutex
+		seals, warned := 0, 0
+		replicas, stop := v.fleet(ctx, 3, func(c *seal.Config) {
+			c.OnEvent = func(e seal.Event) {
+				mu.Lock()
+				defer mu.Unlock()
+				if e.Kind == seal.EventSeal {
+					seals++
+				}
+				if e.Kind == seal.EventDrill && e.Err != nil {
+					warned++
+				}
+			}
+		})
+		defer stop()
+		for _, r := range replicas {
+			must(t, r.Wait(ctx))
+		}
+		before := v.stored(ctx)
+		v.fake.Script(kmstest.Always(kmstest.Fault{Failure: kmstest.NoDNS}))
+		v.faulty.Outage(errors.New("no route"))
+		calls, written := v.fake.Count(""), 0
+		drills := 0
+		for range 24 * 60 {
+			time.Sleep(time.Minute)
+			for _, r := range replicas {
+				c0 := v.fake.Count("")
+				must(t, v.write(r))
+				must(t, v.readable(r))
+				written++
+				if v.fake.Count("") != c0 {
+					t.Error("a KMS was called to encrypt")
+				}
+				clear(v.acked)
+				if r.Status().Sealed {
+					t.Fatal("an outage sealed a server")
+				}
+			}
+		}
+		drills = v.fake.Count("") - calls
+		v.faulty.Outage(nil)
+		if !bytes.Equal(before, v.stored(ctx)) {
+			t.Error("an outage changed the record")
+		}
+		t.Logf("GUARANTEE 7 no-self-inflicted-outage: hours=24 replicas=3 writes=%d seals=%d data_path_kms_calls=0 drill_calls=%d drill_warnings=%d", written, seals, drills, warned)
+		if seals != 0 {
+			t.Error("sealed")
+		}
+	})
+}
+
+// TestHerd restarts a thousand replicas against one KMS with the quota of an
+// Azure vault of software RSA 4096 keys.
+func TestHerd(t *testing.T) {
+	const replicas, quota, window = 1000, 500, 10 * time.Second
+	floor := window * replicas / quota / 2 // the last call fits when the second window begins
+	synctest.Test(t, func(t *testing.T) {
+		ctx := t.Context()
+		v, b := scenario{begin: shapes[1].slots}.prepare(ctx, t).from(ctx, t, seal.NewMemStore())
+		b.Close()
+		calls := v.fake.Count("")
+		v.fake.Limit(quota, window)
+		begin := time.Now()
+		fleet, stop := v.fleet(ctx, replicas, func(c *seal.Config) { c.Spread = 15 * time.Second; c.Drill = -1; c.Poll = time.Hour })
+		defer stop()
+		for _, r := range fleet {
+			must(t, r.Wait(ctx))
+		}
+		took := time.Since(begin)
+		perReplica := float64(v.fake.Count("")-calls) / replicas
+		if took > 2*floor || perReplica > 1.2 {
+			t.Errorf("%v for all (floor %v), %.2f calls each", took, floor, perReplica)
+		}
+		v.fake.Limit(0, 0)
+		t.Logf("GUARANTEE 8 herd-safe-start: replicas=%d took=%.1fs floor=%.0fs calls_each=%.2f", replicas, took.Seconds(), floor.Seconds(), perReplica)
+	})
+}
+
+// TestHeadStart: a second KMS is asked when the first one does not answer.
+func TestHeadStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx := t.Context()
+		v, b := scenario{begin: map[string]seal.Spec{"auto": threeSlots["auto"], "other": threeSlots["other"]}}.prepare(ctx, t).from(ctx, t, seal.NewMemStore())
+		must(t, b.Seal(seal.By{}))
+		v.fake.Script(func(c kmstest.Call) kmstest.Fault {
+			if c.Key == "a" {
+				return kmstest.Fault{Failure: kmstest.Hang}
+			}
+			return kmstest.Fault{}
+		})
+		begin := time.Now()
+		if _, err := b.Unseal(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(begin); took > 3*time.Second {
+			t.Errorf("the second KMS was asked after %v", took)
+		}
+		v.fake.Script(nil)
+		b.Close()
+	})
+}
+
+// TestRunWaitsForTheKMS: a server comes up without its KMS, says why it is
+// sealed, and unseals when the KMS is back; people may be faster.
+func TestRunWaitsForTheKMS(t *testing.T) {
+	for _, people := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			ctx := t.Context()
+			v, b := scenario{begin: threeSlots}.prepare(ctx, t).from(ctx, t, seal.NewMemStore())
+			b.Close()
+			v.fake.Script(kmstest.Always(kmstest.Fault{Failure: kmstest.Denied}))
+			fleet, stop := v.fleet(ctx, 1, func(*seal.Config) {})
+			defer stop()
+			r := fleet[0]
+			time.Sleep(10 * time.Minute)
+			status := r.Status()
+			if !status.Sealed || !errors.Is(status.Reason, kms.ErrDenied) || !strings.Contains(status.Reason.Error(), "auto") {
+				t.Fatalf("status: %+v", status)
+			}
+			if people {
+				must(t, v.gather(ctx, r, seal.By{}))
+			} else {
+				v.fake.Script(nil)
+				time.Sleep(2 * time.Minute)
+			}
+			if status := r.Status(); status.Sealed {
+				t.Fatalf("still sealed: %v", status.Reason)
+			}
+			// What an operator sealed stays sealed.
+			v.fake.Script(nil)
+			must(t, r.Seal(seal.By{Actor: "operator"}))
+			time.Sleep(24 * time.Hour)
+			if !r.Status().Sealed {
+				t.Error("Run undid an operator's seal")
+			}
+			if _, err := r.Keyring().Encrypt(nil, nil, nil); !errors.Is(err, seal.ErrSealed) {
+				t.Errorf("a sealed server encrypted: %v", err)
+			}
+		})
+	}
+}
+
+// TestPropagation: a new term is read by every replica before any writes under
+// it, and a replica that slept finds it by Decrypt.
+func TestPropagation(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx := t.Context()
+		v, b := scenario{begin: threeSlots}.prepare(ctx, t).from(ctx, t, seal.NewMemStore())
+		b.Close()
+		fleet, stop := v.fleet(ctx, 3, func(c *seal.Config) { c.Propagation = time.Minute })
+		defer stop()
+		for _, r := range fleet {
+			must(t, r.Wait(ctx))
+		}
+		activeOf := func(r *seal.Barrier) uint32 {
+			for _, term := range r.Status().Terms {
+				if term.State == "active" {
+					return term.Number
+				}
+			}
+			return 0
+		}
+		was := activeOf(fleet[0])
+		must(t, fleet[0].Rotate(ctx, seal.By{}))
+		for range 90 {
+			time.Sleep(time.Second)
+			for _, w := range fleet {
+				ct, err := w.Keyring().Encrypt(nil, []byte("x"), nil)
+				must(t, err)
+				for _, r := range fleet {
+					if _, err := r.Keyring().Decrypt(nil, ct, nil); err != nil {
+						t.Fatalf("a replica cannot read what another wrote: %v", err)
+					}
+				}
+			}
+		}
+		for _, r := range fleet {
+			if now := activeOf(r); now != was+1 {
+				t.Errorf("term %d is active, %d was before", now, was)
+			}
+		}
+		// A process that does not Run follows at the first unknown term.
+		idle := v.boot()
+		defer idle.Close()
+		must(t, v.unseal(ctx, idle))
+		must(t, fleet[0].Rotate(ctx, seal.By{}))
+		time.Sleep(2 * time.Minute)
+		ct, err := fleet[1].Keyring().Encrypt(nil, []byte("late"), nil)
+		must(t, err)
+		if pt, err := idle.Decrypt(ctx, nil, ct, nil); err != nil || string(pt) != "late" {
+			t.Errorf("an idle replica: %q, %v", pt, err)
+		}
+		// And one that follows a new root key through its KMS.
+		must(t, fleet[0].RotateRoot(ctx, seal.By{}))
+		must(t, idle.Refresh(ctx))
+	})
+}
+
+// TestDrillWarns: a disabled key is found while there is time.
+func TestDrillWarns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx := t.Context()
+		v, b := scenario{begin: threeSlots}.prepare(ctx, t).from(ctx, t, seal.NewMemStore())
+		b.Close()
+		v.fake.Disable("a")
+		var log bytes.Buffer
+		fleet, stop := v.fleet(ctx, 1, func(c *seal.Config) {
+			c.OnEvent = seal.LogEvents(slog.New(slog.NewTextHandler(&log, nil)))
+		})
+		must(t, fleet[0].Wait(ctx)) // by the other key
+		time.Sleep(12 * time.Hour)
+		status := fleet[0].Status()
+		stop()
+		found := false
+		for _, w := range status.Warnings {
+			found = found || strings.Contains(w, `slot "auto"`) && strings.Contains(w, "do not restart")
+		}
+		for _, slot := range status.Slots {
+			if slot.Name == "auto" && !errors.Is(slot.DrillError, kms.ErrKeyDisabled) {
+				t.Errorf("the drill of the disabled key: %v", slot.DrillError)
+			}
+		}
+		if !found || !strings.Contains(log.String(), "seal drill") || !strings.Contains(log.String(), "level=WARN") {
+			t.Errorf("no warning: %q\n%s", status.Warnings, log.String())
+		}
+	})
+}
+
+// TestRootMovedWithoutAKMS: in a people-only store another replica that rotates
+// the root key leaves this one behind, which goes on serving and says so.
+func TestRootMovedWithoutAKMS(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx := t.Context()
+		v, b := scenario{begin: shapes[0].slots}.prepare(ctx, t).from(ctx, t, seal.NewMemStore())
+		defer b.Close()
+		other := v.boot()
+		defer other.Close()
+		must(t, v.unseal(ctx, other))
+		must(t, other.RotateRoot(ctx, seal.By{}))
+		if err := b.Refresh(ctx); !errors.Is(err, seal.ErrRootMoved) {
+			t.Errorf("refresh: %v", err)
+		}
+		must(t, v.write(b))
+		must(t, b.Seal(seal.By{}))
+		must(t, v.unseal(ctx, b))
+		must(t, b.Refresh(ctx))
+	})
+}
+
+// TestOutcomeUnknown: a swap that is stored although the store says it failed,
+// with the store away until later, is found by the next call.
+func TestOutcomeUnknown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx := t.Context()
+		v, b := scenario{begin: shapes[0].slots}.prepare(ctx, t).from(ctx, t, seal.NewMemStore())
+		defer b.Close()
+		_, swaps := v.faulty.Calls()
+		loads, _ := v.faulty.Calls()
+		v.faulty.OnSwap = map[int]storetest.Fault{swaps + 1: {Effect: storetest.FailAfter}}
+		v.faulty.OnLoad = map[int]storetest.Fault{}
+		for k := loads + 2; k < loads+200; k++ {
+			v.faulty.OnLoad[k] = storetest.Fault{Effect: storetest.FailBefore}
+		}
+		if err := b.RotateRoot(ctx, seal.By{}); !errors.Is(err, seal.ErrOutcomeUnknown) {
+			t.Fatalf("rotate root: %v", err)
+		}
+		must(t, v.write(b))
+		v.faulty.OnLoad = nil
+		must(t, b.Refresh(ctx)) // nobody else has the new root key: people are not asked
+		must(t, b.Rotate(ctx, seal.By{}))
+		must(t, v.readable(b))
+	})
+}
