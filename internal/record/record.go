@@ -105,6 +105,7 @@ type Shares struct {
 	Threshold   int        `json:"threshold"`
 	Set         uint32     `json:"set"` // never used twice in a store
 	Commitments []HexBytes `json:"commitments"`
+	Custodians  []string   `json:"custodians,omitempty"` // who holds which, if it was said
 }
 
 // Tree is an inner node: Threshold of its children yield its value.

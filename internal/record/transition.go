@@ -220,8 +220,54 @@ func (s *State) ProvenBut(ids []uint32, fresh *Fresh) bool {
 			return true
 		}
 		return o.Tree.NeedsPeople() && s.Operation != nil &&
-			o.Proven.Operation == s.Operation.ID && o.Proven.Root == s.Root
+			o.Proven.Operation == s.Operation.ID && o.Proven.Generation >= s.Operation.Began && o.Proven.Root == s.Root
 	})
+}
+
+// Reissue returns the state in which n takes the place of a slot that was never
+// proven, under a new root key and term: whoever got what was made for the old
+// one opens nothing that comes after. The new slot is pending.
+func (s State) Reissue(st Step, id uint32, n NewSlot, rewrap Rewrap) (State, error) {
+	slot := s.Slot(id)
+	switch {
+	case slot == nil:
+		return State{}, ErrNoSlot
+	case !s.Proved():
+		return State{}, ErrUnproven
+	case slot.State == Active:
+		return State{}, fmt.Errorf("%w: it was proven: rekey it", ErrSlotExists)
+	}
+	if err := s.mine(st); err != nil {
+		return State{}, err
+	}
+	s = s.clone()
+	s.remove(id)
+	if err := s.place(n, Pending); err != nil {
+		return State{}, err
+	}
+	if err := s.rotate(rewrap); err != nil {
+		return State{}, err
+	}
+	return s.commit(st, "reissue", n.Name), nil
+}
+
+// Restore returns the state in which an older record is gone on with: its
+// generation is above all that were seen, and its next term is one that the
+// lost records cannot have used. That term is active at once.
+func (s State) Restore(st Step, above uint64, skip uint32, t Term) (State, error) {
+	if !s.Proved() {
+		return State{}, ErrUnproven
+	}
+	if s.LastTerm > 1<<32-1-skip || t.Number != s.LastTerm+skip {
+		return State{}, errors.New("record: the term of a restore does not follow the terms it skips")
+	}
+	s = s.clone()
+	s.Generation = max(s.Generation, above)
+	s.LastTerm = t.Number - 1
+	if err := s.addTerm(t); err != nil {
+		return State{}, err
+	}
+	return s.commit(st, "restore", ""), nil
 }
 
 // RotateRoot returns the state under a new root key, every slot re-wrapped.

@@ -178,6 +178,14 @@ func (n *Node) validate(depth int) error {
 		if len(n.Shamir.Commitments) != n.Shamir.Shares {
 			return errors.New("not one commitment for each share")
 		}
+		if c := n.Shamir.Custodians; len(c) != 0 && len(c) != n.Shamir.Shares {
+			return errors.New("not one custodian for each share")
+		}
+		for _, c := range n.Shamir.Custodians {
+			if err := CheckIdentity(c); err != nil {
+				return err
+			}
+		}
 		for _, c := range n.Shamir.Commitments {
 			if len(c) != 32 {
 				return errors.New("a commitment has 32 bytes")
