@@ -1,7 +1,227 @@
 package seal
 
-import "errors"
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
 
-// ErrTooLarge is returned by a [Store] that is given a record longer than
-// [MaxRecordSize]. Nothing was changed.
-var ErrTooLarge = errors.New("seal: the record is larger than MaxRecordSize")
+	"github.com/sealwright/sealwright/internal/durable"
+	"github.com/sealwright/sealwright/internal/poll"
+)
+
+var (
+	// ErrTooLarge is returned by a [Store] that is given a record longer than
+	// [MaxRecordSize]. Nothing was changed.
+	ErrTooLarge = errors.New("seal: the record is larger than MaxRecordSize")
+
+	// ErrExposed is returned by a [FileStore] whose file every user of the
+	// machine may read or write.
+	ErrExposed = errors.New("seal: the record's file is open to every user")
+)
+
+// FileStore is a [Store] and a [Watcher] that keeps the record in a file on a
+// local disk, for one machine. Several processes may share it. Make it with
+// [OpenFileStore].
+//
+// Swap writes a new file beside the old one, syncs it, renames it and syncs the
+// directory, under a lock on the file name.lock beside it, which stays. Load
+// takes no lock; it syncs the directory before it returns a record that it has
+// not seen before, since the process that stored it may have died before doing
+// so: what was read once is not lost either. When a file system or a disk does
+// less than it says, so does the store: [FileStore.Warnings] names what can be
+// recognised.
+//
+// The file is one line of header and the record. The header has a random number
+// and a checksum. The revision is the SHA-256 of the whole file in hex, so that
+// a record that returns has a new revision, and a file copied back from a backup
+// its old one.
+//
+// Where there is no file, Load returns [ErrNotFound]. Nothing else looks like
+// that: an empty, cut or altered file is [ErrCorrupt]; a missing directory, a
+// directory in place of the file, and a symbolic link that leads nowhere are
+// errors of their own, because they come of a volume that is not mounted or a
+// path that is wrong. The mount point itself remains when its volume goes, so
+// keep the file in a directory within the volume, not at its top: then a missing
+// volume is a missing directory, and no empty store.
+//
+// A symbolic link is followed, also one as Kubernetes mounts files (..data), and
+// what it leads to is replaced. A file that other users may read or write is
+// refused with [ErrExposed]; the mode and the owner of the file are kept. On
+// Windows access lists govern, and none of this is checked.
+type FileStore struct {
+	// PollInterval is how often Watch looks at the file. Zero is two seconds.
+	// Set it before the first use.
+	PollInterval time.Duration
+
+	path string // absolute
+	fsys durable.FS
+
+	mu     sync.Mutex
+	synced string // a revision that is known to stay
+}
+
+// OpenFileStore returns a store in the file of this name. The file need not be
+// there yet, nor is it looked at; its directory is never made. The error, which
+// is [ErrConfig], says that no file can have this name.
+func OpenFileStore(path string) (*FileStore, error) {
+	if path == "" || os.IsPathSeparator(path[len(path)-1]) {
+		return nil, fmt.Errorf("%w: %q is not the name of a file", ErrConfig, path)
+	}
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return nil, fmt.Errorf("%w: the file %q: %w", ErrConfig, path, err)
+	}
+	return &FileStore{path: abs, fsys: durable.OS{}}, nil
+}
+
+// Load returns the record and its revision, or [ErrNotFound] if there is no
+// file.
+func (s *FileStore) Load(ctx context.Context) (rec []byte, rev string, err error) {
+	rec, rev, err = s.load(ctx)
+	if err != nil {
+		return nil, "", fmt.Errorf("seal: load file %q: %w", s.path, err)
+	}
+	return rec, rev, nil
+}
+
+func (s *FileStore) load(ctx context.Context) (rec []byte, rev string, err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, "", err
+	}
+	name, err := s.locate()
+	if err != nil {
+		return nil, "", err
+	}
+	rec, rev, _, err = readRecordFile(name)
+	if err != nil {
+		return nil, "", err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if rev == s.synced {
+		return rec, rev, nil
+	}
+	if err := s.fsys.SyncDir(filepath.Dir(name)); err != nil {
+		return nil, "", fmt.Errorf("sync its directory, without which the record may not survive a power loss: %w", err)
+	}
+	s.synced = rev
+	return rec, rev, nil
+}
+
+// Swap replaces the record as [Store] says. It waits for other writers until ctx
+// is done; once it writes it goes through with it. It fails with [ErrTooLarge]
+// if rec is longer than [MaxRecordSize], and, like Load, where the file present
+// can't be read.
+func (s *FileStore) Swap(ctx context.Context, rec []byte, old string) (rev string, err error) {
+	rev, err = s.swap(ctx, rec, old)
+	if err != nil {
+		return "", fmt.Errorf("seal: swap file %q: %w", s.path, err)
+	}
+	return rev, nil
+}
+
+func (s *FileStore) swap(ctx context.Context, rec []byte, old string) (rev string, err error) {
+	if err := ctx.Err(); err != nil {
+		return "", err
+	}
+	if len(rec) > MaxRecordSize {
+		return "", fmt.Errorf("%d bytes: %w", len(rec), ErrTooLarge)
+	}
+	name, err := s.locate()
+	if err != nil {
+		return "", err
+	}
+	unlock, err := durable.Lock(ctx, name+".lock")
+	if err != nil {
+		return "", err
+	}
+	defer unlock()
+	if again, err := s.locate(); err != nil {
+		return "", err
+	} else if again != name {
+		return "", errors.New("the symbolic link changed at this moment: try again")
+	}
+	_, present, info, err := readRecordFile(name)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return "", err
+	}
+	if present != old {
+		return "", ErrConflict
+	}
+	durable.RemoveLeftovers(s.fsys, name)
+	data, rev := encodeRecordFile(rec)
+	if err := durable.Replace(s.fsys, name, data, info); err != nil {
+		return "", err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.synced = rev
+	return rev, nil
+}
+
+// Watch tells of changes as [Watcher] says, by looking at the file every
+// PollInterval. It begins by sending once, as the record may have changed
+// before. A file that can't be read for a time does not end it.
+func (s *FileStore) Watch(ctx context.Context, changed chan<- struct{}) error {
+	interval := s.PollInterval
+	if interval <= 0 {
+		interval = 2 * time.Second
+	}
+	return poll.Watch(ctx, interval, s.glance, changed)
+}
+
+// glance returns what is different after each swap, and after most other things
+// that can happen to a file.
+func (s *FileStore) glance(context.Context) (string, error) {
+	f, err := os.Open(s.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return "", err
+	}
+	header, err := io.ReadAll(io.LimitReader(f, int64(recordHeaderSize)))
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%d %d %s", info.Size(), info.ModTime().UnixNano(), header), nil
+}
+
+// locate returns the name of the file itself, where the store's is a link to
+// it. It fails unless there is a directory in which the file is or can be made.
+func (s *FileStore) locate() (string, error) {
+	info, err := os.Lstat(s.path)
+	switch {
+	case err == nil && info.Mode()&fs.ModeSymlink == 0:
+		return s.path, nil
+	case err == nil:
+		name, err := filepath.EvalSymlinks(s.path)
+		if errors.Is(err, fs.ErrNotExist) {
+			return "", fmt.Errorf("a symbolic link that leads nowhere: is the volume mounted? %w", err)
+		}
+		return name, err
+	case !errors.Is(err, fs.ErrNotExist):
+		return "", err
+	}
+	dir, err := os.Stat(filepath.Dir(s.path))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "", fmt.Errorf("its directory is missing: is the volume mounted? %w", err)
+	case err != nil:
+		return "", err
+	case !dir.IsDir():
+		return "", fmt.Errorf("%q is not a directory", filepath.Dir(s.path))
+	}
+	return s.path, nil
+}
