@@ -1,0 +1,89 @@
+package sqlstore
+
+import (
+	"fmt"
+	"regexp"
+	"time"
+
+	"github.com/sealwright/sealwright/seal"
+)
+
+// Dialect is the kind of a database.
+type Dialect int
+
+// The dialects. Zero is none of them.
+const (
+	PostgreSQL Dialect = iota + 1
+	MySQL              // also MariaDB
+	SQLite
+)
+
+// String returns the dialect's name.
+func (d Dialect) String() string {
+	switch d {
+	case PostgreSQL:
+		return "PostgreSQL"
+	case MySQL:
+		return "MySQL"
+	case SQLite:
+		return "SQLite"
+	}
+	return fmt.Sprintf("Dialect(%d)", int(d))
+}
+
+// Config says where the record is.
+type Config struct {
+	// Dialect is the kind of the database. It is required.
+	Dialect Dialect
+
+	// Table is the table, with its schema or database before a dot if need be,
+	// each of lower-case letters, digits and underscores. Zero is
+	// "sealwright_records".
+	Table string
+
+	// Name tells the records of several servers in one table apart: 1 to 64
+	// letters, digits, dots, hyphens and underscores. Zero is "default".
+	Name string
+
+	// PollInterval is how often Watch asks. Zero is five seconds.
+	PollInterval time.Duration
+}
+
+// Schema returns the statement that makes the table unless it exists, without a
+// semicolon at the end.
+func (c Config) Schema() (string, error) {
+	c, err := c.complete()
+	if err != nil {
+		return "", err
+	}
+	return c.statements().schema, nil
+}
+
+var (
+	tablePattern = regexp.MustCompile(`^([a-z_][a-z0-9_]{0,62}\.)?[a-z_][a-z0-9_]{0,62}$`)
+	namePattern  = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
+)
+
+// complete checks the configuration and fills in what is zero.
+func (c Config) complete() (Config, error) {
+	if c.Table == "" {
+		c.Table = "sealwright_records"
+	}
+	if c.Name == "" {
+		c.Name = "default"
+	}
+	if c.PollInterval == 0 {
+		c.PollInterval = 5 * time.Second
+	}
+	switch {
+	case c.Dialect < PostgreSQL || c.Dialect > SQLite:
+		return Config{}, fmt.Errorf("%w: sqlstore: Dialect is %v, want PostgreSQL, MySQL or SQLite", seal.ErrConfig, c.Dialect)
+	case !tablePattern.MatchString(c.Table):
+		return Config{}, fmt.Errorf("%w: sqlstore: Table is %q, want lower-case letters, digits and underscores, at most 63, after a schema and a dot if need be", seal.ErrConfig, c.Table)
+	case !namePattern.MatchString(c.Name):
+		return Config{}, fmt.Errorf("%w: sqlstore: Name is %q, want 1 to 64 letters, digits, dots, hyphens and underscores", seal.ErrConfig, c.Name)
+	case c.PollInterval < 0:
+		return Config{}, fmt.Errorf("%w: sqlstore: PollInterval is %v, want none or a positive one", seal.ErrConfig, c.PollInterval)
+	}
+	return c, nil
+}

@@ -1,0 +1,205 @@
+// Package sqlstore keeps the record of a seal in a table of a SQL database that
+// the host has anyway: PostgreSQL, MySQL or MariaDB, SQLite. It uses database/sql
+// and brings no driver.
+//
+//	db, err := sql.Open("pgx", os.Getenv("DATABASE_URL"))
+//	…
+//	store, err := sqlstore.Open(db, sqlstore.Config{Dialect: sqlstore.PostgreSQL})
+//
+// # The table
+//
+// A record is one row: its name, a revision, its bytes. [Config.Schema] is the
+// statement that makes the table, for the host's migrations, and
+// [Store.CreateTable] executes it. After that the database user needs SELECT,
+// INSERT and UPDATE on this table and nothing else. Do not give it DELETE: a
+// store that lost its row looks like one that was never initialized.
+//
+// # Compare-and-swap
+//
+// Swap is one UPDATE … WHERE revision = old, and the first one an INSERT under
+// the primary key. A revision is a random number, not a counter: one that was
+// used before a backup was restored, or before the row was deleted, is never met
+// again.
+//
+// The database must be the primary one. A replica that lags answers with an old
+// record, which a Barrier takes for a rollback.
+//
+// # Durability
+//
+// Swap returns nil only after the commit, and asks the database to put that on
+// the disk where a session may ask: PostgreSQL's synchronous_commit is raised from
+// off to on for the transaction, SQLite's synchronous to EXTRA for the connection
+// while it swaps. What belongs to the whole server is the administrator's:
+// PostgreSQL's fsync, MySQL's innodb_flush_log_at_trx_commit = 1 and
+// sync_binlog = 1, SQLite's journal_mode, which must not be OFF or MEMORY.
+//
+// # Errors
+//
+// [seal.ErrNotFound] means that the table was read and has no such row. A
+// database that can't be reached is another error, and so is a table that isn't
+// there, [ErrNoTable]. After an error of Swap other than [seal.ErrConflict] and
+// [seal.ErrTooLarge] the swap may or may not have taken place, and may even take
+// place a little later, as a server goes on with what a lost connection sent.
+// With MySQL this is also what all but one get that create the record at the
+// same moment. SQLite answers "database is locked" where its busy_timeout is too
+// short: set some seconds.
+package sqlstore
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/sealwright/sealwright/internal/poll"
+	"github.com/sealwright/sealwright/seal"
+)
+
+// ErrNoTable is returned where the database was reached and has no such table,
+// or none that this database user may see. It is never [seal.ErrNotFound]: a
+// migration that did not run is no reason to initialize.
+var ErrNoTable = errors.New("sqlstore: the table is missing: run the migration with Config.Schema, or call CreateTable")
+
+// Store is a [seal.Store] and a [seal.Watcher] in a SQL database. It is safe for
+// concurrent use, from several processes at once. Make it with [Open].
+type Store struct {
+	db  *sql.DB
+	cfg Config
+	stm statements
+}
+
+// Open returns a store in the database, which stays the caller's to close. It
+// does not talk to it. The error, which is [seal.ErrConfig], says what is wrong
+// with the configuration.
+func Open(db *sql.DB, cfg Config) (*Store, error) {
+	if db == nil {
+		return nil, fmt.Errorf("%w: sqlstore: the database is nil", seal.ErrConfig)
+	}
+	cfg, err := cfg.complete()
+	if err != nil {
+		return nil, err
+	}
+	return &Store{db: db, cfg: cfg, stm: cfg.statements()}, nil
+}
+
+// CreateTable makes the table unless it exists. It needs the right to do so,
+// which the server itself can do without: see [Config.Schema].
+func (s *Store) CreateTable(ctx context.Context) error {
+	if _, err := s.db.ExecContext(ctx, s.stm.schema); err != nil {
+		return s.errorf(ctx, "create table", err)
+	}
+	return nil
+}
+
+// Load returns the record and its revision, or [seal.ErrNotFound] if the table
+// has no row of this name.
+func (s *Store) Load(ctx context.Context) (rec []byte, rev string, err error) {
+	var revision int64
+	err = s.db.QueryRowContext(ctx, s.stm.load, s.cfg.Name).Scan(&revision, &rec)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return nil, "", s.errorf(ctx, "load", seal.ErrNotFound)
+	case err != nil:
+		return nil, "", s.errorf(ctx, "load", s.explain(ctx, err))
+	case len(rec) > seal.MaxRecordSize:
+		return nil, "", s.errorf(ctx, "load", fmt.Errorf("%w: the row is larger than any record", seal.ErrCorrupt))
+	}
+	return rec, formatRevision(revision), nil
+}
+
+// Swap replaces the record as [seal.Store] says. It fails with
+// [seal.ErrTooLarge] if rec is longer than [seal.MaxRecordSize].
+func (s *Store) Swap(ctx context.Context, rec []byte, old string) (rev string, err error) {
+	if len(rec) > seal.MaxRecordSize {
+		return "", s.errorf(ctx, "swap", fmt.Errorf("%d bytes: %w", len(rec), seal.ErrTooLarge))
+	}
+	if rec == nil {
+		rec = []byte{} // nil would be NULL
+	}
+	next := newRevision()
+	swapped, err := s.swap(ctx, rec, old, next)
+	switch {
+	case err != nil:
+		return "", s.errorf(ctx, "swap", s.explain(ctx, err))
+	case !swapped:
+		return "", s.errorf(ctx, "swap", seal.ErrConflict)
+	}
+	return formatRevision(next), nil
+}
+
+func (s *Store) swap(ctx context.Context, rec []byte, old string, next int64) (swapped bool, err error) {
+	if old != "" {
+		revision, ok := parseRevision(old)
+		if !ok {
+			return false, ctx.Err() // no revision of ours
+		}
+		return s.change(ctx, s.stm.update, next, rec, s.cfg.Name, revision)
+	}
+	// MySQL can't insert and tell a row that was there from a failure; the others
+	// tell even if the row comes between.
+	switch _, err := s.revision(ctx); {
+	case err == nil:
+		return false, nil
+	case !errors.Is(err, sql.ErrNoRows):
+		return false, err
+	}
+	return s.change(ctx, s.stm.insert, s.cfg.Name, next, rec)
+}
+
+// Watch tells of changes as [seal.Watcher] says, by asking for the revision
+// every [Config.PollInterval]. It begins by sending once, as the record may have
+// changed before. A database out of reach does not end it.
+func (s *Store) Watch(ctx context.Context, changed chan<- struct{}) error {
+	return poll.Watch(ctx, s.cfg.PollInterval, func(ctx context.Context) (string, error) {
+		ctx, cancel := context.WithTimeout(ctx, max(s.cfg.PollInterval, time.Second))
+		defer cancel()
+		revision, err := s.revision(ctx)
+		if errors.Is(err, sql.ErrNoRows) {
+			return "", nil
+		}
+		return formatRevision(revision), err
+	}, changed)
+}
+
+// revision returns the present revision, or sql.ErrNoRows.
+func (s *Store) revision(ctx context.Context) (revision int64, err error) {
+	err = s.db.QueryRowContext(ctx, s.stm.revision, s.cfg.Name).Scan(&revision)
+	return revision, err
+}
+
+// explain finds out whether an error came of a missing table. Drivers tell that
+// each in their own way, so the database is asked.
+func (s *Store) explain(ctx context.Context, err error) error {
+	var tables int
+	if ask := s.db.QueryRowContext(ctx, s.stm.tables).Scan(&tables); ask != nil || tables > 0 {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrNoTable, err)
+}
+
+// errorf says what failed. Some drivers say only in their own words that the
+// context was done.
+func (s *Store) errorf(ctx context.Context, op string, err error) error {
+	if done := ctx.Err(); done != nil && !errors.Is(err, done) {
+		err = fmt.Errorf("%w: %w", done, err)
+	}
+	return fmt.Errorf("sqlstore: %s record %q in table %s: %w", op, s.cfg.Name, s.cfg.Table, err)
+}
+
+// newRevision returns a positive random number.
+func newRevision() int64 {
+	var b [8]byte
+	rand.Read(b[:])
+	return max(1, int64(binary.BigEndian.Uint64(b[:])>>1))
+}
+
+func formatRevision(n int64) string { return strconv.FormatInt(n, 10) }
+
+func parseRevision(rev string) (n int64, ok bool) {
+	n, err := strconv.ParseInt(rev, 10, 64)
+	return n, err == nil && formatRevision(n) == rev
+}
