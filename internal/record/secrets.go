@@ -52,21 +52,27 @@ func (s *Secrets) Marshal() []byte {
 	return b
 }
 
-// ParseSecrets reads the plaintext of a sealed part. What it returns shares no
-// memory with b.
+// ParseSecrets reads the plaintext of a sealed part. It accepts only the bytes
+// that Marshal would write for what it read. What it returns shares no memory
+// with b.
 func ParseSecrets(b []byte) (*Secrets, error) {
 	r := reader{rest: b}
 	if v := r.take(1); v == nil || v[0] != secretsVersion {
 		return nil, fmt.Errorf("%w: sealed part of an unknown version", ErrMalformed)
 	}
-	s := &Secrets{Identities: map[uint32][32]byte{}}
-	for range r.count(MaxTerms, 45) {
-		t := Term{Number: r.uint32(), State: TermState(r.byte()), Created: int64(r.uint64())}
+	// Keys are read to where they stay: a slice that grew would leave copies
+	// behind that nobody can wipe.
+	s := &Secrets{Terms: make([]Term, r.count(MaxTerms, 45)), Identities: make(map[uint32][32]byte, MaxSlots)}
+	for i := range s.Terms {
+		t := &s.Terms[i]
+		t.Number, t.State, t.Created = r.uint32(), TermState(r.byte()), int64(r.uint64())
 		copy(t.Key[:], r.take(32))
-		s.Terms = append(s.Terms, t)
 	}
+	last, ordered := uint32(0), true
 	for range r.count(MaxSlots, 36) {
 		id := r.uint32()
+		ordered = ordered && id > last
+		last = id
 		var secret [32]byte
 		copy(secret[:], r.take(32))
 		s.Identities[id] = secret
@@ -83,10 +89,18 @@ func ParseSecrets(b []byte) (*Secrets, error) {
 		}
 		s.Journal = append(s.Journal, e)
 	}
-	if r.failed || len(r.rest) != 0 {
-		return nil, fmt.Errorf("%w: sealed part of the wrong length", ErrMalformed)
+	err := s.validate()
+	switch {
+	case r.failed || len(r.rest) != 0:
+		err = fmt.Errorf("%w: sealed part of the wrong length", ErrMalformed)
+	case !ordered:
+		err = fmt.Errorf("%w: identities out of order", ErrMalformed)
 	}
-	return s, s.validate()
+	if err != nil {
+		s.Wipe()
+		return nil, err
+	}
+	return s, nil
 }
 
 // Wipe clears every key and identity.

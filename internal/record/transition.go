@@ -134,7 +134,6 @@ func (s *State) CanAdd(st Step, name string) error {
 // is active. The predecessor of a pending slot goes in the same step, which
 // needs a new root key and term: pass rewrap if and only if there is one.
 func (s State) Prove(st Step, f Fresh, rewrap *Rewrap) (State, error) {
-	s = s.clone()
 	slot := s.Slot(f.Slot)
 	if slot == nil {
 		return State{}, ErrNoSlot
@@ -142,21 +141,24 @@ func (s State) Prove(st Step, f Fresh, rewrap *Rewrap) (State, error) {
 	if f.Generation != s.Generation || f.Root != s.Root {
 		return State{}, ErrStaleProof
 	}
-	event := "prove"
-	if !s.Proved() {
-		s.Operation = nil // that of init
-	}
 	old := s.Predecessor(slot)
 	if (old == nil) != (rewrap == nil) {
 		return State{}, errors.New("record: a successor, and only a successor, comes with a new root key")
 	}
-	slot.State = Active
-	slot.Proven = &Proof{Root: s.Root, Generation: s.Generation, Operation: st.Operation, At: st.At}
-	name := slot.Name
 	if old != nil {
 		if err := s.mine(st); err != nil {
 			return State{}, err
 		}
+	}
+	s = s.clone()
+	if !s.Proved() {
+		s.Operation = nil // that of init
+	}
+	event, name := "prove", slot.Name
+	slot = s.Slot(f.Slot)
+	slot.State = Active
+	slot.Proven = &Proof{Root: s.Root, Generation: s.Generation, Operation: st.Operation, At: st.At}
+	if old != nil {
 		event = "replace"
 		s.remove(old.ID)
 		if err := s.rotate(*rewrap); err != nil {
@@ -296,11 +298,11 @@ func (s State) Rotate(st Step, t Term) (State, error) {
 
 // Activate returns the state in which the passive term encrypts.
 func (s State) Activate(st Step, number uint32) (State, error) {
-	s = s.clone()
 	i := slices.IndexFunc(s.Terms, func(t Term) bool { return t.Number == number && t.State == TermPassive })
 	if i < 0 {
 		return State{}, fmt.Errorf("record: term %d is not waiting to be activated", number)
 	}
+	s = s.clone()
 	s.activate(i)
 	return s.commit(st, "activate", ""), nil
 }
@@ -308,11 +310,11 @@ func (s State) Activate(st Step, number uint32) (State, error) {
 // Retire returns the state without the term. What was encrypted under it is
 // gone for ever.
 func (s State) Retire(st Step, number uint32) (State, error) {
-	s = s.clone()
 	i := slices.IndexFunc(s.Terms, func(t Term) bool { return t.Number == number })
 	if i < 0 || s.Terms[i].State == TermActive {
 		return State{}, ErrTermInUse
 	}
+	s = s.clone()
 	s.Terms = slices.Delete(s.Terms, i, i+1)
 	return s.commit(st, "retire", ""), nil
 }
@@ -437,7 +439,7 @@ func (s *State) addTerm(t Term) error {
 		return fmt.Errorf("%w: a keyring holds at most %d terms: rewrap the data and retire some", ErrTermInUse, MaxTerms)
 	}
 	s.LastTerm = t.Number
-	s.Terms = append(s.Terms, t)
+	s.Terms = append(s.Terms, t) // clone has left room: no copy stays behind
 	if t.State == TermActive {
 		s.activate(len(s.Terms) - 1)
 	}
@@ -476,7 +478,7 @@ func (s State) Clone() State { return s.clone() }
 // clone copies all that a transition changes in place, and the secrets.
 func (s State) clone() State {
 	s.Slots = slices.Clone(s.Slots)
-	s.Terms = slices.Clone(s.Terms)
+	s.Terms = append(make([]Term, 0, len(s.Terms)+1), s.Terms...)
 	s.Identities = maps.Clone(s.Identities)
 	if s.Operation != nil {
 		o := *s.Operation

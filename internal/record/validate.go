@@ -122,8 +122,9 @@ func (r *Record) validate() error {
 	}
 	for _, f := range r.Former {
 		if f.Set < 1 || f.Set > r.LastSet || sets[f.Set] || len(f.Fingerprint) != 12 {
-			return errors.New("a former share set that was never given, or is in use")
+			return errors.New("a former share set that was never given, stands twice, or is in use")
 		}
+		sets[f.Set] = true
 	}
 	if initial := r.Operation != nil && r.Operation.Kind == OpInit; initial == r.Proved() {
 		return errors.New("init is in progress if and only if no slot was proven")
@@ -297,8 +298,12 @@ func (s *State) Agree() error {
 		return fmt.Errorf("%w: not one identity for each slot", ErrMalformed)
 	}
 	for i := range s.Slots {
-		if _, ok := s.Identities[s.Slots[i].ID]; !ok {
+		identity, ok := s.Identities[s.Slots[i].ID]
+		if !ok {
 			return fmt.Errorf("%w: slot %q has no identity", ErrMalformed, s.Slots[i].Name)
+		}
+		if fingerprint := FingerprintOf(identity); string(fingerprint[:12]) != string(s.Slots[i].Fingerprint) {
+			return fmt.Errorf("%w: the fingerprint of slot %q is not of its identity", ErrMalformed, s.Slots[i].Name)
 		}
 	}
 	if len(s.Digests) > 0 && s.Generation > 1 && string(s.Digests[0][:]) != string(s.Previous) {
