@@ -75,7 +75,7 @@ func Reconcile(ctx context.Context, b *seal.Barrier, plan Plan, opt Options) (Re
 		}
 	}
 	if opt.Reissue {
-		if err := reissue(ctx, b, plan, by); err != nil {
+		if err := opt.reissue(ctx, b, plan, by); err != nil {
 			return r, fmt.Errorf("migrate: %w", err)
 		}
 	}
@@ -162,14 +162,7 @@ func (opt Options) add(ctx context.Context, b *seal.Barrier, m Move, by seal.By)
 	if err != nil {
 		return err
 	}
-	defer d.Wipe()
-	if len(d.Sets) == 0 {
-		return nil
-	}
-	if err := opt.Deliver(d); err != nil {
-		return fmt.Errorf("deliver the shares of slot %q: call again with Reissue: %w", name, err)
-	}
-	return nil
+	return opt.deliver(name, d)
 }
 
 func peopleThatStay(s seal.Status, drop []string) *seal.SlotStatus {
@@ -181,16 +174,33 @@ func peopleThatStay(s seal.Status, drop []string) *seal.SlotStatus {
 	return nil
 }
 
-// reissue removes the wanted slots that are pending, so that they are made
-// anew.
-func reissue(ctx context.Context, b *seal.Barrier, plan Plan, by seal.By) error {
+// reissue makes the wanted slots of people anew that are pending.
+func (opt Options) reissue(ctx context.Context, b *seal.Barrier, plan Plan, by seal.By) error {
 	for _, goal := range plan.goals() {
 		if goal.Drop || !seal.HasPeople(goal.Spec) || find(b.Status(), goal.Name, seal.SlotPending) == nil {
 			continue
 		}
-		if _, _, err := b.Drop(ctx, []string{goal.Name}, by); err != nil {
+		d, err := b.Reissue(ctx, goal.Name, goal.Spec, by)
+		if err != nil {
 			return err
 		}
+		if err := opt.deliver(goal.Name, d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (opt Options) deliver(name string, d seal.Delivery) error {
+	defer d.Wipe()
+	if len(d.Sets) == 0 {
+		return nil
+	}
+	if opt.Deliver == nil {
+		return fmt.Errorf("%w: the plan makes shares for slot %q, and Options.Deliver is nil", seal.ErrConfig, name)
+	}
+	if err := opt.Deliver(d); err != nil {
+		return fmt.Errorf("deliver the shares of slot %q: call again with Reissue: %w", name, err)
 	}
 	return nil
 }

@@ -50,7 +50,7 @@ func (b *Barrier) commitOnce(ctx context.Context, event EventKind, by By, f chan
 	if b.hooks.rewrite != nil {
 		next = b.hooks.rewrite(event, o.state, next)
 	}
-	draft, stored, err := b.draft(next, root)
+	draft, stored, err := draftOf(next, root)
 	if err != nil {
 		return err
 	}
@@ -61,9 +61,9 @@ func (b *Barrier) step(previous record.Digest, by By) record.Step {
 	return record.Step{Previous: previous, At: now(), Actor: by.Actor, Replica: b.cfg.Replica, Operation: string(by.Operation)}
 }
 
-// draft seals the state under the root key, and opens the result again before
+// draftOf seals the state under the root key, and opens the result again before
 // anybody else has to.
-func (b *Barrier) draft(next record.State, root []byte) (*opened, []byte, error) {
+func draftOf(next record.State, root []byte) (*opened, []byte, error) {
 	clearPart, err := next.Record.Clear()
 	if err != nil {
 		return nil, nil, fmt.Errorf("seal: encode the record: %w", err)
@@ -83,7 +83,7 @@ func (b *Barrier) draft(next record.State, root []byte) (*opened, []byte, error)
 	if err != nil {
 		return nil, nil, fmt.Errorf("seal: the record made does not read back: %w", err)
 	}
-	check, err := b.unlock(&loaded{Record: rec, clear: clearPart, sealed: sealed, digest: record.DigestOf(stored)}, root)
+	check, err := unlockAny(&loaded{Record: rec, clear: clearPart, sealed: sealed, digest: record.DigestOf(stored)}, root)
 	if err != nil {
 		return nil, nil, fmt.Errorf("seal: the record made does not open: %w", err)
 	}
@@ -132,7 +132,7 @@ func (b *Barrier) resolve(ctx context.Context, old string, draft *opened, cause 
 		case err == nil && rev == old, errors.Is(err, ErrNotFound) && old == "":
 			b.keepDraft(draft) // a slow network may deliver it yet
 			return "", fmt.Errorf("%w: the change was not stored: %w", ErrStoreUnavailable, cause)
-		case err == nil && b.supersedes(stored, draft):
+		case err == nil && supersedes(stored, draft):
 			// Stored, and changed again by another replica: take that in next.
 			return rev, nil
 		case err == nil:
@@ -167,13 +167,13 @@ func (b *Barrier) keepDraft(draft *opened) {
 
 // supersedes reports whether the stored record is authentic and descends from
 // the draft.
-func (b *Barrier) supersedes(stored []byte, draft *opened) bool {
+func supersedes(stored []byte, draft *opened) bool {
 	rec, clearPart, sealed, err := record.Parse(stored)
 	if err != nil || rec.Store != draft.state.Store || rec.Generation <= draft.state.Generation {
 		return false
 	}
 	l := &loaded{Record: rec, clear: clearPart, sealed: sealed, digest: record.DigestOf(stored)}
-	o, err := b.unlock(l, draft.root)
+	o, err := unlockAny(l, draft.root)
 	if err != nil {
 		return false
 	}

@@ -177,7 +177,6 @@ func TestLastSlotStays(t *testing.T) {
 		if _, _, err := b.Drop(ctx, []string{"nobody"}, seal.By{}); !errors.Is(err, seal.ErrNoSlot) {
 			t.Errorf("a slot that is not there: %v", err)
 		}
-		_ = v
 	})
 }
 

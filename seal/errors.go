@@ -72,6 +72,9 @@ var (
 	// ErrElsewhere: another replica gathers this operation's shares. The text
 	// names it.
 	ErrElsewhere = errors.New("seal: the operation's shares are gathered elsewhere")
+	// ErrTermTwice: two forks of the store used one term number for two keys.
+	// Data of one of them is unreadable here.
+	ErrTermTwice = record.ErrTermTwice
 	// ErrTermInUse: the term is the active one, or unknown, or there are too
 	// many.
 	ErrTermInUse = record.ErrTermInUse

@@ -23,6 +23,9 @@ const (
 	EventRotate       EventKind = "rotate"        // a term was added
 	EventActivate     EventKind = "activate"      // a term began to encrypt
 	EventRotateRoot   EventKind = "rotate-root"   // the root key was replaced
+	EventReissue      EventKind = "reissue"       // a slot never proven was made anew
+	EventRestore      EventKind = "restore"       // an older record was gone on with
+	EventJoin         EventKind = "join"          // the terms of a fork were taken in
 	EventRetire       EventKind = "retire"        // a term was removed
 	EventBegin        EventKind = "begin"         // an operation began
 	EventEnd          EventKind = "end"           // an operation ended or was cancelled

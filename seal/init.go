@@ -28,6 +28,11 @@ type ShareSet struct {
 	Set       uint32 // its number, unique in the store
 	Threshold int    // how many of Shares open the leaf
 	Shares    []Share
+
+	// Where the Spec named custodians: who gets which share, and the share
+	// encrypted to them; the Share itself is then the zero one.
+	Custodians []string
+	Encrypted  [][]byte
 }
 
 // Wipe wipes every share.
@@ -109,7 +114,7 @@ func (b *Barrier) initOnce(ctx context.Context, slots map[string]Spec, by By, ag
 	}
 	defer clear(root)
 	defer next.Secrets.Wipe()
-	draft, stored, err := b.draft(next, root)
+	draft, stored, err := draftOf(next, root)
 	if err != nil {
 		return d, err
 	}
@@ -154,7 +159,7 @@ func (b *Barrier) firstState(ctx context.Context, slots map[string]Spec, by By, 
 	var made []record.NewSlot
 	at := base
 	for _, name := range slices.Sorted(maps.Keys(slots)) {
-		n, sets, err := b.newSlot(ctx, &at, name, slots[name].record(), root)
+		n, sets, err := b.newSlot(ctx, &at, name, slots[name], root)
 		if err != nil {
 			d.Wipe()
 			return record.State{}, nil, Delivery{}, err
@@ -176,13 +181,19 @@ func (b *Barrier) firstState(ctx context.Context, slots map[string]Spec, by By, 
 
 // newSlot makes the slot that would be the next one of rec: its seed, the tree
 // that protects it, and the root key encrypted to it.
-func (b *Barrier) newSlot(ctx context.Context, rec *record.Record, name string, spec record.Spec, root []byte) (record.NewSlot, []ShareSet, error) {
+func (b *Barrier) newSlot(ctx context.Context, rec *record.Record, name string, spec Spec, root []byte) (record.NewSlot, []ShareSet, error) {
 	seed := randomKey()
 	defer clear(seed)
 	n := record.NewSlot{Name: name, Identity: [32]byte(randomKey())}
-	g := growth{barrier: b, store: rec.Store, slot: name, identity: record.FingerprintOf(n.Identity), nextSet: rec.LastSet}
-	var err error
-	if n.Tree, err = g.grow(ctx, spec, seed, "", 1, 1); err != nil {
+	g := growth{
+		barrier: b, store: rec.Store, slot: name, identity: record.FingerprintOf(n.Identity), nextSet: rec.LastSet,
+		custodians: map[string][]Custodian{},
+	}
+	err := custodiansOf(spec, "", g.custodians)
+	if err != nil {
+		return n, nil, err
+	}
+	if n.Tree, err = g.grow(ctx, spec.record(), seed, "", 1, 1); err != nil {
 		return n, nil, wrapError("protect", name, err)
 	}
 	key, err := slotKey(seed)

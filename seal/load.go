@@ -90,8 +90,22 @@ func (b *Barrier) parse(stored []byte) (*loaded, error) {
 
 const sealedInfo = "sealwright/record/v1"
 
-// unlock opens the sealed part with a root key. The opened has a copy of root.
+// unlock opens the sealed part with a root key, of a record that descends from
+// the one this process knew. The opened has a copy of root.
 func (b *Barrier) unlock(l *loaded, root []byte) (*opened, error) {
+	o, err := unlockAny(l, root)
+	if err != nil {
+		return nil, err
+	}
+	if err := b.descends(&o.state, l.digest); err != nil {
+		o.wipe()
+		return nil, err
+	}
+	return o, nil
+}
+
+// unlockAny is unlock for any record, also an older one or a fork.
+func unlockAny(l *loaded, root []byte) (*opened, error) {
 	digest := sha256.Sum256(l.clear)
 	plain, err := aead.OpenBox(root, sealedInfo, l.sealed, digest[:])
 	if err != nil {
@@ -106,10 +120,6 @@ func (b *Barrier) unlock(l *loaded, root []byte) (*opened, error) {
 	if err := o.state.Agree(); err != nil {
 		o.wipe()
 		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
-	}
-	if err := b.descends(&o.state, l.digest); err != nil {
-		o.wipe()
-		return nil, err
 	}
 	return o, nil
 }

@@ -31,8 +31,7 @@ func (b *Barrier) add(ctx context.Context, op, name string, spec Spec, by By, ch
 	if err := record.CheckName(name); err != nil {
 		return d, wrapError(op, "", fmt.Errorf("%w: %w", ErrConfig, err))
 	}
-	shape, err := b.checkSpec(spec)
-	if err != nil {
+	if _, err := b.checkSpec(spec); err != nil {
 		return d, wrapError(op, name, err)
 	}
 	done, err := b.take(ctx)
@@ -50,7 +49,7 @@ func (b *Barrier) add(ctx context.Context, op, name string, spec Spec, by By, ch
 		if err := o.state.CanAdd(st, name); err != nil {
 			return record.State{}, nil, err
 		}
-		n, sets, err := b.newSlot(ctx, &o.state.Record, name, shape, o.root)
+		n, sets, err := b.newSlot(ctx, &o.state.Record, name, spec, o.root)
 		if err != nil {
 			return record.State{}, nil, err
 		}
@@ -310,4 +309,51 @@ func (b *Barrier) Rekey(ctx context.Context, name string, spec Spec, by By) (Del
 		}
 		return nil
 	})
+}
+
+// Reissue makes a slot that was never proven anew, in the shape of spec, for a
+// Delivery that was lost. The slot is pending afterwards, and what was delivered
+// before opens nothing, since root key and data key are replaced with it. No
+// quorum is asked: none has ever shown that it holds the slot.
+func (b *Barrier) Reissue(ctx context.Context, name string, spec Spec, by By) (d Delivery, err error) {
+	if err := by.check(); err != nil {
+		return d, err
+	}
+	if _, err := b.checkSpec(spec); err != nil {
+		return d, wrapError("reissue", name, err)
+	}
+	done, err := b.take(ctx)
+	if err != nil {
+		return d, wrapError("reissue", name, err)
+	}
+	defer done()
+	err = b.commit(ctx, EventReissue, by, func(ctx context.Context, st record.Step, o *opened) (record.State, []byte, error) {
+		d.Wipe()
+		d = Delivery{Operation: by.Operation}
+		slot := provable(&o.state, name)
+		if slot == nil {
+			return record.State{}, nil, ErrNoSlot
+		}
+		n, sets, err := b.newSlot(ctx, &o.state.Record, name, spec, o.root)
+		if err != nil {
+			return record.State{}, nil, err
+		}
+		d.Sets = sets
+		rewrap, root, err := newRoot(&o.state, []uint32{slot.ID}, true)
+		if err != nil {
+			return record.State{}, nil, err
+		}
+		id := o.state.LastSlot + 1
+		if rewrap.Wraps[id], err = wrapRoot(n.PublicKey, wrapPlace(o.state.Store, id, rewrap.Root), root); err != nil {
+			return record.State{}, nil, err
+		}
+		next, err := o.state.Reissue(st, slot.ID, n, *rewrap)
+		return next, root, err
+	})
+	b.emit(EventReissue, by, name, "", err)
+	if err != nil {
+		d.Wipe()
+		return Delivery{}, wrapError("reissue", name, err)
+	}
+	return d, nil
 }

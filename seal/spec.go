@@ -20,6 +20,10 @@ type Spec interface {
 type Shamir struct {
 	Shares    int // 1 to 255
 	Threshold int // 2 to Shares; 1 only with a single share
+
+	// Custodians says who gets which share, one for each; empty: nobody said.
+	// It matters when the shares are made, and is no part of the shape.
+	Custodians []Custodian
 }
 
 // KMS is a slot protected by a key of the wrapper that [Config.KMS] holds

@@ -44,6 +44,7 @@ type SlotStatus struct {
 	Name        string
 	Spec        Spec
 	State       SlotState
+	Custodians  []string  // of its shares, as far as they were named
 	Sets        []uint32  // of its shares; empty where no people are involved
 	Fingerprint string    // 24 hex digits; the slot's pin for [Config.Pins]
 	Proven      time.Time // when it last opened the stored record, by the prover's clock; zero if never
@@ -103,6 +104,7 @@ func (b *Barrier) Status() Status {
 		slot.Tree.Walk("", func(_ string, n *record.Node) {
 			if n.Shamir != nil {
 				out.Sets = append(out.Sets, n.Shamir.Set)
+				out.Custodians = append(out.Custodians, n.Shamir.Custodians...)
 			}
 		})
 		if slot.Proven != nil {

@@ -29,6 +29,8 @@ type growth struct {
 	identity [32]byte // the SHA-256 that custodians hold
 	nextSet  uint32
 	sets     []ShareSet
+
+	custodians map[string][]Custodian // by path
 }
 
 // grow returns a node that protects value; place is its path, k and n its
@@ -89,6 +91,12 @@ func (g *growth) growShares(spec record.Spec, value []byte, path string) (record
 		c := commitment(g.store, g.slot, path, node.Set, x, y)
 		node.Commitments = append(node.Commitments, c[:])
 		set.Shares = append(set.Shares, newShare([12]byte(g.identity[:12]), node.Set, x, y))
+	}
+	for i, c := range g.custodians[path] {
+		node.Custodians = append(node.Custodians, c.Name)
+		if err := set.address(i, c); err != nil {
+			return record.Node{}, err
+		}
 	}
 	g.sets = append(g.sets, set)
 	return record.Node{Shamir: node}, nil

@@ -174,7 +174,7 @@ func (b *Barrier) admit(ctx context.Context, o *opened, id uint32, by By) error 
 	if err == nil {
 		var draft *opened
 		var stored []byte
-		if draft, stored, err = b.draft(next, o.root); err == nil {
+		if draft, stored, err = draftOf(next, o.root); err == nil {
 			err = b.swap(ctx, stored, o.rev, draft, true)
 		}
 		next.Secrets.Wipe()

@@ -1,6 +1,7 @@
 package record
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -26,6 +27,8 @@ var (
 	ErrStaleProof = errors.New("record: no fresh proof that another slot opens the store")
 	// ErrUnproven: no slot of the store was ever proven.
 	ErrUnproven = errors.New("record: no slot was proven yet")
+	// ErrTermTwice: two branches used one term number for two keys.
+	ErrTermTwice = errors.New("record: a term number has two keys")
 	// ErrTermInUse: the term is the active one, or does not exist.
 	ErrTermInUse = errors.New("record: the term cannot be retired")
 )
@@ -253,23 +256,62 @@ func (s State) Reissue(st Step, id uint32, n NewSlot, rewrap Rewrap) (State, err
 	return s.commit(st, "reissue", n.Name), nil
 }
 
-// Restore returns the state in which an older record is gone on with: its
-// generation is above all that were seen, and its next term is one that the
-// lost records cannot have used. That term is active at once.
-func (s State) Restore(st Step, above uint64, skip uint32, t Term) (State, error) {
+// Restore returns the state in which an older record is gone on with. Its
+// generation comes above all that were seen, and its next term, active at once,
+// is one that the lost records cannot have used. Of their terms, extra are the
+// ones that are still known; what was written under them stays readable.
+func (s State) Restore(st Step, above uint64, extra []Term, t Term) (State, error) {
 	if !s.Proved() {
 		return State{}, ErrUnproven
 	}
-	if s.LastTerm > 1<<32-1-skip || t.Number != s.LastTerm+skip {
-		return State{}, errors.New("record: the term of a restore does not follow the terms it skips")
-	}
 	s = s.clone()
 	s.Generation = max(s.Generation, above)
-	s.LastTerm = t.Number - 1
+	if err := s.adopt(extra, t.Number-1); err != nil {
+		return State{}, err
+	}
 	if err := s.addTerm(t); err != nil {
 		return State{}, err
 	}
 	return s.commit(st, "restore", ""), nil
+}
+
+// Join returns the state with the terms of a fork of the same store, whose last
+// term is given, and a new active term beyond both.
+func (s State) Join(st Step, terms []Term, t Term) (State, error) {
+	if !s.Proved() {
+		return State{}, ErrUnproven
+	}
+	s = s.clone()
+	if err := s.adopt(terms, t.Number-1); err != nil {
+		return State{}, err
+	}
+	if err := s.addTerm(t); err != nil {
+		return State{}, err
+	}
+	return s.commit(st, "join", ""), nil
+}
+
+// adopt takes in terms of another branch, to read what was written under them,
+// and lets the numbers go on after last. A number that has two keys is refused.
+func (s *State) adopt(terms []Term, last uint32) error {
+	for _, t := range terms {
+		i, found := slices.BinarySearchFunc(s.Terms, t.Number, func(o Term, n uint32) int { return cmp.Compare(o.Number, n) })
+		switch {
+		case found && s.Terms[i].Key != t.Key:
+			return fmt.Errorf("%w: number %d", ErrTermTwice, t.Number)
+		case found:
+			continue
+		case t.Number > last:
+			return errors.New("record: a term from beyond the other branch's last")
+		}
+		t.State = TermOld
+		s.Terms = slices.Insert(s.Terms, i, t)
+	}
+	if last < s.LastTerm {
+		return errors.New("record: term numbers go back")
+	}
+	s.LastTerm = last
+	return nil
 }
 
 // RotateRoot returns the state under a new root key, every slot re-wrapped.

@@ -1,0 +1,69 @@
+package seal
+
+import (
+	"fmt"
+
+	"github.com/sealwright/sealwright/internal/record"
+)
+
+// A Custodian is a person who is to hold a share.
+type Custodian struct {
+	// Name stands in the record, in Status and in events, so that those who
+	// come to unseal know whom to call: at most 64 printable ASCII characters.
+	Name string
+
+	// Recipient, if set, encrypts the share on its way: the host never shows
+	// it in clear.
+	Recipient Recipient
+}
+
+// A Recipient encrypts a share to its custodian, as with age or OpenPGP.
+type Recipient interface {
+	// Encrypt returns the text of a share, as [Share.Reveal] gives it,
+	// encrypted so that its custodian alone can read it. It keeps no copy.
+	Encrypt(share string) ([]byte, error)
+}
+
+// custodiansOf returns the custodians of each people leaf, by its path.
+func custodiansOf(s Spec, path string, out map[string][]Custodian) error {
+	switch s := s.(type) {
+	case Shamir:
+		if len(s.Custodians) == 0 {
+			return nil
+		}
+		if len(s.Custodians) != s.Shares {
+			return fmt.Errorf("%w: %d custodians for %d shares", ErrConfig, len(s.Custodians), s.Shares)
+		}
+		for _, c := range s.Custodians {
+			if err := record.CheckIdentity(c.Name); err != nil {
+				return fmt.Errorf("%w: custodian: %w", ErrConfig, err)
+			}
+		}
+		out[path] = s.Custodians
+	case Threshold:
+		for i, child := range s.Of {
+			if err := custodiansOf(child, record.ChildPath(path, i), out); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// address names the share's custodian in the set, and encrypts the share to
+// them.
+func (set *ShareSet) address(i int, c Custodian) error {
+	set.Custodians = append(set.Custodians, c.Name)
+	if c.Recipient == nil {
+		set.Encrypted = append(set.Encrypted, nil)
+		return nil
+	}
+	sealed, err := c.Recipient.Encrypt(set.Shares[i].Reveal())
+	if err != nil {
+		return fmt.Errorf("encrypt share %d to %q: %w", i+1, c.Name, err)
+	}
+	set.Encrypted = append(set.Encrypted, sealed)
+	set.Shares[i].Wipe()
+	set.Shares[i] = Share{}
+	return nil
+}

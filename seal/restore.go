@@ -1,0 +1,206 @@
+package seal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/sealwright/sealwright/internal/aead"
+	"github.com/sealwright/sealwright/internal/record"
+)
+
+// skipTerms is how many term numbers a restore leaves out: more than the lost
+// records can have used, since nobody rotates a thousand times between two
+// backups.
+const skipTerms = 1024
+
+// Restore goes on with an older record that was put into the store on purpose,
+// from a backup: the door for what otherwise is [ErrRolledBack]. The caller
+// names the generation of that record, so that no other slips through. The
+// Barrier is unsealed; after a cold start with the older record it is unsealed
+// by it as usual.
+//
+// Numbers of terms that the lost records may have used are left out, so that
+// none ever means two keys, and a new term is active at once. Terms that this
+// process still holds from the lost records are kept: what was written under
+// them stays readable. Other processes that saw the lost records report
+// [ErrForked] or [ErrRolledBack] until they are restarted.
+func (b *Barrier) Restore(ctx context.Context, generation uint64, by By) error {
+	if err := by.check(); err != nil {
+		return err
+	}
+	done, err := b.take(ctx)
+	if err != nil {
+		return wrapError("restore", "", err)
+	}
+	defer done()
+	err = b.restore(ctx, generation, by)
+	b.emit(EventRestore, by, "", fmt.Sprintf("generation %d", generation), err)
+	return wrapError("restore", "", err)
+}
+
+func (b *Barrier) restore(ctx context.Context, generation uint64, by By) error {
+	cur, err := b.current()
+	if err != nil {
+		return err
+	}
+	defer cur.wipe()
+	l, err := b.loadAny(ctx)
+	switch {
+	case err != nil:
+		return err
+	case l.Store != cur.state.Store:
+		return ErrOtherStore
+	case l.Generation != generation:
+		return fmt.Errorf("%w: the record in the store is of generation %d, not %d", ErrConfig, l.Generation, generation)
+	}
+	o, err := b.openAny(ctx, l, cur)
+	if err != nil {
+		return err
+	}
+	defer o.wipe()
+	b.mu.Lock()
+	above := b.mark.generation
+	b.mu.Unlock()
+	var lost []record.Term
+	for _, t := range cur.state.Terms {
+		if t.Number > o.state.LastTerm {
+			lost = append(lost, t)
+		}
+	}
+	last := max(o.state.LastTerm, cur.state.LastTerm)
+	return b.branch(ctx, l, o, by, func(st record.Step) (record.State, error) {
+		return o.state.Restore(st, above, lost, termAfter(last+skipTerms))
+	})
+}
+
+// Join takes in the data keys of a fork: of a record of the same store that
+// was changed apart from this one, as after two halves of a cluster each kept a
+// copy. What was written on either side is readable afterwards. Where both used
+// a term number for keys of their own, Join fails with [ErrTermTwice] and
+// changes nothing: the two sides' data cannot be told apart by number. The
+// fork is opened with the root key in use, or through a KMS slot.
+func (b *Barrier) Join(ctx context.Context, fork []byte, by By) error {
+	if err := by.check(); err != nil {
+		return err
+	}
+	done, err := b.take(ctx)
+	if err != nil {
+		return wrapError("join", "", err)
+	}
+	defer done()
+	err = b.join(ctx, fork, by)
+	b.emit(EventJoin, by, "", "", err)
+	return wrapError("join", "", err)
+}
+
+func (b *Barrier) join(ctx context.Context, fork []byte, by By) error {
+	rec, clearPart, sealed, err := record.Parse(fork)
+	if err != nil {
+		return fmt.Errorf("%w: the fork: %w", ErrCorrupt, err)
+	}
+	cur, err := b.current()
+	if err != nil {
+		return err
+	}
+	defer cur.wipe()
+	l := &loaded{Record: rec, clear: clearPart, sealed: sealed, digest: record.DigestOf(fork)}
+	if l.Store != cur.state.Store {
+		return ErrOtherStore
+	}
+	other, err := b.openAny(ctx, l, cur)
+	if err != nil {
+		return fmt.Errorf("the fork: %w", err)
+	}
+	defer other.wipe()
+	return b.commit(ctx, EventJoin, by, func(_ context.Context, st record.Step, o *opened) (record.State, []byte, error) {
+		last := max(o.state.LastTerm, other.state.LastTerm)
+		next, err := o.state.Join(st, other.state.Terms, termAfter(last))
+		return next, nil, err
+	})
+}
+
+// loadAny reads the record whatever this process has seen before.
+func (b *Barrier) loadAny(ctx context.Context) (*loaded, error) {
+	ctx, cancel := context.WithTimeout(ctx, b.cfg.StoreTimeout)
+	defer cancel()
+	stored, rev, err := b.cfg.Store.Load(ctx)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return nil, ErrMissing
+	case err != nil:
+		return nil, fmt.Errorf("%w: %w", ErrStoreUnavailable, err)
+	}
+	l, err := b.parse(stored)
+	if err != nil {
+		return nil, err
+	}
+	l.rev = rev
+	return l, nil
+}
+
+// openAny opens a record of another branch: with the root key in use, or
+// through a KMS slot.
+func (b *Barrier) openAny(ctx context.Context, l *loaded, cur *opened) (*opened, error) {
+	o, err := unlockAny(l, cur.root)
+	if !errors.Is(err, aead.ErrWrongKey) {
+		if errors.Is(err, aead.ErrCorrupt) {
+			err = fmt.Errorf("%w: the sealed part: %w", ErrCorrupt, err)
+		}
+		return o, err
+	}
+	for i := range l.Slots {
+		slot := &l.Slots[i]
+		if !slot.Opens() || slot.Tree.NeedsPeople() {
+			continue
+		}
+		if root, err := b.rootThrough(ctx, l, slot); err == nil {
+			defer clear(root)
+			return unlockAny(l, root)
+		}
+	}
+	return nil, fmt.Errorf("%w: it has another root key, and no KMS slot opens it: start a process on it, and unseal that with shares", ErrRootMoved)
+}
+
+// rootThrough returns the root key that a KMS slot of the record yields, if the
+// record knows the slot's identity.
+func (b *Barrier) rootThrough(ctx context.Context, l *loaded, slot *record.Slot) ([]byte, error) {
+	h := harvest{barrier: b, store: l.Store, slot: slot}
+	seed, err := h.open(ctx, &slot.Tree, "", 1, 1)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(seed)
+	key, err := slotKey(seed)
+	if err != nil {
+		return nil, err
+	}
+	root, err := unwrapRoot(key, wrapPlace(l.Store, slot.ID, l.Root), slot.Wrap)
+	if err != nil {
+		return nil, err
+	}
+	o, err := unlockAny(l, root)
+	if err != nil {
+		return nil, err
+	}
+	defer o.wipe()
+	return root, b.believe(o, slot, &h)
+}
+
+// branch stores what f makes of o, in place of the record l.
+func (b *Barrier) branch(ctx context.Context, l *loaded, o *opened, by By, f func(record.Step) (record.State, error)) error {
+	next, err := f(b.step(l.digest, by))
+	if err != nil {
+		return err
+	}
+	defer next.Secrets.Wipe()
+	draft, stored, err := draftOf(next, o.root)
+	if err != nil {
+		return err
+	}
+	return b.swap(ctx, stored, l.rev, draft, false)
+}
+
+func termAfter(last uint32) record.Term {
+	return newTerm(&record.Record{LastTerm: last}, record.TermActive)
+}
