@@ -160,7 +160,7 @@ func TestDropNeedsAFreshProof(t *testing.T) {
 func TestLastSlotStays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx := t.Context()
-		v, b := scenario{begin: shapes[0].slots}.prepare(ctx, t).from(ctx, t, seal.NewMemStore())
+		_, b := scenario{begin: shapes[0].slots}.prepare(ctx, t).from(ctx, t, seal.NewMemStore())
 		defer b.Close()
 		for _, add := range []string{"", "auto"} {
 			if add != "" {
