@@ -1,0 +1,54 @@
+package gcpckms
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"regexp"
+	"strings"
+)
+
+// keyName is what the KMS allows in a key's name. A project may carry its
+// domain: "example.com:project".
+var keyName = regexp.MustCompile(`^projects/[A-Za-z0-9.:_-]{1,100}/locations/[a-zA-Z0-9-]{1,63}/keyRings/[a-zA-Z0-9_-]{1,63}/cryptoKeys/[a-zA-Z0-9_-]{1,63}$`)
+
+// check returns what can never work.
+func (cfg Config) check() error {
+	if strings.Contains(cfg.KeyID, "/cryptoKeyVersions/") {
+		return errors.New("KeyID names a version: leave /cryptoKeyVersions/ and what follows out")
+	}
+	if !keyName.MatchString(cfg.KeyID) {
+		return errors.New("KeyID must read projects/P/locations/L/keyRings/R/cryptoKeys/K")
+	}
+	if cfg.Timeout < 0 {
+		return errors.New("the Timeout is negative")
+	}
+	if cfg.Client != nil {
+		if cfg.CredentialsFile != "" || cfg.Token != nil || cfg.AllowEnvironment || cfg.Endpoint != "" || cfg.TLS != nil {
+			return errors.New("only KeyID, Timeout and Stale go with Client")
+		}
+		return nil
+	}
+	if strings.ContainsAny(cfg.Endpoint, "/?#@ ") {
+		return fmt.Errorf("the Endpoint %s must be a host, or host:port, and not a URL", quote(cfg.Endpoint))
+	}
+	return cfg.checkCredentials()
+}
+
+func (cfg Config) checkCredentials() error {
+	switch {
+	case cfg.CredentialsFile != "" && cfg.Token != nil:
+		return errors.New("CredentialsFile and Token are both set: set one")
+	case cfg.CredentialsFile == "" && cfg.Token == nil && !cfg.AllowEnvironment:
+		return errors.New("no credentials: set CredentialsFile, Token, Client or AllowEnvironment")
+	}
+	field := "CredentialsFile"
+	if cfg.Token != nil {
+		field = "Token"
+	}
+	explicit := cfg.CredentialsFile != "" || cfg.Token != nil
+	if v := os.Getenv(environmentFile); cfg.AllowEnvironment && explicit && v != "" && v != cfg.CredentialsFile {
+		return fmt.Errorf("%s and the environment's %s contradict each other: unset one, or AllowEnvironment", field, environmentFile)
+	}
+	return nil
+}
