@@ -3,6 +3,7 @@ package seal
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/sealwright/sealwright/internal/record"
 	"github.com/sealwright/sealwright/keyring"
@@ -88,14 +89,23 @@ type Error struct {
 }
 
 func (e *Error) Error() string {
+	cause := strings.TrimPrefix(e.Err.Error(), "seal: ")
 	if e.Slot == "" {
-		return fmt.Sprintf("seal: %s: %v", e.Op, e.Err)
+		return fmt.Sprintf("seal: %s: %s", e.Op, cause)
 	}
-	return fmt.Sprintf("seal: %s slot %q: %v", e.Op, e.Slot, e.Err)
+	return fmt.Sprintf("seal: %s slot %q: %s", e.Op, e.Slot, cause)
 }
 
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
+
+// A waiting is the ErrSealed of a Barrier that nothing is wrong with: it says
+// what it waits for.
+type waiting string
+
+func (w waiting) Error() string { return "seal: sealed, " + string(w) }
+
+func (w waiting) Is(target error) bool { return target == ErrSealed }
 
 func wrapError(op, slot string, err error) error {
 	if err == nil {

@@ -38,7 +38,7 @@ type ShareError struct {
 	Kind   error  // one of the ErrShare sentinels
 	X      byte   // the share's number in its set; 0 if it is not known
 	Set    uint32 // the share's set; 0 if it is not known or has none
-	Want   uint32 // with ErrShareStale, the set that the store is at
+	Want   uint32 // with ErrShareStale, the newest set in use; 0 if none is
 	Detail string // what is malformed, if that is the Kind
 }
 
@@ -66,6 +66,9 @@ func (e *ShareError) advice() string {
 	case ErrShareOtherStore:
 		return "bring a share of this store, or look whether this is the right store"
 	case ErrShareStale:
+		if e.Want == 0 {
+			return fmt.Sprintf("set %d was dropped, and people hold no other", e.Set)
+		}
 		age := "the share was replaced"
 		if e.Set > e.Want {
 			age = "the store's record is older than the share"

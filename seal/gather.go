@@ -132,8 +132,9 @@ func matchShare(rec *record.Record, s Share) (*record.Slot, uint32, error) {
 	y, x := raw[:len(raw)-1], raw[len(raw)-1]
 	wrong := &ShareError{Kind: ErrShareOtherStore, X: x, Set: s.Set()}
 	var found *record.Slot
-	var set uint32
+	var set, newest uint32
 	eachLeaf(rec, func(slot *record.Slot, leaf *record.Shares, path string) {
+		newest = max(newest, leaf.Set)
 		if !s.Raw() && leaf.Set != s.Set() {
 			if fingerprint := s.Fingerprint(); bytes.Equal(slot.Fingerprint, fingerprint[:]) {
 				wrong.Kind, wrong.Want = ErrShareStale, leaf.Set
@@ -159,7 +160,7 @@ func matchShare(rec *record.Record, s Share) (*record.Slot, uint32, error) {
 	}
 	for _, f := range rec.Former {
 		if fingerprint := s.Fingerprint(); !s.Raw() && f.Set == s.Set() && bytes.Equal(f.Fingerprint, fingerprint[:]) {
-			wrong.Kind, wrong.Want = ErrShareStale, rec.LastSet
+			wrong.Kind, wrong.Want = ErrShareStale, newest
 		}
 	}
 	return nil, 0, wrong

@@ -180,8 +180,8 @@ func progressOf(rec *record.Record, g *gather) []SetProgress {
 	return out
 }
 
-// missing says in words what the people slots still need.
-func missing(rec *record.Record, g *gather) string {
+// missing says what the people slots still need.
+func missing(rec *record.Record, g *gather) waiting {
 	var parts []string
 	eachLeaf(rec, func(slot *record.Slot, leaf *record.Shares, path string) {
 		if slot.Opens() {
@@ -189,8 +189,8 @@ func missing(rec *record.Record, g *gather) string {
 		}
 	})
 	if len(parts) == 0 {
-		return "no slot is held by people"
+		return "and no slot is held by people"
 	}
 	slices.Sort(parts)
-	return "waiting for people: " + strings.Join(slices.Compact(parts), ", ")
+	return waiting("waiting for people: " + strings.Join(slices.Compact(parts), ", "))
 }

@@ -3,7 +3,6 @@ package seal
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/sealwright/sealwright/internal/record"
 )
@@ -45,7 +44,7 @@ func (b *Barrier) unsealOnce(ctx context.Context) error {
 			return nil
 		}
 		if errors.Is(err, errNeedsPeople) {
-			return fmt.Errorf("%w: %s", ErrSealed, missing(l.Record, b.gathered("")))
+			return missing(l.Record, b.gathered(""))
 		}
 		return err
 	}
@@ -117,7 +116,7 @@ func (b *Barrier) submitToUnseal(ctx context.Context, s Share, by By) (string, e
 			b.emit(EventUnseal, by, name, "by people", nil)
 			return name, nil
 		case errors.Is(err, errNeedsPeople):
-			b.because(fmt.Errorf("%w: %s", ErrSealed, missing(l.Record, g)))
+			b.because(missing(l.Record, g))
 			b.advance(progressOf(l.Record, g))
 			return name, nil
 		case errors.Is(err, ErrConflict):

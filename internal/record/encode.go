@@ -25,9 +25,9 @@ func (h *HexBytes) UnmarshalText(text []byte) (err error) {
 
 var (
 	// ErrMalformed is returned for bytes that are no record.
-	ErrMalformed = errors.New("record: malformed")
+	ErrMalformed = errors.New("seal: malformed record")
 	// ErrNewer is returned for a record that asks for newer code.
-	ErrNewer = errors.New("record: written by newer code")
+	ErrNewer = errors.New("seal: the record was written by newer code")
 )
 
 const sealedField = `,"sealed":"`
@@ -58,7 +58,9 @@ func Parse(stored []byte) (r *Record, clear, sealed []byte, err error) {
 	}
 	dec := json.NewDecoder(bytes.NewReader(stored))
 	dec.DisallowUnknownFields()
-	err = dec.Decode(&wire)
+	if err = checkLists(stored); err == nil {
+		err = dec.Decode(&wire)
+	}
 	if v := minReader(stored, &wire.Record, err); v > Format {
 		return nil, nil, nil, fmt.Errorf("%w: it needs a reader of format %d, this one reads up to %d: upgrade the program", ErrNewer, v, Format)
 	}
@@ -79,6 +81,38 @@ func Parse(stored []byte) (r *Record, clear, sealed []byte, err error) {
 		return nil, nil, nil, fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
 	return &wire.Record, clear, wire.Sealed, nil
+}
+
+// checkLists refuses a text with a longer list, or more levels, than a record
+// can have. A decoder makes room for each element before it looks at it, which
+// for a list of millions of empty ones is hundreds of times its length.
+func checkLists(stored []byte) error {
+	const maxElements, maxLevels = 255, 32
+	var elements [maxLevels]int
+	level, inText := 0, false
+	for i := 0; i < len(stored); i++ {
+		switch c := stored[i]; {
+		case c == '"':
+			inText = !inText
+		case c == '\\':
+			i++
+		case inText:
+		case c == '{' || c == '[':
+			level++
+			if level == maxLevels {
+				return fmt.Errorf("more than %d levels", maxLevels)
+			}
+			elements[level] = 1
+		case c == '}' || c == ']':
+			level = max(0, level-1)
+		case c == ',':
+			elements[level]++
+			if elements[level] > maxElements {
+				return fmt.Errorf("a list of more than %d elements", maxElements)
+			}
+		}
+	}
+	return nil
 }
 
 // minReader returns what the record asks for, also where it has fields that

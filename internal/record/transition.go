@@ -14,23 +14,23 @@ import (
 // transition is a fault of the calling code.
 var (
 	// ErrInProgress: another operation is in progress on the store.
-	ErrInProgress = errors.New("record: another operation is in progress")
+	ErrInProgress = errors.New("seal: another operation is in progress")
 	// ErrNoOperation: the operation named is not the one in progress.
-	ErrNoOperation = errors.New("record: no such operation is in progress")
+	ErrNoOperation = errors.New("seal: no such operation is in progress")
 	// ErrNoSlot: the slot named is not in the record.
-	ErrNoSlot = errors.New("record: no such slot")
+	ErrNoSlot = errors.New("seal: no such slot")
 	// ErrSlotExists: the name is taken, or the record is full.
-	ErrSlotExists = errors.New("record: the slot exists")
+	ErrSlotExists = errors.New("seal: the slot exists")
 	// ErrLastSlot: nothing else would open the store.
-	ErrLastSlot = errors.New("record: the last proven slot cannot go")
+	ErrLastSlot = errors.New("seal: the last proven slot cannot go")
 	// ErrStaleProof: no other slot has opened the present record.
-	ErrStaleProof = errors.New("record: no fresh proof that another slot opens the store")
+	ErrStaleProof = errors.New("seal: no fresh proof that another slot opens the store")
 	// ErrUnproven: no slot of the store was ever proven.
-	ErrUnproven = errors.New("record: no slot was proven yet")
+	ErrUnproven = errors.New("seal: no slot was proven yet")
 	// ErrTermTwice: two branches used one term number for two keys.
-	ErrTermTwice = errors.New("record: a term number has two keys")
+	ErrTermTwice = errors.New("seal: a term number has two keys")
 	// ErrTermInUse: the term is the active one, or does not exist.
-	ErrTermInUse = errors.New("record: the term cannot be retired")
+	ErrTermInUse = errors.New("seal: the term cannot be retired")
 )
 
 // Step is what every transition is told beside its own event.
