@@ -17,7 +17,7 @@ import (
 // What the tests of this package make records with. Nothing here is encrypted:
 // a wrap, a box or a commitment is a hash of the place it is for.
 
-var sealedPart = []byte("a sealed part, which this package never opens")
+var sealedPart = []byte("a sealed part, which this package never opens.")
 
 func filler(parts ...any) []byte {
 	sum := sha256.Sum256(fmt.Append(nil, parts...))

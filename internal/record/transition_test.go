@@ -305,8 +305,12 @@ func TestRefusals(t *testing.T) {
 			case tt.is == nil && slices.ContainsFunc(sentinels, func(e error) bool { return errors.Is(tt.err, e) }):
 				t.Errorf("%v is a sentinel's, and nothing a caller could decide on", tt.err)
 			}
-			if !strings.HasPrefix(tt.err.Error(), "record: ") || !strings.Contains(tt.err.Error(), tt.says) {
-				t.Errorf("%q does not say %q", tt.err, tt.says)
+			prefix := "seal: "
+			if tt.is == nil {
+				prefix = "record: "
+			}
+			if !strings.HasPrefix(tt.err.Error(), prefix) || !strings.Contains(tt.err.Error(), tt.says) {
+				t.Errorf("%q does not begin with %q and say %q", tt.err, prefix, tt.says)
 			}
 		})
 	}
