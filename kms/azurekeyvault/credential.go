@@ -30,7 +30,7 @@ const maxFile = 1 << 20
 // SDK's would use the old secret until the process ends.
 type credential struct {
 	auth   Auth
-	tenant string // the configured one
+	tenant string // the configured one, or ""
 	load   func() (secret []byte, err error)
 	build  func(secret []byte) (azcore.TokenCredential, error)
 
@@ -39,14 +39,15 @@ type credential struct {
 	current azcore.TokenCredential
 }
 
-func newCredential(c Config, where cloud.Configuration) (*credential, error) {
+// newCredential chooses how to get tokens. The SDK need not ask Microsoft whether
+// the authority is genuine: it is a constant, or the host's own.
+func newCredential(c Config, where cloud.Configuration) *credential {
 	cred := &credential{auth: c.Auth, tenant: c.TenantID, load: func() ([]byte, error) { return nil, nil }}
 	s := stageEntra
 	if c.Auth == AuthManagedIdentity || c.Auth == AuthDefault {
 		s = stageMachine
 	}
 	options := c.clientOptions(where, s)
-	private := c.ClientOptions.Cloud.ActiveDirectoryAuthorityHost != ""
 	switch {
 	case c.Credential != nil:
 		cred.build = func([]byte) (azcore.TokenCredential, error) { return c.Credential, nil }
@@ -54,7 +55,7 @@ func newCredential(c Config, where cloud.Configuration) (*credential, error) {
 		cred.load = func() ([]byte, error) { return secretOf(c.ClientSecret, c.ClientSecretFile) }
 		cred.build = func(secret []byte) (azcore.TokenCredential, error) {
 			return azidentity.NewClientSecretCredential(c.TenantID, c.ClientID, string(secret),
-				&azidentity.ClientSecretCredentialOptions{ClientOptions: options, DisableInstanceDiscovery: private})
+				&azidentity.ClientSecretCredentialOptions{ClientOptions: options, DisableInstanceDiscovery: true})
 		}
 	case c.Auth == AuthCertificate:
 		var password []byte
@@ -73,7 +74,7 @@ func newCredential(c Config, where cloud.Configuration) (*credential, error) {
 				return nil, fmt.Errorf("certificate %q: %w", c.CertificateFile, err)
 			}
 			return azidentity.NewClientCertificateCredential(c.TenantID, c.ClientID, certs, key,
-				&azidentity.ClientCertificateCredentialOptions{ClientOptions: options, DisableInstanceDiscovery: private})
+				&azidentity.ClientCertificateCredentialOptions{ClientOptions: options, DisableInstanceDiscovery: true})
 		}
 	case c.Auth == AuthWorkloadIdentity:
 		// The SDK's credential of this name keeps what it read for ten minutes.
@@ -83,7 +84,7 @@ func newCredential(c Config, where cloud.Configuration) (*credential, error) {
 		}
 		cred.build = func([]byte) (azcore.TokenCredential, error) {
 			return azidentity.NewClientAssertionCredential(c.TenantID, c.ClientID, read,
-				&azidentity.ClientAssertionCredentialOptions{ClientOptions: options, DisableInstanceDiscovery: private})
+				&azidentity.ClientAssertionCredentialOptions{ClientOptions: options, DisableInstanceDiscovery: true})
 		}
 	case c.Auth == AuthManagedIdentity:
 		o := &azidentity.ManagedIdentityCredentialOptions{ClientOptions: options}
@@ -96,10 +97,10 @@ func newCredential(c Config, where cloud.Configuration) (*credential, error) {
 		cred.build = func([]byte) (azcore.TokenCredential, error) { return azidentity.NewManagedIdentityCredential(o) }
 	default:
 		cred.build = func([]byte) (azcore.TokenCredential, error) {
-			return azidentity.NewDefaultAzureCredential(&azidentity.DefaultAzureCredentialOptions{ClientOptions: options, DisableInstanceDiscovery: private})
+			return azidentity.NewDefaultAzureCredential(&azidentity.DefaultAzureCredentialOptions{ClientOptions: options, DisableInstanceDiscovery: true})
 		}
 	}
-	return cred, nil
+	return cred
 }
 
 // secretOf returns a secret from a function or a file, without the white space

@@ -82,6 +82,7 @@ func ended(err error) *fault {
 // explain returns what an error of the SDK means.
 func (w *Wrapper) explain(ctx context.Context, op string, met *exchange, err error) *fault {
 	if f, ok := errors.AsType[*fault](err); ok { // of the credential
+		_ = w.renew() // the options are those of New
 		return f
 	}
 	if r, ok := errors.AsType[*azcore.ResponseError](err); ok {

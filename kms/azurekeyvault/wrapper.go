@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azkeys"
@@ -17,9 +18,11 @@ import (
 // A Wrapper is one key of a vault or Managed HSM. It is a [kms.Wrapper], a
 // [kms.Prober] and a [kms.Authenticator], and safe for concurrent use.
 type Wrapper struct {
-	client    *azkeys.Client // shared by all calls, since each one learns anew how to authenticate
-	name      string         // as it was configured
-	keyID     string         // https://vault/keys/name, in lower case
+	// One client for all calls, since each new one must ask how to authenticate.
+	client    atomic.Pointer[azkeys.Client]
+	newClient func() (*azkeys.Client, error)
+	name      string // as it was configured
+	keyID     string // https://vault/keys/name, in lower case
 	algorithm Algorithm
 	hsm       bool
 	timeout   time.Duration
@@ -46,22 +49,27 @@ func newWrapper(cfg Config) (*Wrapper, error) {
 	if err != nil {
 		return nil, err
 	}
-	cred, err := newCredential(cfg, where)
-	if err != nil {
-		return nil, err
-	}
-	client, err := azkeys.NewClient("https://"+host, cred, &azkeys.ClientOptions{ClientOptions: cfg.clientOptions(where, stageVault)})
-	if err != nil {
-		return nil, err
-	}
-	return &Wrapper{
-		client:    client,
+	cred := newCredential(cfg, where)
+	options := &azkeys.ClientOptions{ClientOptions: cfg.clientOptions(where, stageVault)}
+	w := &Wrapper{
+		newClient: func() (*azkeys.Client, error) { return azkeys.NewClient("https://"+host, cred, options) },
 		name:      cfg.KeyName,
 		keyID:     "https://" + host + "/keys/" + strings.ToLower(cfg.KeyName),
 		algorithm: cfg.Algorithm,
 		hsm:       cfg.Algorithm != RSAOAEP256 || strings.Contains(host, ".managedhsm."),
 		timeout:   cfg.Timeout,
-	}, nil
+	}
+	return w, w.renew()
+}
+
+// renew makes the next call ask the vault how to authenticate. The SDK's client
+// asks once, and would try what it was told for ever, be it wrong.
+func (w *Wrapper) renew() error {
+	client, err := w.newClient()
+	if err == nil {
+		w.client.Store(client)
+	}
+	return err
 }
 
 // Wrap encrypts key under the newest version of the KMS key, and names the
@@ -77,10 +85,10 @@ func (w *Wrapper) Wrap(ctx context.Context, key []byte, b kms.Binding) (*kms.Blo
 		p := azkeys.KeyOperationParameters{Algorithm: native(w.algorithm), Value: value}
 		if w.algorithm == A256GCM {
 			p.AdditionalAuthenticatedData = b.Bytes()
-			out, err := w.client.Encrypt(ctx, w.name, "", p, nil)
+			out, err := w.client.Load().Encrypt(ctx, w.name, "", p, nil)
 			return out.KeyOperationResult, err
 		}
-		out, err := w.client.WrapKey(ctx, w.name, "", p, nil)
+		out, err := w.client.Load().WrapKey(ctx, w.name, "", p, nil)
 		return out.KeyOperationResult, err
 	})
 	if err != nil {
@@ -115,10 +123,10 @@ func (w *Wrapper) Unwrap(ctx context.Context, blob *kms.Blob, b kms.Binding) ([]
 		p := azkeys.KeyOperationParameters{Algorithm: native(s.algorithm), Value: value, IV: iv, AuthenticationTag: tag}
 		if s.algorithm == A256GCM {
 			p.AdditionalAuthenticatedData = b.Bytes()
-			out, err := w.client.Decrypt(ctx, w.name, version, p, nil)
+			out, err := w.client.Load().Decrypt(ctx, w.name, version, p, nil)
 			return out.KeyOperationResult, err
 		}
-		out, err := w.client.UnwrapKey(ctx, w.name, version, p, nil)
+		out, err := w.client.Load().UnwrapKey(ctx, w.name, version, p, nil)
 		return out.KeyOperationResult, err
 	})
 	if err != nil {
@@ -172,7 +180,7 @@ func (w *Wrapper) mine(blob *kms.Blob) (sealed, error) {
 func (w *Wrapper) Probe(ctx context.Context) (kms.Health, error) {
 	const op = "probe"
 	out, err := call(ctx, w, op, "", func(ctx context.Context) (azkeys.KeyBundle, error) {
-		out, err := w.client.GetKey(ctx, w.name, "", nil)
+		out, err := w.client.Load().GetKey(ctx, w.name, "", nil)
 		return out.KeyBundle, err
 	})
 	if errors.Is(err, kms.ErrKeyGone) {
@@ -199,7 +207,7 @@ func (w *Wrapper) Probe(ctx context.Context) (kms.Health, error) {
 func (w *Wrapper) probeDeleted(ctx context.Context, gone error) (kms.Health, error) {
 	const op = "probe"
 	out, err := call(ctx, w, op, "", func(ctx context.Context) (azkeys.DeletedKey, error) {
-		out, err := w.client.GetDeletedKey(ctx, w.name, nil)
+		out, err := w.client.Load().GetDeletedKey(ctx, w.name, nil)
 		return out.DeletedKey, err
 	})
 	switch {

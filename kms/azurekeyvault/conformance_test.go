@@ -1,0 +1,155 @@
+package azurekeyvault_test
+
+import (
+	"bytes"
+	"crypto/rand"
+	"crypto/rsa"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/sealwright/sealwright/kms"
+	"github.com/sealwright/sealwright/kms/azurekeyvault"
+	"github.com/sealwright/sealwright/kms/azurekeyvault/azurekeyvaulttest"
+	"github.com/sealwright/sealwright/kms/kmstest"
+)
+
+// rsaKey is the key "a" of every test: one takes a while to make.
+var rsaKey = sync.OnceValue(func() *rsa.PrivateKey {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		panic(err)
+	}
+	return key
+})
+
+// start starts a fake that ends with the test.
+func start(t testing.TB) *azurekeyvaulttest.Server {
+	t.Helper()
+	s := azurekeyvaulttest.NewServer()
+	t.Cleanup(s.Close)
+	s.Create("a", azurekeyvaulttest.KeyOptions{RSA: rsaKey()})
+	return s
+}
+
+// open returns a Wrapper, or ends the test.
+func open(t testing.TB, cfg azurekeyvault.Config) *azurekeyvault.Wrapper {
+	t.Helper()
+	w, err := azurekeyvault.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+func TestConformance(t *testing.T) {
+	for name, c := range map[string]struct {
+		algorithm azurekeyvault.Algorithm
+		options   azurekeyvaulttest.KeyOptions
+		forged    bool
+	}{
+		"RSA":     {azurekeyvault.RSAOAEP256, azurekeyvaulttest.KeyOptions{}, true},
+		"RSA-HSM": {azurekeyvault.RSAOAEP256, azurekeyvaulttest.KeyOptions{Bits: 2048, VaultURL: azurekeyvaulttest.HSMURL}, true},
+		"A256KW":  {azurekeyvault.A256KW, azurekeyvaulttest.KeyOptions{VaultURL: azurekeyvaulttest.HSMURL}, false},
+		"A256GCM": {azurekeyvault.A256GCM, azurekeyvaulttest.KeyOptions{VaultURL: azurekeyvaulttest.HSMURL}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := start(t)
+			for _, key := range []string{"a", "b"} {
+				s.Create(key, c.options)
+			}
+			newWrapper := func(t *testing.T, key string) kms.Wrapper {
+				cfg := s.Config(key)
+				cfg.Algorithm = c.algorithm
+				w := open(t, cfg)
+				if w.Authenticated() == c.forged {
+					t.Errorf("Authenticated is %v", w.Authenticated())
+				}
+				return w
+			}
+			kmstest.Conformance(t, newWrapper, kmstest.Options{
+				Unbound: c.algorithm != azurekeyvault.A256GCM,
+				Rotate:  func(_ *testing.T, key string) { s.Rotate(key) },
+				Stall: func(t *testing.T, arrived func()) {
+					s.Script(func(kmstest.Call) kmstest.Fault {
+						arrived()
+						return kmstest.Fault{Failure: kmstest.Hang}
+					})
+					t.Cleanup(func() { s.Script(nil) })
+				},
+				Faults: faultCases(s),
+			})
+		})
+	}
+}
+
+// faultCases are the faults of package kmstest, and what Azure makes of them.
+func faultCases(s *azurekeyvaulttest.Server) []kmstest.FaultCase {
+	scripted := func(f kmstest.Fault) func(t *testing.T) {
+		return func(t *testing.T) {
+			s.Script(kmstest.Always(f))
+			t.Cleanup(func() { s.Script(nil) })
+		}
+	}
+	var cases []kmstest.FaultCase
+	for _, f := range kmstest.Failures() {
+		c := kmstest.FaultCase{Name: string(f), Want: f.Kind(), Inject: scripted(kmstest.Fault{Failure: f})}
+		switch f {
+		case kmstest.Hang, kmstest.WrongPlaintext, kmstest.OtherPlaintext:
+			continue // no answer, and answers that nobody but the caller can see through
+		case kmstest.Recreated, kmstest.AliasMoved:
+			c.Want = kms.ErrKeyGone // the version is not found
+		}
+		cases = append(cases, c)
+	}
+	after := 17 * time.Second
+	cases = append(cases,
+		kmstest.FaultCase{Name: "throttled for a while", Want: kms.ErrThrottled, RetryAfter: after,
+			Inject: scripted(kmstest.Fault{Failure: kmstest.Throttled, RetryAfter: after})},
+		kmstest.FaultCase{Name: "server error for a while", Want: kms.ErrUnavailable, RetryAfter: after,
+			Inject: scripted(kmstest.Fault{Failure: kmstest.ServerError, RetryAfter: after})},
+		kmstest.FaultCase{Name: "answer lost", Want: kms.ErrUnavailable,
+			Inject: scripted(kmstest.Fault{Failure: kmstest.NoDNS, After: true})},
+		kmstest.FaultCase{Name: "really disabled", Want: kms.ErrKeyDisabled, Inject: func(t *testing.T) {
+			s.Disable("a", "")
+			t.Cleanup(func() { s.Enable("a", "") })
+		}},
+		kmstest.FaultCase{Name: "really deleted", Want: kms.ErrKeyGone, Inject: func(t *testing.T) {
+			s.ScheduleDeletion("a", time.Now().Add(time.Hour))
+			t.Cleanup(func() { s.Recover("a") })
+		}},
+		kmstest.FaultCase{Name: "really recreated", Want: kms.ErrKeyGone, Inject: func(t *testing.T) { s.Recreate("a") }},
+		kmstest.FaultCase{Name: "answers without end", Want: kms.ErrUnavailable, Inject: func(t *testing.T) {
+			s.Intercept(func(w http.ResponseWriter, r *http.Request) bool {
+				for range 32 {
+					_, _ = w.Write(make([]byte, 64<<10)) // it fails once the client has had enough
+				}
+				return true
+			})
+			t.Cleanup(func() { s.Intercept(nil) })
+		}},
+	)
+	return cases
+}
+
+// TestSizes wraps with RSA keys of every size, and the longest key.
+func TestSizes(t *testing.T) {
+	s := start(t)
+	for _, bits := range []int{2048, 3072, 4096} {
+		if testing.Short() && bits > 2048 {
+			continue // slow to make
+		}
+		s.Create("a", azurekeyvaulttest.KeyOptions{Bits: bits})
+		w := open(t, s.Config("a"))
+		key := bytes.Repeat([]byte("longest "), kms.MaxKeySize/8)
+		blob, err := w.Wrap(t.Context(), key, place)
+		if err != nil {
+			t.Fatalf("RSA-%d: %v", bits, err)
+		}
+		got, err := w.Unwrap(t.Context(), blob, place)
+		if err != nil || !bytes.Equal(got, key) || len(blob.Ciphertext) != 1+bits/8 {
+			t.Errorf("RSA-%d: a blob of %d bytes holds %d, %v", bits, len(blob.Ciphertext), len(got), err)
+		}
+	}
+}
