@@ -1,6 +1,7 @@
 package shamir
 
 import (
+	"crypto/subtle"
 	"encoding/binary"
 	"math/bits"
 )
@@ -32,69 +33,79 @@ func tables() (logs [256]byte, powers [255]byte) {
 // A weight is a sum of powers of two, so a product is a sum of doublings, and
 // as doubling is linear all the products share theirs: from the highest bit of
 // the weights to the lowest, double what there is and add the y whose weight
-// has the bit. Which these are is public and listed once. What is done to the
-// y, doubling and adding, is the same for every value.
+// has the bit. Which these are is public. What is done to the y, doubling and
+// adding, is the same for every value of theirs.
 func dot(dst, w []byte, y [][]byte) {
 	var or byte
 	for _, w := range w {
 		or |= w
 	}
-	terms := make([]byte, 0, 128) // j of each term, by bit
-	ends := make([]int, bits.Len8(or), 8)
-	for bit := len(ends) - 1; bit >= 0; bit-- {
-		for j, w := range w {
-			if w>>bit&1 == 1 {
-				terms = append(terms, byte(j))
-			}
-		}
-		ends[bit] = len(terms)
-	}
+	top := byte(1) << max(0, bits.Len8(or)-1)
 
 	i := 0
-	for ; i+32 <= len(dst); i += 32 {
-		a, b, c, d := sum32(terms, ends, y, i)
-		binary.LittleEndian.PutUint64(dst[i:], a)
-		binary.LittleEndian.PutUint64(dst[i+8:], b)
-		binary.LittleEndian.PutUint64(dst[i+16:], c)
-		binary.LittleEndian.PutUint64(dst[i+24:], d)
-	}
-	for ; i < len(dst); i++ {
-		dst[i] = sum(terms, ends, y, i)
-	}
-}
-
-// sum returns the sum of the terms in byte i of the y.
-func sum(terms []byte, ends []int, y [][]byte, i int) byte {
-	var a uint64
-	k := 0
-	for bit := len(ends) - 1; bit >= 0; bit-- {
-		a = double(a)
-		for ; k < ends[bit]; k++ {
-			a ^= uint64(y[terms[k]][i])
+	if len(dst) <= 2*block { // as keys are, for which calls would cost most
+		for ; i+block <= len(dst); i += block {
+			dotBlock(dst[i:i+block], w, y, top, i)
 		}
 	}
-	return byte(a)
-}
-
-// sum32 returns the sum of the terms in the 32 bytes from i on of the y.
-func sum32(terms []byte, ends []int, y [][]byte, i int) (a, b, c, d uint64) {
-	k := 0
-	for bit := len(ends) - 1; bit >= 0; bit-- {
-		a, b, c, d = double(a), double(b), double(c), double(d)
-		for ; k < ends[bit]; k++ {
-			s := y[terms[k]][i : i+32]
-			a ^= binary.LittleEndian.Uint64(s)
-			b ^= binary.LittleEndian.Uint64(s[8:])
-			c ^= binary.LittleEndian.Uint64(s[16:])
-			d ^= binary.LittleEndian.Uint64(s[24:])
+	for ; i < len(dst); i += chunk {
+		d := dst[i:min(i+chunk, len(dst))]
+		clear(d)
+		for bit := top; bit > 0; bit /= 2 {
+			if bit < top {
+				double(d)
+			}
+			for j, w := range w {
+				if w&bit != 0 {
+					subtle.XORBytes(d, d, y[j][i:])
+				}
+			}
 		}
 	}
-	return a, b, c, d
 }
 
-// double returns twice each of the eight elements in v. No product here
-// carries from one byte into the next: 0x1b is multiplied by 0 or 1.
-func double(v uint64) uint64 {
+const (
+	block = 32      // bytes: four registers hold them
+	chunk = 4 << 10 // bytes: the nearest cache holds as many of each y
+)
+
+// dotBlock is dot for one block, which is the one from i on in the y.
+func dotBlock(dst, w []byte, y [][]byte, top byte, i int) {
+	var a, b, c, d uint64
+	for bit := top; bit > 0; bit /= 2 {
+		a, b, c, d = double8(a), double8(b), double8(c), double8(d)
+		for j, w := range w {
+			if w&bit != 0 {
+				y := y[j][i : i+block]
+				a ^= binary.LittleEndian.Uint64(y)
+				b ^= binary.LittleEndian.Uint64(y[8:])
+				c ^= binary.LittleEndian.Uint64(y[16:])
+				d ^= binary.LittleEndian.Uint64(y[24:])
+			}
+		}
+	}
+	binary.LittleEndian.PutUint64(dst, a)
+	binary.LittleEndian.PutUint64(dst[8:], b)
+	binary.LittleEndian.PutUint64(dst[16:], c)
+	binary.LittleEndian.PutUint64(dst[24:], d)
+}
+
+// double doubles each element in d.
+func double(d []byte) {
+	for ; len(d) >= block; d = d[block:] {
+		binary.LittleEndian.PutUint64(d, double8(binary.LittleEndian.Uint64(d)))
+		binary.LittleEndian.PutUint64(d[8:], double8(binary.LittleEndian.Uint64(d[8:])))
+		binary.LittleEndian.PutUint64(d[16:], double8(binary.LittleEndian.Uint64(d[16:])))
+		binary.LittleEndian.PutUint64(d[24:], double8(binary.LittleEndian.Uint64(d[24:])))
+	}
+	for i, v := range d {
+		d[i] = byte(double8(uint64(v)))
+	}
+}
+
+// double8 returns twice each of the eight elements in v. Nothing carries from
+// one byte into the next: 0x1b is multiplied by 0 or 1.
+func double8(v uint64) uint64 {
 	high := v & 0x8080808080808080
 	return (v^high)<<1 ^ (high>>7)*0x1b
 }

@@ -39,22 +39,24 @@ func TestTextbook(t *testing.T) {
 	}
 }
 
-// TestProducts multiplies every two elements, once 32 at a time and once byte
-// by byte, as dot does at the end of a secret.
+// TestProducts multiplies every two elements, in each of the three ways dot
+// goes: a block, a long string, the rest of one.
 func TestProducts(t *testing.T) {
 	y := all()
 	products, wrong := 0, 0
 	for w := range 256 {
-		dst := make([]byte, 256)
-		dot(dst, []byte{byte(w)}, [][]byte{y})
-		for i, got := range dst {
-			var one [1]byte
-			dot(one[:], []byte{byte(w)}, [][]byte{y[i : i+1]})
-			want := product(byte(w), y[i])
+		var blocks, long, single [256]byte
+		for i := 0; i < 256; i += block {
+			dot(blocks[i:i+block], []byte{byte(w)}, [][]byte{y[i:]})
+		}
+		dot(long[:], []byte{byte(w)}, [][]byte{y})
+		for i := range 256 {
+			dot(single[i:i+1], []byte{byte(w)}, [][]byte{y[i:]})
+			want := product(byte(w), byte(i))
 			products++
-			if got != want || one[0] != want {
+			if blocks[i] != want || long[i] != want || single[i] != want {
 				wrong++
-				t.Errorf("%#x * %#x = %#x and %#x, want %#x", w, i, got, one[0], want)
+				t.Errorf("%#x * %#x = %#x, %#x, %#x, want %#x", w, i, blocks[i], long[i], single[i], want)
 			}
 		}
 	}
@@ -75,12 +77,16 @@ func TestLogarithms(t *testing.T) {
 	}
 }
 
-// TestDot adds up products of all lengths that end differently, and of more
-// terms than dot has room for on its stack.
+// TestDot adds up products, of all lengths that end differently and of those
+// about a chunk.
 func TestDot(t *testing.T) {
+	sizes := []int{chunk - 1, chunk, chunk + 1, 2*chunk + block + 1}
+	for size := range 4 * block {
+		sizes = append(sizes, size)
+	}
 	r := rand.NewChaCha8([32]byte{})
-	for _, n := range []int{1, 2, 3, 9, 16, 33, 255} {
-		for size := range 100 {
+	for _, n := range []int{1, 2, 3, 10, 40, 255} {
+		for _, size := range sizes {
 			w := make([]byte, n)
 			r.Read(w)
 			want := make([]byte, size)
