@@ -138,7 +138,23 @@ func (b *Barrier) initOnce(ctx context.Context, slots map[string]Spec, by By, ag
 		}
 		return d, fmt.Errorf("the store was made, and does not open yet: repeat with operation %s, or unseal: %w", by.Operation, err)
 	}
+	b.proveMachines(ctx, By{Actor: by.Actor})
 	return d, nil
+}
+
+// proveMachines has the KMS slots of a store just made prove themselves. One
+// that cannot now stays initial, as an event and Status say.
+func (b *Barrier) proveMachines(ctx context.Context, by By) {
+	o, err := b.current()
+	if err != nil {
+		return // people will unseal it
+	}
+	defer o.wipe()
+	for _, slot := range o.state.Slots {
+		if slot.State == record.Initial && !slot.Tree.NeedsPeople() {
+			_ = b.prove(ctx, slot.ID, by, nil)
+		}
+	}
 }
 
 // firstState makes everything a new store holds. A store that replaces one

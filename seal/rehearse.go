@@ -41,15 +41,9 @@ func (b *Barrier) rehearse(ctx context.Context, name, store string) error {
 	if err != nil {
 		return err
 	}
-	if p, ok := b.cfg.KMS[name].(kms.Prober); ok {
-		// A probe needs a permission of its own: only what it says counts.
-		health, err := p.Probe(ctx)
-		switch {
-		case err != nil:
-		case !health.Deletion.IsZero():
-			return fmt.Errorf("KMS %q: %w", name, &kms.Error{Op: "probe", Type: blob.Type, KeyID: blob.KeyID, Kind: kms.ErrKeyGone,
-				Err: fmt.Errorf("scheduled for deletion on %s", health.Deletion.UTC().Format("2006-01-02 15:04 MST"))})
-		}
+	if health, ok := b.healthOf(ctx, name); ok && !health.Deletion.IsZero() {
+		return fmt.Errorf("KMS %q: %w", name, &kms.Error{Op: "probe", Type: blob.Type, KeyID: blob.KeyID, Kind: kms.ErrKeyGone,
+			Err: fmt.Errorf("scheduled for deletion on %s", health.Deletion.UTC().Format("2006-01-02 15:04 MST"))})
 	}
 	return nil
 }

@@ -17,12 +17,6 @@ import (
 // together.
 const maxPause = time.Minute
 
-// A drilled is what came of the last drill of a slot.
-type drilled struct {
-	at  time.Time
-	err error
-}
-
 // Run does, until ctx ends, what a server wants done by itself: it unseals
 // through the KMS slots, retrying while they cannot be reached; takes in what
 // other replicas change; activates new terms; and drills the KMS slots. An
@@ -156,43 +150,6 @@ func (b *Barrier) nextDrill() time.Duration {
 		return 1<<63 - 1
 	}
 	return b.cfg.Drill/2 + rand.N(b.cfg.Drill)
-}
-
-// Drill tries, by a true unwrap with this process's own credentials, whether
-// each KMS slot still opens the store, and shows the outcome in Status. It
-// changes nothing.
-func (b *Barrier) Drill(ctx context.Context) error {
-	done, err := b.take(ctx)
-	if err != nil {
-		return err
-	}
-	defer done()
-	o, err := b.fetch(ctx)
-	if errors.Is(err, ErrStoreUnavailable) {
-		o, err = b.current() // the keys can be tried on the record last seen
-	}
-	if err != nil {
-		return wrapError("drill", "", err)
-	}
-	defer o.wipe()
-	var errs []error
-	for i := range o.state.Slots {
-		slot := &o.state.Slots[i]
-		if slot.Tree.NeedsPeople() || !slot.Opens() {
-			continue
-		}
-		_, err := b.tryOpen(ctx, o, slot, nil)
-		b.mu.Lock()
-		b.health[slot.ID] = drilled{time.Now(), err}
-		b.mu.Unlock()
-		detail := "opens the store"
-		if err != nil {
-			detail = "does not open the store: do not restart unless another slot does"
-			errs = append(errs, wrapError("drill", slot.Name, err))
-		}
-		b.emit(EventDrill, By{}, slot.Name, detail, err)
-	}
-	return errors.Join(errs...)
 }
 
 // Decrypt is [keyring.Keyring.Decrypt] that takes in a rotation by another

@@ -322,3 +322,69 @@ func TestOutcomeUnknown(t *testing.T) {
 		must(t, v.readable(b))
 	})
 }
+
+// TestRewrap: after a rotation of the KMS key the old version can be destroyed
+// once the slot was wrapped anew.
+func TestRewrap(t *testing.T) {
+	for _, name := range []string{"auto", "clouds", "both"} {
+		synctest.Test(t, func(t *testing.T) {
+			ctx := t.Context()
+			begin := map[string]seal.Spec{"people": threeSlots["people"], "auto": threeSlots["auto"], "clouds": shapes[3].slots["clouds"], "both": shapes[4].slots["both"]}
+			v, b := scenario{begin: begin}.prepare(ctx, t).from(ctx, t, seal.NewMemStore())
+			defer func() { b.Close() }()
+			must(t, v.write(b))
+			op, _, err := b.Prove(ctx, "both", seal.By{})
+			must(t, err)
+			must(t, v.gather(ctx, b, seal.By{Operation: op}))
+			v.fake.Rotate("a")
+			must(t, b.Drill(ctx))
+			warned := 0
+			for _, w := range b.Status().Warnings {
+				if strings.Contains(w, "version 1 is stored, version 2 is current") {
+					warned++
+				}
+			}
+			if warned != 3 {
+				t.Errorf("%d warnings of an old version, in %q", warned, b.Status().Warnings)
+			}
+			must(t, b.Rewrap(ctx, name, seal.By{}))
+			v.fake.Destroy("a", "1")
+			v.fake.Destroy("c", "")
+			// By the rewrapped slot alone: no other has a key left.
+			if name == "both" {
+				err = v.gather(ctx, b, seal.By{})
+				must(t, b.Seal(seal.By{}))
+				for n, set := range v.held {
+					if set.Slot != "both" {
+						delete(v.held, n)
+					}
+				}
+				must(t, v.gather(ctx, b, seal.By{}))
+			} else {
+				must(t, b.Seal(seal.By{}))
+				_, err = b.Unseal(ctx)
+				must(t, err)
+			}
+			must(t, v.readable(b))
+			if err := b.Rewrap(ctx, "nobody", seal.By{}); !errors.Is(err, seal.ErrNoSlot) {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// TestScheduledForDeletion is said while there is time.
+func TestScheduledForDeletion(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx := t.Context()
+		v, b := scenario{begin: threeSlots}.prepare(ctx, t).from(ctx, t, seal.NewMemStore())
+		defer b.Close()
+		v.fake.ScheduleDeletion("a", time.Date(2027, 1, 2, 3, 4, 0, 0, time.UTC))
+		if err := b.Drill(ctx); !errors.Is(err, kms.ErrKeyGone) {
+			t.Errorf("drill: %v", err)
+		}
+		if all := strings.Join(b.Status().Warnings, "\n"); !strings.Contains(all, "scheduled for deletion on 2027-01-02 03:04 UTC") {
+			t.Errorf("warnings: %s", all)
+		}
+	})
+}

@@ -50,6 +50,7 @@ type SlotStatus struct {
 	Proven      time.Time // when it last opened the stored record, by the prover's clock; zero if never
 	Drilled     time.Time // when this process last tried, by Run; zero if never
 	DrillError  error     // what came of it
+	Notes       []string  // what the KMS said of its keys then, worth a warning
 }
 
 // SlotState is what a slot is good for.
@@ -111,7 +112,7 @@ func (b *Barrier) Status() Status {
 			out.Proven = time.Unix(slot.Proven.At, 0).UTC()
 		}
 		d := b.health[slot.ID]
-		out.Drilled, out.DrillError = d.at, d.err
+		out.Drilled, out.DrillError, out.Notes = d.at, d.err, d.notes
 		s.Slots = append(s.Slots, out)
 	}
 	if o := st.Operation; o != nil {
@@ -145,6 +146,9 @@ func (b *Barrier) warnings(s Status) []string {
 		}
 		if slot.DrillError != nil {
 			out = append(out, fmt.Sprintf("slot %q does not open the store now: do not restart unless another slot does: %v", slot.Name, slot.DrillError))
+		}
+		for _, note := range slot.Notes {
+			out = append(out, fmt.Sprintf("slot %q: %s", slot.Name, note))
 		}
 		if slot.State == SlotInitial {
 			out = append(out, fmt.Sprintf("slot %q was never proven: unseal with it once", slot.Name))

@@ -314,6 +314,41 @@ func (s *State) adopt(terms []Term, last uint32) error {
 	return nil
 }
 
+// Rewrap returns the state in which the KMS leaves of a slot are wrapped anew:
+// the same seed, by the same custodians. The shell has opened the slot through
+// the new tree.
+func (s State) Rewrap(st Step, id uint32, tree Node) (State, error) {
+	slot := s.Slot(id)
+	if slot == nil {
+		return State{}, ErrNoSlot
+	}
+	if !sameCustodians(&slot.Tree, &tree) {
+		return State{}, errors.New("record: a rewrap changes no custodian")
+	}
+	s = s.clone()
+	slot = s.Slot(id)
+	slot.Tree = tree
+	if err := slot.validate(); err != nil {
+		return State{}, fmt.Errorf("record: slot %q: %w", slot.Name, err)
+	}
+	return s.commit(st, "rewrap", slot.Name), nil
+}
+
+// sameCustodians reports whether two trees differ in nothing but blobs, their
+// versions and boxes.
+func sameCustodians(a, b *Node) bool {
+	switch {
+	case a.KMS != nil && b.KMS != nil:
+		return a.KMS.Name == b.KMS.Name && a.KMS.Blob.Type == b.KMS.Blob.Type && a.KMS.Blob.KeyID == b.KMS.Blob.KeyID
+	case a.Shamir != nil:
+		return a.Shamir == b.Shamir // never made anew
+	case a.Threshold != nil && b.Threshold != nil:
+		return a.Threshold.Threshold == b.Threshold.Threshold &&
+			slices.EqualFunc(a.Threshold.Of, b.Threshold.Of, func(x, y Node) bool { return sameCustodians(&x, &y) })
+	}
+	return false
+}
+
 // RotateRoot returns the state under a new root key, every slot re-wrapped.
 func (s State) RotateRoot(st Step, rewrap Rewrap) (State, error) {
 	if !s.Proved() {
