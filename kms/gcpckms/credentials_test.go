@@ -201,7 +201,7 @@ func TestIssuerErrors(t *testing.T) {
 		if strings.Contains(fmt.Sprint(err), "://") {
 			t.Errorf("%s: the error shows a URL: %v", name, err)
 		}
-		if n := asked.Load(); n != 1 && name != "cut off" || len(server.Requests()) != 0 {
+		if n := asked.Load(); n != 1 && name != "cut off" && name != "hangs" || len(server.Requests()) != 0 {
 			t.Errorf("%s: the issuer was asked %d times, the KMS %d times", name, n, len(server.Requests()))
 		}
 	}
@@ -402,7 +402,9 @@ func TestMetadataServer(t *testing.T) {
 		server := newServer(t)
 		cfg := fileConfig(server, "")
 		cfg.AllowEnvironment = true
-		cfg.Timeout = 200 * time.Millisecond
+		if c.code == 0 {
+			cfg.Timeout = 200 * time.Millisecond
+		}
 		check(t, name, newWrapper(t, cfg), c.want, c.words)
 		machine.Close()
 	}
