@@ -19,7 +19,8 @@ const maxPause = time.Minute
 
 // Run does, until ctx ends, what a server wants done by itself: it unseals
 // through the KMS slots, retrying while they cannot be reached; takes in what
-// other replicas change; activates new terms; and drills the KMS slots. An
+// other replicas change; activates new terms, and adds one before the active one
+// is used up; and drills the KMS slots. An
 // outage of a KMS or of the store never seals and is never fatal; Status says
 // why the Barrier is sealed. Run does not undo [Barrier.Seal].
 //
@@ -28,7 +29,8 @@ func (b *Barrier) Run(ctx context.Context) error {
 	watched := b.watch(ctx)
 	drill := time.NewTimer(b.nextDrill())
 	defer drill.Stop()
-	bound, pause := b.cfg.Spread, time.Duration(0)
+	bound := b.cfg.Spread
+	next := time.Now().Add(rand.N(bound)) // when to try to unseal
 	for {
 		b.mu.Lock()
 		sealed, byOperator, closed, changed := b.open == nil, b.sealedBy, b.closed, b.changed
@@ -38,10 +40,10 @@ func (b *Barrier) Run(ctx context.Context) error {
 		}
 		var unseal, activate <-chan time.Time
 		if !sealed {
-			bound, pause = b.cfg.Spread, 0
+			bound = b.cfg.Spread
 		}
 		if sealed && !byOperator {
-			unseal = time.After(pause + rand.N(bound))
+			unseal = time.After(time.Until(next))
 		}
 		if at, ok := b.nextActivation(); ok && !sealed {
 			activate = time.After(max(0, time.Until(at)))
@@ -53,12 +55,14 @@ func (b *Barrier) Run(ctx context.Context) error {
 			// Unsealed, sealed, or changed: look again.
 		case <-unseal:
 			_, err := b.Unseal(ctx)
-			bound, pause = max(b.cfg.Spread, min(2*bound, maxPause)), retryAfter(err)
+			bound = max(b.cfg.Spread, min(2*bound, maxPause))
+			next = time.Now().Add(retryAfter(err) + rand.N(bound))
 		case <-watched:
 			if !sealed {
 				if err := b.Refresh(ctx); err != nil && ctx.Err() == nil {
 					b.emit(EventStore, By{}, "", "refresh", err)
 				}
+				b.rotateInTime(ctx)
 			}
 		case <-activate:
 			b.activateDue(ctx)
@@ -69,6 +73,22 @@ func (b *Barrier) Run(ctx context.Context) error {
 			drill.Reset(b.nextDrill())
 		}
 	}
+}
+
+// rotateInTime adds a term when this process has used up half of what is safe
+// under the active one.
+func (b *Barrier) rotateInTime(ctx context.Context) {
+	usage, err := b.keys.Usage()
+	if err != nil || usage.Epochs < usage.MaxEpochs/2 {
+		return
+	}
+	for _, t := range b.Status().Terms {
+		if t.Number > usage.Term {
+			return // one is on its way
+		}
+	}
+	err = b.Rotate(ctx, By{Actor: "sealwright"})
+	b.emit(EventBudget, By{}, "", fmt.Sprintf("term %d is half used up", usage.Term), err)
 }
 
 // retryAfter returns how long the KMS asked to be left alone.

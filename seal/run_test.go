@@ -388,3 +388,26 @@ func TestScheduledForDeletion(t *testing.T) {
 		}
 	})
 }
+
+// TestRunObeysRetryAfter: however often the store is polled in between.
+func TestRunObeysRetryAfter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx := t.Context()
+		v, b := scenario{begin: shapes[1].slots}.prepare(ctx, t).from(ctx, t, seal.NewMemStore())
+		b.Close()
+		before := v.fake.Count("")
+		v.fake.Script(kmstest.Always(kmstest.Fault{Failure: kmstest.Throttled, RetryAfter: 2 * time.Minute}))
+		fleet, stop := v.fleet(ctx, 1, func(c *seal.Config) { c.Retry.Attempts = 1 })
+		defer stop()
+		time.Sleep(time.Hour)
+		calls := v.fake.Count("") - before
+		if calls < 15 || calls > 30 {
+			t.Errorf("%d calls in an hour, asked to wait 2 minutes after each", calls)
+		}
+		v.fake.Script(nil)
+		time.Sleep(5 * time.Minute)
+		if fleet[0].Status().Sealed {
+			t.Errorf("still sealed: %v", fleet[0].Status().Reason)
+		}
+	})
+}
