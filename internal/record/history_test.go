@@ -207,8 +207,9 @@ func image(s *record.State) []byte {
 // lawful reports the first of the laws of histories that the step from before
 // to after breaks. Step is what the transition was told.
 func lawful(before, after *record.State, st record.Step) error {
+	event := after.Journal[len(after.Journal)-1].Event
 	switch {
-	case after.Generation != before.Generation+1:
+	case after.Generation <= before.Generation, event != "restore" && after.Generation != before.Generation+1:
 		return fmt.Errorf("generation %d after %d", after.Generation, before.Generation)
 	case before.Generation > 0 && (!bytes.Equal(after.Previous, st.Previous[:]) || after.Digests[0] != st.Previous):
 		return fmt.Errorf("the predecessor is not named")
@@ -223,7 +224,9 @@ func lawful(before, after *record.State, st record.Step) error {
 	case after.Journal[len(after.Journal)-1].Generation != after.Generation:
 		return fmt.Errorf("the journal does not tell of this step")
 	}
-	if err := lawfulTerms(before, after); err != nil {
+	// Another branch may bring back a term that was retired in this one.
+	adopts := event == "restore" || event == "join"
+	if err := lawfulTerms(before, after, adopts); err != nil {
 		return err
 	}
 	if err := lawfulSlots(before, after); err != nil {
@@ -232,7 +235,7 @@ func lawful(before, after *record.State, st record.Step) error {
 	return after.Agree()
 }
 
-func lawfulTerms(before, after *record.State) error {
+func lawfulTerms(before, after *record.State, adopts bool) error {
 	was := map[uint32]record.Term{}
 	for _, t := range before.Terms {
 		was[t.Number] = t
@@ -241,7 +244,7 @@ func lawfulTerms(before, after *record.State) error {
 	for _, t := range after.Terms {
 		old, ok := was[t.Number]
 		switch {
-		case !ok && t.Number <= before.LastTerm:
+		case !ok && t.Number <= before.LastTerm && !adopts:
 			return fmt.Errorf("term number %d means two keys", t.Number)
 		case ok && old.Key != t.Key:
 			return fmt.Errorf("term %d has another key", t.Number)
@@ -276,7 +279,7 @@ func lawfulSlots(before, after *record.State) error {
 			}
 			continue
 		}
-		if d := cmp.Diff(old.Tree, o.Tree); d != "" || !bytes.Equal(old.PublicKey, o.PublicKey) || !bytes.Equal(old.Fingerprint, o.Fingerprint) {
+		if d := cmp.Diff(custodiansOf(old.Tree), custodiansOf(o.Tree)); d != "" || !bytes.Equal(old.PublicKey, o.PublicKey) || !bytes.Equal(old.Fingerprint, o.Fingerprint) {
 			return fmt.Errorf("slot %d changed what protects it", o.ID)
 		}
 		if (after.Root != before.Root) == bytes.Equal(old.Wrap, o.Wrap) {
@@ -306,6 +309,23 @@ func lawfulSlots(before, after *record.State) error {
 		}
 	}
 	return nil
+}
+
+// custodiansOf is a tree without what a KMS may write anew.
+func custodiansOf(n record.Node) record.Node {
+	switch {
+	case n.KMS != nil:
+		key := *n.KMS
+		key.Box, key.Blob.Ciphertext, key.Blob.Version = nil, nil, ""
+		return record.Node{KMS: &key}
+	case n.Threshold != nil:
+		tree := record.Tree{Threshold: n.Threshold.Threshold}
+		for _, child := range n.Threshold.Of {
+			tree.Of = append(tree.Of, custodiansOf(child))
+		}
+		return record.Node{Threshold: &tree}
+	}
+	return n
 }
 
 func setNumbers(o *record.Slot) (sets []uint32) {

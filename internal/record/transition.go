@@ -3,6 +3,7 @@ package record
 import (
 	"cmp"
 	"crypto/sha256"
+	"crypto/subtle"
 	"errors"
 	"fmt"
 	"maps"
@@ -294,10 +295,13 @@ func (s State) Join(st Step, terms []Term, t Term) (State, error) {
 // adopt takes in terms of another branch, to read what was written under them,
 // and lets the numbers go on after last. A number that has two keys is refused.
 func (s *State) adopt(terms []Term, last uint32) error {
+	room := append(make([]Term, 0, len(s.Terms)+len(terms)+1), s.Terms...)
+	clear(s.Terms) // no copy stays behind
+	s.Terms = room
 	for _, t := range terms {
 		i, found := slices.BinarySearchFunc(s.Terms, t.Number, func(o Term, n uint32) int { return cmp.Compare(o.Number, n) })
 		switch {
-		case found && s.Terms[i].Key != t.Key:
+		case found && subtle.ConstantTimeCompare(s.Terms[i].Key[:], t.Key[:]) != 1:
 			return fmt.Errorf("%w: number %d", ErrTermTwice, t.Number)
 		case found:
 			continue
@@ -426,6 +430,9 @@ func (s State) End(st Step) (State, error) {
 	if s.Operation == nil || s.Operation.ID != st.Operation {
 		return State{}, ErrNoOperation
 	}
+	if !s.Proved() {
+		return State{}, ErrUnproven // that of init ends with the first proof
+	}
 	s = s.clone()
 	slot := s.Operation.Slot
 	s.Operation = nil
@@ -512,7 +519,7 @@ func (s *State) addTerm(t Term) error {
 	if t.Number != s.LastTerm+1 {
 		return errors.New("record: terms are numbered in order")
 	}
-	if len(s.Terms) == MaxTerms {
+	if len(s.Terms) >= MaxTerms {
 		return fmt.Errorf("%w: a keyring holds at most %d terms: rewrap the data and retire some", ErrTermInUse, MaxTerms)
 	}
 	s.LastTerm = t.Number

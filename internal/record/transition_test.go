@@ -143,7 +143,24 @@ func TestTransitions(t *testing.T) {
 	add("it adds a tree", "op-3", "tree", aAndPeople)
 	prove("the tree is proven", "op-3", "tree", record.Pending)
 	drop("it drops people, and goes on", "op-3", "people", record.Active, "")
+	add("it adds people, who never get their shares", "op-3", "people", onePerson)
+	do("their shares are issued anew", step("op-3"), func(s record.State, st record.Step) (record.State, error) {
+		return reissue(&s, st, s.Find("people", record.Pending), "people", people3of2)
+	})
 	do("it ends", step("op-3"), func(s record.State, st record.Step) (record.State, error) { return s.End(st) })
+
+	do("the tree's KMS leaf is wrapped by a newer version of the key", step(""), func(s record.State, st record.Step) (record.State, error) {
+		o := s.Find("tree", record.Active)
+		return s.Rewrap(st, o.ID, rewrapped(o.Tree))
+	})
+	lost := termOf(&h.Record, record.TermActive)
+	do("an older record is gone on with; of the lost ones generation 40 and one term are known", step(""), func(s record.State, st record.Step) (record.State, error) {
+		return s.Restore(st, 40, []record.Term{lost}, record.Term{Number: lost.Number + 100, State: record.TermActive})
+	})
+	do("a fork with terms of its own is joined", step(""), func(s record.State, st record.Step) (record.State, error) {
+		fork := termOf(&s.Record, record.TermActive)
+		return s.Join(st, []record.Term{s.Terms[0], fork}, record.Term{Number: fork.Number + 1, State: record.TermActive})
+	})
 
 	golden := filepath.Join("testdata", "transitions.txt")
 	if *update {
@@ -160,6 +177,31 @@ func TestTransitions(t *testing.T) {
 	}
 }
 
+func reissue(s *record.State, st record.Step, o *record.Slot, name string, spec record.Spec) (record.State, error) {
+	r := rewrapOf(s, o.ID)
+	r.Wraps[s.LastSlot+1] = filler("wrap", r.Root, s.LastSlot+1)[:8]
+	return s.Reissue(st, o.ID, slotOf(&s.Record, name, spec), r)
+}
+
+// rewrapped is the tree with its KMS leaves wrapped by another version.
+func rewrapped(n record.Node) record.Node {
+	switch {
+	case n.KMS != nil:
+		key := *n.KMS
+		key.Blob.Version += "1"
+		key.Blob.Ciphertext = filler("blob", key.Blob.Version)[:6]
+		key.Box = filler("box", key.Blob.Version)[:5]
+		return record.Node{KMS: &key}
+	case n.Threshold != nil:
+		tree := record.Tree{Threshold: n.Threshold.Threshold}
+		for _, child := range n.Threshold.Of {
+			tree.Of = append(tree.Of, rewrapped(child))
+		}
+		return record.Node{Threshold: &tree}
+	}
+	return n
+}
+
 // TestRefusals has every way in which a transition refuses.
 func TestRefusals(t *testing.T) {
 	h := proven(t)
@@ -170,6 +212,8 @@ func TestRefusals(t *testing.T) {
 	half.prove("people", record.Initial, "")
 	rekeyed := &history{t, h.State}
 	rekeyed.then(rekeyed.Add(stepOn(&rekeyed.State, ""), slotOf(&rekeyed.Record, "people", onePerson)))
+	busyRekey := &history{t, rekeyed.State}
+	busyRekey.then(busyRekey.Begin(stepOn(&busyRekey.State, "op-1"), record.Operation{Kind: record.OpMigrate}))
 	fullHouse := &history{t, h.State}
 	for len(fullHouse.Slots) < record.MaxSlots {
 		fullHouse.then(fullHouse.Add(stepOn(&fullHouse.State, ""), slotOf(&fullHouse.Record, string(rune('a'+len(fullHouse.Slots))), kmsB)))
@@ -250,11 +294,9 @@ func TestRefusals(t *testing.T) {
 		{"replace without a new root key", prove(&rekeyed.State, "", *fresh(&rekeyed.State, succ), nil), nil, "comes with a new root key"},
 		{"drill with a new root key", func() error { r := rewrapOf(&h.State); return prove(&h.State, "", *fresh(&h.State, auto), &r) }(), nil, "only a successor"},
 		{"replace in the middle of an operation", func() error {
-			s := &history{t, rekeyed.State}
-			s.then(s.Begin(stepOn(&s.State, "op-1"), record.Operation{Kind: record.OpMigrate}))
-			o := s.Find("people", record.Pending)
-			r := rewrapOf(&s.State, s.Predecessor(o).ID)
-			return prove(&s.State, "", proofOf(&s.State, o), &r)
+			o := busyRekey.Find("people", record.Pending)
+			r := rewrapOf(&busyRekey.State, busyRekey.Predecessor(o).ID)
+			return prove(&busyRekey.State, "", proofOf(&busyRekey.State, o), &r)
 		}(), record.ErrInProgress, "another operation"},
 		{"replace and leave a wrap behind", func() error {
 			r := rewrapOf(&rekeyed.State, rekeyed.Predecessor(succ).ID)
@@ -276,6 +318,43 @@ func TestRefusals(t *testing.T) {
 		{"drop and wrap for the wrong slot", dropped(&h.State, "", []uint32{auto.ID}, fresh(&h.State, people), func(r *record.Rewrap) { clear(r.Wraps); r.Wraps[99] = []byte("x") }), nil, "wrapped for every slot"},
 		{"drop and skip a term", dropped(&h.State, "", []uint32{auto.ID}, fresh(&h.State, people), func(r *record.Rewrap) { r.Term.Number++ }), nil, "terms are numbered in order"},
 
+		{"reissue no slot", failure(h.Reissue(step, 99, slotOf(&h.Record, "x", kmsB), rewrapOf(&h.State))), record.ErrNoSlot, "no such slot"},
+		{"reissue before a slot is proven", failure(reissue(&young, stepOn(&young, "op-init"), &young.Slots[0], "people", onePerson)), record.ErrUnproven, "no slot was proven yet"},
+		{"reissue a proven slot", failure(reissue(&h.State, step, people, "people", onePerson)), record.ErrSlotExists, "it was proven: rekey it"},
+		{"reissue in the middle of an operation", failure(reissue(&busyRekey.State, stepOn(&busyRekey.State, ""), busyRekey.Find("people", record.Pending), "people", onePerson)), record.ErrInProgress, "another operation"},
+		{"reissue under a name that is pending", failure(reissue(&fullHouse.State, stepOn(&fullHouse.State, ""), &fullHouse.Slots[2], fullHouse.Slots[3].Name, kmsB)), record.ErrSlotExists, "the slot exists"},
+		{"reissue and keep the root key", func() error {
+			r := rewrapOf(&rekeyed.State, succ.ID)
+			r.Root--
+			return failure(rekeyed.Reissue(stepOn(&rekeyed.State, ""), succ.ID, slotOf(&rekeyed.Record, "people", onePerson), r))
+		}(), nil, "root keys are numbered in order"},
+
+		{"rewrap no slot", failure(h.Rewrap(step, 99, auto.Tree)), record.ErrNoSlot, "no such slot"},
+		{"rewrap for another KMS", failure(h.Rewrap(step, auto.ID, nodeOf(kmsB, new(uint32)))), nil, "a rewrap changes no custodian"},
+		{"rewrap for another key", failure(h.Rewrap(step, auto.ID, func() record.Node {
+			n := rewrapped(auto.Tree)
+			n.KMS.Blob.KeyID = "another"
+			return n
+		}())), nil, "a rewrap changes no custodian"},
+		{"rewrap for people", failure(h.Rewrap(step, auto.ID, people.Tree)), nil, "a rewrap changes no custodian"},
+		{"rewrap people for other people", failure(h.Rewrap(step, people.ID, nodeOf(people3of2, new(uint32)))), nil, "a rewrap changes no custodian"},
+		{"rewrap to a tree", failure(h.Rewrap(step, auto.ID, nodeOf(aAndPeople, new(uint32)))), nil, "a rewrap changes no custodian"},
+		{"rewrap without a box", failure(h.Rewrap(step, auto.ID, func() record.Node {
+			n := rewrapped(auto.Tree)
+			n.KMS.Box = nil
+			return n
+		}())), nil, `slot "auto": a KMS leaf with a missing`},
+
+		{"restore an unproven store", failure(young.Restore(step, 9, nil, record.Term{Number: 9, State: record.TermActive})), record.ErrUnproven, "no slot was proven yet"},
+		{"restore and give a term number twice", failure(h.Restore(step, 9, nil, record.Term{Number: 1, State: record.TermActive})), nil, "term numbers go back"},
+		{"restore with a term above the new one", failure(h.Restore(step, 9, []record.Term{{Number: 5}}, record.Term{Number: 5, State: record.TermActive})), nil, "beyond the other branch's last"},
+		{"restore with another key for a term", failure(h.Restore(step, 9, []record.Term{{Number: 1}}, record.Term{Number: 5, State: record.TermActive})), record.ErrTermTwice, "a term number has two keys: number 1"},
+		{"restore with too many terms", failure(manyTerms.Restore(step, 9, nil, record.Term{Number: record.MaxTerms + 1, State: record.TermActive})), record.ErrTermInUse, "at most 65536"},
+		{"join an unproven store", failure(young.Join(step, nil, record.Term{Number: 9, State: record.TermActive})), record.ErrUnproven, "no slot was proven yet"},
+		{"join a fork that used a number too", failure(h.Join(step, []record.Term{{Number: 1}}, record.Term{Number: 5, State: record.TermActive})), record.ErrTermTwice, "a term number has two keys: number 1"},
+		{"join and go back", failure(h.Join(step, nil, record.Term{Number: 1, State: record.TermActive})), nil, "term numbers go back"},
+		{"join with too many terms", failure(manyTerms.Join(step, nil, record.Term{Number: record.MaxTerms + 1, State: record.TermActive})), record.ErrTermInUse, "at most 65536"},
+
 		{"rotate the root key of an unproven store", rotateRoot(&young, func(*record.Rewrap) {}), record.ErrUnproven, "no slot was proven yet"},
 		{"keep the root key", rotateRoot(&h.State, func(r *record.Rewrap) { r.Root-- }), nil, "root keys are numbered in order"},
 		{"leave a wrap behind", rotateRoot(&h.State, func(r *record.Rewrap) { delete(r.Wraps, auto.ID) }), nil, "wrapped for every slot"},
@@ -293,6 +372,7 @@ func TestRefusals(t *testing.T) {
 		{"begin on an unproven store", failure(half0(young).Begin(step, record.Operation{Kind: record.OpDrop})), record.ErrUnproven, "no slot was proven yet"},
 		{"claim no operation", failure(h.Claim(stepOn(&h.State, "op-1"))), record.ErrNoOperation, "no such operation is in progress"},
 		{"claim another operation", failure(busy.Claim(stepOn(&busy.State, "op-2"))), record.ErrNoOperation, "no such operation is in progress"},
+		{"end the init", failure(young.End(stepOn(&young, "op-init"))), record.ErrUnproven, "no slot was proven yet"},
 		{"end no operation", failure(h.End(stepOn(&h.State, "op-1"))), record.ErrNoOperation, "no such operation is in progress"},
 		{"end another operation", failure(busy.End(stepOn(&busy.State, "op-2"))), record.ErrNoOperation, "no such operation is in progress"},
 	} {
@@ -318,7 +398,7 @@ func TestRefusals(t *testing.T) {
 
 var sentinels = []error{
 	record.ErrInProgress, record.ErrNoOperation, record.ErrNoSlot, record.ErrSlotExists, record.ErrLastSlot,
-	record.ErrStaleProof, record.ErrUnproven, record.ErrTermInUse, record.ErrMalformed, record.ErrNewer,
+	record.ErrStaleProof, record.ErrUnproven, record.ErrTermInUse, record.ErrTermTwice, record.ErrMalformed, record.ErrNewer,
 }
 
 func failure(_ record.State, err error) error { return err }
