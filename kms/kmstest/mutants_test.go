@@ -120,7 +120,7 @@ func binds(change func(kms.Binding) kms.Binding) func(*kmstest.Key) kms.Wrapper 
 }
 
 // sealedSize is the length of a Fake's ciphertext of 32 bytes.
-const sealedSize = 8 + 32 + 32
+const sealedSize = 8 + 28 + 32
 
 func mutants() map[string]mutant {
 	return map[string]mutant{
