@@ -289,7 +289,8 @@ func (s *Secrets) validate() error {
 }
 
 // Agree reports why a clear and a sealed part, each valid, cannot be of one
-// record.
+// record. Whether the identities are those that the custodians know is not
+// asked here: a record where they differ is forged, not damaged.
 func (s *State) Agree() error {
 	if last := s.Terms[len(s.Terms)-1].Number; last > s.LastTerm {
 		return fmt.Errorf("%w: term %d is above last_term %d", ErrMalformed, last, s.LastTerm)
@@ -298,12 +299,8 @@ func (s *State) Agree() error {
 		return fmt.Errorf("%w: not one identity for each slot", ErrMalformed)
 	}
 	for i := range s.Slots {
-		identity, ok := s.Identities[s.Slots[i].ID]
-		if !ok {
+		if _, ok := s.Identities[s.Slots[i].ID]; !ok {
 			return fmt.Errorf("%w: slot %q has no identity", ErrMalformed, s.Slots[i].Name)
-		}
-		if fingerprint := FingerprintOf(identity); string(fingerprint[:12]) != string(s.Slots[i].Fingerprint) {
-			return fmt.Errorf("%w: the fingerprint of slot %q is not of its identity", ErrMalformed, s.Slots[i].Name)
 		}
 	}
 	if len(s.Digests) > 0 && s.Generation > 1 && string(s.Digests[0][:]) != string(s.Previous) {
