@@ -1,0 +1,69 @@
+// Package localstore opens a store in a directory, as the quickstart leaves it
+// with -keep: the record in record.json, a KMS key in kms.key.
+package localstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/sealwright/sealwright/examples/internal/terminal"
+	"github.com/sealwright/sealwright/kms"
+	"github.com/sealwright/sealwright/kms/localkms"
+	"github.com/sealwright/sealwright/seal"
+)
+
+// KMS is the name of the key in kms.key.
+const KMS = "local"
+
+// Open returns a sealed Barrier over the store in dir. It makes the key file
+// if there is none: a store held by people alone has no use for one yet.
+func Open(ctx context.Context, dir string) (*seal.Barrier, error) {
+	if dir == "" {
+		return nil, errors.New("-dir is required: the directory of the store")
+	}
+	if _, err := os.Stat(filepath.Join(dir, "record.json")); err != nil {
+		return nil, fmt.Errorf("there is no store in %s: %w", dir, err)
+	}
+	key := filepath.Join(dir, "kms.key")
+	if err := localkms.Create(ctx, key); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, err
+	}
+	wrapper, err := localkms.New(localkms.Config{Path: key})
+	if err != nil {
+		return nil, err
+	}
+	store, err := seal.OpenFileStore(filepath.Join(dir, "record.json"))
+	if err != nil {
+		return nil, err
+	}
+	return seal.Open(seal.Config{Store: store, KMS: map[string]kms.Wrapper{KMS: wrapper}})
+}
+
+// Unseal opens the barrier through its KMS key if it can, and with shares
+// otherwise. Source is called only then.
+func Unseal(ctx context.Context, b *seal.Barrier, source func() (*terminal.Source, error)) error {
+	status, err := b.Unseal(ctx)
+	if err == nil {
+		fmt.Println("Unsealed by the KMS key.")
+		return nil
+	}
+	if !errors.Is(err, seal.ErrSealed) {
+		return err
+	}
+	fmt.Println(status.Reason)
+	shares, err := source()
+	if err != nil {
+		return err
+	}
+	return shares.Submit(func(s seal.Share) (bool, error) {
+		status, err := b.Submit(ctx, s, seal.By{})
+		if err == nil && status.Sealed {
+			fmt.Println("  ", status.Reason)
+		}
+		return !status.Sealed, err
+	})
+}

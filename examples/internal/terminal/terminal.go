@@ -1,0 +1,149 @@
+// Package terminal asks people for shares, and tells them what happens.
+package terminal
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"golang.org/x/term"
+
+	"github.com/sealwright/sealwright/migrate"
+	"github.com/sealwright/sealwright/seal"
+)
+
+// A Source gives shares, one at a time: from a terminal without echo, from a
+// file, or from standard input.
+type Source struct {
+	lines *bufio.Scanner // nil: ask on the terminal
+	file  *os.File
+}
+
+// Open returns the source that path names: a file with a share on each line,
+// "-" for standard input, or "" to ask on the terminal.
+func Open(path string) (*Source, error) {
+	switch path {
+	case "":
+		if !term.IsTerminal(int(os.Stdin.Fd())) {
+			return nil, errors.New("standard input is no terminal: give -shares FILE, or -shares - to read it")
+		}
+		return &Source{}, nil
+	case "-":
+		return &Source{lines: bufio.NewScanner(os.Stdin)}, nil
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	return &Source{lines: bufio.NewScanner(f), file: f}, nil
+}
+
+// Close closes the file, if there is one.
+func (s *Source) Close() error {
+	if s.file == nil {
+		return nil
+	}
+	return s.file.Close()
+}
+
+// Next returns the next share. A share that does not parse is told to the
+// person who typed it, who may try again; in a script it is an error.
+func (s *Source) Next(prompt string) (seal.Share, error) {
+	for {
+		text, err := s.line(prompt)
+		if err != nil {
+			return seal.Share{}, err
+		}
+		if strings.TrimSpace(text) == "" {
+			continue
+		}
+		share, err := seal.ParseShare(text)
+		if err == nil || s.lines != nil {
+			return share, err
+		}
+		fmt.Println("  ", err)
+	}
+}
+
+func (s *Source) line(prompt string) (string, error) {
+	if s.lines != nil {
+		if !s.lines.Scan() {
+			return "", errors.Join(s.lines.Err(), io.ErrUnexpectedEOF)
+		}
+		return s.lines.Text(), nil
+	}
+	fmt.Print(prompt)
+	b, err := term.ReadPassword(int(os.Stdin.Fd()))
+	fmt.Println()
+	return string(b), err
+}
+
+// Submit gives shares to do until it says that they suffice. A share that is
+// not right is named, and the next one is asked for.
+func (s *Source) Submit(do func(seal.Share) (enough bool, err error)) error {
+	for n := 1; ; n++ {
+		share, err := s.Next(fmt.Sprintf("Share %d (not shown): ", n))
+		if err != nil {
+			return fmt.Errorf("not enough shares: %w", err)
+		}
+		enough, err := do(share)
+		share.Wipe()
+		var wrong *seal.ShareError
+		switch {
+		case errors.As(err, &wrong):
+			fmt.Println("  ", err)
+			n--
+		case err != nil:
+			return err
+		case enough:
+			return nil
+		}
+	}
+}
+
+// Report prints what a migration would do. It returns an error if something
+// stands in its way.
+func Report(r migrate.Report) error {
+	if len(r.Moves) == 0 {
+		fmt.Println("Nothing is to be done: the store is there already.")
+	}
+	for _, m := range r.Moves {
+		fmt.Println("would", m)
+	}
+	for _, w := range r.Warnings {
+		fmt.Println("note:", w)
+	}
+	fmt.Println("would open the store afterwards:")
+	for _, o := range r.Opens {
+		fmt.Println("  ", o)
+	}
+	return errors.Join(r.Problems...)
+}
+
+// Progress tells of each move as it is made.
+func Progress(m migrate.Move, done bool, err error) {
+	switch {
+	case !done:
+		fmt.Printf("%-40s ", m)
+	case err != nil:
+		fmt.Println("failed")
+	default:
+		fmt.Println("done")
+	}
+}
+
+// Summary prints what opens the store now.
+func Summary(s seal.Status) {
+	fmt.Println("What opens the store now:")
+	for _, slot := range s.Slots {
+		if slot.State != seal.SlotPending {
+			fmt.Printf("   %s: %s\n", slot.Name, slot.Spec)
+		}
+	}
+	for _, w := range s.Warnings {
+		fmt.Println("warning:", w)
+	}
+}
