@@ -241,8 +241,13 @@ func TestMultiRegionKey(t *testing.T) {
 	}
 	opens(t, open(t, with(s, key)), fresh)
 
+	s.Inject(awskmstest.Fault{Lie: func(_ string, a map[string]any) { a["KeyId"] = key }})
+	_, err := other.Wrap(t.Context(), secretKey, home)
+	refused(t, err, kms.ErrWrongKey, key) // the other region's replica answers
+	s.Inject(awskmstest.Fault{})
+
 	second := s.CreateMultiRegionKey()
-	_, err := open(t, with(s, second)).Unwrap(t.Context(), fresh, home)
+	_, err = open(t, with(s, second)).Unwrap(t.Context(), fresh, home)
 	refused(t, err, kms.ErrWrongKey, "is another key")
 }
 

@@ -105,6 +105,8 @@ func TestCredentialsFile(t *testing.T) {
 	m.swap(t, "credentials", keyFile("ops", "AKIASECOND", "another-secret"))
 	cfg.Profile = "ops"
 	opens(t, open(t, cfg), blob)
+	cfg.AllowEnvironment = true // the profile is still the file's
+	opens(t, open(t, cfg), blob)
 
 	cfg.CredentialsFile = filepath.Join(t.TempDir(), "none")
 	_, err = open(t, cfg).Unwrap(t.Context(), blob, home)
@@ -377,44 +379,86 @@ func TestSTSErrors(t *testing.T) {
 	}
 }
 
-// An STS that hangs holds up neither the caller, nor the call after it.
+// An STS that hangs holds up neither the caller, however patient, nor the call
+// after it, and its request is given up.
 func TestHangingSTS(t *testing.T) {
 	clean(t)
 	s := start(t)
 	s.SetToken("token")
 	_, path := newMount(t, "token", "token")
 	t.Setenv("AWS_ENDPOINT_URL_STS", s.URL)
-	t.Setenv("AWS_WEB_IDENTITY_TOKEN_FILE", path)
-	t.Setenv("AWS_ROLE_ARN", role)
 	key := s.CreateKey()
-	for name, cfg := range map[string]awskms.Config{
-		"explicit": {KeyID: key, WebIdentityTokenFile: path, RoleARN: role, HTTPClient: s.Client(), Timeout: 50 * time.Millisecond},
-		"ambient":  {KeyID: key, Endpoint: s.URL, AllowEnvironment: true, Timeout: 50 * time.Millisecond},
-		"custom":   {KeyID: key, AllowEnvironment: true, HTTPClient: s.Client(), Timeout: 50 * time.Millisecond},
+	for name, c := range map[string]struct {
+		cfg awskms.Config
+		env []string
+	}{
+		"explicit": {awskms.Config{WebIdentityTokenFile: path, RoleARN: role, HTTPClient: s.Client()}, nil},
+		"ambient":  {awskms.Config{Endpoint: s.URL, AllowEnvironment: true}, []string{"AWS_WEB_IDENTITY_TOKEN_FILE", path, "AWS_ROLE_ARN", role}},
+		"custom": {awskms.Config{AllowEnvironment: true, HTTPClient: s.Client()},
+			[]string{"AWS_WEB_IDENTITY_TOKEN_FILE", path, "AWS_ROLE_ARN", role}},
+		"pod identity": {awskms.Config{Endpoint: s.URL, AllowEnvironment: true},
+			[]string{"AWS_CONTAINER_CREDENTIALS_FULL_URI", s.URL + awskmstest.PodIdentityPath, "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", path}},
 	} {
 		t.Run(name, func(t *testing.T) {
+			for i := 0; i < len(c.env); i += 2 {
+				t.Setenv(c.env[i], c.env[i+1])
+			}
+			cfg := c.cfg
+			cfg.KeyID, cfg.Timeout = key, 100*time.Millisecond
 			w := open(t, cfg)
-			s.InjectSTS(awskmstest.Fault{Hang: true})
-			_, err := w.Wrap(context.Background(), secretKey, home)
+			left := make(chan string, 4)
+			s.InjectSTS(awskmstest.Fault{Hang: true, Left: func(op string) { left <- op }})
+			_, err := w.Wrap(t.Context(), secretKey, home) // t.Context has no deadline
 			refused(t, err, kms.ErrUnavailable)
-			s.InjectSTS(awskmstest.Fault{})
+			select {
+			case <-left:
+			case <-time.After(20 * time.Second):
+				t.Error("the request was not given up")
+			}
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
-			if _, err := w.Wrap(ctx, secretKey, home); err != nil {
-				t.Errorf("it does not heal: %v", err)
-			}
-
-			// Nor does a caller with all the time in the world wait for it.
-			s.RevokeSessions()
-			w.Wrap(ctx, secretKey, home)
-			s.InjectSTS(awskmstest.Fault{Hang: true})
 			_, err = w.Wrap(ctx, secretKey, home)
 			refused(t, err, kms.ErrUnavailable, "credentials: ")
-			s.InjectSTS(awskmstest.Fault{})
 			if ctx.Err() != nil {
 				t.Error("it waited for the caller's whole minute")
 			}
+			s.InjectSTS(awskmstest.Fault{})
+			if _, err := w.Wrap(ctx, secretKey, home); err != nil {
+				t.Errorf("it does not heal: %v", err)
+			}
 		})
+	}
+}
+
+// The Timeout is for calls without a deadline; the others have their own.
+func TestPatience(t *testing.T) {
+	clean(t)
+	s := start(t)
+	cfg := with(s, s.CreateKey())
+	cfg.Timeout = time.Millisecond
+	ambient := cfg
+	ambient.AllowEnvironment = true
+	s.Inject(awskmstest.Fault{Latency: 50 * time.Millisecond})
+	for name, cfg := range map[string]awskms.Config{"explicit": cfg, "ambient": ambient} {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if _, err := open(t, cfg).Wrap(ctx, secretKey, home); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// The region of the key is that of STS too, if the environment says nothing.
+func TestRegionOfSTS(t *testing.T) {
+	clean(t)
+	s := start(t)
+	s.SetToken("token")
+	_, path := newMount(t, "token", "token")
+	t.Setenv("AWS_WEB_IDENTITY_TOKEN_FILE", path)
+	t.Setenv("AWS_ROLE_ARN", role)
+	wrap(t, open(t, awskms.Config{KeyID: s.CreateKey(), AllowEnvironment: true, HTTPClient: s.Client()}))
+	if got := strings.Join(s.Hosts(), " "); got != "sts.eu-west-1.amazonaws.com kms.eu-west-1.amazonaws.com" {
+		t.Errorf("the hosts were %s", got)
 	}
 }
 
@@ -457,5 +501,39 @@ func TestHostObjects(t *testing.T) {
 	}
 	if log.Len() > 0 {
 		t.Errorf("the SDK logged %d bytes of requests", log.Len())
+	}
+}
+
+// A host's credentials that are refused are fetched again, and have no more
+// time than any others.
+func TestHostCredentials(t *testing.T) {
+	clean(t)
+	s := start(t)
+	id, secret := awskmstest.AccessKeyID, awskmstest.SecretAccessKey
+	fetch := func(context.Context) (aws.Credentials, error) {
+		return aws.Credentials{AccessKeyID: id, SecretAccessKey: secret}, nil
+	}
+	host := aws.Config{BaseEndpoint: &s.URL, Credentials: aws.NewCredentialsCache(aws.CredentialsProviderFunc(fetch))}
+	cfg := awskms.Config{KeyID: s.CreateKey(), AWS: &host}
+	w := open(t, cfg)
+	wrap(t, w)
+	s.SetAccessKey(id, "")
+	id, secret = "AKIASECOND", "another-secret"
+	s.SetAccessKey(id, secret)
+	_, err := w.Wrap(t.Context(), secretKey, home)
+	refused(t, err, kms.ErrUnauthenticated)
+	wrap(t, w)
+
+	host.Credentials = aws.CredentialsProviderFunc(func(ctx context.Context) (aws.Credentials, error) {
+		<-ctx.Done()
+		return aws.Credentials{}, ctx.Err()
+	})
+	cfg.Timeout = 50 * time.Millisecond
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	_, err = open(t, cfg).Wrap(ctx, secretKey, home)
+	refused(t, err, kms.ErrUnavailable, "credentials: no answer in time")
+	if ctx.Err() != nil {
+		t.Error("it waited for the caller's whole minute")
 	}
 }

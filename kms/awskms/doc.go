@@ -25,8 +25,12 @@
 //	Timeout               the time of a call whose context has no deadline
 //
 // Credentials come from exactly one place: an access key, a file, a web
-// identity, the environment, AWS or Client. A RoleARN is assumed on top of any
-// of them but the last two. New makes no request.
+// identity, the environment, AWS or Client. RoleARN is the role of the web
+// identity, or one that an access key, a file or the environment's identity
+// assumes. New makes no request.
+//
+// What is refused is not kept: after an answer that the credentials are unknown
+// or expired, the next call starts from the files, the variables and STS again.
 //
 // # Which key
 //
@@ -63,12 +67,12 @@
 //
 // # Limits
 //
-// KMS takes 10,000 or more calls a second in a region, shared by all symmetric
-// operations of the account. A call here is one request: the SDK's retries are
-// off, and its correction of the clock too, so that a wrong clock is reported
-// and not hidden. Keys pass through buffers of the SDK and of net/http, which
-// nobody wipes. The SDK's logging of requests is switched off, as it would
-// print keys.
+// The account's quota for symmetric operations in a region is some thousands a
+// second, shared by all its services. A call here is one request to KMS, and one
+// to STS where a role's credentials are due: the SDK's retries are off, and its
+// correction of the clock too, so that a wrong clock is reported and not hidden.
+// The SDK's logging of requests is off, as it would print keys. Keys pass through
+// buffers of the SDK and of net/http, which nobody wipes.
 //
 // # Concurrency
 //

@@ -109,7 +109,6 @@ func (cfg Config) base(region string) (aws.Config, error) {
 	switch {
 	case cfg.AWS != nil:
 		c = cfg.AWS.Copy()
-		c.ClientLogMode = 0
 	case cfg.AllowEnvironment:
 		var err error
 		if c, err = cfg.environment(cmp.Or(region, cfg.Region)); err != nil {
@@ -143,9 +142,7 @@ func (cfg Config) environment(region string) (aws.Config, error) {
 	} else {
 		opts = append(opts, config.WithHTTPClient(bounded{cfg.HTTPClient, cfg.Timeout}))
 	}
-	if len(cfg.explicit()) > 0 {
-		opts = append(opts, config.WithCredentialsProvider(aws.AnonymousCredentials{}))
-	} else {
+	if len(cfg.explicit()) == 0 { // otherwise the profile is one in CredentialsFile
 		opts = append(opts, config.WithSharedConfigProfile(cfg.Profile))
 	}
 	c, err := config.LoadDefaultConfig(context.Background(), opts...)

@@ -72,11 +72,11 @@ func kindOfStatus(status int) error {
 // URLs nor the signed request, which some answers repeat with its session token.
 type cause struct {
 	words string
-	errs  []error
+	err   error
 }
 
-func (c *cause) Error() string   { return c.words }
-func (c *cause) Unwrap() []error { return c.errs }
+func (c *cause) Error() string { return c.words }
+func (c *cause) Unwrap() error { return c.err }
 
 // refuse returns an error that the KMS has no part in, or lied about.
 func (w *Wrapper) refuse(op, key string, kind, err error) error {
@@ -86,7 +86,7 @@ func (w *Wrapper) refuse(op, key string, kind, err error) error {
 // fail returns the error of a request.
 func (w *Wrapper) fail(ctx context.Context, op, key string, err error) error {
 	e := &kms.Error{Op: op, Type: Type, KeyID: key}
-	c := &cause{errs: []error{err}}
+	c := &cause{err: err}
 	e.Err = c
 
 	var api smithy.APIError
@@ -96,9 +96,9 @@ func (w *Wrapper) fail(ctx context.Context, op, key string, err error) error {
 	case errors.As(err, &api):
 		c.words, e.Kind = classify(api, resp)
 	case ctx.Err() != nil:
-		e.Kind, c.words, c.errs = kms.ErrUnavailable, "no answer in time: "+ctx.Err().Error(), append(c.errs, ctx.Err())
+		c.words, e.Kind = "no answer in time: "+ctx.Err().Error(), kms.ErrUnavailable
 	case resp != nil:
-		e.Kind, c.words = kindOfStatus(resp.StatusCode), fmt.Sprintf("HTTP %d, which is no answer of KMS", resp.StatusCode)
+		c.words, e.Kind = fmt.Sprintf("HTTP %d, which is no answer of KMS", resp.StatusCode), kindOfStatus(resp.StatusCode)
 	case errors.As(err, &ce):
 		c.words, e.Kind = explain(ce.err)
 	default:

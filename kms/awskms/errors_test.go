@@ -41,7 +41,7 @@ var faults = map[string]struct {
 	"408 of a proxy":          {awskmstest.Fault{Status: 408, Body: "late"}, kms.ErrUnavailable, "408"},
 	"a captive portal":        {awskmstest.Fault{Status: 200, Body: "<html>please log in</html>"}, kms.ErrUnavailable, "200"},
 	"a redirect":              {awskmstest.Fault{Status: 302, Body: "<html>moved</html>"}, kms.ErrUnavailable, "302"},
-	"an endless answer":       {awskmstest.Fault{Status: 200, Body: `{"KeyId":"` + strings.Repeat("a", 2<<20)}, kms.ErrUnavailable, "200"},
+	"an endless answer":       {awskmstest.Fault{Lie: func(_ string, a map[string]any) { a["Padding"] = strings.Repeat("a", 2<<20) }}, kms.ErrUnavailable, "200"},
 	"a broken connection":     {awskmstest.Fault{Drop: true}, kms.ErrUnavailable, "EOF"},
 	"denied":                  {awskmstest.Fault{Code: "AccessDeniedException", Message: denial}, kms.ErrDenied, denial},
 	"403 of a firewall":       {awskmstest.Fault{Status: 403, Body: "<html>blocked</html>"}, kms.ErrDenied, "403"},
@@ -107,7 +107,7 @@ func TestErrors(t *testing.T) {
 			}
 		}
 	}
-	t.Logf("GUARANTEE 24 awskms-errors: faults=%d wrong=%d", checked, wrong)
+	t.Logf("GUARANTEE 24 awskms-errors: faults=%d calls=%d wrong=%d", len(faults), checked, wrong)
 }
 
 // The SDK's own errors stay within reach.
@@ -252,6 +252,24 @@ func (p patient) Do(req *http.Request) (*http.Response, error) {
 		resp.Header.Set("X-Amz-Retry-After", "1500")
 	}
 	return resp, err
+}
+
+// A client that hides the end of the context does not hide it from the caller.
+func TestOpaqueClient(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	w := open(t, awskms.Config{KeyID: arn, AccessKeyID: "AKIA", SecretAccessKey: awskmstest.SecretAccessKey, HTTPClient: opaque(cancel)})
+	_, err := w.Wrap(ctx, secretKey, home)
+	refused(t, err, kms.ErrUnavailable, "no answer in time")
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("the error is %v", err)
+	}
+}
+
+type opaque func()
+
+func (o opaque) Do(*http.Request) (*http.Response, error) {
+	o()
+	return nil, errors.New("something went wrong")
 }
 
 type undated struct{ client *http.Client }

@@ -72,6 +72,7 @@ type Fault struct {
 	Arrived func(op string) // called for each request that it concerns
 	Latency time.Duration   // how long the answer takes
 	Hang    bool            // there is no answer until the client leaves
+	Left    func(op string) // called when the client left a request that hangs
 	Drop    bool            // the connection breaks
 	Skew    time.Duration   // how far the server's clock is ahead
 
@@ -195,7 +196,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		f.Arrived(op)
 	}
 	if f.Hang {
-		s.wait(r.Context(), nil)
+		if s.wait(r.Context(), nil); f.Left != nil {
+			f.Left(op)
+		}
 		return
 	}
 	if f.Latency > 0 {

@@ -3,6 +3,8 @@ package awskms
 import (
 	"strings"
 	"testing"
+
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 )
 
 func FuzzKeyName(f *testing.F) {
@@ -40,4 +42,19 @@ func FuzzKeyName(f *testing.F) {
 			t.Errorf("%q, then %q, %v", ask, again, err)
 		}
 	})
+}
+
+// A proxy is only used with leave. Requests to loopback addresses never use one,
+// so this looks at the client itself.
+func TestProxy(t *testing.T) {
+	for _, allow := range []bool{false, true} {
+		cfg := Config{AccessKeyID: "AKIA", SecretAccessKey: "secret", AllowEnvironment: allow}
+		base, err := cfg.base("eu-west-1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if proxy := base.HTTPClient.(*awshttp.BuildableClient).GetTransport().Proxy; (proxy != nil) != allow {
+			t.Errorf("AllowEnvironment is %t, and there is a proxy: %t", allow, proxy != nil)
+		}
+	}
 }
