@@ -96,8 +96,8 @@ var bad = map[string]struct {
 		map[string]string{"AWS_ENDPOINT_URL_KMS": "http://kms.example.com"}, []string{"needs https"}},
 	"STS without TLS": {func(c *awskms.Config) { c.AccessKeyID, c.SecretAccessKey = "", "" },
 		map[string]string{"AWS_ENDPOINT_URL_STS": "http://sts.example.com"}, []string{"STS", "needs https"}},
-	"a pod agent by name": {func(c *awskms.Config) { c.AccessKeyID, c.SecretAccessKey = "", "" },
-		map[string]string{"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://agent.example.com/"}, []string{"AWS_CONTAINER_CREDENTIALS_FULL_URI", "address"}},
+	"a pod endpoint by name": {func(c *awskms.Config) { c.AccessKeyID, c.SecretAccessKey = "", "" },
+		map[string]string{"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://pods.example.com/"}, []string{"AWS_CONTAINER_CREDENTIALS_FULL_URI", "address"}},
 }
 
 func hostConfig() *aws.Config {
@@ -169,7 +169,7 @@ func TestNoEnvironment(t *testing.T) {
 		"AWS_ACCESS_KEY_ID": "AKIAOTHER", "AWS_SECRET_ACCESS_KEY": "other", "AWS_SESSION_TOKEN": "other",
 		"AWS_REGION": "us-east-1", "AWS_ENDPOINT_URL": "http://127.0.0.1:1", "AWS_ENDPOINT_URL_KMS": "http://127.0.0.1:1",
 		"AWS_PROFILE": "none", "AWS_CA_BUNDLE": filepath.Join(t.TempDir(), "none"), "AWS_USE_FIPS_ENDPOINT": "true",
-		"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://agent.example.com/", "AWS_DEFAULTS_MODE": "auto",
+		"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://pods.example.com/", "AWS_DEFAULTS_MODE": "auto",
 	} {
 		t.Setenv(name, value)
 	}

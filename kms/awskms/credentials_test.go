@@ -306,7 +306,7 @@ func TestEnvironmentReload(t *testing.T) {
 	refused(t, err, kms.ErrUnauthenticated, "credentials: environment: ", "app")
 }
 
-// The agent of Pod Identity speaks JSON, text, or not at all.
+// The endpoint of Pod Identity speaks JSON, text, or not at all.
 func TestPodIdentityErrors(t *testing.T) {
 	clean(t)
 	s := start(t)

@@ -1,7 +1,7 @@
 // Package awskmstest is an AWS KMS on a loopback address, for the tests of
 // programs that use package awskms or the SDK itself. It also plays as much of
-// STS, and of the agent of EKS Pod Identity, as credentials take. It is not for
-// production: nothing in it is protected.
+// STS, and of the endpoint of EKS Pod Identity, as credentials take. It is not
+// for production: nothing in it is protected.
 //
 //	server := awskmstest.NewServer()
 //	defer server.Close()
@@ -149,7 +149,7 @@ func (s *Server) Inject(f Fault) {
 	s.fault = f
 }
 
-// InjectSTS does the same to STS and to the pod identity agent.
+// InjectSTS does the same to STS and to the endpoint of Pod Identity.
 func (s *Server) InjectSTS(f Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

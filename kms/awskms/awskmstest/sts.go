@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// PodIdentityPath is where the Server answers as the agent of EKS Pod Identity,
+// PodIdentityPath is where the Server answers as the endpoint of EKS Pod Identity,
 // for AWS_CONTAINER_CREDENTIALS_FULL_URI.
 const PodIdentityPath = "/v1/credentials"
 
@@ -31,7 +31,7 @@ func stsOperation(r *http.Request, body []byte) string {
 	return form.Get("Action")
 }
 
-// session is what STS and the agent issue.
+// session is what STS and that endpoint issue.
 type session struct {
 	AccessKeyId     string
 	SecretAccessKey string
