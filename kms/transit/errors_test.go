@@ -234,3 +234,31 @@ func TestTransportText(t *testing.T) {
 		t.Errorf("the error %q", err)
 	}
 }
+
+// endless is an answer without an end, which counts what is read of it.
+type endless struct{ read int }
+
+func (e *endless) Read(p []byte) (int, error) {
+	clear(p)
+	e.read += len(p)
+	return len(p), nil
+}
+
+func TestAnswersAreBounded(t *testing.T) {
+	most := 0
+	for _, status := range []int{200, 400, 503} {
+		body := new(endless)
+		w := answering(t, func(*http.Request) (*http.Response, error) {
+			a := answer(status, "")
+			a.Body = io.NopCloser(body)
+			return a, nil
+		})
+		_, err := w.Probe(t.Context())
+		fails(t, err, kms.ErrUnavailable, "longer than 1048576 bytes")
+		most = max(most, body.read)
+	}
+	if most > 2<<20 {
+		t.Errorf("%d bytes were read", most)
+	}
+	t.Logf("GUARANTEE 27 transit-answers: bytes_read_of_endless=%d", most)
+}
