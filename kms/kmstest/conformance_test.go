@@ -73,6 +73,9 @@ func TestConformanceCatches(t *testing.T) {
 			t.Errorf("%q caught nothing", name)
 		}
 		total += caught[name]
+		if name == "faults" {
+			continue // TestFakeConforms runs it on a right provider
+		}
 		if err := found(t, name, func(k *kmstest.Key) kms.Wrapper { return k }); err != nil {
 			t.Errorf("%q finds a fault where none is planted: %v", name, err)
 		}
