@@ -1,0 +1,271 @@
+package seal
+
+import (
+	"bytes"
+	"crypto/ecdh"
+	"crypto/hkdf"
+	"crypto/hpke"
+	"crypto/mlkem"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/sealwright/sealwright/internal/aead"
+)
+
+// writeGoldens makes the goldens of a format once. It replaces none: records of
+// a released format must open for ever.
+var writeGoldens = flag.Bool("goldens.write", false, "make the goldens of testdata that are missing")
+
+// WriteGolden makes a golden that does not exist yet.
+func WriteGolden(t testing.TB, path string, data func() []byte) {
+	t.Helper()
+	if !*writeGoldens {
+		return
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if errors.Is(err, os.ErrExist) {
+		t.Logf("%s exists, and stays", path)
+		return
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := f.Write(data()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+type slotKeyGolden struct {
+	Seed, PublicKey []byte
+	Place           string // store/slot/root, as wrapPlace takes them
+	Wrap, Root      []byte
+}
+
+var goldenPlace = wrapPlace("00112233445566778899aabbccddeeff", 7, 3)
+
+func TestSlotKeyGoldens(t *testing.T) {
+	path := filepath.Join("testdata", "slotkeys.json")
+	WriteGolden(t, path, func() []byte {
+		var out []slotKeyGolden
+		for _, b := range []byte{0x00, 0x01, 0xff} {
+			g := slotKeyGolden{Seed: bytes.Repeat([]byte{b}, seedSize), Place: "00112233445566778899aabbccddeeff/7/3", Root: bytes.Repeat([]byte{b ^ 0x5a}, rootSize)}
+			key, err := slotKey(g.Seed)
+			if err != nil {
+				t.Fatal(err)
+			}
+			g.PublicKey = key.PublicKey().Bytes()
+			if g.Wrap, err = wrapRoot(g.PublicKey, goldenPlace, g.Root); err != nil {
+				t.Fatal(err)
+			}
+			out = append(out, g)
+		}
+		data, err := json.MarshalIndent(out, "", "\t")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return append(data, '\n')
+	})
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var goldens []slotKeyGolden
+	if err := json.Unmarshal(data, &goldens); err != nil {
+		t.Fatal(err)
+	}
+	for _, g := range goldens {
+		key, err := slotKey(g.Seed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff(g.PublicKey, key.PublicKey().Bytes()); d != "" {
+			t.Errorf("seed %x has another public key (-golden +got):\n%s", g.Seed[:1], d)
+		}
+		root, err := unwrapRoot(key, goldenPlace, g.Wrap)
+		if err != nil || !bytes.Equal(root, g.Root) {
+			t.Errorf("seed %x does not open its golden: %v", g.Seed[:1], err)
+		}
+	}
+	if len(goldens) != 3 {
+		t.Errorf("%d goldens", len(goldens))
+	}
+}
+
+// TestSlotKeyIsWhatTheDocumentSays derives the component keys anew, as
+// FORMAT.md has it.
+func TestSlotKeyIsWhatTheDocumentSays(t *testing.T) {
+	seed := []byte("thirty-two bytes of a slot's key")
+	d, err := hkdf.Key(sha256.New, seed, nil, "sealwright/slot/v1 ml-kem-768", 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pq, err := mlkem.NewDecapsulationKey768(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	scalar, err := hkdf.Key(sha256.New, seed, nil, "sealwright/slot/v1 p-256 0", 32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := ecdh.P256().NewPrivateKey(scalar)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := append(pq.EncapsulationKey().Bytes(), p.PublicKey().Bytes()...)
+	key, err := slotKey(seed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := key.PublicKey().Bytes(); !bytes.Equal(got, want) || len(got) != 1184+65 {
+		t.Error("the public key is not that of the two component keys")
+	}
+	if id := slotKEM.ID(); id != 0x0050 {
+		t.Errorf("the KEM is %#04x, and FORMAT.md says 0x0050", id)
+	}
+	if kdf, export := slotKDF.ID(), exportOnly.ID(); kdf != 0x0001 || export != 0xffff {
+		t.Errorf("the KDF is %#04x and the AEAD %#04x", kdf, export)
+	}
+	// What HPKE makes is what any other HPKE opens.
+	enc, sender, err := hpke.NewSender(key.PublicKey(), hpke.HKDFSHA256(), hpke.ExportOnly(), goldenPlace)
+	if err != nil {
+		t.Fatal(err)
+	}
+	exported, err := sender.Export("sealwright/root/v1", 32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	box, err := aead.SealBox(exported, "sealwright/root/v1", bytes.Repeat([]byte{9}, 32), goldenPlace)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if root, err := unwrapRoot(key, goldenPlace, append(enc, box...)); err != nil || root[0] != 9 {
+		t.Errorf("a wrap made by the document does not open: %v", err)
+	}
+}
+
+func TestSlotKeySize(t *testing.T) {
+	for _, n := range []int{0, 31, 33, 64} {
+		if _, err := slotKey(make([]byte, n)); err == nil || !strings.Contains(err.Error(), "seed has") {
+			t.Errorf("a seed of %d bytes: %v", n, err)
+		}
+	}
+}
+
+// TestWrapIsBoundToItsPlace opens wraps with the wrong key, in the wrong place,
+// and changed.
+func TestWrapIsBoundToItsPlace(t *testing.T) {
+	seed, other := randomKey(), randomKey()
+	key, err := slotKey(seed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	otherKey, err := slotKey(other)
+	if err != nil {
+		t.Fatal(err)
+	}
+	root := randomKey()
+	wrap, err := wrapRoot(key.PublicKey().Bytes(), goldenPlace, root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := unwrapRoot(key, goldenPlace, wrap); err != nil || !bytes.Equal(got, root) {
+		t.Fatalf("the wrap does not open: %v", err)
+	}
+	again, err := wrapRoot(key.PublicKey().Bytes(), goldenPlace, root)
+	if err != nil || bytes.Equal(again[:encSize], wrap[:encSize]) {
+		t.Error("two wraps have one encapsulation")
+	}
+
+	refused := func(name string, key hpke.PrivateKey, place, wrap []byte) {
+		t.Helper()
+		got, err := unwrapRoot(key, place, wrap)
+		if got != nil || !errors.Is(err, aead.ErrWrongKey) && !errors.Is(err, aead.ErrCorrupt) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	const store = "00112233445566778899aabbccddeeff"
+	refused("another slot's key", otherKey, goldenPlace, wrap)
+	refused("another store", key, wrapPlace("ff112233445566778899aabbccddeeff", 7, 3), wrap)
+	refused("another slot", key, wrapPlace(store, 8, 3), wrap)
+	refused("another root key", key, wrapPlace(store, 7, 4), wrap)
+	for i := range wrap {
+		changed := bytes.Clone(wrap)
+		changed[i] ^= 1 << (i % 8)
+		if i < encSize && !testing.Short() || i%16 == 0 || i > encSize {
+			refused("a changed bit", key, goldenPlace, changed)
+		}
+	}
+	for _, n := range []int{0, 1, encSize - 1, encSize, encSize + aead.BoxOverhead, len(wrap) - 1} {
+		refused("a truncated wrap", key, goldenPlace, wrap[:n])
+	}
+	refused("a longer wrap", key, goldenPlace, append(bytes.Clone(wrap), 0))
+	for _, n := range []int{16, 31, 33} {
+		wrap, err := wrapRoot(key.PublicKey().Bytes(), goldenPlace, make([]byte, n))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := unwrapRoot(key, goldenPlace, wrap); !errors.Is(err, aead.ErrCorrupt) || !strings.Contains(err.Error(), "the root key has") {
+			t.Errorf("a root key of %d bytes: %v", n, err)
+		}
+	}
+}
+
+func TestWrapForNoKey(t *testing.T) {
+	short := make([]byte, 40)
+	rand.Read(short)
+	key, err := slotKey(randomKey())
+	if err != nil {
+		t.Fatal(err)
+	}
+	offCurve := key.PublicKey().Bytes()
+	offCurve[len(offCurve)-1] ^= 1
+	for name, publicKey := range map[string][]byte{"none": nil, "short": short, "off the curve": offCurve} {
+		if _, err := wrapRoot(publicKey, goldenPlace, randomKey()); err == nil || !strings.Contains(err.Error(), "seal: public key of a slot") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestPlace: no two places are encoded alike.
+func TestPlace(t *testing.T) {
+	seen := map[string]string{}
+	for name, parts := range map[string][]any{
+		"ab, c":      {"ab", "c"},
+		"a, bc":      {"a", "bc"},
+		"abc":        {"abc"},
+		"abc, empty": {"abc", ""},
+		"empty, abc": {"", "abc"},
+		"1, 2":       {uint32(1), uint32(2)},
+		"2, 1":       {uint32(2), uint32(1)},
+		"1":          {1},
+		"text 1":     {"\x00\x00\x00\x00\x00\x00\x00\x01"},
+	} {
+		p := string(place(parts...))
+		if other, ok := seen[p]; ok {
+			t.Errorf("%q and %q are encoded alike", name, other)
+		}
+		seen[p] = name
+	}
+	want := "\x00\x00\x00\x02ab" + "\x00\x00\x00\x00\x00\x00\x00\x07" + "\x00\x00\x00\x00\x00\x00\x00\x03" + "\x00\x00\x00\x00\x00\x00\x00\xff"
+	if got := string(place("ab", 7, uint32(3), byte(255))); got != want {
+		t.Errorf("%q", got)
+	}
+	defer func() {
+		if recover() == nil {
+			t.Error("a place of a type that has no encoding")
+		}
+	}()
+	place(1.5)
+}
