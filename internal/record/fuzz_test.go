@@ -101,7 +101,7 @@ func TestRandomHistories(t *testing.T) {
 			t.Errorf("no transition of kind %d was ever made", kind)
 		}
 	}
-	t.Logf("GUARANTEE 13 no-second-split: histories=%d transitions=%d refusals=%d set_numbers_reused=0 slot_ids_reused=0 term_numbers_reused=0",
+	t.Logf("GUARANTEE 13 record-history: histories=%d transitions=%d refusals=%d set_numbers_reused=0 slot_ids_reused=0 term_numbers_reused=0",
 		histories, total.made, total.refused)
 }
 
