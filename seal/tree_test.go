@@ -354,13 +354,19 @@ func TestNoSecretIsSplitTwice(t *testing.T) {
 	tree := Threshold{2, []Spec{KMS{"a"}, people, crowd}}
 
 	seen := map[string]string{} // every number and secret, and what it was first
+	reused := func(kind string, value any, what string) (first string, ok bool) {
+		key := fmt.Sprintf("%s %v", kind, value)
+		first, ok = seen[key]
+		if !ok {
+			seen[key] = what
+		}
+		return first, ok && first != what
+	}
 	note := func(kind string, value any, what string) {
 		t.Helper()
-		key := fmt.Sprintf("%s %v", kind, value)
-		if first, ok := seen[key]; ok && first != what {
+		if first, ok := reused(kind, value, what); ok {
 			t.Errorf("the %s of %s is that of %s", kind, what, first)
 		}
-		seen[key] = what
 	}
 	splits, shares, contests := 0, 0, 0
 	deliver := func(what string, d Delivery, err error) Delivery {
@@ -463,5 +469,8 @@ func TestNoSecretIsSplitTwice(t *testing.T) {
 	deliver("add late", d, err)
 	twice("reissue", func() (Delivery, error) { return b.Reissue(ctx, "late", people, By{}) }, func(Delivery) {})
 
+	if _, ok := reused("set", d.Sets[0].Set, "a planted split"); !ok {
+		t.Error("a planted second split was not seen")
+	}
 	t.Logf("GUARANTEE 13 no-second-split: splits=%d shares=%d seen_twice=0 contended=%d", splits, shares, contests)
 }
