@@ -33,12 +33,12 @@ type limits struct {
 // An epoch is a key derived from a term's, for as many messages as random
 // nonces are safe for. Its fields do not change, but for the count.
 type epoch struct {
+	gate  gate // first, for the alignment of its lanes
 	head  header
 	aead  *aead.AEAD
 	term  *termKey
 	limit limits
 	free  uint64 // units that no lane has; guarded by Keyring.mu
-	gate  gate
 }
 
 // newEpoch begins an epoch of the term; one that is used up gets an epoch
@@ -62,7 +62,7 @@ func (t *termKey) newEpoch(limit limits) *epoch {
 func (e *epoch) seal(dst, plaintext, aad []byte) []byte {
 	n := len(dst)
 	dst = e.aead.Seal(dst[:n+headerSize], plaintext, aad)
-	copy(dst[n:], e.head[:])
+	*(*header)(dst[n:]) = e.head
 	return dst
 }
 
@@ -77,16 +77,28 @@ func (k *Keyring) enterEpoch(op string, size int) (e *epoch, l *lane, units uint
 		if e == nil {
 			return nil, nil, 0, &Error{Op: op, Err: ErrSealed}
 		}
-		l = e.gate.lane()
-		count := l.entered.Add(units)
-		if k.epoch.Load() == e && (count <= l.granted.Load() || k.grant(e, l, count)) {
+		if units > e.limit.epochUnits {
+			return nil, nil, 0, &Error{Op: op, Term: e.term.number, Err: ErrLength}
+		}
+		if l, ok := k.stillCount(e, units); ok {
 			return e, l, units, nil
 		}
-		l.left.Add(units)
-		if err := k.roll(e, units); err != nil {
+		if err := k.roll(e); err != nil {
 			return nil, nil, 0, &Error{Op: op, Term: e.term.number, Err: err}
 		}
 	}
+}
+
+// stillCount counts units and enters the gate of e, unless e is not the present epoch any more,
+// or has not so many units left.
+func (k *Keyring) stillCount(e *epoch, units uint64) (*lane, bool) {
+	l := e.gate.lane()
+	count := l.entered.Add(units)
+	if k.epoch.Load() != e || count > l.granted.Load() && !k.grant(e, l, count) {
+		l.left.Add(units)
+		return nil, false
+	}
+	return l, true
 }
 
 // grant lets the lane count up to count, if the epoch has units left.
@@ -108,14 +120,11 @@ func (k *Keyring) grant(e *epoch, l *lane, count uint64) bool {
 
 // roll begins the next epoch of the active term, unless somebody else has. The
 // caller has left the gate of e.
-func (k *Keyring) roll(e *epoch, units uint64) error {
+func (k *Keyring) roll(e *epoch) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.epoch.Load() != e {
 		return nil
-	}
-	if units > e.limit.epochUnits {
-		return ErrLength
 	}
 	if e.term.spent.epochs >= e.limit.termEpochs {
 		return ErrExhausted

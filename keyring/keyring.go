@@ -78,7 +78,9 @@ func (k *Keyring) encrypt(op string, dst, plaintext, aad []byte) ([]byte, error)
 		return nil, &Error{Op: op, Err: ErrLength}
 	}
 	// Whatever can panic for want of memory comes before the gate.
-	dst = slices.Grow(dst, len(plaintext)+Overhead)
+	if cap(dst)-len(dst) < len(plaintext)+Overhead {
+		dst = slices.Grow(dst, len(plaintext)+Overhead)
+	}
 	e, l, units, err := k.enterEpoch(op, len(plaintext))
 	if err != nil {
 		return nil, err

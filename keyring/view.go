@@ -10,9 +10,9 @@ import (
 
 // A view is the terms that readers see, from one Install to the next.
 type view struct {
+	gate   gate       // first, for the alignment of its lanes
 	terms  []*termKey // by number
 	active *termKey
-	gate   gate
 
 	// evicted left the cache since the view was published: readers inside may
 	// still hold them. Guarded by Keyring.mu.
@@ -50,13 +50,21 @@ func (k *Keyring) enterView() (*view, *lane) {
 		if v == nil {
 			return nil, nil
 		}
-		l := v.gate.lane()
-		l.entered.Add(1)
-		if k.view.Load() == v {
+		if l, ok := k.stillEnter(v); ok {
 			return v, l
 		}
-		l.left.Add(1)
 	}
+}
+
+// stillEnter enters the gate of v, unless v is not the present view any more.
+func (k *Keyring) stillEnter(v *view) (*lane, bool) {
+	l := v.gate.lane()
+	l.entered.Add(1)
+	if k.view.Load() != v {
+		l.left.Add(1)
+		return nil, false
+	}
+	return l, true
 }
 
 // A burial is what can be wiped when a gate is idle, and every earlier burial
