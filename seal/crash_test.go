@@ -3,6 +3,7 @@ package seal_test
 import (
 	"bytes"
 	"context"
+	"crypto/fips140"
 	"errors"
 	"flag"
 	"fmt"
@@ -57,12 +58,16 @@ func newVault(t testing.TB, inner seal.Store) *vault {
 
 // boot starts a process over the store.
 func (v *vault) boot() *seal.Barrier {
-	b, err := seal.Open(seal.Config{
+	cfg := seal.Config{
 		Store:   v.faulty,
 		KMS:     v.own(),
 		Replica: "test",
 		Retry:   kms.Policy{Attempts: 1},
-	})
+	}
+	if fips140.Enabled() {
+		cfg.StoreTimeout, cfg.Retry.Timeout = 20*time.Millisecond, 20*time.Millisecond
+	}
+	b, err := seal.Open(cfg)
 	if err != nil {
 		v.t.Fatal(err)
 	}
@@ -410,7 +415,7 @@ func (sc scenario) enumerate(t *testing.T, newStore func() seal.Store, plant fun
 	total.scenarios++
 	var loads, swaps, calls int
 	var begin start
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		begin = sc.prepare(t.Context(), t)
 		v, b := begin.from(t.Context(), t, newStore())
 		defer b.Close()
@@ -434,7 +439,7 @@ func (sc scenario) enumerate(t *testing.T, newStore func() seal.Store, plant fun
 			if strings.Contains(p.name, "KMS") {
 				total.kmsPoints++
 			}
-			synctest.Test(t, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
 				if err := sc.disturb(t.Context(), t, begin, newStore(), plant, p, reboot); err != nil {
 					total.violations = append(total.violations, fmt.Sprintf("%s: %s, reboot=%v: %v", sc.name, p.name, reboot, err))
 				}
@@ -520,7 +525,7 @@ func TestPlantedFaults(t *testing.T) {
 // while.
 func TestKMSFailsForSecondsInTheMiddleOfShamirToKMS(t *testing.T) {
 	for call := 1; call <= 6; call++ {
-		synctest.Test(t, func(t *testing.T) {
+		virtual(t, func(t *testing.T) {
 			ctx := t.Context()
 			sc := scenario{begin: shapes[0].slots}
 			v, b := sc.prepare(ctx, t).from(ctx, t, seal.NewMemStore())
@@ -564,6 +569,24 @@ func TestKMSFailsForSecondsInTheMiddleOfShamirToKMS(t *testing.T) {
 			must(t, v.readable(b))
 		})
 	}
+}
+
+// bubble runs f in virtual time. In FIPS mode crypto/rand finds no entropy there,
+// and f runs in real time, with short timeouts.
+func bubble(t *testing.T, f func(*testing.T)) {
+	if fips140.Enabled() {
+		f(t)
+		return
+	}
+	synctest.Test(t, f)
+}
+
+// virtual is bubble for what would take hours.
+func virtual(t *testing.T, f func(*testing.T)) {
+	if fips140.Enabled() {
+		t.Skip("needs virtual time, in which crypto/rand finds no entropy in FIPS mode")
+	}
+	synctest.Test(t, f)
 }
 
 func must(t testing.TB, err error) {

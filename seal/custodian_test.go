@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"testing"
-	"testing/synctest"
 
 	"github.com/sealwright/sealwright/kms/kmstest"
 	"github.com/sealwright/sealwright/migrate"
@@ -64,7 +63,7 @@ func TestNoSingleLostKey(t *testing.T) {
 		for victim := range threeSlots {
 			for at := 0; ; at++ { // the call before which it is lost; 0: before all
 				over := false
-				synctest.Test(t, func(t *testing.T) {
+				bubble(t, func(t *testing.T) {
 					ctx := t.Context()
 					v, b := scenario{begin: threeSlots}.prepare(ctx, t).from(ctx, t, seal.NewMemStore())
 					defer func() { b.Close() }()
@@ -135,7 +134,7 @@ func TestDropNeedsAFreshProof(t *testing.T) {
 		_, _, err = b.Drop(ctx, []string{"people"}, seal.By{})
 		return v, err
 	}
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		v, err := dropPeople(t, false)
 		if !errors.Is(err, seal.ErrNoProof) {
 			t.Errorf("dropping people while the key is dead: %v", err)
@@ -145,7 +144,7 @@ func TestDropNeedsAFreshProof(t *testing.T) {
 		must(t, v.unseal(t.Context(), b))
 		must(t, v.readable(b))
 	})
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		v, err := dropPeople(t, true)
 		must(t, err)
 		b := v.boot()
@@ -158,7 +157,7 @@ func TestDropNeedsAFreshProof(t *testing.T) {
 
 // TestLastSlotStays: the last proven slot cannot go, whatever is pending.
 func TestLastSlotStays(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		ctx := t.Context()
 		_, b := scenario{begin: shapes[0].slots}.prepare(ctx, t).from(ctx, t, seal.NewMemStore())
 		defer b.Close()
@@ -183,7 +182,7 @@ func TestLastSlotStays(t *testing.T) {
 // TestRollback replays every earlier record to a process that has seen later
 // ones, sealed and unsealed, and forks of the same length.
 func TestRollback(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		ctx := t.Context()
 		v, b := scenario{begin: threeSlots}.prepare(ctx, t).from(ctx, t, seal.NewMemStore())
 		defer func() { b.Close() }()
@@ -270,7 +269,7 @@ func (v *vault) put(ctx context.Context, rec []byte) {
 // TestNothingUnderAnUnstoredTerm: whatever Encrypt returns, at any moment of a
 // rotation, is under a term that stands in the stored record.
 func TestNothingUnderAnUnstoredTerm(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		ctx := t.Context()
 		v, b := scenario{begin: shapes[1].slots}.prepare(ctx, t).from(ctx, t, seal.NewMemStore())
 		defer b.Close()

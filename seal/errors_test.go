@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"testing/synctest"
 
 	"github.com/sealwright/sealwright/kms"
 	"github.com/sealwright/sealwright/kms/kmstest"
@@ -57,7 +56,7 @@ func TestTruthfulErrors(t *testing.T) {
 	}
 	wrong := 0
 	for name, c := range cases {
-		synctest.Test(t, func(t *testing.T) {
+		bubble(t, func(t *testing.T) {
 			ctx := t.Context()
 			v, b := scenario{begin: begin}.prepare(ctx, t).from(ctx, t, seal.NewMemStore())
 			b.Close()
@@ -109,7 +108,7 @@ func TestUninitialized(t *testing.T) {
 
 // TestTornRecordIsNoticed: a store that tears records is not believed.
 func TestTornRecordIsNoticed(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		ctx := t.Context()
 		begin := scenario{begin: shapes[1].slots}.prepare(ctx, t)
 		accepted, cuts := 0, 0

@@ -5,7 +5,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 
 	"github.com/sealwright/sealwright/kms"
 	"github.com/sealwright/sealwright/kms/kmstest"
@@ -24,7 +23,7 @@ func TestInitIsSafeToLose(t *testing.T) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		ctx := t.Context()
 		v := newVault(t, seal.NewMemStore())
 		b := v.boot()
@@ -68,7 +67,7 @@ func TestInitIsSafeToLose(t *testing.T) {
 
 	// Two inits race: the loser's shares open nothing, three times over.
 	for range 20 {
-		synctest.Test(t, func(t *testing.T) {
+		bubble(t, func(t *testing.T) {
 			ctx := t.Context()
 			v := newVault(t, seal.NewMemStore())
 			barriers := []*seal.Barrier{v.boot(), v.boot()}
@@ -97,7 +96,7 @@ func TestInitIsSafeToLose(t *testing.T) {
 	// A KMS that fails at any call of init leaves nothing that cannot be made.
 	for call := 1; call <= 4; call++ {
 		for _, f := range kmstest.Failures() {
-			synctest.Test(t, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
 				ctx := t.Context()
 				v := newVault(t, seal.NewMemStore())
 				b := v.boot()

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
 
 	"github.com/sealwright/sealwright/migrate"
 	"github.com/sealwright/sealwright/seal"
@@ -17,7 +16,7 @@ import (
 // lost keys, and in one that starts cold.
 func TestRestore(t *testing.T) {
 	for _, warm := range []bool{true, false} {
-		synctest.Test(t, func(t *testing.T) {
+		bubble(t, func(t *testing.T) {
 			ctx := t.Context()
 			v, b := scenario{begin: threeSlots}.prepare(ctx, t).from(ctx, t, seal.NewMemStore())
 			defer func() { b.Close() }()
@@ -70,7 +69,7 @@ func lastTerm(b *seal.Barrier) uint32 {
 
 // TestJoin joins two halves that each went on alone.
 func TestJoin(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		ctx := t.Context()
 		begin := scenario{begin: threeSlots}.prepare(ctx, t)
 		left, lb := begin.from(ctx, t, seal.NewMemStore())
@@ -114,7 +113,7 @@ func TestJoin(t *testing.T) {
 
 // TestReissue: shares of a slot never proven are made anew without a quorum.
 func TestReissue(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		ctx := t.Context()
 		v := newVault(t, seal.NewMemStore())
 		b := v.boot()
@@ -156,7 +155,7 @@ func (r reverser) Encrypt(share string) ([]byte, error) {
 
 // TestCustodians: shares leave encrypted, and those who hold them are named.
 func TestCustodians(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		ctx := t.Context()
 		v := newVault(t, seal.NewMemStore())
 		b := v.boot()
@@ -200,7 +199,7 @@ func TestCustodians(t *testing.T) {
 // TestElsewhere: the replica that gathers an operation's shares is named, and
 // another one can take over.
 func TestElsewhere(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		ctx := t.Context()
 		v, b := scenario{begin: shapes[1].slots}.prepare(ctx, t).from(ctx, t, seal.NewMemStore())
 		defer b.Close()

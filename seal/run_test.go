@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/sealwright/sealwright/kms"
@@ -45,7 +44,7 @@ func (v *vault) fleet(ctx context.Context, n int, adjust func(*seal.Config)) ([]
 
 // TestOutage takes KMS and store away for a day.
 func TestOutage(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual(t, func(t *testing.T) {
 		ctx := t.Context()
 		v, b := scenario{begin: threeSlots}.prepare(ctx, t).from(ctx, t, seal.NewMemStore())
 		b.Close()
@@ -105,7 +104,7 @@ func TestOutage(t *testing.T) {
 func TestHerd(t *testing.T) {
 	const replicas, quota, window = 1000, 500, 10 * time.Second
 	floor := window * replicas / quota / 2 // the last call fits when the second window begins
-	synctest.Test(t, func(t *testing.T) {
+	virtual(t, func(t *testing.T) {
 		ctx := t.Context()
 		v, b := scenario{begin: shapes[1].slots}.prepare(ctx, t).from(ctx, t, seal.NewMemStore())
 		b.Close()
@@ -129,7 +128,7 @@ func TestHerd(t *testing.T) {
 
 // TestHeadStart: a second KMS is asked when the first one does not answer.
 func TestHeadStart(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual(t, func(t *testing.T) {
 		ctx := t.Context()
 		v, b := scenario{begin: map[string]seal.Spec{"auto": threeSlots["auto"], "other": threeSlots["other"]}}.prepare(ctx, t).from(ctx, t, seal.NewMemStore())
 		must(t, b.Seal(seal.By{}))
@@ -155,7 +154,7 @@ func TestHeadStart(t *testing.T) {
 // sealed, and unseals when the KMS is back; people may be faster.
 func TestRunWaitsForTheKMS(t *testing.T) {
 	for _, people := range []bool{false, true} {
-		synctest.Test(t, func(t *testing.T) {
+		virtual(t, func(t *testing.T) {
 			ctx := t.Context()
 			v, b := scenario{begin: threeSlots}.prepare(ctx, t).from(ctx, t, seal.NewMemStore())
 			b.Close()
@@ -194,7 +193,7 @@ func TestRunWaitsForTheKMS(t *testing.T) {
 // TestPropagation: a new term is read by every replica before any writes under
 // it, and a replica that slept finds it by Decrypt.
 func TestPropagation(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual(t, func(t *testing.T) {
 		ctx := t.Context()
 		v, b := scenario{begin: threeSlots}.prepare(ctx, t).from(ctx, t, seal.NewMemStore())
 		b.Close()
@@ -249,7 +248,7 @@ func TestPropagation(t *testing.T) {
 
 // TestDrillWarns: a disabled key is found while there is time.
 func TestDrillWarns(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual(t, func(t *testing.T) {
 		ctx := t.Context()
 		v, b := scenario{begin: threeSlots}.prepare(ctx, t).from(ctx, t, seal.NewMemStore())
 		b.Close()
@@ -280,7 +279,7 @@ func TestDrillWarns(t *testing.T) {
 // TestRootMovedWithoutAKMS: in a people-only store another replica that rotates
 // the root key leaves this one behind, which goes on serving and says so.
 func TestRootMovedWithoutAKMS(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		ctx := t.Context()
 		v, b := scenario{begin: shapes[0].slots}.prepare(ctx, t).from(ctx, t, seal.NewMemStore())
 		defer b.Close()
@@ -301,7 +300,7 @@ func TestRootMovedWithoutAKMS(t *testing.T) {
 // TestOutcomeUnknown: a swap that is stored although the store says it failed,
 // with the store away until later, is found by the next call.
 func TestOutcomeUnknown(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual(t, func(t *testing.T) {
 		ctx := t.Context()
 		v, b := scenario{begin: shapes[0].slots}.prepare(ctx, t).from(ctx, t, seal.NewMemStore())
 		defer b.Close()
@@ -327,7 +326,7 @@ func TestOutcomeUnknown(t *testing.T) {
 // once the slot was wrapped anew.
 func TestRewrap(t *testing.T) {
 	for _, name := range []string{"auto", "clouds", "both"} {
-		synctest.Test(t, func(t *testing.T) {
+		bubble(t, func(t *testing.T) {
 			ctx := t.Context()
 			begin := map[string]seal.Spec{"people": threeSlots["people"], "auto": threeSlots["auto"], "clouds": shapes[3].slots["clouds"], "both": shapes[4].slots["both"]}
 			v, b := scenario{begin: begin}.prepare(ctx, t).from(ctx, t, seal.NewMemStore())
@@ -375,7 +374,7 @@ func TestRewrap(t *testing.T) {
 
 // TestScheduledForDeletion is said while there is time.
 func TestScheduledForDeletion(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		ctx := t.Context()
 		v, b := scenario{begin: threeSlots}.prepare(ctx, t).from(ctx, t, seal.NewMemStore())
 		defer b.Close()
@@ -391,7 +390,7 @@ func TestScheduledForDeletion(t *testing.T) {
 
 // TestRunObeysRetryAfter: however often the store is polled in between.
 func TestRunObeysRetryAfter(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual(t, func(t *testing.T) {
 		ctx := t.Context()
 		v, b := scenario{begin: shapes[1].slots}.prepare(ctx, t).from(ctx, t, seal.NewMemStore())
 		b.Close()
