@@ -85,7 +85,13 @@ func TestDot(t *testing.T) {
 		sizes = append(sizes, size)
 	}
 	r := rand.NewChaCha8([32]byte{})
-	for _, n := range []int{1, 2, 3, 10, 40, 255} {
+	var products [256][256]byte
+	for a := range products {
+		for b := range products[a] {
+			products[a][b] = product(byte(a), byte(b))
+		}
+	}
+	for _, n := range []int{1, 2, 3, 10, 255} {
 		for _, size := range sizes {
 			w := make([]byte, n)
 			r.Read(w)
@@ -95,7 +101,7 @@ func TestDot(t *testing.T) {
 				y[j] = make([]byte, size+j%3) // dot ignores what is beyond
 				r.Read(y[j])
 				for i := range want {
-					want[i] ^= product(w[j], y[j][i])
+					want[i] ^= products[w[j]][y[j][i]]
 				}
 			}
 			dst := bytes.Repeat([]byte{0xa5}, size+1)

@@ -25,7 +25,7 @@ func (p *points) prepare() {
 // p.x. As Lagrange has it, they are the sum of all w[j]*y[j], where w[j] is
 // the product of (x-x[i])/(x[j]-x[i]) over all i but j.
 func (p *points) evaluate(dst []byte, x byte) {
-	log := 2 * 255 // so as to stay positive below
+	log := 255 // p.d[j] is less, so that no difference below is negative
 	for _, xi := range p.x[:p.n] {
 		log += int(logs[x^xi])
 	}
