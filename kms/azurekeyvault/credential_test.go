@@ -271,6 +271,26 @@ func TestReload(t *testing.T) {
 	}
 }
 
+// TestReloadOfExpired replaces the secret while the token expires, and nothing is
+// revoked: no refusal tells that the secret was replaced.
+func TestReloadOfExpired(t *testing.T) {
+	s := start(t)
+	s.SetLifetime(0)
+	cfg := application(s)
+	cfg.ClientSecretFile = filepath.Join(t.TempDir(), "secret")
+	s.SetSecret("first~secret")
+	write(t, cfg.ClientSecretFile, "first~secret")
+	w, blob := wrapped(t, cfg)
+	s.SetSecret("second~secret")
+	write(t, cfg.ClientSecretFile, "second~secret")
+	opens(t, w, blob)
+	for _, r := range s.Requests()[1:] {
+		if strings.HasSuffix(r.Host, "vault.azure.net") && r.Header.Get("Authorization") == "" {
+			t.Error("the vault refused a token")
+		}
+	}
+}
+
 // TestTokenIsKept checks that a token is asked for once, while it lasts.
 func TestTokenIsKept(t *testing.T) {
 	s := start(t)
@@ -360,12 +380,13 @@ func TestCredentialErrors(t *testing.T) {
 		"secret fails": {func(c *azurekeyvault.Config) {
 			c.ClientSecret = func() (string, error) { return "", errors.New("the safe is shut") }
 		}, nil, kms.ErrUnauthenticated, []string{"no credential: the safe is shut"}},
-		"secret is empty": {func(c *azurekeyvault.Config) { c.ClientSecret = func() (string, error) { return "\n", nil } }, nil, kms.ErrUnauthenticated, []string{"no credential", "empty"}},
+		"secret is empty": {func(c *azurekeyvault.Config) { c.ClientSecret = func() (string, error) { return "\n", nil } }, nil, kms.ErrUnauthenticated, []string{"no credential: the secret in the Config is empty"}},
 
 		"secret file is missing":  {file(secretFile, "nowhere"), nil, kms.ErrUnauthenticated, []string{"no credential", "nowhere"}},
-		"secret file is empty":    {file(secretFile, "empty"), nil, kms.ErrUnauthenticated, []string{"empty"}},
+		"secret file is empty":    {file(secretFile, "empty"), nil, kms.ErrUnauthenticated, []string{"no credential: the secret in ", "empty is empty"}},
 		"secret file is long":     {file(secretFile, "long"), nil, kms.ErrUnauthenticated, []string{"longer than 1048576 bytes"}},
 		"secret file is a folder": {file(secretFile, "."), nil, kms.ErrUnauthenticated, []string{"no credential"}},
+		"token file is empty":     {file(tokenFile, "empty"), nil, kms.ErrUnauthenticated, []string{"the secret in ", "empty is empty"}},
 		"token file is missing":   {file(tokenFile, "nowhere"), nil, kms.ErrUnauthenticated, []string{"nowhere"}},
 		"token is not known":      {file(tokenFile, "app.pem"), nil, kms.ErrUnauthenticated, []string{"AADSTS700213"}},
 		"certificate is missing":  {file(certificateFile, "nowhere"), nil, kms.ErrUnauthenticated, []string{"nowhere"}},

@@ -220,6 +220,16 @@ func TestDeleted(t *testing.T) {
 	_, err = w.Probe(t.Context())
 	refused(t, err, kms.ErrWrongKey, "another-a")
 	s.Script(nil)
+	s.Intercept(func(rw http.ResponseWriter, r *http.Request) bool {
+		if !strings.HasPrefix(r.URL.Path, "/deletedkeys/") {
+			return false
+		}
+		_, _ = rw.Write([]byte(`{"attributes":{"enabled":true}}`)) // the client is there
+		return true
+	})
+	_, err = w.Probe(t.Context())
+	refused(t, err, kms.ErrKeyGone)
+	s.Intercept(nil)
 	s.Recover("a")
 	opens(t, w, blob)
 	s.Destroy("a")
@@ -379,6 +389,22 @@ func unwrapping(t *testing.T, w *azurekeyvault.Wrapper, blob *kms.Blob) func() e
 			return fmt.Errorf("a key of %d bytes", len(key))
 		}
 		return err
+	}
+}
+
+// TestBlobVersion checks that a blob without a proper version is refused before
+// any call: Azure would take none for the newest.
+func TestBlobVersion(t *testing.T) {
+	s := start(t)
+	w, blob := wrapped(t, s.Config("a"))
+	right, before := blob.Version, len(s.Requests())
+	for _, version := range []string{"", " ", "/", "..", "latest", right[1:], right + "0", "../" + right[3:], right[:31] + "/", strings.Repeat("g", 32)} {
+		blob.Version = version
+		_, err := w.Unwrap(t.Context(), blob, place)
+		refused(t, err, kms.ErrCorrupt, "the blob names the version")
+	}
+	if n := len(s.Requests()) - before; n != 0 {
+		t.Errorf("%d requests", n)
 	}
 }
 

@@ -317,6 +317,36 @@ func TestTimeout(t *testing.T) {
 	opens(t, w, blob)
 }
 
+// TestDeadline checks that every call has a deadline: its own, or the Timeout.
+func TestDeadline(t *testing.T) {
+	s := start(t)
+	own, cancel := context.WithTimeout(t.Context(), 3*time.Hour)
+	defer cancel()
+	for name, c := range map[string]struct {
+		ctx     context.Context
+		timeout time.Duration
+		want    time.Duration
+	}{
+		"by default": {t.Context(), 0, 10 * time.Second},
+		"Timeout":    {t.Context(), time.Hour, time.Hour},
+		"its own":    {own, time.Hour, 3 * time.Hour},
+	} {
+		var left time.Duration
+		cfg := withHost(s, hostCredential(func(ctx context.Context, _ policy.TokenRequestOptions) (azcore.AccessToken, error) {
+			if d, ok := ctx.Deadline(); ok {
+				left = time.Until(d)
+			}
+			return azcore.AccessToken{}, errors.New("none")
+		}))
+		cfg.Timeout = c.timeout
+		_, err := open(t, cfg).Wrap(c.ctx, secretKey(), place)
+		refused(t, err, kms.ErrUnauthenticated, "no token: none")
+		if left > c.want || left < c.want/2 {
+			t.Errorf("%s: %v are left of %v", name, left, c.want)
+		}
+	}
+}
+
 func TestCredentialPanics(t *testing.T) {
 	s := start(t)
 	broken := true

@@ -52,14 +52,21 @@ func (s *Server) Revoke() {
 	s.generation++
 }
 
+// SetLifetime sets how long the tokens last that are issued from now on, in
+// whole seconds. It is an hour at first. With 0 the SDK asks for one each time,
+// and the vault still takes it, since clocks may differ.
+func (s *Server) SetLifetime(d time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lifetime = d
+}
+
 // A token is what the Server's Entra ID says in one.
 type token struct {
 	Audience   string `json:"aud"`
 	Expires    int64  `json:"exp"`
 	Generation int    `json:"gen"`
 }
-
-const lifetime = time.Hour
 
 // seal signs a token. The key is the same in every Server, since the SDK keeps
 // the tokens of managed identities for the life of the process.
@@ -69,14 +76,15 @@ func seal(payload string) string {
 	return payload + "." + base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
 }
 
-func (s *Server) issue(audience string) string {
+// issue returns a token, and how long it lasts in seconds.
+func (s *Server) issue(audience string) (string, int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	text, err := json.Marshal(token{strings.TrimSuffix(audience, "/"), time.Now().Add(s.skew + lifetime).Unix(), s.generation})
+	text, err := json.Marshal(token{strings.TrimSuffix(audience, "/"), time.Now().Add(s.skew + s.lifetime).Unix(), s.generation})
 	if err != nil {
 		panic(err) // never, of this type
 	}
-	return seal(base64.RawURLEncoding.EncodeToString(text))
+	return seal(base64.RawURLEncoding.EncodeToString(text)), int(s.lifetime.Seconds())
 }
 
 // admits reports whether a token is good for an audience.
@@ -90,7 +98,8 @@ func (s *Server) admits(bearer, audience string) bool {
 	now := s.now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return t.Audience == audience && t.Generation >= s.generation && now.Unix() < t.Expires
+	// As with Azure, clocks may differ by five minutes.
+	return t.Audience == audience && t.Generation >= s.generation && now.Unix() < t.Expires+300
 }
 
 // A denial is an error of Entra ID.
@@ -130,11 +139,12 @@ func (s *Server) serveEntra(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		scope, _, _ := strings.Cut(r.PostFormValue("scope"), " ")
+		bearer, seconds := s.issue(strings.TrimSuffix(scope, "/.default"))
 		answer(w, 200, map[string]any{
 			"token_type":     "Bearer",
-			"expires_in":     int(lifetime.Seconds()),
-			"ext_expires_in": int(lifetime.Seconds()),
-			"access_token":   s.issue(strings.TrimSuffix(scope, "/.default")),
+			"expires_in":     seconds,
+			"ext_expires_in": seconds,
+			"access_token":   bearer,
 		})
 	default:
 		http.NotFound(w, r)
@@ -223,12 +233,13 @@ func (s *Server) serveMetadata(w http.ResponseWriter, r *http.Request) {
 	case !slices.Contains(known, id):
 		answer(w, 400, map[string]any{"error": "invalid_request", "error_description": "Identity not found"})
 	default:
+		bearer, seconds := s.issue(q.Get("resource"))
 		answer(w, 200, map[string]any{
 			"token_type":   "Bearer",
 			"resource":     q.Get("resource"),
-			"expires_in":   fmt.Sprint(int(lifetime.Seconds())),
-			"expires_on":   fmt.Sprint(s.now().Add(lifetime).Unix()),
-			"access_token": s.issue(q.Get("resource")),
+			"expires_in":   fmt.Sprint(seconds),
+			"expires_on":   fmt.Sprint(s.now().Unix() + int64(seconds)),
+			"access_token": bearer,
 		})
 	}
 }

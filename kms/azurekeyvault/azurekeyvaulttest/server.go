@@ -109,6 +109,7 @@ type Server struct {
 	federated   string
 	identities  []string
 	generation  int // of valid tokens
+	lifetime    time.Duration
 }
 
 // A Request is one that reached the Server, whether it was refused or not.
@@ -128,6 +129,8 @@ func NewServer() *Server {
 		made:   make(map[string]int),
 		conns:  make(map[net.Conn]bool),
 		secret: "client-secret-of-the-fake~1",
+
+		lifetime: time.Hour,
 	}
 	cert, roots := certificate()
 	s.tls = httptest.NewUnstartedServer(http.HandlerFunc(s.serve))
