@@ -25,4 +25,14 @@
 // proven by being given back, a threshold of them, to [seal.Barrier.Submit]
 // with the migration's operation id; [Reconcile] returns with what it waits for
 // and is called again.
+//
+// # The host's data
+//
+// A new term changes nothing that is stored: data under older terms stays
+// readable, and is brought under the active one when there is time. Describe
+// each place that holds ciphertexts as a [Source]; [Rewrap] goes through it
+// while the server runs, [Count] tells what is under which term, and [Retire]
+// removes a term when nothing is under it any more. A server that encrypted
+// with one key from its environment before adopts the keyring with a [Legacy],
+// in the same walk.
 package migrate

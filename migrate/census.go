@@ -1,0 +1,186 @@
+package migrate
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+
+	"github.com/sealwright/sealwright/keyring"
+	"github.com/sealwright/sealwright/seal"
+)
+
+// A Tally is a number of items, and of the bytes of their ciphertexts as they
+// are stored.
+type Tally struct {
+	Items int64
+	Bytes int64
+}
+
+// A Census is what a source holds, by the term that each item names. Nothing is
+// decrypted for it.
+type Census struct {
+	// Terms has every term of the keyring, also one that nothing is under.
+	Terms map[uint32]Tally
+
+	// Unknown is what looks like the keyring's and is under none of its terms:
+	// they are retired, another store's, or younger than what this process
+	// has; or it is cut. One in 256 binary legacy values looks like it.
+	Unknown Tally
+
+	// Other is what is not in the keyring's format: legacy values.
+	Other Tally
+}
+
+// Total is the sum of all.
+func (c Census) Total() Tally {
+	t := c.Unknown
+	t.Items += c.Other.Items
+	t.Bytes += c.Other.Bytes
+	for _, u := range c.Terms {
+		t.Items += u.Items
+		t.Bytes += u.Bytes
+	}
+	return t
+}
+
+// countPage is how many items a count reads at a time.
+const countPage = 256
+
+// Count takes a census of the sources. Items that come and go while it counts
+// may be in it or not. The errors are [keyring.ErrSealed], that of ctx, and a
+// [*SourceError].
+func Count(ctx context.Context, kr *keyring.Keyring, sources ...Source) (Census, error) {
+	c := Census{Terms: map[uint32]Tally{}}
+	for _, src := range sources {
+		if err := c.add(ctx, kr, src); err != nil {
+			var named *SourceError
+			if !errors.As(err, &named) {
+				err = fmt.Errorf("migrate: count: %w", err)
+			}
+			return Census{}, err
+		}
+	}
+	return c, nil
+}
+
+func (c *Census) add(ctx context.Context, kr *keyring.Keyring, src Source) error {
+	for after := ""; ; {
+		if _, err := kr.Active(); err != nil {
+			return err
+		}
+		ids := map[uint32][4]byte{}
+		for _, t := range kr.Terms() { // anew for each page: another may come
+			ids[t.Number] = t.KeyID
+			c.Terms[t.Number] = c.Terms[t.Number]
+		}
+		page, err := readPage(ctx, src, after, countPage)
+		if err != nil || len(page) == 0 {
+			return err
+		}
+		for _, item := range page {
+			c.tally(ids, item.Ciphertext)
+		}
+		after = page[len(page)-1].ID
+	}
+}
+
+func (c *Census) tally(ids map[uint32][4]byte, stored []byte) {
+	plus := func(t Tally) Tally { return Tally{t.Items + 1, t.Bytes + int64(len(stored))} }
+	head, text := headOf(stored)
+	term, err := keyring.TermOf(head)
+	switch {
+	case err == nil && inKeyring(ids, term, head):
+		c.Terms[term] = plus(c.Terms[term])
+	case text || !errors.Is(err, keyring.ErrFormat):
+		c.Unknown = plus(c.Unknown)
+	default:
+		c.Other = plus(c.Other)
+	}
+}
+
+// Where a ciphertext names its key, by keyring/FORMAT.md.
+const (
+	keyIDAt  = 5
+	headSize = 41 // version ‖ term ‖ key id ‖ salt ‖ commitment
+)
+
+func inKeyring(ids map[uint32][4]byte, term uint32, head []byte) bool {
+	id, found := ids[term]
+	return found && bytes.Equal(id[:], head[keyIDAt:keyIDAt+len(id)])
+}
+
+// headOf returns the beginning of a ciphertext, also of one that is text.
+func headOf(stored []byte) (head []byte, text bool) {
+	body, text := bytes.CutPrefix(stored, textPrefix)
+	if !text {
+		return stored, false
+	}
+	body = body[:min(len(body), base64.RawURLEncoding.EncodedLen(headSize))]
+	head = make([]byte, base64.RawURLEncoding.DecodedLen(len(body)))
+	n, _ := base64.RawURLEncoding.Decode(head, body) // n is where it ends to be base64
+	return head[:n], true
+}
+
+// An InUseError says that a term is not retired, because items are still under
+// it. It is [seal.ErrTermInUse] by errors.Is.
+type InUseError struct {
+	Term    uint32
+	Total   Tally
+	Sources []Tally // of each source, in the order given
+}
+
+// Error names the term and how much is under it.
+func (e *InUseError) Error() string {
+	in := 0
+	for _, t := range e.Sources {
+		if t.Items > 0 {
+			in++
+		}
+	}
+	return fmt.Sprintf("migrate: retire: term %d is in use: %d items, %d bytes, in %d of %d sources: rewrap them first",
+		e.Term, e.Total.Items, e.Total.Bytes, in, len(e.Sources))
+}
+
+// Unwrap returns [seal.ErrTermInUse].
+func (e *InUseError) Unwrap() error { return seal.ErrTermInUse }
+
+// Retire removes a term that nothing is under any more: it counts the sources
+// anew, and refuses with an [*InUseError] if one still holds an item of the
+// term. Sources are all places with ciphertexts of this store; what is in none
+// of them, such as a backup of the data, is not counted and is lost with the
+// term.
+//
+// It refuses the active term, and one that is not active yet, with
+// [seal.ErrTermInUse], and a call without sources with [seal.ErrConfig]. A
+// process that has not noticed the last rotation still writes under the term
+// before; retire no term before every process has a younger one.
+// The other errors are those of [Count] and [seal.Barrier.Retire].
+func Retire(ctx context.Context, b *seal.Barrier, term uint32, by seal.By, sources ...Source) error {
+	if len(sources) == 0 {
+		return fmt.Errorf("migrate: retire: %w: no sources to count: name every one, or call seal.Barrier.Retire", seal.ErrConfig)
+	}
+	if err := b.Refresh(ctx); err != nil {
+		return fmt.Errorf("migrate: retire: %w", err)
+	}
+	for _, t := range b.Status().Terms {
+		if t.Number == term && t.State != "old" {
+			return fmt.Errorf("migrate: retire: %w: term %d is %s: rotate, and rewrap, first", seal.ErrTermInUse, term, t.State)
+		}
+	}
+	use := &InUseError{Term: term}
+	for _, src := range sources {
+		c, err := Count(ctx, b.Keyring(), src)
+		if err != nil {
+			return err
+		}
+		t := c.Terms[term]
+		use.Sources = append(use.Sources, t)
+		use.Total = Tally{use.Total.Items + t.Items, use.Total.Bytes + t.Bytes}
+	}
+	if use.Total.Items > 0 {
+		return use
+	}
+	return b.Retire(ctx, term, by)
+}
