@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -399,4 +400,32 @@ func BenchmarkRewrap(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "values/s")
+}
+
+// Writers and readers go on while two runs rewrap.
+func TestRewrapConcurrent(t *testing.T) {
+	owner, kr := newKeyring(t, 1, 1)
+	src := filled(t, kr, 500)
+	install(t, owner, 2, 2)
+	var wg sync.WaitGroup
+	for range 2 {
+		wg.Go(func() {
+			if _, items, err := finish(t.Context(), kr, src, migrate.RewrapOptions{PageSize: 10}); err != nil || items != nil {
+				t.Error(err, items)
+			}
+		})
+		wg.Go(func() {
+			for i := range 500 {
+				id := fmt.Sprintf("%04d", i)
+				if got, err := kr.Decrypt(nil, src.stored(id), []byte(id)); err != nil || string(got) != "value of "+id {
+					t.Errorf("item %s: %q, %v", id, got, err)
+				}
+				if i%3 == 0 {
+					src.put(id, encrypt(t, kr, "value of "+id, id))
+				}
+			}
+		})
+	}
+	wg.Wait()
+	checkAll(t, kr, src, 2)
 }

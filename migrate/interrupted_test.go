@@ -1,0 +1,264 @@
+package migrate_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sealwright/sealwright/keyring"
+	"github.com/sealwright/sealwright/migrate"
+)
+
+// A tape is a source of many items that stand for large ones: each is nominal
+// bytes to the reckoning, and a few bytes in truth. It dies when it is out of
+// fuel, and others write to it at any time.
+type tape struct {
+	tb      testing.TB
+	rng     *rand.Rand
+	kr      *keyring.Keyring // the writers'
+	lagging *keyring.Keyring // of a replica that has not noticed the rotation
+	values  [][]byte
+	version []int // what was acknowledged last
+	stale   bool  // planted: pages show what was there first, and puts are blind
+	first   [][]byte
+
+	fuel       int
+	late       bool // whether it dies after its last act, and not before
+	cancel     context.CancelFunc
+	replaced   []uint32 // the term that Rewrap last put an item under; 0 if a writer came since
+	duplicated int
+	writes     int
+}
+
+var errDead = errors.New("the process was killed")
+
+const nominal = 1 << 20
+
+func newTape(tb testing.TB, n int, kr, lagging *keyring.Keyring) *tape {
+	s := &tape{tb: tb, rng: rand.New(rand.NewPCG(1, 2)), kr: kr, lagging: lagging,
+		values: make([][]byte, n), version: make([]int, n), replaced: make([]uint32, n)}
+	for i := range n {
+		s.write(i, lagging)
+	}
+	s.first, s.writes = slices.Clone(s.values), 0
+	return s
+}
+
+func tapeID(i int) string { return fmt.Sprintf("%06d", i) }
+
+func (s *tape) plaintext(i int) string { return fmt.Sprint("item ", i, " version ", s.version[i]) }
+
+func (s *tape) write(i int, kr *keyring.Keyring) {
+	s.version[i]++
+	s.values[i] = encrypt(s.tb, kr, s.plaintext(i), tapeID(i))
+	s.replaced[i] = 0
+	s.writes++
+}
+
+// live has others write near an item, and sometimes to it.
+func (s *tape) live(i int) {
+	near := min(len(s.values)-1, max(0, i-100+s.rng.IntN(300)))
+	switch s.rng.IntN(40) {
+	case 0:
+		s.write(near, s.kr)
+	case 1:
+		s.write(i, s.kr)
+	case 2:
+		s.write(s.rng.IntN(2)*(near-i)+i, s.lagging)
+	}
+}
+
+// burn uses fuel, and reports whether the process dies before or after what it
+// is about to do.
+func (s *tape) burn() (before, after bool) {
+	s.fuel--
+	return s.fuel < 0 || s.fuel == 0 && !s.late, s.fuel == 0 && s.late
+}
+
+func (s *tape) Page(_ context.Context, after string, limit int) ([]migrate.Item, error) {
+	dead, dies := s.burn()
+	if dead || dies {
+		return nil, errDead
+	}
+	i := 0
+	if after != "" {
+		n, err := strconv.Atoi(after)
+		if err != nil {
+			return nil, err
+		}
+		i = n + 1
+	}
+	values := s.values
+	if s.stale {
+		values = s.first
+	}
+	var page []migrate.Item
+	for ; i < len(values) && len(page) < limit; i++ {
+		page = append(page, migrate.Item{ID: tapeID(i), AAD: []byte(tapeID(i)), Ciphertext: values[i]})
+	}
+	return page, nil
+}
+
+func (s *tape) Replace(_ context.Context, id string, old, next []byte) (bool, error) {
+	i, err := strconv.Atoi(id)
+	if err != nil {
+		return false, err
+	}
+	s.live(i)
+	dead, dies := s.burn()
+	if dead {
+		return false, errDead
+	}
+	if !s.stale && !bytes.Equal(s.values[i], old) {
+		return false, nil
+	}
+	s.values[i] = bytes.Clone(next)
+	term, err := keyring.TermOf(next)
+	if err != nil {
+		return false, err
+	}
+	if s.replaced[i] == term {
+		s.duplicated++
+	}
+	s.replaced[i] = term
+	if s.cancel != nil && s.fuel == s.rng.IntN(100) {
+		s.cancel()
+	}
+	if dies {
+		return true, errDead // done, and nobody learns of it
+	}
+	return true, nil
+}
+
+// interrupt rewraps and is interrupted in one of four ways: the process dies
+// before or after an act of the source, its context ends, or it stops. It
+// returns what was saved of the progress, and whether the end was reached.
+func (s *tape) interrupt(t *testing.T, opt migrate.RewrapOptions, after string) (saved string, done bool) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	s.fuel, s.late, s.cancel = 1+s.rng.IntN(240), s.rng.IntN(2) == 0, nil
+	stop := -1
+	switch s.rng.IntN(4) {
+	case 0:
+		s.cancel = cancel
+	case 1:
+		stop = s.rng.IntN(3)
+	}
+	opt.After, saved = after, after
+	for p, err := range migrate.Rewrap(ctx, s.kr, s, opt) {
+		switch {
+		case errors.Is(err, errDead), errors.Is(err, context.Canceled):
+			return saved, false
+		case errors.As(err, new(*migrate.ItemError)):
+			if !errors.Is(err, migrate.ErrChanged) {
+				t.Fatal(err)
+			}
+		case err != nil:
+			t.Fatal(err)
+		case p.Done:
+			return "", true
+		}
+		if s.rng.IntN(5) > 0 { // otherwise it dies before it is saved
+			saved = p.After
+		}
+		if stop--; stop == -1 {
+			return saved, false
+		}
+	}
+	t.Fatal("the sequence ended without a word")
+	return "", false
+}
+
+// lost counts the items that do not read as they were last written.
+func (s *tape) lost(kr *keyring.Keyring) (lost int) {
+	for i, stored := range s.values {
+		got, err := kr.Decrypt(nil, stored, []byte(tapeID(i)))
+		if err != nil || string(got) != s.plaintext(i) {
+			lost++
+		}
+	}
+	return lost
+}
+
+// walks are those that came to their end.
+type interrupted struct{ interruptions, walks, lost, duplicated, left int }
+
+// tortureRewrap walks through a tape, and walks again under a new term whenever
+// it gets to the end, until it was interrupted n times; then to the end.
+func tortureRewrap(t *testing.T, s *tape, owner, lagging *keyring.Owner, n int) (r interrupted) {
+	opt := migrate.RewrapOptions{ItemsPerSecond: 10_000}
+	term := uint32(2)
+	for after := ""; r.interruptions < n; {
+		saved, done := s.interrupt(t, opt, after)
+		after = saved
+		if !done {
+			r.interruptions++
+			continue
+		}
+		r.walks++
+		install(t, lagging, term, term)
+		term++
+		install(t, owner, term, term)
+	}
+	// By now every replica has noticed; twice, for what was written behind the
+	// first walk under the term before.
+	install(t, lagging, term, term)
+	for range 2 {
+		r.walks++
+		s.fuel, s.cancel = math.MaxInt, nil
+		if _, _, err := finish(t.Context(), s.kr, s, opt); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c, err := migrate.Count(t.Context(), s.kr, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.left = len(s.values) - int(c.Terms[term].Items)
+	r.lost, r.duplicated = s.lost(s.kr), s.duplicated
+	return r
+}
+
+func newTorture(t *testing.T, n int) (s *tape, owner, lagging *keyring.Owner) {
+	lagging, old := newKeyring(t, 1, 1)
+	owner, kr := newKeyring(t, 2, 2)
+	return newTape(t, n, kr, old), owner, lagging
+}
+
+// The items stand for a mebibyte each, which nothing reads or encrypts: what is
+// proven is the walk, not the cipher's throughput.
+func TestRewrapInterrupted(t *testing.T) {
+	items := 102_400
+	if testing.Short() {
+		items /= 10
+	}
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now()
+		s, owner, lagging := newTorture(t, items)
+		r := tortureRewrap(t, s, owner, lagging, 1000)
+		if r.lost != 0 || r.duplicated != 0 || r.left != 0 || r.interruptions != 1000 || s.writes < items/100 {
+			t.Errorf("%+v after %d live writes", r, s.writes)
+		}
+		t.Logf("GUARANTEE 1 rewrap: virtual_bytes=%d items=%d bytes_an_item_stands_for=%d virtual_seconds=%.0f walks=%d interruptions=%d live_writes=%d lost=%d duplicated=%d",
+			items*nominal, items, nominal, time.Since(begin).Seconds(), r.walks, r.interruptions, s.writes, r.lost, r.duplicated)
+	})
+}
+
+// The fault is planted: a source that is read late and written blindly.
+func TestRewrapInterruptedCatches(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, owner, lagging := newTorture(t, 2000)
+		s.stale = true
+		if r := tortureRewrap(t, s, owner, lagging, 50); r.lost == 0 || r.duplicated == 0 {
+			t.Errorf("nothing was noticed: %+v", r)
+		}
+	})
+}
