@@ -57,7 +57,7 @@ func ExampleRewrap() {
 	fmt.Println("under term 1:", census.Terms[1].Items, "under term 2:", census.Terms[2].Items)
 	fmt.Println("retired:", migrate.Retire(ctx, b, 1, seal.By{}, tokens) == nil)
 	// Output:
-	// migrate: retire: term 1 is in use: 3 items, 246 bytes, in 1 of 1 sources: rewrap them first
+	// migrate: retire: term 1 is in use: 3 items, 243 bytes, in 1 of 1 sources: rewrap them first
 	// after "cyd": 3 rewrapped, done: false
 	// after "cyd": 3 rewrapped, done: true
 	// under term 1: 0 under term 2: 3
