@@ -310,6 +310,45 @@ func TestFileStoreKubernetesLinks(t *testing.T) {
 	}
 }
 
+// A link that changes while a writer waits is noticed: what it leads to now was
+// neither locked nor compared.
+func TestFileStoreLinkChanges(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("links need a privilege on Windows")
+	}
+	for try := range 20 { // the writer may come too late to wait
+		dir := t.TempDir()
+		for _, name := range []string{"a", "b"} {
+			_, err := openFileStore(t, filepath.Join(dir, name)).Swap(t.Context(), []byte(name), "")
+			fileMust(t, err)
+		}
+		link := filepath.Join(dir, "record")
+		fileMust(t, os.Symlink("a", link))
+		s := openFileStore(t, link)
+		_, rev, err := s.Load(t.Context())
+		fileMust(t, err)
+		unlock, err := durable.Lock(t.Context(), filepath.Join(dir, "a.lock"))
+		fileMust(t, err)
+		done := make(chan error)
+		go func() {
+			_, err := s.Swap(t.Context(), []byte("new"), rev)
+			done <- err
+		}()
+		time.Sleep(time.Duration(try) * time.Millisecond)
+		fileMust(t, os.Remove(link))
+		fileMust(t, os.Symlink("b", link))
+		unlock()
+		err = <-done
+		if err == nil {
+			t.Fatal("Swap stored what nobody will load")
+		}
+		if strings.Contains(err.Error(), "the symbolic link changed at this moment: try again") {
+			return
+		}
+	}
+	t.Error("no writer noticed that the link changed")
+}
+
 func TestFileStoreMode(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("no modes on Windows")

@@ -242,21 +242,38 @@ func TestLockWaits(t *testing.T) {
 	unlock()
 }
 
-// A lock on a file that was removed keeps nobody out, and nobody is deceived.
+// Who waited for a file that was removed meanwhile waits for the one of its
+// name.
 func TestLockRemoved(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("an open file stays on Windows")
 	}
 	name := filepath.Join(t.TempDir(), "lock")
-	for range 3 {
+	lock := func() (unlock func()) {
 		unlock, err := durable.Lock(t.Context(), name)
 		if err != nil {
-			t.Fatal(err)
+			t.Error(err)
+			return func() {}
 		}
-		defer unlock()
-		if err := os.Remove(name); err != nil {
-			t.Fatal(err)
-		}
+		return unlock
+	}
+	const while = 30 * time.Millisecond // for the waiter to get somewhere: too short shows nothing
+	first := lock()
+	waiter := make(chan func())
+	go func() { waiter <- lock() }()
+	time.Sleep(while)
+	if err := os.Remove(name); err != nil {
+		t.Fatal(err)
+	}
+	second := lock()
+	first()
+	select {
+	case unlock := <-waiter:
+		unlock()
+		t.Error("two hold the lock of one name")
+	case <-time.After(while):
+		second()
+		(<-waiter)()
 	}
 }
 

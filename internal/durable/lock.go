@@ -17,22 +17,30 @@ import (
 // name. The lock ends with unlock or with the process.
 func Lock(ctx context.Context, name string) (unlock func(), err error) {
 	const longest = 10 * time.Millisecond
+	f, err := openLock(name)
+	if err != nil {
+		return nil, fmt.Errorf("open the lock file: %w", err)
+	}
 	for pause := time.Millisecond; ; pause = min(2*pause, longest) {
-		f, err := openLock(name)
-		if err != nil {
-			return nil, fmt.Errorf("open the lock file: %w", err)
-		}
 		locked, err := tryLock(f)
-		if err == nil && locked && isNamed(f, name) {
+		if err != nil {
+			f.Close()
+			return nil, fmt.Errorf("lock %q: %w", name, err)
+		}
+		if locked && isNamed(f, name) {
 			return func() { unlockFile(f); f.Close() }, nil
 		}
-		f.Close()
-		if err != nil {
-			return nil, fmt.Errorf("lock %q: %w", name, err)
+		if locked { // what others will not look at
+			f.Close()
+			if f, err = openLock(name); err != nil {
+				return nil, fmt.Errorf("open the lock file: %w", err)
+			}
+			continue
 		}
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():
+			f.Close()
 			return nil, fmt.Errorf("wait for the lock %q: %w", name, ctx.Err())
 		}
 	}

@@ -163,6 +163,8 @@ func (c *fakeConn) ExecContext(_ context.Context, text string, args []driver.Nam
 		c.db.hasTab = true
 	case !c.db.hasTab:
 		return nil, errors.New("fake: what table?")
+	case slices.ContainsFunc(args, func(a driver.NamedValue) bool { b, ok := a.Value.([]byte); return ok && b == nil }):
+		return nil, errors.New("fake: NULL in a column that is NOT NULL")
 	case strings.HasPrefix(text, "INSERT"):
 		name := args[0].Value.(string)
 		if _, ok := c.db.rows[name]; !ok {

@@ -141,11 +141,8 @@ func (s *Store) swap(ctx context.Context, rec []byte, old string, next int64) (s
 	}
 	// MySQL can't insert and tell a row that was there from a failure; the others
 	// tell even if the row comes between.
-	switch _, err := s.revision(ctx); {
-	case err == nil:
-		return false, nil
-	case !errors.Is(err, sql.ErrNoRows):
-		return false, err
+	if _, err := s.revision(ctx); !errors.Is(err, sql.ErrNoRows) {
+		return false, err // nil: there is a record
 	}
 	return s.change(ctx, s.stm.insert, s.cfg.Name, next, rec)
 }

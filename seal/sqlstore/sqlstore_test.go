@@ -275,6 +275,18 @@ func TestTooLarge(t *testing.T) {
 	}
 }
 
+// An empty record is one all the same.
+func TestEmptyRecord(t *testing.T) {
+	db, _ := newFakeDB(t)
+	s := open(t, db, sqlstore.SQLite)
+	if _, err := s.Swap(t.Context(), nil, ""); err != nil {
+		t.Fatal(err)
+	}
+	if got, _, err := s.Load(t.Context()); err != nil || len(got) != 0 {
+		t.Errorf("Load = %q, %v, want an empty record", got, err)
+	}
+}
+
 // Records of several names in one table do not meet.
 func TestNames(t *testing.T) {
 	db, _ := newFakeDB(t)

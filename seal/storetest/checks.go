@@ -186,8 +186,10 @@ func cancelled(t testing.TB, s seal.Store) {
 	mustFail("Load", err)
 	_, err = s.Swap(ctx, []byte("two"), rev)
 	mustFail("Swap", err)
-	_, err = s.Swap(ctx, []byte("two"), "")
-	mustFail("Swap with a stale revision", err)
+	for _, old := range []string{"", "no such revision"} {
+		_, err = s.Swap(ctx, []byte("two"), old)
+		mustFail("Swap with a stale revision", err)
+	}
 	expect(t, s, "one", rev)
 }
 
