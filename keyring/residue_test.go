@@ -5,7 +5,9 @@ package keyring_test
 import (
 	"crypto/rand"
 	"crypto/sha256"
+	"maps"
 	"runtime"
+	"slices"
 	"testing"
 
 	"github.com/sealwright/sealwright/internal/aead"
@@ -17,11 +19,18 @@ import (
 // in the memory of this process while it is open, and those of another one
 // after it is sealed. It takes two, since the search for a key that is there
 // leaves copies in what the runtime saves of registers.
+//
+// What the code leaves is there every time. What the runtime saved of a register
+// when it interrupted a goroutine is there by chance, so three keyrings may try.
 func TestNothingLeftInMemory(t *testing.T) {
 	open, after := keysInMemory(t, false), keysInMemory(t, true)
+	tries := 1
+	for ; tries < 3 && slices.Max(slices.Collect(maps.Values(after))) > 0; tries++ {
+		after = keysInMemory(t, true)
+	}
 	sum := 0
 	for name, n := range open {
-		if ended := name == "closed stream"; (n == 0) != ended {
+		if gone := name != "term" && name != "epoch" && name != "open stream"; (n == 0) != gone {
 			t.Errorf("while open, %d copies of the key of the %s", n, name)
 		}
 		sum += n
@@ -33,7 +42,7 @@ func TestNothingLeftInMemory(t *testing.T) {
 		}
 		left += n
 	}
-	t.Logf("GUARANTEE 18 keyring-memory: keys=%d copies-while-open=%d copies-after-seal=%d", len(open), sum, left)
+	t.Logf("GUARANTEE 18 keyring-memory: keys=%d copies-while-open=%d copies-after-seal=%d tries=%d", len(open), sum, left, tries)
 }
 
 // keysInMemory counts the copies of each key of a keyring, open or sealed.
@@ -66,12 +75,28 @@ func keysInMemory(t *testing.T, sealed bool) map[string]int {
 	if _, err := k.Derive(1, "", 32); err != nil {
 		t.Fatal(err)
 	}
+	forge := func(at int) []byte { // with an epoch of another process
+		other := keyring.New()
+		ts := []keyring.Term{{Number: 1, Active: true}}
+		key := aeadtest.Complement(term)
+		copy(ts[0].Key[:], key)
+		clear(key)
+		install(t, other, ts)
+		forged := encrypt(t, other.Keyring(), "plaintext", "aad")
+		other.Seal()
+		forged[at] ^= 1
+		_, err := k.Decrypt(nil, forged, []byte("aad"))
+		wantError(t, err, keyring.ErrCorrupt, "")
+		return forged
+	}
 	sum := sha256.Sum256([]byte("aad"))
 	keys := map[string][]byte{
-		"term":          term,
-		"epoch":         derived(ciphertext[9:25], "message", ""),
-		"open stream":   derived(open[9:25], "stream", string(sum[:])),
-		"closed stream": derived(closed[9:25], "stream", string(sum[:])),
+		"term":              term,
+		"epoch":             derived(ciphertext[9:25], "message", ""),
+		"open stream":       derived(open[9:25], "stream", string(sum[:])),
+		"closed stream":     derived(closed[9:25], "stream", string(sum[:])),
+		"forged message":    derived(forge(60)[9:25], "message", ""),
+		"forged commitment": derived(forge(30)[9:25], "message", ""),
 	}
 	if sealed {
 		o.Seal()

@@ -72,6 +72,7 @@ func New(key []byte) (*AEAD, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer burnStack()      // Portable key expansion works there.
 	defer wipeState(block) // GCM works on its own copy of the key schedule.
 	a := &AEAD{random: fips140.Enabled()}
 	if a.random {
