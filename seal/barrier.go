@@ -24,15 +24,15 @@ type Barrier struct {
 	// keysMu orders what happens to the keyring; it is taken before mu.
 	keysMu sync.Mutex
 
-	mu       sync.Mutex    // guards what follows; never held during I/O
-	open     *opened       // nil while sealed
-	parsed   *loaded       // the record last parsed; not authenticated
-	mark     mark          // the newest record seen
-	progress []SetProgress // of the shares given for unsealing
-	why      error         // why it is sealed
-	sealedBy bool          // an operator's Seal, which Run does not undo
+	mu       sync.Mutex     // guards what follows; never held during I/O
+	open     func() *opened // nil while sealed; a closure, which no printer opens
+	parsed   *loaded        // the record last parsed; not authenticated
+	mark     mark           // the newest record seen
+	progress []SetProgress  // of the shares given for unsealing
+	why      error          // why it is sealed
+	sealedBy bool           // an operator's Seal, which Run does not undo
 	closed   bool
-	drafts   []*opened // changes sent to the store, their outcome not yet known
+	drafts   []func() *opened // changes sent to the store, their outcome not yet known
 	gathers  map[OperationID]*gather
 	health   map[uint32]drilled // by slot id
 	changed  chan struct{}      // closed and replaced when the state changes
@@ -128,11 +128,11 @@ func (b *Barrier) shut(why error) bool {
 // forget wipes what the Barrier holds; b.mu is held.
 func (b *Barrier) forget(why error) {
 	if b.open != nil {
-		b.open.wipe()
+		b.open().wipe()
 		b.open = nil
 	}
 	for i := range b.drafts {
-		b.drafts[i].wipe()
+		b.drafts[i]().wipe()
 	}
 	b.drafts = nil
 	for _, g := range b.gathers {
@@ -215,9 +215,9 @@ func (b *Barrier) install(o *opened, unsealing bool) error {
 		return fmt.Errorf("%w: its keyring: %w", ErrCorrupt, err)
 	}
 	if b.open != nil {
-		b.open.wipe()
+		b.open().wipe()
 	}
-	b.open = o
+	b.open = func() *opened { return o }
 	b.why, b.progress, b.sealedBy = nil, nil, false
 	b.observe(o.state.Terms)
 	b.notify()
@@ -235,8 +235,9 @@ func (b *Barrier) current() (*opened, error) {
 	if b.open == nil {
 		return nil, ErrSealed
 	}
+	o := b.open()
 	return &opened{
-		state: b.open.state.Clone(), root: bytes.Clone(b.open.root),
-		rev: b.open.rev, digest: b.open.digest,
+		state: o.state.Clone(), root: bytes.Clone(o.root),
+		rev: o.rev, digest: o.digest,
 	}, nil
 }

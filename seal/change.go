@@ -150,6 +150,9 @@ func (b *Barrier) resolve(ctx context.Context, old string, draft *opened, cause 
 	}
 }
 
+// maxDrafts is how many changes of unknown outcome are remembered.
+const maxDrafts = 4
+
 // keepDraft remembers the root key of a change that may be stored without this
 // process knowing, so that it can follow.
 func (b *Barrier) keepDraft(draft *opened) {
@@ -159,9 +162,10 @@ func (b *Barrier) keepDraft(draft *opened) {
 		draft.wipe()
 		return
 	}
-	b.drafts = append(slices.Clip(b.drafts), draft)
-	if extra := len(b.drafts) - 4; extra > 0 {
-		b.drafts = b.drafts[extra:]
+	b.drafts = append(b.drafts, func() *opened { return draft })
+	if len(b.drafts) > maxDrafts {
+		b.drafts[0]().wipe()
+		b.drafts = slices.Delete(b.drafts, 0, 1)
 	}
 }
 

@@ -65,8 +65,9 @@ type Config struct {
 	StoreTimeout time.Duration
 
 	// OnEvent, if set, is called for each event, from the goroutine that
-	// caused it and one at a time for each. It must not block for long, and
-	// must not call the Barrier. [LogEvents] makes one that logs.
+	// caused it, also from several at once. It must not block for long, and
+	// must not call the Barrier; if it panics, its event is lost. [LogEvents]
+	// makes one that logs.
 	OnEvent func(Event)
 }
 

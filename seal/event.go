@@ -82,9 +82,8 @@ func LogEvents(l *slog.Logger) func(Event) {
 	}
 }
 
-// emit calls the host's hook. A hook that panics or blocks is the host's
-// fault, yet it must not take a half-finished change with it: the Barrier
-// emits only when its own state is settled.
+// emit calls the host's hook. A hook that panics loses its event: it must not
+// take a half-finished change with it, nor the process.
 func (b *Barrier) emit(kind EventKind, by By, slot string, detail string, err error) {
 	if b.cfg.OnEvent == nil {
 		return
@@ -92,6 +91,7 @@ func (b *Barrier) emit(kind EventKind, by By, slot string, detail string, err er
 	b.mu.Lock()
 	generation := b.mark.generation
 	b.mu.Unlock()
+	defer func() { _ = recover() }()
 	b.cfg.OnEvent(Event{
 		Time: time.Now(), Kind: kind, Replica: b.cfg.Replica, Actor: by.Actor, Operation: by.Operation,
 		Slot: slot, Generation: generation, Detail: detail, Err: err,

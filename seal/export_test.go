@@ -52,3 +52,20 @@ func (b *Barrier) LeaveWraps() {
 
 // SwapStore puts another store under the Barrier.
 func (b *Barrier) SwapStore(s Store) { b.cfg.Store = s }
+
+// SecretsNow returns every secret that the Barrier holds: the root key, the data
+// keys, the identities.
+func (b *Barrier) SecretsNow() map[string][]byte {
+	o, err := b.current()
+	if err != nil {
+		return nil
+	}
+	out := map[string][]byte{"root key": o.root}
+	for i := range o.state.Terms {
+		out["term"+string(rune('0'+i))] = o.state.Terms[i].Key[:]
+	}
+	for id, identity := range o.state.Identities {
+		out["identity"+string(rune('0'+id))] = identity[:]
+	}
+	return out
+}

@@ -252,10 +252,14 @@ func (b *Barrier) fetch(ctx context.Context) (*opened, error) {
 // a change it sent itself, or through a KMS slot.
 func (b *Barrier) follow(ctx context.Context, l *loaded) (*opened, error) {
 	b.mu.Lock()
-	drafts := b.drafts
+	var roots [][]byte
+	for _, draft := range b.drafts {
+		roots = append(roots, bytes.Clone(draft().root))
+	}
 	b.mu.Unlock()
-	for i := range drafts {
-		if o, err := b.unlock(l, drafts[i].root); err == nil {
+	defer wipeAll(roots)
+	for _, root := range roots {
+		if o, err := b.unlock(l, root); err == nil {
 			return o, nil
 		}
 	}

@@ -197,5 +197,5 @@ func (b *Barrier) lastTerm() uint32 {
 	if b.open == nil {
 		return ^uint32(0)
 	}
-	return b.open.state.LastTerm
+	return b.open().state.LastTerm
 }

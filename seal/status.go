@@ -95,7 +95,7 @@ func (b *Barrier) Status() Status {
 		s.Progress = b.progress
 		return s
 	}
-	st := &b.open.state
+	st := &b.open().state
 	for i := range st.Slots {
 		slot := &st.Slots[i]
 		out := SlotStatus{

@@ -1,0 +1,297 @@
+package seal_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/sealwright/sealwright/internal/secret/secrettest"
+	"github.com/sealwright/sealwright/kms"
+	"github.com/sealwright/sealwright/kms/kmstest"
+	"github.com/sealwright/sealwright/migrate"
+	"github.com/sealwright/sealwright/seal"
+)
+
+// A deed is something that an auditor wants to know, and how it is done.
+type deed struct {
+	name string
+	kind seal.EventKind
+	fail bool
+	do   func(ctx context.Context, v *vault, b *seal.Barrier)
+}
+
+var deeds = []deed{
+	{"unseal", seal.EventUnseal, false, func(ctx context.Context, v *vault, b *seal.Barrier) { b.Seal(seal.By{}); b.Unseal(ctx) }},
+	{"unseal without the KMS", seal.EventUnseal, true, func(ctx context.Context, v *vault, b *seal.Barrier) {
+		b.Seal(seal.By{})
+		v.fake.Script(kmstest.Always(kmstest.Fault{Failure: kmstest.Denied}))
+		b.Unseal(ctx)
+		v.fake.Script(nil)
+		b.Unseal(ctx)
+	}},
+	{"a share while sealed", seal.EventShare, false, func(ctx context.Context, v *vault, b *seal.Barrier) {
+		b.Seal(seal.By{})
+		b.Submit(ctx, v.held[1].Shares[0], seal.By{Actor: "anna"})
+		b.Unseal(ctx)
+	}},
+	{"a wrong share while sealed", seal.EventShare, true, func(ctx context.Context, v *vault, b *seal.Barrier) {
+		b.Seal(seal.By{})
+		other := scenario{begin: shapes[0].slots}.prepare(ctx, v.t)
+		b.Submit(ctx, other.held[1].Shares[0], seal.By{})
+		b.Unseal(ctx)
+	}},
+	{"a share for an operation that is not", seal.EventShare, true, func(ctx context.Context, v *vault, b *seal.Barrier) {
+		b.Submit(ctx, v.held[1].Shares[0], seal.By{Operation: "none"})
+	}},
+	{"seal", seal.EventSeal, false, func(ctx context.Context, v *vault, b *seal.Barrier) { b.Seal(seal.By{Actor: "ops"}); b.Unseal(ctx) }},
+	{"init of a store in use", seal.EventInit, true, func(ctx context.Context, v *vault, b *seal.Barrier) { b.Init(ctx, threeSlots, seal.By{}) }},
+	{"rotate", seal.EventRotate, false, func(ctx context.Context, v *vault, b *seal.Barrier) { b.Rotate(ctx, seal.By{}) }},
+	{"activate what is not there", seal.EventActivate, true, func(ctx context.Context, v *vault, b *seal.Barrier) { b.Activate(ctx, 99, seal.By{}) }},
+	{"rotate root", seal.EventRotateRoot, false, func(ctx context.Context, v *vault, b *seal.Barrier) { b.RotateRoot(ctx, seal.By{}) }},
+	{"rotate without the store", seal.EventRotate, true, func(ctx context.Context, v *vault, b *seal.Barrier) {
+		v.faulty.Outage(errors.New("gone"))
+		b.Rotate(ctx, seal.By{})
+		v.faulty.Outage(nil)
+	}},
+	{"retire the active term", seal.EventRetire, true, func(ctx context.Context, v *vault, b *seal.Barrier) { b.Retire(ctx, lastTerm(b), seal.By{}) }},
+	{"retire", seal.EventRetire, false, func(ctx context.Context, v *vault, b *seal.Barrier) {
+		b.Rotate(ctx, seal.By{})
+		b.Retire(ctx, b.Status().Terms[0].Number, seal.By{})
+	}},
+	{"drill", seal.EventDrill, false, func(ctx context.Context, v *vault, b *seal.Barrier) { b.Drill(ctx) }},
+	{"drill of a disabled key", seal.EventDrill, true, func(ctx context.Context, v *vault, b *seal.Barrier) {
+		v.fake.Disable("a")
+		b.Drill(ctx)
+		v.fake.Enable("a")
+	}},
+	{"a disabled key", seal.EventKeyScheduled, false, func(ctx context.Context, v *vault, b *seal.Barrier) {
+		v.fake.Disable("a")
+		b.Drill(ctx)
+		v.fake.Enable("a")
+	}},
+	{"prove", seal.EventProve, false, func(ctx context.Context, v *vault, b *seal.Barrier) { b.Prove(ctx, "auto", seal.By{}) }},
+	{"prove with a dead key", seal.EventProve, true, func(ctx context.Context, v *vault, b *seal.Barrier) {
+		v.fake.Disable("a")
+		b.Prove(ctx, "auto", seal.By{})
+		v.fake.Enable("a")
+	}},
+	{"an operation", seal.EventBegin, false, func(ctx context.Context, v *vault, b *seal.Barrier) {
+		op, _, _ := b.Prove(ctx, "people", seal.By{})
+		b.Cancel(ctx, seal.By{Operation: op})
+	}},
+	{"its cancel", seal.EventEnd, false, func(ctx context.Context, v *vault, b *seal.Barrier) {
+		op, _, _ := b.Prove(ctx, "people", seal.By{})
+		b.Cancel(ctx, seal.By{Operation: op})
+	}},
+	{"cancel of none", seal.EventEnd, true, func(ctx context.Context, v *vault, b *seal.Barrier) { b.Cancel(ctx, seal.By{Operation: "x"}) }},
+	{"claim", seal.EventClaim, false, func(ctx context.Context, v *vault, b *seal.Barrier) {
+		op, _, _ := b.Prove(ctx, "people", seal.By{})
+		b.Claim(ctx, seal.By{Operation: op})
+		b.Cancel(ctx, seal.By{Operation: op})
+	}},
+	{"add", seal.EventAdd, false, func(ctx context.Context, v *vault, b *seal.Barrier) {
+		b.Add(ctx, "more", seal.KMS{Name: "c"}, seal.By{})
+	}},
+	{"add twice", seal.EventAdd, true, func(ctx context.Context, v *vault, b *seal.Barrier) {
+		b.Add(ctx, "auto", seal.KMS{Name: "c"}, seal.By{})
+	}},
+	{"reissue", seal.EventReissue, false, func(ctx context.Context, v *vault, b *seal.Barrier) {
+		b.Add(ctx, "late", seal.Shamir{Shares: 2, Threshold: 2}, seal.By{})
+		b.Reissue(ctx, "late", seal.Shamir{Shares: 2, Threshold: 2}, seal.By{})
+	}},
+	{"rewrap", seal.EventRewrap, false, func(ctx context.Context, v *vault, b *seal.Barrier) { b.Rewrap(ctx, "auto", seal.By{}) }},
+	{"restore of another generation", seal.EventRestore, true, func(ctx context.Context, v *vault, b *seal.Barrier) { b.Restore(ctx, 1, seal.By{}) }},
+	{"join of nothing", seal.EventJoin, true, func(ctx context.Context, v *vault, b *seal.Barrier) { b.Join(ctx, nil, seal.By{}) }},
+	{"drop", seal.EventDrop, false, func(ctx context.Context, v *vault, b *seal.Barrier) { b.Drop(ctx, []string{"other"}, seal.By{}) }},
+	{"drop of what is not there", seal.EventDrop, true, func(ctx context.Context, v *vault, b *seal.Barrier) { b.Drop(ctx, []string{"nobody"}, seal.By{}) }},
+	{"rekey", seal.EventReplace, false, func(ctx context.Context, v *vault, b *seal.Barrier) {
+		v.migrate(ctx, b, migrate.Plan{Slots: map[string]seal.Spec{"people": seal.Shamir{Shares: 4, Threshold: 3}}})
+	}},
+	{"a change by another replica", seal.EventRefresh, false, func(ctx context.Context, v *vault, b *seal.Barrier) {
+		other, err := seal.Open(seal.Config{Store: v.inner, KMS: v.own()})
+		must(v.t, err)
+		defer other.Close()
+		other.Unseal(ctx)
+		other.Rotate(ctx, seal.By{})
+		b.Refresh(ctx)
+	}},
+}
+
+// TestEveryDeedIsAnEvent: done or tried, sealed or not; and a sink that fails
+// changes nothing of what is done.
+func TestEveryDeedIsAnEvent(t *testing.T) {
+	missing, broken := 0, 0
+	for _, sink := range []string{"good", "panicking", "none"} {
+		for _, d := range deeds {
+			bubble(t, func(t *testing.T) {
+				ctx := t.Context()
+				v, b := scenario{begin: threeSlots}.prepare(ctx, t).from(ctx, t, seal.NewMemStore())
+				b.Close()
+				var mu sync.Mutex
+				found := false
+				cfg := seal.Config{Store: v.faulty, KMS: v.own(), Replica: "test", Retry: kms.Policy{Attempts: 1}}
+				if sink != "none" {
+					cfg.OnEvent = func(e seal.Event) {
+						mu.Lock()
+						defer mu.Unlock()
+						found = found || e.Kind == d.kind && (e.Err != nil) == d.fail && e.Replica == "test"
+						if sink == "panicking" {
+							panic("the sink is broken")
+						}
+					}
+				}
+				b, err := seal.Open(cfg)
+				must(t, err)
+				defer b.Close()
+				_, err = b.Unseal(ctx)
+				must(t, err)
+				must(t, v.write(b))
+				found = false
+				d.do(ctx, v, b)
+				if sink != "none" && !found {
+					missing++
+					t.Errorf("%s, with a %s sink: no event %q with failure=%v", d.name, sink, d.kind, d.fail)
+				}
+				if err := errors.Join(b.Refresh(ctx), v.readable(b)); err != nil && d.kind != seal.EventRetire {
+					broken++
+					t.Errorf("%s, with a %s sink: afterwards: %v", d.name, sink, err)
+				}
+			})
+		}
+	}
+	t.Logf("GUARANTEE 25 every-event: deeds=%d sinks=3 missing=%d broken=%d", len(deeds), missing, broken)
+}
+
+// TestNoSecretIsShown does everything, and searches all that was shown for
+// every secret there was.
+func TestNoSecretIsShown(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		ctx := t.Context()
+		var shown strings.Builder
+		var mu sync.Mutex
+		var log bytes.Buffer
+		toLog := seal.LogEvents(slog.New(slog.NewJSONHandler(&log, nil)))
+		show := func(values ...any) {
+			mu.Lock()
+			defer mu.Unlock()
+			for _, value := range values {
+				fmt.Fprintf(&shown, "%v %+v %#v %s %x", value, value, value, value, value)
+			}
+		}
+		v, b := scenario{begin: threeSlots}.prepare(ctx, t).from(ctx, t, seal.NewMemStore())
+		b.Close()
+		cfg := seal.Config{Store: v.faulty, KMS: v.own(), Retry: kms.Policy{Attempts: 1}, OnEvent: func(e seal.Event) {
+			toLog(e)
+			show(e, e.Err)
+		}}
+		b, err := seal.Open(cfg)
+		must(t, err)
+		defer b.Close()
+		_, err = b.Unseal(ctx)
+		must(t, err)
+		secrets := map[string][]byte{}
+		collect := func() {
+			maps.Copy(secrets, b.SecretsNow())
+			for _, set := range v.held {
+				for i, s := range set.Shares {
+					if raw := s.RevealRaw(); raw != nil {
+						secrets[fmt.Sprintf("share %d of set %d", i, set.Set)] = raw[:32]
+					}
+				}
+			}
+		}
+		for _, d := range deeds {
+			collect()
+			d.do(ctx, v, b)
+		}
+		// Errors of every kind, on top.
+		for _, f := range kmstest.Failures() {
+			v.fake.Script(kmstest.Always(kmstest.Fault{Failure: f}))
+			_, err := b.Add(ctx, "x", seal.KMS{Name: "a"}, seal.By{})
+			show(err, b.Drill(ctx))
+			v.fake.Script(nil)
+		}
+		for _, value := range []any{b, struct{ held *seal.Barrier }{b}, b.Status(), cfg, v.held, v.held[1], b.Keyring()} {
+			for _, text := range secrettest.Sinks(value) {
+				shown.WriteString(text)
+			}
+		}
+		for name := range secrets {
+			if form := secrettest.Find(shown.String(), secrets[name]); form != "" {
+				t.Errorf("%s was shown: %s", name, form)
+			}
+			if form := secrettest.Find(log.String(), secrets[name]); form != "" {
+				t.Errorf("%s was logged: %s", name, form)
+			}
+		}
+		if len(secrets) < 10 {
+			t.Errorf("only %d secrets", len(secrets))
+		}
+		// The search must be able to find something.
+		planted := slices.Concat([]byte("x"), secrets["root key"])
+		control := secrettest.Find(fmt.Sprint(planted), secrets["root key"]) != ""
+		if !control {
+			t.Error("a planted secret was not found")
+		}
+		t.Logf("GUARANTEE 20 barrier-shows-no-secret: secrets=%d bytes=%d leaks=0 control=%v", len(secrets), shown.Len()+log.Len(), control)
+	})
+}
+
+// TestIntentIsBound: a share serves what its sender named, and nothing else.
+func TestIntentIsBound(t *testing.T) {
+	tried, misused := 0, 0
+	bubble(t, func(t *testing.T) {
+		ctx := t.Context()
+		v, b := scenario{begin: map[string]seal.Spec{"people": threeSlots["people"], "auto": threeSlots["auto"]}}.prepare(ctx, t).from(ctx, t, seal.NewMemStore())
+		defer b.Close()
+		set := v.held[1]
+		bait, _, err := b.Prove(ctx, "people", seal.By{}) // what the people were told
+		must(t, err)
+		_, err = b.Submit(ctx, set.Shares[0], seal.By{Operation: bait})
+		must(t, err)
+
+		// The switch: the bait is cancelled, and something else begun.
+		must(t, b.Cancel(ctx, seal.By{Operation: bait}))
+		v.fake.Disable("a")
+		op, done, err := b.Drop(ctx, []string{"auto"}, seal.By{})
+		must(t, err)
+		v.fake.Enable("a")
+		if done || op == bait {
+			t.Fatalf("drop: %v %v", op, done)
+		}
+		tried++
+		if _, err := b.Submit(ctx, set.Shares[1], seal.By{Operation: bait}); !errors.Is(err, seal.ErrNoOperation) {
+			misused++
+			t.Errorf("a share for the cancelled operation: %v", err)
+		}
+		// A share given for unsealing, or for the bait, counts for nothing here.
+		tried++
+		_, err = b.Submit(ctx, set.Shares[1], seal.By{})
+		must(t, err)
+		_, err = b.Submit(ctx, set.Shares[1], seal.By{Operation: op})
+		must(t, err)
+		if s := b.Status(); s.Operation == nil || s.Operation.Progress[0].Given != 1 || len(s.Slots) != 2 {
+			misused++
+			t.Errorf("the drop has taken shares that were not given to it: %+v", s.Operation)
+		}
+		// The id of one's own choosing cannot take an old id's place either.
+		must(t, b.Cancel(ctx, seal.By{Operation: op}))
+		tried++
+		if _, err := b.BeginMigration(ctx, []seal.Goal{{Name: "auto", Drop: true}, {Name: "people", Spec: threeSlots["people"]}}, seal.By{Operation: bait}); err == nil {
+			// The same id, other goals: shares given to the first are gone.
+			if s := b.Status(); len(s.Operation.Progress) != 0 {
+				misused++
+				t.Errorf("a reused id inherits shares: %+v", s.Operation.Progress)
+			}
+			must(t, b.Cancel(ctx, seal.By{Operation: bait}))
+		}
+	})
+	t.Logf("GUARANTEE 22 intent-is-bound: tried=%d misused=%d", tried, misused)
+}
