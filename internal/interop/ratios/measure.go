@@ -7,12 +7,14 @@ import (
 )
 
 const (
-	// span is how long one measurement should take.
-	span = 15 * time.Millisecond
+	// span is how long one measurement should take, of minCalls at least, so
+	// that memory once used is used again.
+	span     = 15 * time.Millisecond
+	minCalls = 3
 
-	// slow is how long a single call takes that is measured only once in
-	// slowPasses passes.
-	slow       = 200 * time.Millisecond
+	// slow is how long a call takes that is made only once in a measurement,
+	// and only in one of slowPasses passes.
+	slow       = 100 * time.Millisecond
 	slowPasses = 4
 )
 
@@ -86,10 +88,11 @@ func calibrate(run func(n int)) *side {
 	for {
 		took := s.time()
 		if took >= span/2 {
-			s.n = max(1, int(float64(s.n)*float64(span)/float64(took)))
-			if s.n == 1 && took >= slow {
+			if took >= slow {
 				s.every = slowPasses
+				return s
 			}
+			s.n = max(minCalls, int(float64(s.n)*float64(span)/float64(took)))
 			return s
 		}
 		s.n *= 2
