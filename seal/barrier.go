@@ -24,19 +24,20 @@ type Barrier struct {
 	// keysMu orders what happens to the keyring; it is taken before mu.
 	keysMu sync.Mutex
 
-	mu       sync.Mutex     // guards what follows; never held during I/O
-	open     func() *opened // nil while sealed; a closure, which no printer opens
-	parsed   *loaded        // the record last parsed; not authenticated
-	mark     mark           // the newest record seen
-	progress []SetProgress  // of the shares given for unsealing
-	why      error          // why it is sealed
-	sealedBy bool           // an operator's Seal, which Run does not undo
-	closed   bool
-	drafts   []func() *opened // changes sent to the store, their outcome not yet known
-	gathers  map[OperationID]*gather
-	health   map[uint32]drilled // by slot id
-	changed  chan struct{}      // closed and replaced when the state changes
-	observed map[uint32]observation
+	mu            sync.Mutex     // guards what follows; never held during I/O
+	open          func() *opened // nil while sealed; a closure, which no printer opens
+	storeWarnings []string       // what the store said of itself at the last load
+	parsed        *loaded        // the record last parsed; not authenticated
+	mark          mark           // the newest record seen
+	progress      []SetProgress  // of the shares given for unsealing
+	why           error          // why it is sealed
+	sealedBy      bool           // an operator's Seal, which Run does not undo
+	closed        bool
+	drafts        []func() *opened // changes sent to the store, their outcome not yet known
+	gathers       map[OperationID]*gather
+	health        map[uint32]drilled // by slot id
+	changed       chan struct{}      // closed and replaced when the state changes
+	observed      map[uint32]observation
 
 	hooks hooks
 }

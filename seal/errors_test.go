@@ -26,6 +26,8 @@ func TestTruthfulErrors(t *testing.T) {
 		not   error
 	}{
 		"store unreachable": {func(_ context.Context, v *vault) { v.faulty.Outage(errors.New("no route to host")) }, seal.ErrStoreUnavailable, "no route to host", seal.ErrUninitialized},
+		"store damaged":     {func(_ context.Context, v *vault) { v.faulty.Outage(fmt.Errorf("file: %w", seal.ErrCorrupt)) }, seal.ErrCorrupt, "file", seal.ErrStoreUnavailable},
+		"store exposed":     {func(_ context.Context, v *vault) { v.faulty.Outage(fmt.Errorf("file: %w", seal.ErrExposed)) }, seal.ErrExposed, "file", seal.ErrStoreUnavailable},
 		"record damaged":    {func(ctx context.Context, v *vault) { v.put(ctx, v.stored(ctx)[:500]) }, seal.ErrCorrupt, "restore it", nil},
 		"record empty":      {func(ctx context.Context, v *vault) { v.put(ctx, []byte("{}\n")) }, seal.ErrCorrupt, "restore it", seal.ErrUninitialized},
 		"newer format":      {func(ctx context.Context, v *vault) { v.put(ctx, newer(v.stored(ctx))) }, seal.ErrNewerFormat, "upgrade the program", seal.ErrCorrupt},

@@ -43,13 +43,19 @@ func (b *Barrier) load(ctx context.Context) (*loaded, error) {
 		}
 		return nil, ErrUninitialized
 	case err != nil:
-		return nil, fmt.Errorf("%w: %w", ErrStoreUnavailable, err)
+		return nil, storeError(err)
 	}
 	l, err := b.parse(stored)
 	if err != nil {
 		return nil, err
 	}
 	l.rev = rev
+	if w, ok := b.cfg.Store.(interface{ Warnings() []string }); ok {
+		warnings := w.Warnings()
+		b.mu.Lock()
+		b.storeWarnings = warnings
+		b.mu.Unlock()
+	}
 	switch {
 	case seen.generation == 0 || l.digest == seen.digest:
 	case l.Store != seen.store:
@@ -60,6 +66,17 @@ func (b *Barrier) load(ctx context.Context) (*loaded, error) {
 		return nil, fmt.Errorf("%w: another record of generation %d", ErrForked, l.Generation)
 	}
 	return l, nil
+}
+
+// storeError tells a store that cannot be read now from one that holds what
+// nobody should read.
+func storeError(err error) error {
+	for _, known := range []error{ErrCorrupt, ErrNewerFormat, ErrExposed} {
+		if errors.Is(err, known) {
+			return err
+		}
+	}
+	return fmt.Errorf("%w: %w", ErrStoreUnavailable, err)
 }
 
 // parse reads a stored record, or remembers it: most loads find the record of

@@ -129,7 +129,7 @@ func (b *Barrier) loadAny(ctx context.Context) (*loaded, error) {
 	case errors.Is(err, ErrNotFound):
 		return nil, ErrMissing
 	case err != nil:
-		return nil, fmt.Errorf("%w: %w", ErrStoreUnavailable, err)
+		return nil, storeError(err)
 	}
 	l, err := b.parse(stored)
 	if err != nil {

@@ -138,7 +138,7 @@ func (b *Barrier) Status() Status {
 }
 
 func (b *Barrier) warnings(s Status) []string {
-	var out []string
+	out := slices.Clone(b.storeWarnings)
 	opens := 0
 	for _, slot := range s.Slots {
 		if slot.State != SlotPending {
