@@ -1,0 +1,64 @@
+package seal
+
+import (
+	"context"
+	"encoding/hex"
+
+	"github.com/sealwright/sealwright/internal/record"
+)
+
+// Inspect is [Barrier.Status] that loads the record to say more while sealed:
+// Slots are those of the stored record, and Progress has every set that opens
+// the store, also with no share given yet. Nothing vouches for them before the
+// record was opened: show them to people, and decide nothing by them.
+//
+// The error says why the record could not be read, [ErrUninitialized] where
+// there is none; the Status is then that of memory. An unsealed Barrier does
+// not ask the store.
+func (b *Barrier) Inspect(ctx context.Context) (Status, error) {
+	s := b.Status()
+	if !s.Sealed {
+		return s, nil
+	}
+	l, err := b.load(ctx)
+	if err != nil {
+		return s, wrapError("inspect", "", err)
+	}
+	if s = b.Status(); !s.Sealed {
+		return s, nil
+	}
+	s.Store, s.Generation, s.Progress = l.Store, l.Generation, nil
+	for i := range l.Slots {
+		s.Slots = append(s.Slots, clearStatus(&l.Slots[i]))
+	}
+	b.mu.Lock()
+	g := b.gathers[""]
+	b.mu.Unlock()
+	if g == nil {
+		g = &gather{}
+	}
+	eachLeaf(l.Record, func(slot *record.Slot, leaf *record.Shares, path string) {
+		if slot.Opens() {
+			s.Progress = append(s.Progress, SetProgress{
+				Slot: slot.Name, Path: path, Set: leaf.Set,
+				Given: g.count(leaf.Set), Threshold: leaf.Threshold, Shares: leaf.Shares,
+			})
+		}
+	})
+	return s, nil
+}
+
+// clearStatus is what a slot says of itself in clear.
+func clearStatus(slot *record.Slot) SlotStatus {
+	out := SlotStatus{
+		Name: slot.Name, Spec: specOf(slot.Tree.Spec()), State: SlotState(slot.State),
+		Fingerprint: hex.EncodeToString(slot.Fingerprint),
+	}
+	slot.Tree.Walk("", func(_ string, n *record.Node) {
+		if n.Shamir != nil {
+			out.Sets = append(out.Sets, n.Shamir.Set)
+			out.Custodians = append(out.Custodians, n.Shamir.Custodians...)
+		}
+	})
+	return out
+}
