@@ -178,3 +178,16 @@ func BenchmarkRatio(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkForgery is the cost of refusing a header that names no epoch.
+func BenchmarkForgery(b *testing.B) {
+	k := newOwner(b, terms(1, 1)).Keyring()
+	forged := encrypt(b, k, "", "")
+	forged[10]++
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := k.Decrypt(nil, forged, nil); err == nil {
+			b.Fatal("decrypted")
+		}
+	}
+}

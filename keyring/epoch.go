@@ -1,10 +1,6 @@
 package keyring
 
-import (
-	"crypto/rand"
-
-	"github.com/sealwright/sealwright/internal/aead"
-)
+import "github.com/sealwright/sealwright/internal/aead"
 
 // The limits of a key, with their arithmetic in FORMAT.md.
 const (
@@ -49,11 +45,7 @@ func (t *termKey) newEpoch(limit limits) *epoch {
 		t.spent.epochs++
 		e.free = limit.epochUnits
 	}
-	var salt [saltSize]byte
-	rand.Read(salt[:])
-	var commitment []byte
-	e.aead, commitment = t.expand(salt[:], labelMessage, "")
-	e.head = makeHeader(versionMessage, t, salt[:], commitment)
+	e.aead, e.head = t.seal(versionMessage, labelMessage, "")
 	return e
 }
 

@@ -206,6 +206,24 @@ func TestGoldensAgain(t *testing.T) {
 	}
 }
 
+// TestFormatVector compares the vector that FORMAT.md prints.
+func TestFormatVector(t *testing.T) {
+	page, err := os.ReadFile("FORMAT.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := loadGoldens(t)
+	c := g.Messages[0].Ciphertext
+	for name, value := range map[string][]byte{
+		"key": g.Terms[0].Key, "version": c[:1], "term": c[1:5], "key id": c[5:9], "salt": c[9:25],
+		"commitment": c[25:41], "nonce": c[41:53], "tag": c[53:],
+	} {
+		if line := fmt.Sprintf("\n%-17s %x\n", name, value); !bytes.Contains(page, []byte(line)) {
+			t.Errorf("FORMAT.md has not the line %q", line)
+		}
+	}
+}
+
 // nonces returns those of a stream's chunks.
 func nonces(stream []byte) (nonces [][]byte) {
 	for at := keyring.HeaderSize; at < len(stream); at += sealedChunk {

@@ -1,8 +1,6 @@
 package keyring
 
 import (
-	"crypto/rand"
-	"crypto/subtle"
 	"encoding/binary"
 	"sync"
 
@@ -37,10 +35,7 @@ func (k *Keyring) newStream(aad []byte) (*header, *streamKey, error) {
 	if v == nil {
 		return nil, nil, &Error{Op: "stream", Err: ErrSealed}
 	}
-	var salt [saltSize]byte
-	rand.Read(salt[:])
-	a, commitment := v.active.expand(salt[:], labelStream, streamInfo(aad))
-	h := makeHeader(versionStream, v.active, salt[:], commitment)
+	a, h := v.active.seal(versionStream, labelStream, streamInfo(aad))
 	l.left.Add(1)
 	s, err := k.register(v.active, a)
 	return &h, s, err
@@ -56,15 +51,13 @@ func (k *Keyring) openStream(h *header, aad []byte) (*streamKey, error) {
 		return nil, &Error{Op: "stream", Err: ErrSealed}
 	}
 	t, err := v.match(h)
-	if err != nil {
-		l.left.Add(1)
-		return nil, &Error{Op: "stream", Term: h.term(), Err: err}
+	var a *aead.AEAD
+	if err == nil {
+		a, err = t.open(h, labelStream, streamInfo(aad))
 	}
-	a, commitment := t.expand(h.salt(), labelStream, streamInfo(aad))
 	l.left.Add(1)
-	if subtle.ConstantTimeCompare(commitment, h.commitment()) != 1 {
-		a.Wipe()
-		return nil, &Error{Op: "stream", Term: h.term(), Err: ErrCorrupt}
+	if err != nil {
+		return nil, &Error{Op: "stream", Term: h.term(), Err: err}
 	}
 	return k.register(t, a)
 }

@@ -1,6 +1,8 @@
 package keyring
 
 import (
+	"crypto/rand"
+	"crypto/subtle"
 	"errors"
 	"fmt"
 	"io"
@@ -78,16 +80,34 @@ func (t *termKey) derive(salt []byte, label, more string, n int) []byte {
 	return aead.Derive(t.key, salt, info(label, t.store, t.number, more), n)
 }
 
-// expand returns the cipher and the commitment of an epoch.
-func (t *termKey) expand(salt []byte, label, more string) (*aead.AEAD, []byte) {
-	okm := t.derive(salt, label, more, aead.KeySize+commitmentSize)
-	defer clear(okm[:aead.KeySize])
+// seal returns the cipher and the header of a new message epoch or stream.
+func (t *termKey) seal(version byte, label, more string) (*aead.AEAD, header) {
+	var salt [saltSize]byte
+	rand.Read(salt[:])
+	okm := t.derive(salt[:], label, more, aead.KeySize+commitmentSize)
+	defer clear(okm)
+	return cipherOf(okm), makeHeader(version, t, salt[:], okm[aead.KeySize:])
+}
+
+// open returns the cipher that a header of the term names, or [ErrCorrupt] if
+// the header commits to another. That much is known before the key is expanded,
+// so a forged header costs the derivation alone.
+func (t *termKey) open(h *header, label, more string) (*aead.AEAD, error) {
+	okm := t.derive(h.salt(), label, more, aead.KeySize+commitmentSize)
+	defer clear(okm)
+	if subtle.ConstantTimeCompare(okm[aead.KeySize:], h.commitment()) != 1 {
+		return nil, ErrCorrupt
+	}
+	return cipherOf(okm), nil
+}
+
+func cipherOf(okm []byte) *aead.AEAD {
 	a, err := aead.New(okm[:aead.KeySize])
 	if err != nil {
 		// Only a build without AES-GCM gets here, and none exists.
 		panic("keyring: " + err.Error())
 	}
-	return a, okm[aead.KeySize:]
+	return a
 }
 
 func (t *termKey) wipe() { clear(t.key) }

@@ -2,7 +2,6 @@ package keyring
 
 import (
 	"cmp"
-	"crypto/subtle"
 	"slices"
 
 	"github.com/sealwright/sealwright/internal/aead"
@@ -111,10 +110,9 @@ func (v *view) open(h *header) (*opener, error) {
 	if err != nil {
 		return nil, err
 	}
-	a, commitment := t.expand(h.salt(), labelMessage, "")
-	if subtle.ConstantTimeCompare(commitment, h.commitment()) != 1 {
-		a.Wipe()
-		return nil, ErrCorrupt
+	a, err := t.open(h, labelMessage, "")
+	if err != nil {
+		return nil, err
 	}
 	return &opener{*h, t, a}, nil
 }
