@@ -8,9 +8,9 @@ import (
 	"crypto/cipher"
 	"crypto/ecdh"
 	"crypto/hkdf"
-	"crypto/hpke"
 	"crypto/mlkem"
 	"crypto/sha256"
+	"crypto/sha3"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/hex"
@@ -594,17 +594,37 @@ func (r *format1) root(t testing.TB, name string, seed []byte) []byte {
 	must(t, err)
 	ec, err := ecdh.P256().NewPrivateKey(scalar)
 	must(t, err)
-	key, err := hpke.NewHybridPrivateKey(pq, ec)
-	must(t, err)
 	if !bytes.Equal(slot.PublicKey, append(pq.EncapsulationKey().Bytes(), ec.PublicKey().Bytes()...)) {
 		t.Fatalf("slot %q: the seed is not that of its public key", name)
 	}
 	place := encodePlace("sealwright/wrap/v1", r.Store, uint64(slot.ID), uint64(r.Root))
-	recipient, err := hpke.NewRecipient(slot.Wrap[:1153], key, hpke.HKDFSHA256(), hpke.ExportOnly(), place)
+	shared, err := pq.Decapsulate(slot.Wrap[:1088])
 	must(t, err)
-	exported, err := recipient.Export("sealwright/root/v1", 32)
+	point, err := ecdh.P256().NewPublicKey(slot.Wrap[1088:1153])
 	must(t, err)
-	return openBox(t, exported, "sealwright/root/v1", slot.Wrap[1153:], place)
+	x, err := ec.ECDH(point)
+	must(t, err)
+	secret := sha3.Sum256(slices.Concat(shared, x, slot.Wrap[1088:1153], ec.PublicKey().Bytes(), []byte("MLKEM768-P256")))
+	return openBox(t, exportHPKE(t, secret[:], place, "sealwright/root/v1"), "sealwright/root/v1", slot.Wrap[1153:], place)
+}
+
+// exportHPKE is the key schedule and the export of RFC 9180, section 5.1 and
+// 5.3, in mode base with HKDF-SHA256 and no AEAD.
+func exportHPKE(t testing.TB, shared, info []byte, exporterContext string) []byte {
+	t.Helper()
+	const suite = "HPKE\x00\x50\x00\x01\xff\xff"
+	extract := func(salt []byte, label string, ikm []byte) []byte {
+		prk, err := hkdf.Extract(sha256.New, slices.Concat([]byte("HPKE-v1"+suite+label), ikm), salt)
+		must(t, err)
+		return prk
+	}
+	expand := func(prk []byte, label string, info []byte) []byte {
+		out, err := hkdf.Expand(sha256.New, prk, string(slices.Concat([]byte("\x00\x20HPKE-v1"+suite+label), info)), 32)
+		must(t, err)
+		return out
+	}
+	keySchedule := slices.Concat([]byte{0}, extract(nil, "psk_id_hash", nil), extract(nil, "info_hash", info))
+	return expand(expand(extract(shared, "secret", nil), "exp", keySchedule), "sec", []byte(exporterContext))
 }
 
 // openBox opens salt (16) ‖ commitment (16) ‖ nonce (12) ‖ ciphertext ‖ tag (16).
