@@ -97,7 +97,7 @@ func (b *Barrier) swap(ctx context.Context, stored []byte, old string, draft *op
 		draft.wipe()
 		return err
 	}
-	rev, err := b.swapOnce(ctx, stored, old)
+	rev, err := b.swapStored(ctx, stored, old)
 	switch {
 	case errors.Is(err, ErrConflict):
 		draft.wipe()
@@ -111,12 +111,6 @@ func (b *Barrier) swap(ctx context.Context, stored []byte, old string, draft *op
 	return b.install(draft, unsealing)
 }
 
-func (b *Barrier) swapOnce(ctx context.Context, stored []byte, old string) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, b.cfg.StoreTimeout)
-	defer cancel()
-	return b.cfg.Store.Swap(ctx, stored, old)
-}
-
 // resolve finds out whether a swap that failed took place after all. It goes on
 // when the caller's context has ended, for a bounded time: the answer decides
 // what this process may hold.
@@ -125,7 +119,7 @@ func (b *Barrier) resolve(ctx context.Context, old string, draft *opened, cause 
 	defer cancel()
 	pause := 10 * time.Millisecond
 	for {
-		stored, rev, err := b.cfg.Store.Load(ctx)
+		stored, rev, err := b.loadStored(ctx)
 		switch {
 		case err == nil && record.DigestOf(stored) == draft.digest:
 			return rev, nil

@@ -85,6 +85,50 @@ func (b *Barrier) call(ctx context.Context, f func(context.Context) error) error
 	}
 }
 
+// An answer is what a call of the store gives.
+type answer struct {
+	rec []byte
+	rev string
+	err error
+}
+
+// ask calls the store, and comes back at the end of its time also where the
+// store does not: a hung file system must not hang the server. What a swap that
+// was given up on does later is an unknown outcome like any other.
+func (b *Barrier) ask(ctx context.Context, f func(context.Context) answer) answer {
+	ctx, cancel := context.WithTimeout(ctx, b.cfg.StoreTimeout)
+	defer cancel()
+	done := make(chan answer, 1)
+	go func() { done <- f(ctx) }()
+	select {
+	case a := <-done:
+		return a
+	case <-ctx.Done():
+	}
+	select {
+	case a := <-done:
+		return a
+	case <-time.After(time.Second):
+		return answer{err: fmt.Errorf("no answer in time: %w", ctx.Err())}
+	}
+}
+
+func (b *Barrier) loadStored(ctx context.Context) ([]byte, string, error) {
+	a := b.ask(ctx, func(ctx context.Context) (a answer) {
+		a.rec, a.rev, a.err = b.cfg.Store.Load(ctx)
+		return a
+	})
+	return a.rec, a.rev, a.err
+}
+
+func (b *Barrier) swapStored(ctx context.Context, rec []byte, old string) (string, error) {
+	a := b.ask(ctx, func(ctx context.Context) (a answer) {
+		a.rev, a.err = b.cfg.Store.Swap(ctx, rec, old)
+		return a
+	})
+	return a.rev, a.err
+}
+
 // openByKMS opens the record through the slots that need nobody: the first at
 // once, each further one after a head start or when one before it failed. The
 // first success wins.

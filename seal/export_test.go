@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/sealwright/sealwright/internal/record"
+	"github.com/sealwright/sealwright/kms"
 )
 
 type state = record.State
@@ -69,3 +70,6 @@ func (b *Barrier) SecretsNow() map[string][]byte {
 	}
 	return out
 }
+
+// SwapKMS puts other wrappers under the Barrier.
+func (b *Barrier) SwapKMS(m map[string]kms.Wrapper) { b.cfg.KMS = m }

@@ -27,9 +27,7 @@ type loaded struct {
 // load reads the record. It returns ErrUninitialized only where the store was
 // reached, holds none, and nothing says that it should.
 func (b *Barrier) load(ctx context.Context) (*loaded, error) {
-	ctx, cancel := context.WithTimeout(ctx, b.cfg.StoreTimeout)
-	defer cancel()
-	stored, rev, err := b.cfg.Store.Load(ctx)
+	stored, rev, err := b.loadStored(ctx)
 	b.mu.Lock()
 	seen := b.mark
 	b.mu.Unlock()

@@ -122,9 +122,7 @@ func (b *Barrier) join(ctx context.Context, fork []byte, by By) error {
 
 // loadAny reads the record whatever this process has seen before.
 func (b *Barrier) loadAny(ctx context.Context) (*loaded, error) {
-	ctx, cancel := context.WithTimeout(ctx, b.cfg.StoreTimeout)
-	defer cancel()
-	stored, rev, err := b.cfg.Store.Load(ctx)
+	stored, rev, err := b.loadStored(ctx)
 	switch {
 	case errors.Is(err, ErrNotFound):
 		return nil, ErrMissing
