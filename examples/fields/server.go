@@ -1,0 +1,192 @@
+package main
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"path/filepath"
+
+	"go.etcd.io/bbolt"
+	_ "modernc.org/sqlite"
+
+	"github.com/sealwright/sealwright/kms"
+	"github.com/sealwright/sealwright/kms/localkms"
+	"github.com/sealwright/sealwright/migrate"
+	"github.com/sealwright/sealwright/seal"
+)
+
+// A server keeps tokens and sessions. Without a Legacy it reads what the
+// keyring encrypted and nothing else.
+type server struct {
+	db       *sql.DB
+	file     *bbolt.DB
+	b        *seal.Barrier
+	tokens   *column
+	sessions *bucket
+
+	oldTokens, oldSessions *migrate.Legacy
+}
+
+// openServer opens the databases, and a Barrier, which is sealed. Env is nil
+// once the old keys are taken away.
+func openServer(ctx context.Context, dir string, env *environment) (s *server, err error) {
+	s = &server{}
+	defer func() {
+		if err != nil {
+			s.close()
+		}
+	}()
+	// A term is retired when nothing is under it any more, so a row that was
+	// rewrapped has to stay so when the power fails.
+	pragmas := url.Values{"_pragma": {"journal_mode(WAL)", "synchronous(FULL)", "busy_timeout(5000)"}}
+	if s.db, err = sql.Open("sqlite", filepath.Join(dir, "tokens.db")+"?"+pragmas.Encode()); err != nil {
+		return s, err
+	}
+	s.db.SetMaxOpenConns(1) // SQLite has one writer
+	for _, statement := range []string{
+		"CREATE TABLE IF NOT EXISTS tokens (id INTEGER PRIMARY KEY, secret TEXT NOT NULL)",
+		"CREATE TABLE IF NOT EXISTS rewrapped (source TEXT PRIMARY KEY, after TEXT NOT NULL, items INTEGER NOT NULL)",
+	} {
+		if _, err = s.db.ExecContext(ctx, statement); err != nil {
+			return s, err
+		}
+	}
+	if s.file, err = bbolt.Open(filepath.Join(dir, "sessions.bolt"), 0o600, nil); err != nil {
+		return s, err
+	}
+	s.tokens = &column{s.db, "tokens", "id", "secret"}
+	s.sessions = &bucket{s.file, "sessions"}
+	if err = s.file.Update(func(tx *bbolt.Tx) error {
+		_, err := tx.CreateBucketIfNotExists([]byte(s.sessions.name))
+		return err
+	}); err != nil {
+		return s, err
+	}
+	if s.b, err = openBarrier(ctx, dir); err != nil || env == nil {
+		return s, err
+	}
+	if s.oldTokens, err = env.tokens(s.b.Keyring()); err != nil {
+		return s, err
+	}
+	s.oldSessions, err = env.sessions(s.b.Keyring())
+	return s, err
+}
+
+func openBarrier(ctx context.Context, dir string) (*seal.Barrier, error) {
+	keyFile := filepath.Join(dir, "kms.key")
+	if err := localkms.Create(ctx, keyFile); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, err
+	}
+	key, err := localkms.New(localkms.Config{Path: keyFile})
+	if err != nil {
+		return nil, err
+	}
+	store, err := seal.OpenFileStore(filepath.Join(dir, "record.json"))
+	if err != nil {
+		return nil, err
+	}
+	return seal.Open(seal.Config{Store: store, KMS: map[string]kms.Wrapper{"local": key}})
+}
+
+func (s *server) close() error {
+	var errs []error
+	if s.b != nil {
+		errs = append(errs, s.b.Close())
+	}
+	if s.db != nil {
+		errs = append(errs, s.db.Close())
+	}
+	if s.file != nil {
+		errs = append(errs, s.file.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// token reads one token, of before or after.
+func (s *server) token(ctx context.Context, id int64) (string, error) {
+	var stored string
+	if err := s.db.QueryRowContext(ctx, "SELECT secret FROM tokens WHERE id = ?", id).Scan(&stored); err != nil {
+		return "", err
+	}
+	if s.oldTokens != nil {
+		return s.oldTokens.DecryptString(stored, s.tokens.aad(id))
+	}
+	return s.b.Keyring().DecryptString(stored, s.tokens.aad(id))
+}
+
+// setToken stores a token. Writing knows nothing of the old keys.
+func (s *server) setToken(ctx context.Context, id int64, token string) error {
+	stored, err := s.b.Keyring().EncryptString(token, s.tokens.aad(id))
+	if err != nil {
+		return err
+	}
+	_, err = s.db.ExecContext(ctx, "INSERT INTO tokens (id, secret) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET secret = excluded.secret", id, stored)
+	return err
+}
+
+// session reads one session, of before or after.
+func (s *server) session(id string) (session []byte, err error) {
+	err = s.file.View(func(tx *bbolt.Tx) error {
+		stored := tx.Bucket([]byte(s.sessions.name)).Get([]byte(id))
+		if s.oldSessions != nil {
+			session, err = s.oldSessions.Decrypt(nil, stored, s.sessions.aad(id))
+		} else {
+			session, err = s.b.Keyring().Decrypt(nil, stored, s.sessions.aad(id))
+		}
+		return err
+	})
+	return session, err
+}
+
+// saved returns how far a source was rewrapped.
+func (s *server) saved(ctx context.Context, source string) (after string, items int64, err error) {
+	err = s.db.QueryRowContext(ctx, "SELECT after, items FROM rewrapped WHERE source = ?", source).Scan(&after, &items)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", 0, nil
+	}
+	return after, items, err
+}
+
+func (s *server) save(ctx context.Context, source, after string, items int64) error {
+	_, err := s.db.ExecContext(ctx, "INSERT INTO rewrapped VALUES (?, ?, ?) ON CONFLICT (source) DO UPDATE SET after = excluded.after, items = excluded.items", source, after, items)
+	return err
+}
+
+// rewrap brings a source under the active term, from where it was saved to be,
+// and stops after a number of items; 0 is none.
+func (s *server) rewrap(ctx context.Context, name string, src migrate.Source, legacy *migrate.Legacy, stop int64) (p migrate.Progress, err error) {
+	census, err := migrate.Count(ctx, s.b.Keyring(), src)
+	if err != nil {
+		return p, err
+	}
+	after, before, err := s.saved(ctx, name)
+	if err != nil {
+		return p, err
+	}
+	b := newBar(name, before, census.Total().Items)
+	defer b.end()
+	var failed []error
+	for p, err = range migrate.Rewrap(ctx, s.b.Keyring(), src, migrate.RewrapOptions{After: after, Legacy: legacy, ItemsPerSecond: 4000}) {
+		if bad := (*migrate.ItemError)(nil); errors.As(err, &bad) {
+			failed = append(failed, err)
+			continue
+		}
+		if err != nil {
+			return p, err
+		}
+		if err := s.save(ctx, name, p.After, before+p.Items); err != nil {
+			return p, err
+		}
+		b.show(p)
+		if stop > 0 && p.Items >= stop {
+			return p, nil
+		}
+	}
+	if failed != nil {
+		return p, fmt.Errorf("%s: %w", name, errors.Join(failed...))
+	}
+	return p, nil
+}
