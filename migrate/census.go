@@ -73,7 +73,9 @@ func (c *Census) add(ctx context.Context, kr *keyring.Keyring, src Source) error
 		ids := map[uint32][4]byte{}
 		for _, t := range kr.Terms() { // anew for each page: another may come
 			ids[t.Number] = t.KeyID
-			c.Terms[t.Number] = c.Terms[t.Number]
+			if _, ok := c.Terms[t.Number]; !ok {
+				c.Terms[t.Number] = Tally{}
+			}
 		}
 		page, err := readPage(ctx, src, after, countPage)
 		if err != nil || len(page) == 0 {

@@ -70,7 +70,7 @@ func newDecrypter(key []byte, cfg LegacyConfig) (func(raw, aad []byte) ([]byte, 
 	case AESCFB:
 		return func(raw, _ []byte) ([]byte, bool) { return openCFB(block, raw) }, nil
 	}
-	return nil, errors.New("Cipher is AESGCM, AESCBC or AESCFB")
+	return nil, errors.New("the field Cipher is AESGCM, AESCBC or AESCFB")
 }
 
 // parseKey returns a copy of the key, which the caller clears.

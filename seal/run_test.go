@@ -351,7 +351,6 @@ func TestRewrap(t *testing.T) {
 			v.fake.Destroy("c", "")
 			// By the rewrapped slot alone: no other has a key left.
 			if name == "both" {
-				err = v.gather(ctx, b, seal.By{})
 				must(t, b.Seal(seal.By{}))
 				for n, set := range v.held {
 					if set.Slot != "both" {

@@ -41,7 +41,7 @@ func TestHMACWipe(t *testing.T) {
 func TestWipeStateIsCareful(t *testing.T) {
 	type plainState struct {
 		a [4]uint32
-		b struct{ c bool }
+		_ struct{ c bool }
 	}
 	type pointing struct {
 		a int

@@ -40,7 +40,7 @@ var (
 // the only error is [kms.ErrMisconfigured] for an empty Path.
 func New(cfg Config) (*Wrapper, error) {
 	if cfg.Path == "" {
-		return nil, failure("configure", kms.ErrMisconfigured, errors.New("Path is empty"))
+		return nil, failure("configure", kms.ErrMisconfigured, errors.New("the field Path is empty"))
 	}
 	return &Wrapper{cfg}, nil
 }

@@ -109,7 +109,7 @@ func (w *Wrapper) complete() error {
 		return errors.New("exactly one of Token and TokenFile must be set")
 	}
 	if c.Token != "" && !tokens.MatchString(c.Token) {
-		return errors.New("Token has characters that no token has")
+		return errors.New("the field Token has characters that no token has")
 	}
 	if c.MountPath == "" {
 		c.MountPath = "transit"
@@ -130,7 +130,7 @@ func (w *Wrapper) complete() error {
 		w.keyID = c.KeyIDPrefix + c.Namespace + "/" + c.MountPath + "/" + c.KeyName
 	}
 	if c.Timeout < 0 {
-		return errors.New("Timeout is negative")
+		return errors.New("the field Timeout is negative")
 	}
 	if c.Timeout == 0 {
 		c.Timeout = 10 * time.Second
@@ -164,17 +164,17 @@ func (c *Config) baseURL() (string, error) {
 	u, err := url.Parse(c.Address)
 	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
 		// The address itself may hold a password, and is not repeated.
-		return "", errors.New("Address is not a URL like https://vault.example:8200")
+		return "", errors.New("the field Address is not a URL like https://vault.example:8200")
 	}
 	switch u.Scheme {
 	case "https":
 	case "http":
 		ip := net.ParseIP(u.Hostname())
 		if !c.AllowPlainHTTP && u.Hostname() != "localhost" && (ip == nil || !ip.IsLoopback()) {
-			return "", errors.New("Address is http: use https, or set AllowPlainHTTP where something else protects the way")
+			return "", errors.New("the field Address is http: use https, or set AllowPlainHTTP where something else protects the way")
 		}
 	default:
-		return "", fmt.Errorf("Address has the scheme %q: use https", u.Scheme)
+		return "", fmt.Errorf("the field Address has the scheme %q: use https", u.Scheme)
 	}
 	return u.JoinPath("v1").String() + "/", nil
 }
