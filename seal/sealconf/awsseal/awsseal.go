@@ -1,0 +1,65 @@
+// Package awsseal reads seal "awskms" stanzas: see packages sealconf, and awskms
+// for permissions, limits and errors.
+package awsseal
+
+import (
+	"strings"
+
+	"github.com/sealwright/sealwright/kms/awskms"
+	"github.com/sealwright/sealwright/seal/sealconf"
+)
+
+// Provider returns the provider for [sealconf.Options]. Adjust, if it is not
+// nil, may change what a stanza says before it is used: to give it the host's
+// HTTP client or timeout.
+//
+// The region is that of the key's ARN, else us-east-1, as in Vault; where the
+// environment is allowed it is the SDK's. Without any credentials the SDK's own
+// chain is used, which needs the environment to be allowed.
+func Provider(adjust func(*awskms.Config)) sealconf.Provider {
+	return sealconf.Provider{
+		Type: awskms.Type,
+		Fields: []sealconf.Field{
+			{Name: "kms_key_id", Required: true, Env: []string{"AWSKMS_WRAPPER_KEY_ID", "VAULT_AWSKMS_SEAL_KEY_ID"}},
+			{Name: "endpoint", Env: []string{"AWS_KMS_ENDPOINT", "AWSKMS_ENDPOINT"}},
+			// The SDK reads the variables of what follows by itself.
+			{Name: "region"},
+			{Name: "access_key"},
+			{Name: "secret_key"},
+			{Name: "session_token"},
+			{Name: "shared_creds_filename"},
+			{Name: "shared_creds_profile"},
+			{Name: "role_arn"},
+			{Name: "role_session_name"},
+			{Name: "web_identity_token_file"},
+		},
+		Ignored: []string{"max_retries"},
+		Build:   func(v sealconf.Values) (sealconf.Made, error) { return build(v, adjust) },
+	}
+}
+
+func build(v sealconf.Values, adjust func(*awskms.Config)) (sealconf.Made, error) {
+	t, err := v.Texts("kms_key_id", "region", "access_key", "secret_key", "session_token", "endpoint",
+		"shared_creds_filename", "shared_creds_profile", "role_arn", "role_session_name", "web_identity_token_file")
+	if err != nil {
+		return sealconf.Made{}, err
+	}
+	cfg := awskms.Config{
+		KeyID: t["kms_key_id"], Region: t["region"], Endpoint: t["endpoint"],
+		AccessKeyID: t["access_key"], SecretAccessKey: t["secret_key"], SessionToken: t["session_token"],
+		CredentialsFile: t["shared_creds_filename"], Profile: t["shared_creds_profile"],
+		WebIdentityTokenFile: t["web_identity_token_file"], RoleARN: t["role_arn"], RoleSessionName: t["role_session_name"],
+		AllowEnvironment: v.EnvironmentAllowed(),
+	}
+	if cfg.Region == "" && !cfg.AllowEnvironment && !strings.HasPrefix(cfg.KeyID, "arn:") {
+		cfg.Region = "us-east-1"
+	}
+	if adjust != nil {
+		adjust(&cfg)
+	}
+	w, err := awskms.New(cfg)
+	if err != nil {
+		return sealconf.Made{}, err
+	}
+	return sealconf.Made{Wrapper: w}, nil
+}

@@ -1,0 +1,22 @@
+package azureseal_test
+
+import (
+	"fmt"
+	"log"
+
+	"github.com/sealwright/sealwright/seal/sealconf"
+	"github.com/sealwright/sealwright/seal/sealconf/azureseal"
+)
+
+func ExampleProvider() {
+	stanza, err := sealconf.ParseURL("azurekeyvault://prod/unseal?name=azure")
+	if err != nil {
+		log.Fatal(err)
+	}
+	setup, err := sealconf.Build([]sealconf.Stanza{stanza}, sealconf.Options{Providers: []sealconf.Provider{azureseal.Provider(nil)}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(setup.Slots)
+	// Output: map[azure:KMS azure]
+}

@@ -1,0 +1,236 @@
+package sealconf_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/sealwright/sealwright/seal"
+	"github.com/sealwright/sealwright/seal/sealconf"
+)
+
+const staticStanza = `
+seal "static" {
+  name           = "%s"
+  current_key_id = "id"
+  current_key    = "0123456789abcdef0123456789abcdef"
+  %s
+}
+`
+
+func TestSetups(t *testing.T) {
+	static := func(name string, more ...string) string {
+		return fmt.Sprintf(staticStanza, name, strings.Join(more, "\n"))
+	}
+	for name, c := range map[string]struct {
+		text string
+		want sealconf.Setup
+	}{
+		"nothing":       {"", sealconf.Setup{}},
+		"other blocks":  {"listener \"tcp\" {}\nui = true", sealconf.Setup{}},
+		"shamir":        {`seal "shamir" {}`, sealconf.Setup{}},
+		"shamir shaped": {"seal \"shamir\" {\n shares = 5\n threshold = \"3\"\n name = \"people\"\n}", sealconf.Setup{Slots: map[string]seal.Spec{"people": seal.Shamir{Shares: 5, Threshold: 3}}}},
+		"named":         {static("a", `priority = "1"`) + static("b", `priority = 2`, `purpose = "x"`), sealconf.Setup{Slots: map[string]seal.Spec{"a": seal.KMS{Name: "a"}, "b": seal.KMS{Name: "b"}}, Notes: []string{`seal "static": priority is accepted and means nothing here`, `seal "static": priority is accepted and means nothing here`, `seal "static": purpose is accepted and means nothing here`}}},
+		"disabled":      {static("old", `disabled = "true"`) + static("new", `disabled = false`), sealconf.Setup{Slots: map[string]seal.Spec{"new": seal.KMS{Name: "new"}}, Disabled: []string{"old"}}},
+		"pins":          {static("a", `pin = "00112233445566778899aabb"`), sealconf.Setup{Slots: map[string]seal.Spec{"a": seal.KMS{Name: "a"}}, Pins: []string{"00112233445566778899aabb"}}},
+		"tree": {"seal \"threshold\" {\n name = \"two\"\n threshold = 2\n of = [\"a\", \"b\", \"people\"]\n}\nseal \"shamir\" {\n name = \"people\"\n shares = 3\n threshold = 2\n}" + static("a") + static("b"),
+			sealconf.Setup{Slots: map[string]seal.Spec{"two": seal.Threshold{K: 2, Of: []seal.Spec{seal.KMS{Name: "a"}, seal.KMS{Name: "b"}, seal.Shamir{Shares: 3, Threshold: 2}}}}}},
+		"tree in a tree": {"seal \"threshold\" {\n name = \"outer\"\n threshold = 2\n of = [\"inner\", \"c\"]\n}\nseal \"threshold\" {\n name = \"inner\"\n threshold = 2\n of = [\"a\", \"b\"]\n}" + static("a") + static("b") + static("c"),
+			sealconf.Setup{Slots: map[string]seal.Spec{"outer": seal.Threshold{K: 2, Of: []seal.Spec{seal.Threshold{K: 2, Of: []seal.Spec{seal.KMS{Name: "a"}, seal.KMS{Name: "b"}}}, seal.KMS{Name: "c"}}}}}},
+		"tree disabled": {"seal \"threshold\" {\n threshold = 2\n of = [\"a\", \"b\"]\n disabled = true\n}" + static("a") + static("b"), sealconf.Setup{Disabled: []string{"threshold"}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := build(t, c.text, sealconf.Options{})
+			if diff := cmp.Diff(&c.want, got, cmpopts.IgnoreFields(sealconf.Setup{}, "KMS"), cmpopts.EquateEmpty()); diff != "" {
+				t.Error(diff)
+			}
+			var cfg seal.Config
+			got.Apply(&cfg)
+			if cfg.Unpinned == (len(cfg.Pins) > 0) || len(cfg.KMS) != len(got.KMS) {
+				t.Error("applied otherwise", cfg.Unpinned, cfg.Pins)
+			}
+		})
+	}
+}
+
+func TestJSON(t *testing.T) {
+	for _, text := range []string{
+		`{"ui": true, "seal": {"static": {"current_key_id": "id", "current_key": "0123456789abcdef0123456789abcdef"}, "shamir": {"shares": 3, "threshold": "2"}}}`,
+		`{"seal": [{"static": {"current_key_id": "id", "current_key": "0123456789abcdef0123456789abcdef"}}, {"shamir": [{"shares": 3, "threshold": 2}]}]}`,
+	} {
+		stanzas, err := sealconf.Parse([]byte(text), "seal.JSON")
+		if err != nil {
+			t.Fatal(err)
+		}
+		setup, err := sealconf.Build(stanzas, sealconf.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := map[string]seal.Spec{"static": seal.KMS{Name: "static"}, "shamir": seal.Shamir{Shares: 3, Threshold: 2}}
+		if diff := cmp.Diff(want, setup.Slots); diff != "" {
+			t.Error(diff)
+		}
+	}
+}
+
+func TestRefused(t *testing.T) {
+	const static = "seal \"static\" {\n current_key_id = \"id\"\n current_key = \"0123456789abcdef0123456789abcdef\"\n %s\n}\n"
+	const transit = "seal \"transit\" {\n address = \"%s\"\n token = \"t\"\n key_name = \"k\"\n mount_path = \"m\"\n %s\n}\n"
+	all := (&configs{}).providers()
+	for name, c := range map[string]struct {
+		text  string
+		words []string
+	}{
+		"unknown type":        {`seal "pkcs11" {}`, []string{`seal.hcl:1: seal "pkcs11": unknown seal type`, "awskms, azurekeyvault, gcpckms, shamir, static, threshold, transit"}},
+		"unknown field":       {fmt.Sprintf(static, `colour = "red"`), []string{`unknown field "colour"`, "current_key, current_key_id, previous_key, previous_key_id, and name, disabled, pin"}},
+		"required":            {`seal "static" {}`, []string{"current_key_id is required"}},
+		"two of one name":     {fmt.Sprintf(static+static, "", ""), []string{`a second stanza is named "static"`, "name = "}},
+		"no syntax":           {"seal \"static\" {\n current_key = \"secret\n}", []string{"seal.hcl:2"}},
+		"one line":            {`seal "shamir" { shares = 5, threshold = 3 }`, []string{"seal.hcl:1"}},
+		"no label":            {`seal {}`, []string{"seal.hcl:1", "Missing type"}},
+		"a block":             {"seal \"shamir\" {\n x {}\n}", []string{"seal.hcl:2"}},
+		"not a value":         {"seal \"shamir\" {\n shares = \"${env.X}\"\n}", []string{"shares is not a plain value", "$${"}},
+		"a map":               {"seal \"shamir\" {\n shares = { a = 1 }\n}", []string{"shares", "a text, a number"}},
+		"a list of lists":     {"seal \"shamir\" {\n shares = [[1, 2]]\n}", []string{"shares", "list of plain values"}},
+		"null":                {"seal \"shamir\" {\n shares = null\n}", []string{"shares", "a text, a number"}},
+		"several values":      {"seal \"shamir\" {\n shares = [1, 2]\n threshold = 2\n}", []string{"shares is one value"}},
+		"name of two":         {"seal \"shamir\" {\n name = [\"a\", \"b\"]\n}", []string{"name is one value"}},
+		"name empty":          {"seal \"shamir\" {\n name = \"\"\n}", []string{"name is empty"}},
+		"disabled maybe":      {fmt.Sprintf(static, `disabled = "maybe"`), []string{"disabled is true or false"}},
+		"no number":           {"seal \"shamir\" {\n shares = \"many\"\n threshold = 2\n}", []string{"shares is a number"}},
+		"half a shamir":       {"seal \"shamir\" {\n shares = 3\n}", []string{"threshold is a number"}},
+		"disabled shamir":     {"seal \"shamir\" {\n disabled = true\n}", []string{"cannot be disabled"}},
+		"one of two":          {"seal \"threshold\" {\n threshold = 1\n of = [\"a\", \"b\"]\n}", []string{"2 to 2"}},
+		"three of two":        {"seal \"threshold\" {\n threshold = 3\n of = [\"a\", \"b\"]\n}", []string{"2 to 2"}},
+		"nobody of that name": {"seal \"threshold\" {\n threshold = 2\n of = [\"static\", \"b\"]\n}\n" + fmt.Sprintf(static, ""), []string{"static, b", "not there"}},
+		"a tree of itself":    {"seal \"threshold\" {\n threshold = 2\n of = [\"static\", \"threshold\"]\n}\n" + fmt.Sprintf(static, ""), []string{"the tree itself"}},
+		"twice in a tree":     {"seal \"threshold\" {\n threshold = 2\n of = [\"static\", \"static\"]\n}\n" + fmt.Sprintf(static, ""), []string{"twice"}},
+		"disabled in a tree":  {"seal \"threshold\" {\n threshold = 2\n of = [\"static\", \"s\"]\n}\nseal \"shamir\" {\n name = \"s\"\n shares = 3\n threshold = 2\n}\n" + fmt.Sprintf(static, "disabled = true"), []string{`"static", which is disabled`}},
+		"key of no length":    {"seal \"static\" {\n current_key_id = \"id\"\n current_key = \"short\"\n}", []string{"64 hex digits"}},
+		"half a previous":     {fmt.Sprintf(static, `previous_key_id = "p"`), []string{"previous_key_id and previous_key go together"}},
+		"one id, two keys":    {fmt.Sprintf(static, "previous_key_id = \"id\"\n previous_key = \"0123456789abcdef0123456789abcdeX\""), []string{"one id two keys"}},
+		"one key, two ids":    {fmt.Sprintf(static, "previous_key_id = \"i2\"\n previous_key = \"0123456789abcdef0123456789abcdef\""), []string{"one key has two ids"}},
+		"no such file":        {"seal \"static\" {\n current_key_id = \"id\"\n current_key = \"file:///no/such/file\"\n}", []string{"current_key: ", "/no/such/file"}},
+		"environment":         {"seal \"static\" {\n current_key_id = \"id\"\n current_key = \"env://KEY\"\n}", []string{"current_key refers to the environment"}},
+		"http elsewhere":      {fmt.Sprintf(transit, "http://vault.example:8200", ""), []string{"Vault accepts http", "allow_plain_http = true"}},
+		"skip maybe":          {fmt.Sprintf(transit, "https://vault.example:8200", `tls_skip_verify = "maybe"`), []string{"tls_skip_verify is true or false"}},
+		"renewal maybe":       {fmt.Sprintf(transit, "https://vault.example:8200", `disable_renewal = "maybe"`), []string{"disable_renewal is true or false"}},
+		"plain maybe":         {fmt.Sprintf(transit, "https://vault.example:8200", `allow_plain_http = "maybe"`), []string{"allow_plain_http is true or false"}},
+		"a provider's no":     {"seal \"awskms\" {\n kms_key_id = \"alias/a\"\n}", []string{`seal "awskms"`, "no credentials"}},
+		"too long":            {strings.Repeat("# x\n", 1<<18+1), []string{"at most 1048576"}},
+		"too deep":            {"a = " + strings.Repeat("[", 65), []string{"nested too deeply"}},
+		"too many operators":  {"a = " + strings.Repeat("!", 1001), []string{"too many operators"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := try(c.text, sealconf.Options{Providers: all})
+			failed(t, err, c.words...)
+		})
+	}
+	_, err := sealconf.Parse([]byte(strings.Repeat(`{"a":[`, 33)), "seal.json")
+	failed(t, err, "nested too deeply")
+	build(t, fmt.Sprintf(transit, "http://vault.example:8200", "allow_plain_http = true"), sealconf.Options{})
+	build(t, fmt.Sprintf(transit, "http://127.0.0.1:8200", ""), sealconf.Options{})
+}
+
+func TestNotes(t *testing.T) {
+	setup := build(t, `
+seal "azurekeyvault" {
+  vault_name      = "v"
+  key_name        = "k"
+  subscription_id = "00000000-0000-0000-0000-000000000000"
+}
+seal "gcpckms" {
+  project = "p"
+  region = "r"
+  key_ring = "k"
+  crypto_key = "c"
+  credentials = "file:///creds.json"
+  user_agent = "x"
+}
+`, sealconf.Options{Providers: (&configs{}).providers()})
+	want := []string{
+		`seal "azurekeyvault": subscription_id is accepted and means nothing here`,
+		`seal "gcpckms": user_agent is accepted and means nothing here`,
+	}
+	if diff := cmp.Diff(want, setup.Notes); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestReferences(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "key")
+	if err := os.WriteFile(file, []byte(" \n0123456789abcdef0123456789abcdef\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("SEALCONF_TEST_KEY", "0123456789abcdef0123456789abcdef")
+	const text = "seal \"static\" {\n current_key_id = \"id\"\n current_key = \"%s\"\n}"
+	build(t, fmt.Sprintf(text, "file://"+filepath.ToSlash(file)), sealconf.Options{})
+	build(t, fmt.Sprintf(text, "env://SEALCONF_TEST_KEY"), sealconf.Options{AllowEnvironment: true})
+	_, err := try(fmt.Sprintf(text, "env://SEALCONF_TEST_KEY"), sealconf.Options{})
+	failed(t, err, "does not read")
+	_, err = try(fmt.Sprintf(text, "env://SEALCONF_TEST_NONE"), sealconf.Options{AllowEnvironment: true})
+	failed(t, err, "SEALCONF_TEST_NONE is not set")
+}
+
+// No secret of a configuration stands in any error or print of it.
+func TestSilence(t *testing.T) {
+	const canary = "canary7b1f0d9e5a3c"
+	secrets := []string{
+		"seal \"azurekeyvault\" {\n vault_name = \"v\"\n key_name = \"k\"\n tenant_id = \"t\"\n client_id = \"c\"\n client_secret = \"%s\"\n%s}",
+		"seal \"awskms\" {\n kms_key_id = \"alias/a\"\n access_key = \"a\"\n secret_key = \"%s\"\n%s}",
+		"seal \"transit\" {\n address = \"https://h\"\n key_name = \"k\"\n mount_path = \"m\"\n token = \"%s\"\n%s}",
+		"seal \"static\" {\n current_key_id = \"i\"\n current_key = \"%s\"\n%s}",
+	}
+	broken := []string{"", "priority = 1\n", "pin = \"x\"\n", "disabled = true\n", "\nx", "unknown = 1\n", "disabled = 2\n", "name = \"%s\n", "key_name = [1,2]\n", "current_key_id = {}\n",
+		"previous_key = 1\n", "access_key = \"b\"\n", "tls_skip_verify = 7\n", "x = x\n", "address = \"ftp://h\"\n"}
+	t.Setenv("AZURE_CLIENT_SECRET", "another"+canary)
+	t.Setenv("AWS_ACCESS_KEY_ID", "another"+canary)
+	t.Setenv("VAULT_TOKEN", "another"+canary)
+	t.Setenv("BAO_STATIC_SEAL_CURRENT_KEY", "another"+canary)
+	said, errs := 0, 0
+	for _, s := range secrets {
+		for _, b := range broken {
+			for _, value := range []string{canary, canary + "${x}", canary + "\\q", canary + "\n", strings.Repeat(canary, 3)[:32]} {
+				for _, environment := range []bool{false, true} {
+					text := fmt.Sprintf(s, value, b)
+					stanzas, err := sealconf.Parse([]byte(text), "seal.hcl")
+					var setup *sealconf.Setup
+					if err == nil {
+						setup, err = sealconf.Build(stanzas, sealconf.Options{Providers: (&configs{}).providers(), AllowEnvironment: environment})
+					}
+					var out strings.Builder
+					fmt.Fprintf(&out, "%v %v %+v %#v %v %+v %#v", err, stanzas, stanzas, stanzas, setup, setup, setup)
+					for _, s := range stanzas {
+						fmt.Fprintf(&out, "%s %x %v", s, s, &s)
+					}
+					if setup != nil && len(setup.KMS) == 1 && setup.KMS["static"] != nil {
+						fmt.Fprintf(&out, "%s %q %d", setup.KMS["static"], setup.KMS["static"], setup.KMS["static"])
+					}
+					slog.New(slog.NewTextHandler(&out, nil)).Info("x", "stanzas", stanzas, "setup", setup, "err", err)
+					if b, err := json.Marshal(stanzas); err == nil {
+						out.Write(b)
+					}
+					said++
+					if err != nil {
+						errs++
+					}
+					hexed := fmt.Sprintf("%x", canary)
+					if strings.Contains(out.String(), canary[6:]) || strings.Contains(out.String(), hexed) {
+						t.Fatalf("%s\n\n%s", text, out.String())
+					}
+				}
+			}
+		}
+	}
+	if errs < said/2 || said-errs < 20 {
+		t.Errorf("%d of %d are errors", errs, said)
+	}
+	t.Logf("GUARANTEE 20 sealconf: configurations=%d errors=%d shown=0", said, errs)
+}
