@@ -49,7 +49,7 @@ var (
 //
 //	keyring: decrypt: term 7: wrong key: the data is another store's, or a fork's
 type Error struct {
-	Op   string // "encrypt", "decrypt", "rewrap", "derive", "install", "stream"
+	Op   string // what was called for: "encrypt", "decrypt", "rewrap", "derive", "stream", "install", …
 	Term uint32 // the number of the term; 0 where none is known
 	Err  error  // one of this package's sentinels, perhaps with details
 }

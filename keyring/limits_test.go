@@ -193,10 +193,10 @@ func TestLimitsAddUp(t *testing.T) {
 	if keyring.EpochUnits != 1<<24 || keyring.TermEpochs != 1<<16 {
 		t.Error("the limits are not those of FORMAT.md")
 	}
-	if blocks := keyring.EpochUnits * keyring.Unit / 16; blocks != 1<<34 {
+	if blocks := uint64(keyring.EpochUnits) * keyring.Unit / 16; blocks != 1<<34 {
 		t.Errorf("%d blocks in an epoch", blocks)
 	}
-	if blocks := keyring.MaxChunks * keyring.ChunkSize / 16; blocks != 1<<34 {
+	if blocks := uint64(keyring.MaxChunks) * keyring.ChunkSize / 16; blocks != 1<<34 {
 		t.Errorf("%d blocks in a stream", blocks)
 	}
 	if keyring.Lease*64*4 != keyring.EpochUnits {

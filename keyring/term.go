@@ -17,7 +17,7 @@ import (
 // "(redacted)", and no encoder encodes it. That does not hold where fmt asks no
 // methods: for the verb %p, and inside another type's unexported field. A Key
 // is for the way into [Owner.Install], not for keeping.
-type Key [aead.KeySize]byte
+type Key [32]byte
 
 var errEncodeKey = errors.New("keyring: a key is not encoded implicitly")
 
@@ -47,7 +47,7 @@ type Term struct {
 // An Info describes a term of a keyring, without its key.
 type Info struct {
 	Number  uint32
-	KeyID   [keyIDSize]byte // derived from store, number and key; it is in each ciphertext
+	KeyID   [4]byte // derived from store, number and key; it is in each ciphertext
 	Active  bool
 	Created time.Time
 }
