@@ -129,7 +129,7 @@ func TestConformance(t *testing.T) {
 
 func TestNew(t *testing.T) {
 	_, err := localkms.New(localkms.Config{})
-	fails(t, err, kms.ErrMisconfigured, "kms: configure localkms: misconfigured: change the configuration: Path is empty")
+	fails(t, err, kms.ErrMisconfigured, "kms: configure localkms: misconfigured: change the configuration: the field Path is empty")
 
 	// A file that is not there yet is no reason not to start.
 	path := filepath.Join(t.TempDir(), "later")
