@@ -55,8 +55,7 @@ func Count(ctx context.Context, kr *keyring.Keyring, sources ...Source) (Census,
 	c := Census{Terms: map[uint32]Tally{}}
 	for _, src := range sources {
 		if err := c.add(ctx, kr, src); err != nil {
-			var named *SourceError
-			if !errors.As(err, &named) {
+			if _, named := err.(*SourceError); !named {
 				err = fmt.Errorf("migrate: count: %w", err)
 			}
 			return Census{}, err

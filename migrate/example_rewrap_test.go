@@ -43,7 +43,7 @@ func ExampleRewrap() {
 	}
 	fmt.Println(migrate.Retire(ctx, b, 1, seal.By{}, tokens))
 	for p, err := range migrate.Rewrap(ctx, kr, tokens, migrate.RewrapOptions{ItemsPerSecond: 500}) {
-		if bad := (*migrate.ItemError)(nil); errors.As(err, &bad) {
+		if bad, ok := errors.AsType[*migrate.ItemError](err); ok {
 			log.Print(bad)
 		} else if err != nil {
 			log.Fatal(err)

@@ -81,7 +81,7 @@ var ErrLegacy = errors.New("migrate: not a legacy value: another key or cipher, 
 // change bits of a plaintext at will, and needs no key for it; [LegacyConfig.Valid]
 // limits that to plaintexts that pass. Who can also see whether a value is
 // accepted, or how long it takes, can decrypt CBC values with some thousand
-// attempts each (a padding oracle): keep [ErrLegacy] from callers. No legacy
+// attempts a block (a padding oracle): keep [ErrLegacy] from callers. No legacy
 // value is bound to its row, unless AESGCM was used with associated data, so it
 // can be moved to another or put back when it is old, also over a value
 // of the keyring's. Rewrap cannot tell: what it finds becomes authentic. So

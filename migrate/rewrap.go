@@ -56,7 +56,7 @@ type Progress struct {
 // writes them. It yields its progress after each page; the last is Done.
 //
 //	for p, err := range migrate.Rewrap(ctx, kr, src, migrate.RewrapOptions{After: saved}) {
-//		if bad := (*migrate.ItemError)(nil); errors.As(err, &bad) {
+//		if bad, ok := errors.AsType[*migrate.ItemError](err); ok {
 //			log.Print(bad) // and go on; to stop at the first, return
 //		} else if err != nil {
 //			return err
@@ -76,9 +76,9 @@ type Progress struct {
 // under the active term are read and not written again. Several runs at the
 // same time only do the work twice.
 //
-// Items added behind the run are under the active term if every process knows
-// it; use [Count] to see. Streams are not rewrapped but copied, with
-// [keyring.Keyring.NewReader] and NewWriter.
+// Items written behind the run are under the active term if every process knows
+// it, and a rotation in the midst calls for another run: [Count] tells. Streams
+// are not rewrapped but copied, with [keyring.Keyring.NewReader] and NewWriter.
 func Rewrap(ctx context.Context, kr *keyring.Keyring, src Source, opt RewrapOptions) iter.Seq2[Progress, error] {
 	return func(yield func(Progress, error) bool) {
 		r := run{kr: kr, src: src, opt: opt, p: Progress{After: opt.After}, yield: yield}

@@ -24,8 +24,8 @@ import (
 func finish(ctx context.Context, kr *keyring.Keyring, src migrate.Source, opt migrate.RewrapOptions) (last migrate.Progress, items []error, end error) {
 	for p, err := range migrate.Rewrap(ctx, kr, src, opt) {
 		last = p
-		if bad := (*migrate.ItemError)(nil); errors.As(err, &bad) {
-			items = append(items, err)
+		if bad, ok := errors.AsType[*migrate.ItemError](err); ok {
+			items = append(items, bad)
 		} else if err != nil {
 			end = err
 		}

@@ -13,8 +13,8 @@ import (
 // that of the primary key. An item that is added goes anywhere in the order.
 type Source interface {
 	// Page returns at most limit items whose ids come after the given one, in
-	// order; "" is before all. An empty page is the end. The caller reads the
-	// items before its next call of the source, and changes nothing in them.
+	// order; "" is before all. An empty page is the end. The items are read
+	// until the next call of Page, and never changed.
 	Page(ctx context.Context, after string, limit int) ([]Item, error)
 
 	// Replace puts next in place of old, as one compare-and-set: if the item
@@ -22,6 +22,10 @@ type Source interface {
 	// said. Otherwise, also if it is gone, it changes nothing and returns
 	// false. When it returns true the change is durable. After an error the
 	// change may have been made or not. It keeps neither slice.
+	//
+	// It stores next whole or fails: old is gone. The keyring's ciphertexts
+	// are [keyring.Overhead] longer than their plaintexts, and as text 4/3 of
+	// that and 4 bytes more: widen a column that legacy values just fit.
 	//
 	//	UPDATE tokens SET secret = @next WHERE id = @id AND secret = @old
 	Replace(ctx context.Context, id string, old, next []byte) (replaced bool, err error)

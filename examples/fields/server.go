@@ -170,8 +170,8 @@ func (s *server) rewrap(ctx context.Context, name string, src migrate.Source, le
 	defer b.end()
 	var failed []error
 	for p, err = range migrate.Rewrap(ctx, s.b.Keyring(), src, migrate.RewrapOptions{After: after, Legacy: legacy, ItemsPerSecond: 4000}) {
-		if bad := (*migrate.ItemError)(nil); errors.As(err, &bad) {
-			failed = append(failed, err)
+		if bad, ok := errors.AsType[*migrate.ItemError](err); ok {
+			failed = append(failed, bad)
 			continue
 		}
 		if err != nil {
