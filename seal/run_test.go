@@ -111,7 +111,7 @@ func TestHerd(t *testing.T) {
 		calls := v.fake.Count("")
 		v.fake.Limit(quota, window)
 		begin := time.Now()
-		fleet, stop := v.fleet(ctx, replicas, func(c *seal.Config) { c.Spread = 15 * time.Second; c.Drill = -1; c.Poll = time.Hour })
+		fleet, stop := v.fleet(ctx, replicas, func(c *seal.Config) { c.Spread = 17 * time.Second; c.Drill = -1; c.Poll = time.Hour })
 		defer stop()
 		for _, r := range fleet {
 			must(t, r.Wait(ctx))
