@@ -97,7 +97,7 @@ func TestRandomHistories(t *testing.T) {
 		}
 	}
 	for kind, made := range total.kinds {
-		if made == 0 {
+		if made == 0 && !testing.Short() {
 			t.Errorf("no transition of kind %d was ever made", kind)
 		}
 	}
