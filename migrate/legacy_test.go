@@ -217,6 +217,21 @@ func TestLegacyNeverForOurs(t *testing.T) {
 	}
 }
 
+// Nor does Rewrap read it so, which would make what it finds authentic.
+func TestRewrapLegacyNeverForOurs(t *testing.T) {
+	owner, kr := newKeyring(t, 1, 1)
+	damaged := encrypt(t, kr, "value of a", "a")
+	damaged[len(damaged)-1] ^= 1
+	src := &memSource{}
+	src.put("a", bytes.Clone(damaged))
+	install(t, owner, 2, 2)
+	l := newLegacy(t, kr, migrate.LegacyConfig{Cipher: migrate.AESCFB, Valid: func([]byte) bool { return true }})
+	p, items, err := finish(t.Context(), kr, src, migrate.RewrapOptions{Legacy: l})
+	if err != nil || p.Failed != 1 || len(items) != 1 || !errors.Is(items[0], keyring.ErrCorrupt) || !bytes.Equal(src.stored("a"), damaged) {
+		t.Errorf("%+v, %v, %v", p, items, err)
+	}
+}
+
 func TestLegacyRefuses(t *testing.T) {
 	_, kr := newKeyring(t, 1, 1)
 	_, other := newKeyring(t, 9, 9)

@@ -355,6 +355,50 @@ func TestRewrapPace(t *testing.T) {
 	}
 }
 
+// Each item has its own tries.
+func TestRewrapLiveWritesToMany(t *testing.T) {
+	owner, kr := newKeyring(t, 1, 1)
+	_, old := newKeyring(t, 1, 1)
+	src := filled(t, kr, 4)
+	install(t, owner, 2, 2)
+	writes := map[string]int{}
+	src.onReplace = func(id string) error {
+		if writes[id]++; writes[id] <= 2 {
+			src.put(id, encrypt(t, old, "value of "+id, id))
+		}
+		return nil
+	}
+	p, items, err := finish(t.Context(), kr, src, migrate.RewrapOptions{})
+	if err != nil || items != nil || p.Changed != 8 || p.Rewrapped != 4 {
+		t.Errorf("%+v, %v, %v", p, items, err)
+	}
+	checkAll(t, kr, src, 2)
+}
+
+// The work itself takes of the time that a rate allows.
+func TestRewrapPaceWork(t *testing.T) {
+	for name, tt := range map[string]struct{ work, want time.Duration }{
+		"less than the rate": {800 * time.Microsecond, time.Second},
+		"more than the rate": {3 * time.Millisecond, 3 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				owner, kr := newKeyring(t, 1, 1)
+				src := filled(t, kr, 1000)
+				install(t, owner, 2, 2)
+				src.onReplace = func(string) error { time.Sleep(tt.work); return nil }
+				begin := time.Now()
+				if _, _, err := finish(t.Context(), kr, src, migrate.RewrapOptions{ItemsPerSecond: 1000}); err != nil {
+					t.Fatal(err)
+				}
+				if took := time.Since(begin); took < tt.want-25*time.Millisecond || took > tt.want+25*time.Millisecond {
+					t.Errorf("1000 items took %v, want %v", took, tt.want)
+				}
+			})
+		})
+	}
+}
+
 // A Wait of the host's own replaces the timer, and need not take the time.
 func TestRewrapWait(t *testing.T) {
 	owner, kr := newKeyring(t, 1, 1)
@@ -371,6 +415,16 @@ func TestRewrapWait(t *testing.T) {
 	p, _, err := finish(t.Context(), kr, src, opt)
 	if !errors.Is(err, errEnough) || p.Items < 490 || p.Items > 510 {
 		t.Errorf("after 500 s at one item a second: %d items, %v", p.Items, err)
+	}
+
+	// It goes on evenly: no wait is long where none has to be.
+	var longest time.Duration
+	opt = migrate.RewrapOptions{ItemsPerSecond: 1000, Wait: func(_ context.Context, d time.Duration) error {
+		longest = max(longest, d)
+		return nil
+	}}
+	if _, _, err := finish(t.Context(), kr, src, opt); err != nil || longest > 25*time.Millisecond {
+		t.Errorf("at a thousand items a second one wait is %v, %v", longest, err)
 	}
 }
 
