@@ -1,0 +1,68 @@
+// Package cloudstore opens the store in a directory by the seal stanzas of a
+// configuration, in the syntax of Vault and OpenBao.
+package cloudstore
+
+import (
+	"errors"
+	"flag"
+	"os"
+	"path/filepath"
+
+	"github.com/sealwright/sealwright/examples/internal/fakeclouds"
+	"github.com/sealwright/sealwright/seal"
+	"github.com/sealwright/sealwright/seal/sealconf"
+)
+
+// A Place says where a store is, and what opens it.
+type Place struct {
+	Config      string // the file with the stanzas
+	Dir         string // the record is in record.json there
+	Environment bool   // the variables of Vault and of the clouds may be read
+	Fakes       string // the file of a fakeclouds.Clouds; "" for the true clouds
+}
+
+// Flags registers a flag for each field.
+func (p *Place) Flags(set *flag.FlagSet) {
+	set.StringVar(&p.Config, "config", "", "the `file` with the seal stanzas, as Vault has them")
+	set.StringVar(&p.Dir, "dir", "", "the `directory` of the store")
+	set.BoolVar(&p.Environment, "env", false, "read the variables that Vault and the clouds' SDKs read")
+	set.StringVar(&p.Fakes, "fakes", "", "internal: the `file` that says where the fake clouds are")
+}
+
+// Record is the file that the record is in.
+func (p *Place) Record() string { return filepath.Join(p.Dir, "record.json") }
+
+// Stanzas reads the configuration.
+func (p *Place) Stanzas() ([]sealconf.Stanza, error) {
+	if p.Config == "" || p.Dir == "" {
+		return nil, errors.New("-config and -dir are required; -demo shows the whole without an account")
+	}
+	src, err := os.ReadFile(p.Config)
+	if err != nil {
+		return nil, err
+	}
+	return sealconf.Parse(src, p.Config)
+}
+
+// Open returns a sealed Barrier, and what the stanzas come to. Base is what the
+// caller wants besides; the store and all that the stanzas say is set.
+func (p *Place) Open(base seal.Config) (*seal.Barrier, *sealconf.Setup, error) {
+	stanzas, err := p.Stanzas()
+	if err != nil {
+		return nil, nil, err
+	}
+	providers, err := fakeclouds.Providers(p.Fakes)
+	if err != nil {
+		return nil, nil, err
+	}
+	setup, err := sealconf.Build(stanzas, sealconf.Options{Providers: providers, AllowEnvironment: p.Environment})
+	if err != nil {
+		return nil, nil, err
+	}
+	if base.Store, err = seal.OpenFileStore(p.Record()); err != nil {
+		return nil, nil, err
+	}
+	setup.Apply(&base)
+	b, err := seal.Open(base)
+	return b, setup, err
+}

@@ -1,0 +1,27 @@
+// Shamir-to-azure moves an existing store from people's shares to a key of
+// Azure Key Vault, while nothing restarts.
+//
+//	go run ./examples/shamir-to-azure -demo
+//	go run ./examples/shamir-to-azure -config seal.hcl -dir /some/dir -dry-run
+//	go run ./examples/shamir-to-azure -config seal.hcl -dir /some/dir
+//
+// Seal.hcl is as Vault has it, with a seal "azurekeyvault" stanza. The people's
+// shares are asked for without echo; -shares names a file or - instead. They go
+// on opening the store, as recovery shares, unless -drop is given.
+package main
+
+import (
+	"github.com/sealwright/sealwright/examples/internal/fakeclouds"
+	"github.com/sealwright/sealwright/examples/internal/move"
+)
+
+func main() {
+	move.Program{
+		Name:  "shamir-to-azure",
+		Wants: "azurekeyvault",
+		Demo: move.Demo{
+			Before: func(*fakeclouds.Clouds) string { return move.People },
+			After:  func(c *fakeclouds.Clouds) string { return c.AzureStanza() },
+		},
+	}.Main()
+}
