@@ -34,6 +34,7 @@ func TestCount(t *testing.T) {
 	src.put("0007", []byte("sw1.!"))
 	src.put("0008", []byte("never encrypted"))
 	src.put("0009", nil)
+	src.put("0010", []byte("sw1.AAAA"))
 	text := int64(len(src.stored("0002")))
 
 	got, err := migrate.Count(t.Context(), kr, src, filled(t, kr, 5))
@@ -41,8 +42,8 @@ func TestCount(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := migrate.Census{
-		Terms:   map[uint32]migrate.Tally{1: {591, 591 * size}, 2: {}, 3: {7, 6*size + text}},
-		Unknown: migrate.Tally{Items: 6, Bytes: 2*size + text + 20 + 5},
+		Terms:   map[uint32]migrate.Tally{1: {590, 590 * size}, 2: {}, 3: {7, 6*size + text}},
+		Unknown: migrate.Tally{Items: 7, Bytes: 2*size + text + 20 + 5 + 8},
 		Other:   migrate.Tally{Items: 1, Bytes: 15},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -399,6 +399,28 @@ func TestRewrapPaceWork(t *testing.T) {
 	}
 }
 
+// An hour in which the source stood still buys no burst.
+func TestRewrapPaceIdle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		owner, kr := newKeyring(t, 1, 1)
+		src := filled(t, kr, 1000)
+		install(t, owner, 2, 2)
+		src.onPage = func(after string) error {
+			if after == "0499" {
+				time.Sleep(time.Hour)
+			}
+			return nil
+		}
+		begin := time.Now()
+		if _, _, err := finish(t.Context(), kr, src, migrate.RewrapOptions{ItemsPerSecond: 100}); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(begin) - time.Hour; took < 9900*time.Millisecond || took > 10*time.Second {
+			t.Errorf("1000 items took %v beside the hour, want 10 s", took)
+		}
+	})
+}
+
 // A Wait of the host's own replaces the timer, and need not take the time.
 func TestRewrapWait(t *testing.T) {
 	owner, kr := newKeyring(t, 1, 1)
