@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/sealwright/sealwright/internal/record"
+	"github.com/sealwright/sealwright/internal/secret"
 	"github.com/sealwright/sealwright/keyring"
 )
 
@@ -55,6 +56,8 @@ type mark struct {
 	store      string
 	generation uint64
 	digest     record.Digest
+
+	fingerprints [][12]byte // of its slots
 }
 
 // hooks are planted faults, set by this package's tests alone.
@@ -191,7 +194,11 @@ func (b *Barrier) take(ctx context.Context) (func(), error) {
 		<-b.turn
 		return nil, ErrClosed
 	}
-	return func() { <-b.turn }, nil
+	secret.BurnStack()
+	return func() {
+		secret.BurnStack() // of what was done in this turn
+		<-b.turn
+	}, nil
 }
 
 // install makes o, which it takes over, what the Barrier holds; the caller has
@@ -206,7 +213,7 @@ func (b *Barrier) install(o *opened, unsealing bool) error {
 		o.wipe()
 		return ErrClosed
 	}
-	b.mark = mark{o.state.Store, o.state.Generation, o.digest}
+	b.mark = markOf(o)
 	if b.open == nil && !unsealing {
 		o.wipe()
 		return nil
@@ -223,6 +230,14 @@ func (b *Barrier) install(o *opened, unsealing bool) error {
 	b.observe(o.state.Terms)
 	b.notify()
 	return nil
+}
+
+func markOf(o *opened) mark {
+	m := mark{store: o.state.Store, generation: o.state.Generation, digest: o.digest}
+	for i := range o.state.Slots {
+		m.fingerprints = append(m.fingerprints, [12]byte(o.state.Slots[i].Fingerprint))
+	}
+	return m
 }
 
 // current returns a copy of what the Barrier holds, for the caller to wipe, or

@@ -22,13 +22,17 @@ type Config struct {
 	// call.
 	KMS map[string]kms.Wrapper
 
-	// Pins are the fingerprints of slots, as [SlotStatus] shows them, that may
-	// open the store although a stranger with write access to the store could
-	// have made what opens them: RSA-OAEP wraps, and shares in Vault's bare
-	// form. With a pin, an empty store is [ErrMissing], never uninitialized.
+	// Pins are the fingerprints of slots, as [SlotStatus] shows them. With a
+	// pin, a process that starts is unsealed by pinned slots and by shares in
+	// text alone, whatever record is in the store; and an empty store is
+	// [ErrMissing], never uninitialized. Slots that a stranger with write
+	// access to the store could have made need one: RSA-OAEP wraps, and shares
+	// in Vault's bare form. Pin every KMS slot, and set the pins anew after a
+	// rekey: Status warns of slots that are not pinned.
 	Pins []string
 
-	// Unpinned lets such slots open the store without a pin. Status says so.
+	// Unpinned lets slots that need a pin open the store without. Status says
+	// so.
 	Unpinned bool
 
 	// Replica names this process in Status, events and errors; it must differ

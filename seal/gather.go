@@ -32,7 +32,7 @@ func (g *gather) into(h *harvest) {
 			if !share.Raw() {
 				fingerprint := share.Fingerprint()
 				h.identities = append(h.identities, fingerprint[:])
-				h.bound = true
+				h.people = true
 			}
 		}
 		return true
@@ -136,7 +136,7 @@ func matchShare(rec *record.Record, s Share) (*record.Slot, uint32, error) {
 	eachLeaf(rec, func(slot *record.Slot, leaf *record.Shares, path string) {
 		newest = max(newest, leaf.Set)
 		if !s.Raw() && leaf.Set != s.Set() {
-			if fingerprint := s.Fingerprint(); bytes.Equal(slot.Fingerprint, fingerprint[:]) {
+			if fingerprint := s.Fingerprint(); wrong.Kind == ErrShareOtherStore && bytes.Equal(slot.Fingerprint, fingerprint[:]) {
 				wrong.Kind, wrong.Want = ErrShareStale, leaf.Set
 			}
 			return
@@ -145,7 +145,7 @@ func matchShare(rec *record.Record, s Share) (*record.Slot, uint32, error) {
 			return
 		}
 		if !s.Raw() {
-			wrong.Kind = ErrShareAltered
+			wrong.Kind, wrong.Want = ErrShareAltered, 0
 		}
 		if int(x) > len(leaf.Commitments) {
 			return

@@ -80,6 +80,9 @@ func storeError(err error) error {
 // parse reads a stored record, or remembers it: most loads find the record of
 // the load before.
 func (b *Barrier) parse(stored []byte) (*loaded, error) {
+	if len(stored) > MaxRecordSize {
+		return nil, fmt.Errorf("%w: it has %d bytes, more than %d", ErrCorrupt, len(stored), MaxRecordSize)
+	}
 	digest := record.DigestOf(stored)
 	b.mu.Lock()
 	last := b.parsed
@@ -148,8 +151,11 @@ func (b *Barrier) descends(s *record.State, digest record.Digest) error {
 	if seen.generation == 0 || digest == seen.digest {
 		return nil
 	}
-	back := int(s.Generation-seen.generation) - 1 // load has seen that it is later
-	if back >= len(s.Digests) {
+	if s.Generation <= seen.generation {
+		return fmt.Errorf("%w: generation %d beside the %d this process knew", ErrForked, s.Generation, seen.generation)
+	}
+	back := s.Generation - seen.generation - 1 // as it is stored: up to 2^64 - 1
+	if back >= uint64(len(s.Digests)) {
 		b.emit(EventLongFork, By{}, "", fmt.Sprintf("%d changes were missed, and the record tells of %d", back+1, len(s.Digests)), nil)
 		return nil
 	}
@@ -167,6 +173,7 @@ func (b *Barrier) unlockThrough(l *loaded, slot *record.Slot, seed []byte, h *ha
 	if err != nil {
 		return nil, err
 	}
+	defer key.wipe()
 	if subtle.ConstantTimeCompare(key.PublicKey().Bytes(), slot.PublicKey) != 1 {
 		return nil, ErrWrongCustodian
 	}
@@ -196,26 +203,28 @@ func (b *Barrier) believe(o *opened, slot *record.Slot, h *harvest) error {
 	if !h.vouches(identity) {
 		return fmt.Errorf("%w: it opens with slot %q, but does not know what its custodians hold: find out who can write to the store, and restore it", ErrForged, slot.Name)
 	}
-	if h.bound {
-		return nil
-	}
 	fingerprint := record.FingerprintOf(identity)
 	pinned := slices.ContainsFunc(b.cfg.Pins, func(p string) bool {
 		pin, _ := parsePin(p)
 		return subtle.ConstantTimeCompare(pin, fingerprint[:12]) == 1
 	})
 	b.mu.Lock()
-	known := b.mark.store == o.state.Store && b.mark.generation > 0
+	known := b.mark.store == o.state.Store && slices.Contains(b.mark.fingerprints, [12]byte(fingerprint[:12]))
 	b.mu.Unlock()
 	switch {
-	case pinned, known:
-		// A process that has held this store's keys has proved its descent.
+	case pinned, known, h.people:
+		// A slot of a record that this process has opened is as good as pinned,
+		// and a share's own text is a pin that its custodian brings along.
+		return nil
+	case len(b.cfg.Pins) > 0:
+		// Also where the KMS authenticates: an old record that a former holder
+		// of its root key puts back opens with a key that was never dropped.
+		return fmt.Errorf("%w: slot %q is not one of the pinned ones: if it is meant to open the store, pin its fingerprint", ErrForged, slot.Name)
+	case h.bound:
 		return nil
 	case b.cfg.Unpinned:
 		b.emit(EventUnpinned, By{}, slot.Name, "the store is believed without a pin, as configured", nil)
 		return nil
-	case len(b.cfg.Pins) > 0:
-		return fmt.Errorf("%w: slot %q is not one of the pinned ones", ErrForged, slot.Name)
 	}
 	return fmt.Errorf("%w: anybody with write access to the store could have made slot %q: set Config.Pins to its fingerprint, or Config.Unpinned", ErrUnpinned, slot.Name)
 }

@@ -147,6 +147,9 @@ func (b *Barrier) warnings(s Status) []string {
 		if slot.DrillError != nil {
 			out = append(out, fmt.Sprintf("slot %q does not open the store now: do not restart unless another slot does: %v", slot.Name, slot.DrillError))
 		}
+		if len(b.cfg.Pins) > 0 && !NeedsPeople(slot.Spec) && !slices.Contains(b.cfg.Pins, slot.Fingerprint) {
+			out = append(out, fmt.Sprintf("slot %q is not pinned: it will not unseal after a restart; add %s to the pins", slot.Name, slot.Fingerprint))
+		}
 		for _, note := range slot.Notes {
 			out = append(out, fmt.Sprintf("slot %q: %s", slot.Name, note))
 		}

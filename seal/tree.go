@@ -128,6 +128,7 @@ type harvest struct {
 	// leaf could only have been made by somebody trusted with its key.
 	identities [][]byte
 	bound      bool
+	people     bool // a share's text named it
 }
 
 type heldShare struct {
@@ -164,7 +165,9 @@ func (h *harvest) open(ctx context.Context, node *record.Node, path string, k, n
 				errs = append(errs, err)
 				continue
 			}
-			parts = append(parts, append(value, byte(i+1)))
+			part := append(append(make([]byte, 0, len(value)+1), value...), byte(i+1))
+			clear(value)
+			parts = append(parts, part)
 		}
 	}
 	if len(parts) < tree.Threshold {
@@ -235,6 +238,15 @@ func (h *harvest) openKey(ctx context.Context, leaf *record.Key, path string, k,
 		h.bound = true
 	}
 	return value, nil
+}
+
+// wipe clears the shares.
+func (h *harvest) wipe() {
+	for _, held := range h.shares {
+		for _, share := range held {
+			clear(share.y)
+		}
+	}
 }
 
 // vouches reports whether what the custodians hold names this identity.
