@@ -146,7 +146,6 @@ const (
 	OpInit    = "init" // until a slot is proven
 	OpProve   = "prove"
 	OpDrop    = "drop"
-	OpRekey   = "rekey"
 	OpMigrate = "migrate"
 )
 

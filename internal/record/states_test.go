@@ -22,7 +22,7 @@ func TestStatesDocument(t *testing.T) {
 			rows += cell + "\n"
 		}
 	}
-	want := []string{"Init", record.Initial, record.Pending, record.Active, record.OpInit, record.OpProve, record.OpDrop, record.OpRekey, record.OpMigrate}
+	want := []string{"Init", record.Initial, record.Pending, record.Active, record.OpInit, record.OpProve, record.OpDrop, record.OpMigrate}
 	state := reflect.TypeFor[record.State]()
 	for i := range state.NumMethod() {
 		m := state.Method(i)

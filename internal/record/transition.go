@@ -61,6 +61,13 @@ type Rewrap struct {
 	Term  *Term
 }
 
+// Wipe clears the data key.
+func (r *Rewrap) Wipe() {
+	if r.Term != nil {
+		clear(r.Term.Key[:])
+	}
+}
+
 // Fresh is a proof made now: slot ID opened the record of that generation and
 // found that root key.
 type Fresh struct {
@@ -169,7 +176,7 @@ func (s State) Prove(st Step, f Fresh, rewrap *Rewrap) (State, error) {
 			return State{}, err
 		}
 	}
-	if o := s.Operation; o != nil && o.ID == st.Operation && (o.Kind == OpProve || o.Kind == OpRekey && old != nil) {
+	if o := s.Operation; o != nil && o.ID == st.Operation && o.Kind == OpProve {
 		s.Operation = nil
 	}
 	return s.commit(st, event, name), nil

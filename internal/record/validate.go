@@ -234,7 +234,7 @@ func (n *Node) distinct() error {
 
 func (o *Operation) validate(r *Record) error {
 	switch o.Kind {
-	case OpInit, OpProve, OpDrop, OpRekey, OpMigrate:
+	case OpInit, OpProve, OpDrop, OpMigrate:
 	default:
 		return fmt.Errorf("unknown operation kind %.80q", o.Kind)
 	}
