@@ -1,0 +1,109 @@
+package operator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/sealwright/sealwright/migrate"
+	"github.com/sealwright/sealwright/seal"
+)
+
+// An Action is what a request wants to do, for [Config.Authorize].
+type Action string
+
+// The actions.
+const (
+	Seal         Action = "seal"
+	Rotate       Action = "rotate"        // a new data key
+	RotateRoot   Action = "rotate-root"   // a new root key
+	Rekey        Action = "rekey"         // begin or cancel a rekey
+	GenerateRoot Action = "generate-root" // begin or cancel a root token's ceremony
+	Migrate      Action = "migrate"       // begin a migration on an unsealed server
+	KeyStatus    Action = "key-status"    // read what is about keys
+	Detail       Action = "detail"        // read the whole reason why the server is sealed
+)
+
+// Config is what New needs. Barrier and Authorize are required.
+type Config struct {
+	Barrier *seal.Barrier
+
+	// Authorize reports why a request may not do what it wants; nil lets it.
+	// The answer is 403 and does not show the error. The tools send their
+	// token as X-Vault-Token. It is also called while the server is sealed.
+	Authorize func(*http.Request, Action) error
+
+	// Actor names who sent a request, for events and the record's journal: at
+	// most 64 printable ASCII characters. Nil: "operator API".
+	Actor func(*http.Request) string
+
+	// MintRootToken makes a token that Authorize accepts for everything. It
+	// is called by init, once its shares exist and the store may be sealed,
+	// and when a quorum has asked for a token. Nil: init returns none, and
+	// generate-root is refused.
+	MintRootToken func(context.Context) (string, error)
+
+	// TokenLength is that of those tokens, in bytes. Generate-root needs it.
+	TokenLength int
+
+	// Plan returns where the configuration wants the store to get to. Its
+	// slots that need no people are made by init, and unseal -migrate moves a
+	// store there. A plan without Slots keeps the people's slots as they are.
+	// Nil, and an empty plan: people alone hold the store.
+	Plan func(context.Context) (migrate.Plan, error)
+
+	// People is the name of the slot that init makes for people. Empty:
+	// "shamir", as package sealconf names it.
+	People string
+
+	// Deliver takes shares that a migration makes to their custodians; see
+	// [migrate.Options]. Nil: plans that make shares are refused.
+	Deliver func(seal.Delivery) error
+
+	// Version, StorageType and ClusterName are shown in seal-status.
+	Version     string
+	StorageType string // empty: not shown
+	ClusterName string // empty: "sealwright"
+}
+
+// New returns a handler. The error is [seal.ErrConfig].
+func New(cfg Config) (http.Handler, error) {
+	switch {
+	case cfg.Barrier == nil:
+		return nil, fmt.Errorf("operator: %w: Config.Barrier is nil", seal.ErrConfig)
+	case cfg.Authorize == nil:
+		return nil, fmt.Errorf("operator: %w: Config.Authorize is nil: it decides who may seal the server", seal.ErrConfig)
+	case cfg.MintRootToken != nil && (cfg.TokenLength < 16 || cfg.TokenLength > 256):
+		return nil, fmt.Errorf("operator: %w: Config.TokenLength is %d: it is that of the tokens of MintRootToken, 16 to 256", seal.ErrConfig, cfg.TokenLength)
+	}
+	if cfg.Actor == nil {
+		cfg.Actor = func(*http.Request) string { return "operator API" }
+	}
+	if cfg.Plan == nil {
+		cfg.Plan = func(context.Context) (migrate.Plan, error) { return migrate.Plan{}, nil }
+	}
+	if cfg.People == "" {
+		cfg.People = "shamir"
+	}
+	if cfg.ClusterName == "" {
+		cfg.ClusterName = "sealwright"
+	}
+	h := &handler{Config: cfg, turn: make(chan struct{}, 1)}
+	h.routes = h.table()
+	return h, nil
+}
+
+// by says who sent a request, and as a step of which operation.
+func (h *handler) by(r *http.Request, op seal.OperationID) seal.By {
+	return seal.By{Actor: h.Actor(r), Operation: op}
+}
+
+var errDenied = errors.New("permission denied")
+
+func (h *handler) authorize(r *http.Request, a Action) error {
+	if h.Authorize(r, a) != nil {
+		return errDenied
+	}
+	return nil
+}

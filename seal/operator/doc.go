@@ -1,0 +1,43 @@
+// Package operator serves the part of Vault's HTTP API that operators use, so
+// that the stock bao and vault command lines initialize, unseal, seal, rekey,
+// rotate and migrate any Go server that mounts it, unchanged.
+//
+//	h, err := operator.New(operator.Config{Barrier: b, Authorize: authorize})
+//	mux.Handle("/v1/sys/", h)
+//
+// Do not use it where nobody has those tools: the methods of [seal.Barrier]
+// are the better API for a page or a command of your own. It serves no secrets,
+// tokens, policies or mounts; the host does that, if it wants to.
+//
+// # Routes
+//
+// Below /v1/sys/, wherever the handler is mounted: init, seal-status, unseal,
+// seal, leader, health, key-status, rotate, rotate/keyring, rotate/config,
+// rotate/root, seal-backend-status, and, with init, update and verify below
+// them, rekey, rekey-recovery-key, rotate/root and rotate/recovery; with
+// attempt and update, generate-root and generate-root-token. PUT and POST are
+// the same. Bodies are bounded, and fields that are not known are ignored.
+//
+// # Who may
+//
+// [Config.Authorize] decides on every request that needs it, each with its
+// [Action]. Init, unseal, seal-status, leader and health need nothing, nor does
+// looking at the progress of an operation, nor giving a share to one by its id
+// (the nonce): the share is what authorizes.
+//
+// # Differences
+//
+// DIFFERENCES.md lists every point where this API is not Vault's, and why. The
+// chief ones: a share is 89 characters of text that names its set; a wrong one
+// is named at once and spoils nothing, so there is nothing to reset; a rekey is
+// always verified by the new shares, and the old ones are valid until then; a
+// migration needs no restart, and leaves people's shares able to open the
+// store. Answers carry more than Vault's do, which its tools ignore.
+//
+// # Several replicas
+//
+// An operation's shares are gathered by one replica, which answers name. The
+// handler keeps nothing between requests that a restart would lose, except the
+// shares given with -migrate to a sealed server and the one-time password of
+// generate-root: those are given, or begun, again.
+package operator

@@ -1,0 +1,76 @@
+package operator
+
+import (
+	"net/http"
+	"time"
+)
+
+// unsealed reports why a request cannot be served: Vault says that it is sealed
+// before it looks at the token.
+func (h *handler) unsealed(r *http.Request, a Action) error {
+	if h.Barrier.Status().Sealed {
+		return errSealed
+	}
+	return h.authorize(r, a)
+}
+
+func (h *handler) seal(_ http.ResponseWriter, r *http.Request) (any, error) {
+	if h.Barrier.Status().Sealed {
+		return nil, nil
+	}
+	if err := h.authorize(r, Seal); err != nil {
+		return nil, err
+	}
+	return nil, h.Barrier.Seal(h.by(r, ""))
+}
+
+func (h *handler) rotate(_ http.ResponseWriter, r *http.Request) (any, error) {
+	if err := h.unsealed(r, Rotate); err != nil {
+		return nil, err
+	}
+	return nil, h.Barrier.Rotate(r.Context(), h.by(r, ""))
+}
+
+func (h *handler) rotateRoot(_ http.ResponseWriter, r *http.Request) (any, error) {
+	if err := h.unsealed(r, RotateRoot); err != nil {
+		return nil, err
+	}
+	return nil, h.Barrier.RotateRoot(r.Context(), h.by(r, ""))
+}
+
+// keyStatus tells of the active term. How often it encrypted is not shown:
+// each replica counts for itself, in blocks and not in calls.
+func (h *handler) keyStatus(_ http.ResponseWriter, r *http.Request) (any, error) {
+	if err := h.unsealed(r, KeyStatus); err != nil {
+		return nil, err
+	}
+	out := map[string]any{}
+	var terms []map[string]any
+	for _, t := range h.Barrier.Status().Terms {
+		created := t.Created.Format(time.RFC3339Nano)
+		if t.State == "active" {
+			out["term"], out["install_time"] = t.Number, created
+		}
+		terms = append(terms, map[string]any{"term": t.Number, "state": t.State, "install_time": created})
+	}
+	out["terms"] = terms
+	return out, nil
+}
+
+// maxOperations is what one process encrypts under one term before Run adds
+// the next; see package keyring.
+const maxOperations = 1 << 40
+
+func (h *handler) rotateConfig(_ http.ResponseWriter, r *http.Request) (any, error) {
+	if err := h.unsealed(r, KeyStatus); err != nil {
+		return nil, err
+	}
+	return map[string]any{"enabled": true, "interval": 0, "max_operations": maxOperations}, nil
+}
+
+func (h *handler) setRotateConfig(_ http.ResponseWriter, r *http.Request) (any, error) {
+	if err := h.unsealed(r, Rotate); err != nil {
+		return nil, err
+	}
+	return nil, badRequest("rotation is not configured here: the server adds a data key before one is used up; for more, call sys/rotate by a timer")
+}

@@ -1,0 +1,190 @@
+package operator
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"crypto/sha256"
+
+	"github.com/sealwright/sealwright/seal"
+)
+
+// An otp is the one-time password that hides the token of a generate-root
+// ceremony on its way. It stays in the memory of one process; the operation's
+// id has its digest.
+type otp struct {
+	id  seal.OperationID
+	pad []byte
+}
+
+const tokenPrefix = "generate-root."
+
+func tokenID(pad []byte) string {
+	digest := sha256.Sum256(pad)
+	return newID(tokenPrefix + hex.EncodeToString(digest[:4]) + ".")
+}
+
+// tokenSubject is the people's slot whose quorum can ask for a token, and the
+// ceremony in progress, or nil.
+func (h *handler) tokenSubject() (s seal.Status, people *seal.SlotStatus, op *seal.OperationStatus, err error) {
+	s = h.Barrier.Status()
+	if s.Sealed {
+		return s, nil, nil, errSealed
+	}
+	if h.MintRootToken == nil {
+		return s, nil, nil, badRequest("this server's root tokens are not made here")
+	}
+	v := view{Status: s, initialized: true}
+	if people = v.people(h.People); people == nil {
+		return s, nil, nil, badRequest("no people hold a slot of this store: nobody's shares can ask for a token")
+	}
+	if s.Operation != nil && s.Operation.Kind == seal.OperationProve && strings.HasPrefix(string(s.Operation.ID), tokenPrefix) {
+		op = s.Operation
+	}
+	return s, people, op, nil
+}
+
+func (h *handler) tokenBody(people *seal.SlotStatus, op *seal.OperationStatus) map[string]any {
+	required, _ := quorum(people.Spec)
+	out := map[string]any{
+		"started": op != nil, "nonce": "", "progress": 0, "required": required, "complete": false,
+		"encoded_token": "", "encoded_root_token": "", "pgp_fingerprint": "", "otp": "", "otp_length": h.TokenLength,
+	}
+	if op != nil {
+		out["nonce"], out["progress"] = op.ID, given(op.Progress, op.Slot)
+	}
+	return out
+}
+
+func (h *handler) tokenStatus(http.ResponseWriter, *http.Request) (any, error) {
+	_, people, op, err := h.tokenSubject()
+	if err != nil {
+		return nil, err
+	}
+	return h.tokenBody(people, op), nil
+}
+
+func (h *handler) beginToken(_ http.ResponseWriter, r *http.Request) (any, error) {
+	var in struct {
+		OTP    string `json:"otp"`
+		PGPKey string `json:"pgp_key"`
+	}
+	if err := decode(r, &in); err != nil {
+		return nil, err
+	}
+	if err := h.unsealed(r, GenerateRoot); err != nil {
+		return nil, err
+	}
+	release, err := h.take(r.Context())
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	_, people, op, err := h.tokenSubject()
+	switch {
+	case err != nil:
+		return nil, err
+	case op != nil:
+		return nil, badRequest("root generation already in progress")
+	case in.PGPKey != "":
+		return nil, badRequest("PGP keys are not used here: use a one-time password")
+	}
+	pad := []byte(in.OTP)
+	if in.OTP == "" {
+		pad = password(h.TokenLength)
+	} else if len(pad) != h.TokenLength {
+		return nil, badRequest(fmt.Sprintf("OTP string is wrong length: it has %d bytes, and a token %d", len(pad), h.TokenLength))
+	}
+	id := tokenID(pad)
+	if err := h.ask(background(r), r, people.Name, id); err != nil {
+		return nil, err
+	}
+	h.otp = otp{seal.OperationID(id), pad}
+	out := h.tokenBody(people, h.Barrier.Status().Operation)
+	if in.OTP == "" {
+		out["otp"] = string(pad)
+	}
+	return out, nil
+}
+
+// password returns n random letters and digits.
+func password(n int) []byte {
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+	out := make([]byte, 0, n)
+	var b [1]byte
+	for len(out) < n {
+		// Six bits make 64 values; those past the alphabet are thrown away.
+		if rand.Read(b[:]); int(b[0]&63) < len(alphabet) {
+			out = append(out, alphabet[b[0]&63])
+		}
+	}
+	return out
+}
+
+func (h *handler) updateToken(_ http.ResponseWriter, r *http.Request) (any, error) {
+	var in shareRequest
+	if err := decode(r, &in); err != nil {
+		return nil, err
+	}
+	release, err := h.take(r.Context())
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	_, people, op, err := h.tokenSubject()
+	switch {
+	case err != nil:
+		return nil, err
+	case op == nil:
+		return nil, badRequest("no root generation in progress")
+	case h.otp.id != op.ID:
+		return nil, badRequest("the one-time password of this root generation is with another process, or was lost: cancel it and begin again")
+	}
+	done, err := h.give(r, op, &in, "root generation")
+	if err != nil {
+		return nil, err
+	}
+	if !done {
+		return h.tokenBody(people, h.Barrier.Status().Operation), nil
+	}
+	defer func() { clear(h.otp.pad); h.otp = otp{} }()
+	token, err := h.MintRootToken(background(r))
+	if err != nil {
+		return nil, fmt.Errorf("operator: the quorum agreed, and no token could be made; begin again: %w", err)
+	}
+	if len(token) != len(h.otp.pad) {
+		return nil, fmt.Errorf("operator: %w: MintRootToken made a token of %d bytes, and Config.TokenLength is %d", seal.ErrConfig, len(token), len(h.otp.pad))
+	}
+	hidden := make([]byte, len(token))
+	for i := range hidden {
+		hidden[i] = token[i] ^ h.otp.pad[i]
+	}
+	required, _ := quorum(people.Spec)
+	encoded := base64.RawStdEncoding.EncodeToString(hidden)
+	return map[string]any{
+		"started": true, "nonce": in.Nonce, "progress": required, "required": required, "complete": true,
+		"encoded_token": encoded, "encoded_root_token": encoded, "pgp_fingerprint": "", "otp": "", "otp_length": h.TokenLength,
+	}, nil
+}
+
+func (h *handler) cancelToken(_ http.ResponseWriter, r *http.Request) (any, error) {
+	if err := h.unsealed(r, GenerateRoot); err != nil {
+		return nil, err
+	}
+	release, err := h.take(r.Context())
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	_, _, op, err := h.tokenSubject()
+	if err != nil || op == nil {
+		return nil, err
+	}
+	clear(h.otp.pad)
+	h.otp = otp{}
+	return nil, h.Barrier.Cancel(background(r), h.by(r, op.ID))
+}
