@@ -4,7 +4,8 @@
 //
 //	go run ./internal/interop/ratios [-run regexp] [-passes n]
 //
-// It prints a table, and one line for each ratio that scripts can read:
+// It prints a table of the time and the allocations of one operation and of the
+// ratios, and one line for each ratio that scripts can read:
 //
 //	RATIO split/3of5/32B/vault 21.7
 //
@@ -40,7 +41,7 @@ type other struct {
 }
 
 func benchmarks() []benchmark {
-	return slices.Concat(splitBenchmarks(), combineBenchmarks())
+	return slices.Concat(splitBenchmarks(), combineBenchmarks(), encryptBenchmarks(), decryptBenchmarks())
 }
 
 func main() {
@@ -62,11 +63,10 @@ func main() {
 
 	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	for _, r := range results {
-		fmt.Fprintf(table, "%s\t%v", r.name, round(r.ours))
+		fmt.Fprintf(table, "%s\tsealwright\t%v\t%d allocs\n", r.name, round(r.ours.time), r.ours.allocs)
 		for _, o := range r.others {
-			fmt.Fprintf(table, "\t%s\t%v\t%.3g", o.name, round(o.time), o.ratio)
+			fmt.Fprintf(table, "\t%s\t%v\t%d allocs\t%.3g\n", o.name, round(o.time), o.allocs, o.ratio)
 		}
-		fmt.Fprintln(table)
 	}
 	table.Flush()
 	fmt.Println()

@@ -21,23 +21,30 @@ const (
 // A result is a benchmark with its medians.
 type result struct {
 	name   string
-	ours   time.Duration // of one operation
+	ours   cost
 	others []otherResult
 }
 
 type otherResult struct {
-	name  string
-	time  time.Duration
+	name string
+	cost
 	ratio float64
+}
+
+// A cost is what one operation takes.
+type cost struct {
+	time   time.Duration
+	allocs uint64
 }
 
 // A side is one function to measure, and the times of one call in each pass;
 // 0 where it was left out.
 type side struct {
-	run   func(n int)
-	n     int // calls in a measurement
-	every int // passes between two measurements
-	times []time.Duration
+	run    func(n int)
+	n      int // calls in a measurement
+	every  int // passes between two measurements
+	times  []time.Duration
+	allocs uint64 // by one call, in the last measurement
 }
 
 // measure runs everything, passes times over. Within a pass what is compared
@@ -62,7 +69,7 @@ func measure(benchmarks []benchmark, passes int) []result {
 	results := make([]result, len(benchmarks))
 	for i, b := range benchmarks {
 		ours := sides[i][0]
-		results[i] = result{name: b.name, ours: median(ours.times)}
+		results[i] = result{name: b.name, ours: ours.cost()}
 		for j, o := range b.others {
 			theirs := sides[i][j+1]
 			var ratios []float64
@@ -75,7 +82,7 @@ func measure(benchmarks []benchmark, passes int) []result {
 					ratios = append(ratios, ratio)
 				}
 			}
-			results[i].others = append(results[i].others, otherResult{o.name, median(theirs.times), median(ratios)})
+			results[i].others = append(results[i].others, otherResult{o.name, theirs.cost(), median(ratios)})
 		}
 	}
 	return results
@@ -110,11 +117,18 @@ func (s *side) measure(pass int) {
 // time returns how long n calls take. What they leave to collect is collected
 // on their time, what others left is not.
 func (s *side) time() time.Duration {
+	var before, after runtime.MemStats
 	runtime.GC()
+	runtime.ReadMemStats(&before)
 	start := time.Now()
 	s.run(s.n)
-	return time.Since(start)
+	took := time.Since(start)
+	runtime.ReadMemStats(&after)
+	s.allocs = (after.Mallocs - before.Mallocs) / uint64(s.n)
+	return took
 }
+
+func (s *side) cost() cost { return cost{median(s.times), s.allocs} }
 
 // median returns the middle one of the values that are not 0.
 func median[T float64 | time.Duration](values []T) T {
