@@ -39,7 +39,10 @@ func encryptBenchmarks() (benchmarks []benchmark) {
 	for _, size := range encryptSizes {
 		plaintext := make([]byte, size)
 		dst := make([]byte, 0, size+keyring.Overhead)
-		b := benchmark{name: fmt.Sprintf("encrypt/%v", size), ours: repeat(ours.encrypt, dst, plaintext)}
+		b := benchmark{
+			name: fmt.Sprintf("encrypt/%v", size), bytes: int(size),
+			ours: repeat(ours.encrypt, dst, plaintext),
+		}
 		for _, e := range others {
 			b.others = append(b.others, other{e.name, e.floor, repeat(e.encrypt, dst, plaintext)})
 		}
@@ -64,7 +67,7 @@ func decryptBenchmarks() (benchmarks []benchmark) {
 			}
 			return repeat(e.decrypt, dst, ciphertext)
 		}
-		b := benchmark{name: fmt.Sprintf("decrypt/%v", size), ours: decrypt(ours)}
+		b := benchmark{name: fmt.Sprintf("decrypt/%v", size), bytes: int(size), ours: decrypt(ours)}
 		for _, e := range others {
 			b.others = append(b.others, other{e.name, e.floor, decrypt(e)})
 		}

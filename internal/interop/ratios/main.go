@@ -2,7 +2,7 @@
 // and beside what it cannot do without, in one run: each speaks of a ratio, so
 // the machine and what else runs on it matter little.
 //
-//	go run ./internal/interop/ratios [-run regexp] [-passes n]
+//	go run ./internal/interop/ratios [-run regexp] [-passes n] [-svg file]
 //
 // It prints a table of the time and the allocations of one operation and of the
 // ratios, and one line for each ratio that scripts can read:
@@ -11,7 +11,8 @@
 //
 // Against a peer the value says how many times as long as Sealwright it takes:
 // higher is better. Against a floor it says how many times as long as the
-// floor Sealwright takes: lower is better, and 1 is the end.
+// floor Sealwright takes: lower is better, and 1 is the end. With -svg, the
+// throughput of the encrypt benchmarks becomes a diagram.
 package main
 
 import (
@@ -22,6 +23,7 @@ import (
 	"regexp"
 	"runtime"
 	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 )
@@ -29,6 +31,7 @@ import (
 // A benchmark is an operation of Sealwright, and others to compare it with.
 type benchmark struct {
 	name   string      // "split/3of5/32B"
+	bytes  int         // that one operation goes through; 0 where that says little
 	ours   func(n int) // does it n times
 	others []other
 }
@@ -48,6 +51,7 @@ func main() {
 	log.SetFlags(0)
 	run := flag.String("run", "", "only the benchmarks whose names match this regular expression")
 	passes := flag.Int("passes", 11, "how often to measure everything; the medians count")
+	svg := flag.String("svg", "", "write a diagram of the encrypt benchmarks to this file")
 	flag.Parse()
 	match, err := regexp.Compile(*run)
 	if err != nil || flag.NArg() > 0 || *passes < 1 {
@@ -57,8 +61,9 @@ func main() {
 	chosen := slices.DeleteFunc(benchmarks(), func(b benchmark) bool { return !match.MatchString(b.name) })
 
 	start := time.Now()
-	fmt.Printf("%s %s/%s, %d processors, %d passes, medians\n\n",
-		runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.GOMAXPROCS(0), *passes)
+	conditions := fmt.Sprintf("%s %s/%s, %d processors%s, %d passes, medians",
+		runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.GOMAXPROCS(0), processor(), *passes)
+	fmt.Printf("%s\n\n", conditions)
 	results := measure(chosen, *passes)
 
 	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
@@ -76,6 +81,27 @@ func main() {
 		}
 	}
 	fmt.Printf("\n%.0f s\n", time.Since(start).Seconds())
+
+	if *svg != "" {
+		diagram, err := plot("encrypt", results, conditions)
+		if err == nil {
+			err = os.WriteFile(*svg, diagram, 0o644)
+		}
+		if err != nil {
+			log.Fatal(err)
+		}
+	}
+}
+
+// processor returns ", " and what Linux says that the processor is.
+func processor() string {
+	info, _ := os.ReadFile("/proc/cpuinfo")
+	for line := range strings.Lines(string(info)) {
+		if name, found := strings.CutPrefix(line, "model name"); found {
+			return ", " + strings.Trim(name, "\t\n :")
+		}
+	}
+	return ""
 }
 
 // round leaves three digits of d, or so.

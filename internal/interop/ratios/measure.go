@@ -21,6 +21,7 @@ const (
 // A result is a benchmark with its medians.
 type result struct {
 	name   string
+	bytes  int
 	ours   cost
 	others []otherResult
 }
@@ -69,7 +70,7 @@ func measure(benchmarks []benchmark, passes int) []result {
 	results := make([]result, len(benchmarks))
 	for i, b := range benchmarks {
 		ours := sides[i][0]
-		results[i] = result{name: b.name, ours: ours.cost()}
+		results[i] = result{name: b.name, bytes: b.bytes, ours: ours.cost()}
 		for j, o := range b.others {
 			theirs := sides[i][j+1]
 			var ratios []float64
