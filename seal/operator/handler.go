@@ -11,6 +11,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/sealwright/sealwright/seal"
 )
 
 // The largest bodies that are read, in bytes: a share and its nonce, and an
@@ -30,6 +32,7 @@ type handler struct {
 	// what follows.
 	turn    chan struct{}
 	consent consent
+	agreed  seal.OperationID // the migration that a quorum gave its shares to
 	otp     otp
 }
 

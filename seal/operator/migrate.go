@@ -51,21 +51,30 @@ func (h *handler) migrate(r *http.Request, v view, id seal.OperationID, shares [
 		return nil, err
 	}
 	by.Operation = begun
+	if v.Operation == nil || v.Operation.ID != begun {
+		h.agreed = "" // to one that ended
+	}
 	var warnings []string
 	for _, s := range shares {
-		_, err := h.Barrier.Submit(ctx, s, by)
-		if errors.Is(err, seal.ErrShareDuplicate) {
+		status, err := h.Barrier.Submit(ctx, s, by)
+		switch {
+		case errors.Is(err, seal.ErrShareDuplicate):
 			warnings = append(warnings, fmt.Sprintf("this share was given before: %v", s))
-		} else if err != nil {
+		case err != nil:
 			return nil, err
+		case complete(status, begun):
+			h.agreed = begun
 		}
 	}
-	if !authorized(h.Barrier.Status()) {
+	if h.agreed != begun {
 		return h.sealStatusOf(r, h.lookMigrating(r), warnings...), nil
 	}
 	result, err := migrate.Reconcile(ctx, h.Barrier, v.plan, migrate.Options{By: by, Deliver: h.Deliver})
 	if err != nil {
 		return nil, fmt.Errorf("the server is unsealed, and the migration stands still: give one of the shares again with -migrate when this is mended: %w", err)
+	}
+	if result.Done {
+		h.agreed = ""
 	}
 	if result.Waiting != nil {
 		warnings = append(warnings, fmt.Sprintf("the migration waits for people: %v", result.Waiting))
@@ -83,17 +92,11 @@ func (h *handler) lookMigrating(r *http.Request) view {
 	return v
 }
 
-// authorized reports whether a quorum of a slot that opens the store gave its
-// shares to the migration in progress.
-func authorized(s seal.Status) bool {
-	if s.Operation == nil || s.Operation.Kind != seal.OperationMigrate {
-		return false
-	}
-	return slices.ContainsFunc(s.Operation.Progress, func(p seal.SetProgress) bool {
-		active := slices.ContainsFunc(s.Slots, func(o seal.SlotStatus) bool {
-			return o.Name == p.Slot && o.State == seal.SlotActive && slices.Contains(o.Sets, p.Set)
-		})
-		return active && p.Given >= p.Threshold
+// complete reports whether the share just taken completed a quorum, whose proof
+// the record has now: the barrier keeps the shares of an incomplete one only.
+func complete(s seal.Status, id seal.OperationID) bool {
+	return s.Operation != nil && s.Operation.ID == id && !slices.ContainsFunc(s.Operation.Progress, func(p seal.SetProgress) bool {
+		return p.Given < p.Threshold
 	})
 }
 
