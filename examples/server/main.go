@@ -1,0 +1,130 @@
+// Server is a small secret server with Vault's seal: the bao and vault command
+// lines initialize, unseal, rekey and migrate it, and keep secrets in it.
+//
+//	go run ./examples/server -demo                 tries it out, in a temporary directory
+//	go run ./examples/server -config server.hcl    runs it
+//
+// With the server running, in another terminal:
+//
+//	export BAO_ADDR=http://127.0.0.1:8200          (or VAULT_ADDR)
+//	bao operator init
+//	bao operator unseal                            three times
+//	bao login                                      with the root token
+//	bao kv put secret/hello greeting=world
+//
+// The configuration is written as Vault's: storage "file" names a directory, in
+// which one bbolt file keeps the record and the secrets, so that one backup is
+// always consistent; listener "tcp" has address, tls_cert_file and
+// tls_key_file, or tls_disable; the seal stanzas are those of package sealconf.
+// To move from shares to a KMS, add its stanza, restart, and give the shares to
+// bao operator unseal -migrate; to move back, set disabled = "true" in it.
+//
+// It has one root token, version 2 of the key-value engine at secret/, and
+// nothing else of Vault.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+func main() {
+	file := flag.String("config", "", "the configuration `file`, in Vault's HCL")
+	demo := flag.Bool("demo", false, "serve on 127.0.0.1:8200 from a temporary directory, without TLS")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := start(ctx, *file, *demo); err != nil {
+		fmt.Fprintln(os.Stderr, "server:", err)
+		os.Exit(1)
+	}
+}
+
+func start(ctx context.Context, file string, demo bool) error {
+	if demo == (file != "") {
+		return errors.New("say either -config FILE or -demo")
+	}
+	var src []byte
+	if demo {
+		dir, err := os.MkdirTemp("", "sealwright-server-")
+		if err != nil {
+			return err
+		}
+		defer os.RemoveAll(dir)
+		file, src = "demo.hcl", demoConfig(dir)
+		fmt.Print(demoWords)
+	} else {
+		var err error
+		if src, err = os.ReadFile(file); err != nil {
+			return err
+		}
+	}
+	cfg, err := parseConfig(src, file)
+	if err != nil {
+		return err
+	}
+	l, err := net.Listen("tcp", cfg.address)
+	if err != nil {
+		return err
+	}
+	return serve(ctx, cfg, l, slog.New(slog.NewTextHandler(os.Stderr, nil)))
+}
+
+func demoConfig(dir string) []byte {
+	return fmt.Appendf(nil, "storage \"file\" { path = %q }\nlistener \"tcp\" {\n  address = \"127.0.0.1:8200\"\n  tls_disable = true\n}\n", filepath.ToSlash(dir))
+}
+
+const demoWords = `A secret server without secrets. In another terminal:
+
+   export BAO_ADDR=http://127.0.0.1:8200     (or VAULT_ADDR, and vault for bao)
+   bao operator init -key-shares=3 -key-threshold=2
+   bao operator unseal                       twice, with two of the shares
+   export BAO_TOKEN=...                      the root token
+   bao kv put secret/hello greeting=world
+   bao kv get secret/hello
+
+Everything is forgotten when this ends.
+
+`
+
+// serve runs a server on a listener until ctx ends. Then it seals.
+func serve(ctx context.Context, cfg *config, l net.Listener, log *slog.Logger) error {
+	s, err := newServer(cfg, log)
+	if err != nil {
+		l.Close()
+		return err
+	}
+	defer s.close()
+	background, stop := context.WithCancel(context.Background())
+	defer stop()
+	for _, run := range append(cfg.seals.Run, s.barrier.Run) {
+		go run(background)
+	}
+	web := &http.Server{Handler: s, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute}
+	failed := make(chan error, 1)
+	go func() {
+		if cfg.cert != "" {
+			failed <- web.ServeTLS(l, cfg.cert, cfg.key)
+		} else {
+			failed <- web.Serve(l)
+		}
+	}()
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+	draining, cancel := context.WithTimeout(background, 10*time.Second)
+	defer cancel()
+	return web.Shutdown(draining)
+}
