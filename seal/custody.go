@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sealwright/sealwright/internal/record"
+	"github.com/sealwright/sealwright/internal/secret"
 	"github.com/sealwright/sealwright/kms"
 )
 
@@ -70,7 +71,11 @@ func (b *Barrier) unwrap(ctx context.Context, name string, blob *kms.Blob, place
 // also where a wrapper does not.
 func (b *Barrier) call(ctx context.Context, f func(context.Context) error) error {
 	done := make(chan error, 1)
-	go func() { done <- b.cfg.Retry.Do(ctx, f) }()
+	go func() {
+		var err error
+		secret.Do(func() { err = b.cfg.Retry.Do(ctx, f) })
+		done <- err
+	}()
 	select {
 	case err := <-done:
 		return err
@@ -164,7 +169,9 @@ func (b *Barrier) openByKMS(ctx context.Context, l *loaded) (*opened, *record.Sl
 	}()
 	start := func(s *record.Slot) {
 		racers.Go(func() {
+			secret.BurnStack()
 			o, err := b.openSlot(ctx, l, s, nil)
+			secret.BurnStack()
 			results <- result{o, s, err}
 		})
 	}
@@ -197,6 +204,7 @@ func (b *Barrier) openSlot(ctx context.Context, l *loaded, slot *record.Slot, g 
 	h := harvest{barrier: b, store: l.Store, slot: slot}
 	if g != nil {
 		g.into(&h)
+		defer h.wipe()
 	}
 	seed, err := h.open(ctx, &slot.Tree, "", 1, 1)
 	if err != nil {

@@ -172,7 +172,8 @@ func (b *Barrier) firstState(ctx context.Context, slots map[string]Spec, by By, 
 	}
 	term := newTerm(&base, record.TermActive)
 	d := Delivery{Operation: by.Operation}
-	var made []record.NewSlot
+	made := make([]record.NewSlot, 0, len(slots))
+	defer func() { clear(made) }()
 	at := base
 	for _, name := range slices.Sorted(maps.Keys(slots)) {
 		n, sets, err := b.newSlot(ctx, &at, name, slots[name], root)
@@ -200,7 +201,8 @@ func (b *Barrier) firstState(ctx context.Context, slots map[string]Spec, by By, 
 func (b *Barrier) newSlot(ctx context.Context, rec *record.Record, name string, spec Spec, root []byte) (record.NewSlot, []ShareSet, error) {
 	seed := randomKey()
 	defer clear(seed)
-	n := record.NewSlot{Name: name, Identity: [32]byte(randomKey())}
+	n := record.NewSlot{Name: name}
+	rand.Read(n.Identity[:])
 	g := growth{
 		barrier: b, store: rec.Store, slot: name, identity: record.FingerprintOf(n.Identity), nextSet: rec.LastSet,
 		custodians: map[string][]Custodian{},
@@ -216,6 +218,7 @@ func (b *Barrier) newSlot(ctx context.Context, rec *record.Record, name string, 
 	if err != nil {
 		return n, nil, err
 	}
+	defer key.wipe()
 	n.PublicKey = key.PublicKey().Bytes()
 	n.Wrap, err = wrapRoot(n.PublicKey, wrapPlace(rec.Store, rec.LastSlot+1, rec.Root), root)
 	return n, g.sets, err

@@ -174,6 +174,7 @@ func (b *Barrier) unlockThrough(l *loaded, slot *record.Slot, seed []byte, h *ha
 		return nil, err
 	}
 	defer key.wipe()
+	defer key.wipe()
 	if subtle.ConstantTimeCompare(key.PublicKey().Bytes(), slot.PublicKey) != 1 {
 		return nil, ErrWrongCustodian
 	}

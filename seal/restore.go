@@ -173,6 +173,7 @@ func (b *Barrier) rootThrough(ctx context.Context, l *loaded, slot *record.Slot)
 	if err != nil {
 		return nil, err
 	}
+	defer key.wipe()
 	root, err := unwrapRoot(key, wrapPlace(l.Store, slot.ID, l.Root), slot.Wrap)
 	if err != nil {
 		return nil, err

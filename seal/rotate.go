@@ -123,7 +123,8 @@ type observation struct {
 // observe notes the passive terms; b.mu is held.
 func (b *Barrier) observe(terms []record.Term) {
 	seen := map[uint32]observation{}
-	for _, t := range terms {
+	for i := range terms {
+		t := &terms[i] // a copy of the key would stay on the stack
 		if t.State != record.TermPassive {
 			continue
 		}

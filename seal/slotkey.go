@@ -3,14 +3,13 @@ package seal
 import (
 	"bytes"
 	"crypto/ecdh"
-	"crypto/hkdf"
 	"crypto/hpke"
 	"crypto/mlkem"
-	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
 
 	"github.com/sealwright/sealwright/internal/aead"
+	"github.com/sealwright/sealwright/internal/secret"
 )
 
 // A slot's key pair is ML-KEM-768 with P-256, the hybrid KEM "MLKEM768-P256"
@@ -26,15 +25,32 @@ const (
 
 var slotKEM, slotKDF, exportOnly = hpke.MLKEM768P256(), hpke.HKDFSHA256(), hpke.ExportOnly()
 
-// slotKey returns the private key of a slot.
-func slotKey(seed []byte) (hpke.PrivateKey, error) {
+// A privateKey is the private key of a slot.
+type privateKey struct {
+	hpke.PrivateKey
+	pq *mlkem.DecapsulationKey768
+	t  *ecdh.PrivateKey
+}
+
+// wipe clears the components, as far as they can be reached. The key is not
+// used afterwards.
+func (k *privateKey) wipe() {
+	aead.WipeState(*k.pq)
+	aead.WipeField(k.t, "privateKey")
+	aead.WipeField(k.t, "fips", "d")
+}
+
+// slotKey returns the private key of a slot, for the caller to wipe.
+func slotKey(seed []byte) (k *privateKey, err error) {
+	secret.Do(func() { k, err = deriveSlotKey(seed) })
+	return k, err
+}
+
+func deriveSlotKey(seed []byte) (*privateKey, error) {
 	if len(seed) != seedSize {
 		return nil, fmt.Errorf("seal: a slot's seed has %d bytes, not %d", seedSize, len(seed))
 	}
-	d, err := hkdf.Key(sha256.New, seed, nil, "sealwright/slot/v1 ml-kem-768", mlkem.SeedSize)
-	if err != nil {
-		return nil, err
-	}
+	d := aead.Derive(seed, nil, "sealwright/slot/v1 ml-kem-768", mlkem.SeedSize)
 	defer clear(d)
 	pq, err := mlkem.NewDecapsulationKey768(d)
 	if err != nil {
@@ -42,14 +58,12 @@ func slotKey(seed []byte) (hpke.PrivateKey, error) {
 	}
 	// A candidate is no scalar with a probability of 2^-32.
 	for i := range 256 {
-		scalar, err := hkdf.Key(sha256.New, seed, nil, fmt.Sprintf("sealwright/slot/v1 p-256 %d", i), 32)
-		if err != nil {
-			return nil, err
-		}
+		scalar := aead.Derive(seed, nil, fmt.Sprintf("sealwright/slot/v1 p-256 %d", i), 32)
 		t, err := ecdh.P256().NewPrivateKey(scalar)
 		clear(scalar)
 		if err == nil {
-			return hpke.NewHybridPrivateKey(pq, t)
+			key, err := hpke.NewHybridPrivateKey(pq, t)
+			return &privateKey{key, pq, t}, err
 		}
 	}
 	return nil, fmt.Errorf("seal: no P-256 scalar in this seed")
@@ -57,7 +71,12 @@ func slotKey(seed []byte) (hpke.PrivateKey, error) {
 
 // wrapRoot encrypts the root key to a slot's public key. HPKE exports a key
 // instead of sealing: the certified FIPS module allows only that.
-func wrapRoot(publicKey, place, root []byte) ([]byte, error) {
+func wrapRoot(publicKey, place, root []byte) (wrap []byte, err error) {
+	secret.Do(func() { wrap, err = encryptRoot(publicKey, place, root) })
+	return bytes.Clone(wrap), err // to be stored for long: not from within Do
+}
+
+func encryptRoot(publicKey, place, root []byte) ([]byte, error) {
 	pub, err := slotKEM.NewPublicKey(publicKey)
 	if err != nil {
 		return nil, fmt.Errorf("seal: public key of a slot: %w", err)
@@ -81,11 +100,16 @@ func wrapRoot(publicKey, place, root []byte) ([]byte, error) {
 const rootExport = "sealwright/root/v1"
 
 // unwrapRoot is the inverse of wrapRoot. Its errors are those of aead.OpenBox.
-func unwrapRoot(key hpke.PrivateKey, place, wrap []byte) ([]byte, error) {
+func unwrapRoot(key *privateKey, place, wrap []byte) (root []byte, err error) {
+	secret.Do(func() { root, err = decryptRoot(key, place, wrap) })
+	return root, err
+}
+
+func decryptRoot(key *privateKey, place, wrap []byte) ([]byte, error) {
 	if len(wrap) < encSize {
 		return nil, fmt.Errorf("%w: the wrapped root key is too short", aead.ErrCorrupt)
 	}
-	recipient, err := hpke.NewRecipient(wrap[:encSize], key, slotKDF, exportOnly, place)
+	recipient, err := hpke.NewRecipient(wrap[:encSize], key.PrivateKey, slotKDF, exportOnly, place)
 	if err != nil {
 		return nil, fmt.Errorf("%w: the wrapped root key: %w", aead.ErrCorrupt, err)
 	}

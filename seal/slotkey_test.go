@@ -193,7 +193,7 @@ func TestWrapIsBoundToItsPlace(t *testing.T) {
 		t.Error("two wraps have one encapsulation")
 	}
 
-	refused := func(name string, key hpke.PrivateKey, place, wrap []byte) {
+	refused := func(name string, key *privateKey, place, wrap []byte) {
 		t.Helper()
 		got, err := unwrapRoot(key, place, wrap)
 		if got != nil || !errors.Is(err, aead.ErrWrongKey) && !errors.Is(err, aead.ErrCorrupt) {

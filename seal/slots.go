@@ -133,6 +133,7 @@ func (b *Barrier) prove(ctx context.Context, id uint32, by By, g *gather) error 
 		if err != nil {
 			return record.State{}, nil, err
 		}
+		defer rewrap.Wipe()
 		next, err := o.state.Prove(st, fresh, rewrap)
 		return next, root, err
 	})
@@ -146,6 +147,7 @@ func (b *Barrier) tryOpen(ctx context.Context, o *opened, slot *record.Slot, g *
 	h := harvest{barrier: b, store: o.state.Store, slot: slot}
 	if g != nil {
 		g.into(&h)
+		defer h.wipe()
 	}
 	seed, err := h.open(ctx, &slot.Tree, "", 1, 1)
 	if err != nil {
@@ -156,6 +158,7 @@ func (b *Barrier) tryOpen(ctx context.Context, o *opened, slot *record.Slot, g *
 	if err != nil {
 		return record.Fresh{}, err
 	}
+	defer key.wipe()
 	if !bytes.Equal(key.PublicKey().Bytes(), slot.PublicKey) {
 		return record.Fresh{}, ErrWrongCustodian
 	}
@@ -253,6 +256,7 @@ func (b *Barrier) drop(ctx context.Context, names []string, by By) error {
 		if err != nil {
 			return record.State{}, nil, err
 		}
+		defer rewrap.Wipe()
 		next, err := o.state.Drop(st, ids, fresh, *rewrap)
 		return next, root, err
 	})
@@ -343,6 +347,7 @@ func (b *Barrier) Reissue(ctx context.Context, name string, spec Spec, by By) (d
 		if err != nil {
 			return record.State{}, nil, err
 		}
+		defer rewrap.Wipe()
 		id := o.state.LastSlot + 1
 		if rewrap.Wraps[id], err = wrapRoot(n.PublicKey, wrapPlace(o.state.Store, id, rewrap.Root), root); err != nil {
 			return record.State{}, nil, err

@@ -75,8 +75,9 @@ func (g *growth) growKey(ctx context.Context, name string, value []byte, path st
 }
 
 func (g *growth) growShares(spec record.Spec, value []byte, path string) (record.Node, error) {
-	parts := [][]byte{append(append([]byte{}, value...), 1)}
+	parts := [][]byte{withX(value, 1)}
 	if spec.Shares > 1 {
+		wipeAll(parts)
 		var err error
 		if parts, err = shamir.Split(value, spec.Shares, spec.Threshold); err != nil {
 			return record.Node{}, fmt.Errorf("seal: split: %w", err)
@@ -165,9 +166,8 @@ func (h *harvest) open(ctx context.Context, node *record.Node, path string, k, n
 				errs = append(errs, err)
 				continue
 			}
-			part := append(append(make([]byte, 0, len(value)+1), value...), byte(i+1))
+			parts = append(parts, withX(value, byte(i+1)))
 			clear(value)
-			parts = append(parts, part)
 		}
 	}
 	if len(parts) < tree.Threshold {
@@ -202,7 +202,7 @@ func (h *harvest) openShares(leaf *record.Shares) ([]byte, error) {
 	parts := make([][]byte, leaf.Threshold)
 	defer wipeAll(parts)
 	for i := range parts {
-		parts[i] = append(append(make([]byte, 0, len(held[i].y)+1), held[i].y...), held[i].x)
+		parts[i] = withX(held[i].y, held[i].x)
 	}
 	value, err := shamir.Combine(parts)
 	if err != nil {
@@ -258,6 +258,12 @@ func (h *harvest) vouches(identity [32]byte) bool {
 		}
 	}
 	return true
+}
+
+// withX returns y ‖ x, as package shamir takes it. Y is copied once: a slice that
+// grew would leave copies behind.
+func withX(y []byte, x byte) []byte {
+	return append(append(make([]byte, 0, len(y)+1), y...), x)
 }
 
 func wipeAll(parts [][]byte) {

@@ -73,7 +73,7 @@ func New(key []byte) (*AEAD, error) {
 		return nil, err
 	}
 	defer burnStack()      // Portable key expansion works there.
-	defer wipeState(block) // GCM works on its own copy of the key schedule.
+	defer WipeState(block) // GCM works on its own copy of the key schedule.
 	a := &AEAD{random: fips140.Enabled()}
 	if a.random {
 		a.gcm, err = cipher.NewGCMWithRandomNonce(block)
@@ -150,6 +150,6 @@ func (a *AEAD) Open(dst, sealed, aad []byte) ([]byte, error) {
 // Wipe clears the expanded key. The caller makes sure that no other method is
 // running; any later use panics rather than working with a cleared key.
 func (a *AEAD) Wipe() {
-	wipeState(a.gcm)
+	WipeState(a.gcm)
 	a.gcm = nil
 }

@@ -91,7 +91,7 @@ func (h *hmacState) hashed() []byte {
 }
 
 func (h *hmacState) wipe() {
-	wipeState(h.hash)
+	WipeState(h.hash)
 	clear(h.work[:cap(h.work)])
 	clear(h.state[:cap(h.state)])
 	burnStack()

@@ -5,11 +5,11 @@ import (
 	"unsafe"
 )
 
-// wipeState clears the state behind a pointer of the standard library, such as
+// WipeState clears the state behind a pointer of the standard library, such as
 // an expanded key, which no exported function clears. It touches only memory
 // that holds no pointers, whatever the type is or becomes: the state of a
 // foreign cipher, as under GOEXPERIMENT=boringcrypto, is left to its owner.
-func wipeState(state any) {
+func WipeState(state any) {
 	v := reflect.ValueOf(state)
 	for v.Kind() == reflect.Struct && v.NumField() == 1 {
 		v = v.Field(0) // a wrapper around the pointer
@@ -18,6 +18,22 @@ func wipeState(state any) {
 		return
 	}
 	clear(unsafe.Slice((*byte)(v.UnsafePointer()), v.Type().Elem().Size()))
+}
+
+// WipeField clears the bytes that a field holds, where the path of names leads
+// through the structs behind a pointer: those of a private key, which its
+// package never clears. It does nothing where the path leads nowhere.
+func WipeField(state any, path ...string) {
+	v := reflect.ValueOf(state)
+	for _, name := range path {
+		if v.Kind() != reflect.Pointer || v.IsNil() || v.Elem().Kind() != reflect.Struct {
+			return
+		}
+		v = v.Elem().FieldByName(name)
+	}
+	if v.Kind() == reflect.Slice && v.Type().Elem().Kind() == reflect.Uint8 {
+		clear(v.Bytes())
+	}
 }
 
 // plain reports whether values of the type hold numbers alone.

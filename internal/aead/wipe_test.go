@@ -49,13 +49,42 @@ func TestWipeStateIsCareful(t *testing.T) {
 	}
 	p, q, n := &plainState{a: [4]uint32{1}}, &pointing{1, new(int)}, 5
 	for _, state := range []any{nil, 7, (*plainState)(nil), []byte{1}, q, *q, struct{ *pointing }{q}, &n, map[int]int{}} {
-		wipeState(state)
+		WipeState(state)
 	}
-	wipeState(struct{ *plainState }{p})
+	WipeState(struct{ *plainState }{p})
 	if *p != (plainState{}) || q.a != 1 || q.b == nil || n != 0 {
 		t.Errorf("left %v, %v, %d", p, q, n)
 	}
 	if sum := sha256.New(); !plain(reflect.TypeOf(sum).Elem()) {
 		t.Logf("%T is not plain: its state is not wiped", sum)
+	}
+}
+
+func TestWipeField(t *testing.T) {
+	type inner struct{ d []byte }
+	type outer struct {
+		fips *inner
+		none *inner
+		n    int
+		key  []byte
+	}
+	o := &outer{fips: &inner{[]byte{1}}, n: 2, key: []byte{3}}
+	for name, path := range map[string][]string{
+		"no field": {"other"}, "no bytes": {"n"}, "nil": {"none", "d"}, "through a number": {"n", "d"}, "the end is a pointer": {"fips"}, "none": {},
+	} {
+		WipeField(o, path...)
+		if o.fips.d[0] != 1 || o.n != 2 || o.key[0] != 3 {
+			t.Errorf("%s: left %v, %v", name, *o, *o.fips)
+		}
+	}
+	WipeField(nil, "key")
+	WipeField(*o, "key")
+	if o.key[0] != 3 {
+		t.Error("a copy was entered")
+	}
+	WipeField(o, "key")
+	WipeField(o, "fips", "d")
+	if o.fips.d[0] != 0 || o.key[0] != 0 || o.n != 2 {
+		t.Errorf("left %v, %v", *o, *o.fips)
 	}
 }

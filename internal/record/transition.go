@@ -462,7 +462,8 @@ func (s *State) place(n NewSlot, state string) error {
 		return fmt.Errorf("%w: %q", ErrSlotExists, n.Name)
 	}
 	next, inOrder := s.LastSet, true
-	n.Tree.Leaves(func(l *Node) bool {
+	tree := n.Tree // so that n, with its identity, is not moved to the heap
+	tree.Leaves(func(l *Node) bool {
 		if l.Shamir != nil {
 			next++
 			inOrder = inOrder && l.Shamir.Set == next
@@ -477,7 +478,7 @@ func (s *State) place(n NewSlot, state string) error {
 	fingerprint := FingerprintOf(n.Identity)
 	slot := Slot{
 		ID: s.LastSlot, Name: n.Name, State: state, Fingerprint: fingerprint[:12],
-		Tree: n.Tree, PublicKey: n.PublicKey, Wrap: n.Wrap,
+		Tree: tree, PublicKey: n.PublicKey, Wrap: n.Wrap,
 	}
 	if err := slot.validate(); err != nil {
 		return fmt.Errorf("record: slot %q: %w", n.Name, err)

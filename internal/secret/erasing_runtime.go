@@ -1,0 +1,7 @@
+//go:build goexperiment.runtimesecret
+
+package secret
+
+import "runtime/secret"
+
+func erasing(f func()) { secret.Do(f) }
