@@ -128,11 +128,12 @@ func (opt Options) make(ctx context.Context, b *seal.Barrier, m Move, by seal.By
 	case Add:
 		return nil, opt.add(ctx, b, m, by)
 	case Drop:
-		_, _, err := b.Drop(ctx, m.Slots, by)
-		if errors.Is(err, seal.ErrNoProof) {
+		_, done, err := b.Drop(ctx, m.Slots, by)
+		if err == nil && !done || errors.Is(err, seal.ErrNoProof) {
 			if slot := peopleThatStay(b.Status(), m.Slots); slot != nil {
 				return &Move{Kind: Prove, Slots: []string{slot.Name}, Spec: slot.Spec, People: true}, nil
 			}
+			err = errors.Join(err, errStuck)
 		}
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package seal
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"sync"
 
@@ -22,6 +23,10 @@ type Barrier struct {
 	// order to change it or to unseal with it: a lock that a context can leave.
 	turn chan struct{}
 
+	// life ends with Close, and everything that waits with it.
+	life context.Context
+	end  context.CancelFunc
+
 	// keysMu orders what happens to the keyring; it is taken before mu.
 	keysMu sync.Mutex
 
@@ -33,6 +38,7 @@ type Barrier struct {
 	progress      []SetProgress  // of the shares given for unsealing
 	why           error          // why it is sealed
 	sealedBy      bool           // an operator's Seal, which Run does not undo
+	seals         uint64         // how often it was sealed
 	closed        bool
 	drafts        []func() *opened // changes sent to the store, their outcome not yet known
 	gathers       map[OperationID]*gather
@@ -58,6 +64,7 @@ type mark struct {
 	digest     record.Digest
 
 	fingerprints [][12]byte // of its slots
+	term         [32]byte   // SHA-256 of its active data key; zero before any slot was proven
 }
 
 // hooks are planted faults, set by this package's tests alone.
@@ -75,8 +82,11 @@ func Open(cfg Config) (*Barrier, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
+	life, end := context.WithCancel(context.Background())
 	return &Barrier{
 		cfg:      cfg,
+		life:     life,
+		end:      end,
 		keys:     keyring.New(),
 		turn:     make(chan struct{}, 1),
 		gathers:  map[OperationID]*gather{},
@@ -108,6 +118,7 @@ func (b *Barrier) Seal(by By) error {
 // [ErrClosed].
 func (b *Barrier) Close() error {
 	b.shut(ErrClosed)
+	b.end()
 	return nil
 }
 
@@ -123,6 +134,7 @@ func (b *Barrier) shut(why error) bool {
 	}
 	b.closed = why == ErrClosed
 	b.sealedBy = true
+	b.seals++
 	b.forget(why)
 	b.mu.Unlock()
 	b.keys.Seal() // waits for the operations in flight, without b.mu
@@ -186,6 +198,8 @@ func (b *Barrier) take(ctx context.Context) (func(), error) {
 	case b.turn <- struct{}{}:
 	case <-ctx.Done():
 		return nil, ctx.Err()
+	case <-b.life.Done():
+		return nil, ErrClosed
 	}
 	b.mu.Lock()
 	closed := b.closed
@@ -201,10 +215,24 @@ func (b *Barrier) take(ctx context.Context) (func(), error) {
 	}, nil
 }
 
+// An intent says whether an opened record may unseal, and how often the Barrier
+// had been sealed when that was asked for: a later Seal is not undone.
+type intent struct {
+	unseal bool
+	seals  uint64
+}
+
+// toUnseal is the intent of whoever asks to unseal now.
+func (b *Barrier) toUnseal() intent {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return intent{unseal: true, seals: b.seals}
+}
+
 // install makes o, which it takes over, what the Barrier holds; the caller has
 // the turn. Terms reach the keyring only here, from a record that is stored. A
-// Barrier that was sealed meanwhile stays so, unless o comes from an unseal.
-func (b *Barrier) install(o *opened, unsealing bool) error {
+// Barrier that was sealed meanwhile stays so.
+func (b *Barrier) install(o *opened, as intent) error {
 	b.keysMu.Lock()
 	defer b.keysMu.Unlock()
 	b.mu.Lock()
@@ -214,9 +242,14 @@ func (b *Barrier) install(o *opened, unsealing bool) error {
 		return ErrClosed
 	}
 	b.mark = markOf(o)
-	if b.open == nil && !unsealing {
+	switch {
+	case b.open != nil:
+	case !as.unseal:
 		o.wipe()
 		return nil
+	case as.seals != b.seals:
+		o.wipe()
+		return fmt.Errorf("%w: by an operator, in the meantime", ErrSealed)
 	}
 	if err := b.keys.Install(o.state.Store, keyringTerms(o.state.Terms)); err != nil {
 		o.wipe()
@@ -228,8 +261,20 @@ func (b *Barrier) install(o *opened, unsealing bool) error {
 	b.open = func() *opened { return o }
 	b.why, b.progress, b.sealedBy = nil, nil, false
 	b.observe(o.state.Terms)
+	b.dismiss(o.state.Operation)
 	b.notify()
 	return nil
+}
+
+// dismiss wipes the shares that were given to any other operation than op, or
+// to one that another replica gathers; b.mu is held.
+func (b *Barrier) dismiss(op *record.Operation) {
+	for id, g := range b.gathers {
+		if id != "" && (op == nil || op.ID != string(id) || op.Replica != b.cfg.Replica) {
+			g.wipe()
+			delete(b.gathers, id)
+		}
+	}
 }
 
 func markOf(o *opened) mark {
@@ -237,8 +282,15 @@ func markOf(o *opened) mark {
 	for i := range o.state.Slots {
 		m.fingerprints = append(m.fingerprints, [12]byte(o.state.Slots[i].Fingerprint))
 	}
+	if o.state.Proved() {
+		m.term = termDigest(o.state.ActiveTerm())
+	}
 	return m
 }
+
+// termDigest is what a mark keeps of a data key: it has 256 random bits, so its
+// digest tells nothing of it.
+func termDigest(t *record.Term) [32]byte { return sha256.Sum256(t.Key[:]) }
 
 // current returns a copy of what the Barrier holds, for the caller to wipe, or
 // ErrSealed.

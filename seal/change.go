@@ -54,7 +54,7 @@ func (b *Barrier) commitOnce(ctx context.Context, event EventKind, by By, f chan
 	if err != nil {
 		return err
 	}
-	return b.swap(ctx, stored, o.rev, draft, false)
+	return b.swap(ctx, stored, o.rev, draft, intent{})
 }
 
 func (b *Barrier) step(previous record.Digest, by By) record.Step {
@@ -92,7 +92,7 @@ func draftOf(next record.State, root []byte) (*opened, []byte, error) {
 
 // swap stores the record, finds out what became of it where the store does not
 // say, and installs it. It takes the draft over.
-func (b *Barrier) swap(ctx context.Context, stored []byte, old string, draft *opened, unsealing bool) error {
+func (b *Barrier) swap(ctx context.Context, stored []byte, old string, draft *opened, as intent) error {
 	if err := ctx.Err(); err != nil {
 		draft.wipe()
 		return err
@@ -108,7 +108,7 @@ func (b *Barrier) swap(ctx context.Context, stored []byte, old string, draft *op
 		}
 	}
 	draft.rev = rev
-	return b.install(draft, unsealing)
+	return b.install(draft, as)
 }
 
 // resolve finds out whether a swap that failed took place after all. It goes on

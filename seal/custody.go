@@ -15,11 +15,7 @@ import (
 // wrap asks the named KMS to wrap key, with the Barrier's retries.
 func (b *Barrier) wrap(ctx context.Context, name string, key []byte, place kms.Binding) (*kms.Blob, error) {
 	w := b.cfg.KMS[name]
-	var blob *kms.Blob
-	err := b.call(ctx, func(ctx context.Context) (err error) {
-		blob, err = w.Wrap(ctx, key, place)
-		return err
-	})
+	blob, err := ask(ctx, b, func(ctx context.Context) (*kms.Blob, error) { return w.Wrap(ctx, key, place) })
 	if err == nil && (blob == nil || blob.Type == "" || blob.KeyID == "" || len(blob.Ciphertext) == 0) {
 		err = &kms.Error{Op: "wrap", Kind: kms.ErrCorrupt, Err: fmt.Errorf("KMS %q answered without a blob", name)}
 	}
@@ -56,82 +52,81 @@ func (b *Barrier) unwrap(ctx context.Context, name string, blob *kms.Blob, place
 		return nil, &kms.Error{Op: "unwrap", Type: blob.Type, KeyID: blob.KeyID, Kind: kms.ErrMisconfigured,
 			Err: fmt.Errorf("the store names a KMS %q, and the configuration has none of that name", name)}
 	}
-	var key []byte
-	err := b.call(ctx, func(ctx context.Context) (err error) {
-		key, err = w.Unwrap(ctx, blob, place)
-		return err
-	})
+	key, err := ask(ctx, b, func(ctx context.Context) ([]byte, error) { return w.Unwrap(ctx, blob, place) })
 	if err != nil {
 		return nil, fmt.Errorf("KMS %q: %w", name, err)
 	}
 	return key, nil
 }
 
-// call runs f under the retry policy, and comes back at the end of the context
-// also where a wrapper does not.
-func (b *Barrier) call(ctx context.Context, f func(context.Context) error) error {
-	done := make(chan error, 1)
+// ask calls a KMS under the retry policy, until Close.
+func ask[T any](ctx context.Context, b *Barrier, f func(context.Context) (T, error)) (T, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(b.life, cancel)()
+	var out T
+	err := b.cfg.Retry.Do(ctx, func(ctx context.Context) error {
+		v, err := inTime(ctx, f)
+		if err == nil {
+			out = v
+		}
+		return err
+	})
+	if err != nil && b.life.Err() != nil {
+		err = fmt.Errorf("%w: %w", ErrClosed, err)
+	}
+	return out, err
+}
+
+// inTime calls f, and comes back soon after the end of the context also where f
+// does not: a KMS or a file system that hangs must not hang the server.
+func inTime[T any](ctx context.Context, f func(context.Context) (T, error)) (T, error) {
+	type result struct {
+		value T
+		err   error
+	}
+	results := make(chan result, 1)
 	go func() {
-		var err error
-		secret.Do(func() { err = b.cfg.Retry.Do(ctx, f) })
-		done <- err
+		var r result
+		secret.Do(func() { r.value, r.err = f(ctx) })
+		results <- r
 	}()
 	select {
-	case err := <-done:
-		return err
+	case r := <-results:
+		return r.value, r.err
 	case <-ctx.Done():
 	}
-	// Do returns soon after its context, with the KMS's own last words.
 	select {
-	case err := <-done:
-		return err
+	case r := <-results: // with the last words of whoever was asked
+		return r.value, r.err
 	case <-time.After(time.Second):
-		return &kms.Error{Op: "call", Kind: kms.ErrUnavailable, Err: ctx.Err()}
+		var none T
+		return none, &kms.Error{Op: "call", Kind: kms.ErrUnavailable, Err: fmt.Errorf("no answer in time: %w", ctx.Err())}
 	}
 }
 
-// An answer is what a call of the store gives.
-type answer struct {
+// A record in the store, and its revision.
+type stored struct {
 	rec []byte
 	rev string
-	err error
-}
-
-// ask calls the store, and comes back at the end of its time also where the
-// store does not: a hung file system must not hang the server. What a swap that
-// was given up on does later is an unknown outcome like any other.
-func (b *Barrier) ask(ctx context.Context, f func(context.Context) answer) answer {
-	ctx, cancel := context.WithTimeout(ctx, b.cfg.StoreTimeout)
-	defer cancel()
-	done := make(chan answer, 1)
-	go func() { done <- f(ctx) }()
-	select {
-	case a := <-done:
-		return a
-	case <-ctx.Done():
-	}
-	select {
-	case a := <-done:
-		return a
-	case <-time.After(time.Second):
-		return answer{err: fmt.Errorf("no answer in time: %w", ctx.Err())}
-	}
 }
 
 func (b *Barrier) loadStored(ctx context.Context) ([]byte, string, error) {
-	a := b.ask(ctx, func(ctx context.Context) (a answer) {
-		a.rec, a.rev, a.err = b.cfg.Store.Load(ctx)
-		return a
+	ctx, cancel := context.WithTimeout(ctx, b.cfg.StoreTimeout)
+	defer cancel()
+	s, err := inTime(ctx, func(ctx context.Context) (s stored, err error) {
+		s.rec, s.rev, err = b.cfg.Store.Load(ctx)
+		return s, err
 	})
-	return a.rec, a.rev, a.err
+	return s.rec, s.rev, err
 }
 
+// swapStored is Store.Swap in time. What a swap that was given up on does later
+// is an unknown outcome like any other.
 func (b *Barrier) swapStored(ctx context.Context, rec []byte, old string) (string, error) {
-	a := b.ask(ctx, func(ctx context.Context) (a answer) {
-		a.rev, a.err = b.cfg.Store.Swap(ctx, rec, old)
-		return a
-	})
-	return a.rev, a.err
+	ctx, cancel := context.WithTimeout(ctx, b.cfg.StoreTimeout)
+	defer cancel()
+	return inTime(ctx, func(ctx context.Context) (string, error) { return b.cfg.Store.Swap(ctx, rec, old) })
 }
 
 // openByKMS opens the record through the slots that need nobody: the first at

@@ -28,11 +28,11 @@ func (b *Barrier) Drill(ctx context.Context) error {
 	if err != nil {
 		return wrapError("drill", "", err)
 	}
-	defer done()
 	o, err := b.fetch(ctx)
 	if errors.Is(err, ErrStoreUnavailable) {
 		o, err = b.current()
 	}
+	done() // nobody waits for the KMS
 	if err != nil {
 		return wrapError("drill", "", err)
 	}
@@ -94,11 +94,7 @@ func (b *Barrier) healthOf(ctx context.Context, name string) (kms.Health, bool) 
 	if !ok {
 		return kms.Health{}, false
 	}
-	var health kms.Health
-	err := b.call(ctx, func(ctx context.Context) (err error) {
-		health, err = p.Probe(ctx)
-		return err
-	})
+	health, err := ask(ctx, b, p.Probe)
 	return health, err == nil
 }
 

@@ -34,7 +34,6 @@ const (
 	EventDrill        EventKind = "drill"         // Run tried whether a slot still opens the store
 	EventStore        EventKind = "store"         // the store failed, or holds what it must not
 	EventUnpinned     EventKind = "unpinned"      // a forgeable slot was believed, as configured
-	EventSkew         EventKind = "skew"          // the record's stamps and this clock disagree
 	EventBudget       EventKind = "budget"        // a term nears its limit
 	EventLongFork     EventKind = "unverified"    // too many changes were missed to prove descent
 	EventKeyVersion   EventKind = "key-version"   // a KMS key has a newer version than the stored blob

@@ -51,7 +51,7 @@ func (d Delivery) Wipe() {
 //
 // Until a slot is proven, an Init that was interrupted, or whose Delivery was
 // lost, can be repeated with the same by.Operation; without one, Init picks
-// one, which the Delivery names. Whoever comes with another id, or too late,
+// one, which the Delivery names, also where Init fails. Whoever comes with another id, or too late,
 // gets [ErrUnproven] or [ErrInitialized] and changes nothing. [Barrier.InitAgain]
 // is the host's own way out.
 func (b *Barrier) Init(ctx context.Context, slots map[string]Spec, by By) (Delivery, error) {
@@ -90,9 +90,17 @@ func (b *Barrier) initialize(ctx context.Context, slots map[string]Spec, by By, 
 	b.emit(EventInit, by, "", "", err)
 	if err != nil {
 		d.Wipe()
-		return Delivery{}, wrapError("init", "", err)
+		return Delivery{Operation: by.Operation}, wrapError("init", "", err)
 	}
 	return d, nil
+}
+
+// pins reports whether any slot of the record is pinned. Nothing vouches for it
+// yet.
+func (b *Barrier) pins(rec *record.Record) bool {
+	return slices.ContainsFunc(rec.Slots, func(s record.Slot) bool {
+		return slices.Contains(b.cfg.Pins, hex.EncodeToString(s.Fingerprint))
+	})
 }
 
 func (b *Barrier) initOnce(ctx context.Context, slots map[string]Spec, by By, again bool) (Delivery, error) {
@@ -104,6 +112,8 @@ func (b *Barrier) initOnce(ctx context.Context, slots map[string]Spec, by By, ag
 		return Delivery{}, err
 	case before.Proved():
 		return Delivery{}, ErrInitialized
+	case len(b.cfg.Pins) > 0 && !b.pins(before.Record):
+		return Delivery{}, fmt.Errorf("%w: the configuration pins a record, and this is another one that nobody has unsealed: to begin anew, remove the pins", ErrMissing)
 	case !again && string(by.Operation) != before.Operation.ID:
 		return Delivery{}, fmt.Errorf("%w: shares were delivered at %s by %s: unseal with them, or repeat that init",
 			ErrUnproven, time.Unix(before.Operation.At, 0).UTC().Format(time.RFC3339), before.Operation.Replica)
@@ -123,14 +133,14 @@ func (b *Barrier) initOnce(ctx context.Context, slots map[string]Spec, by By, ag
 		old = before.rev
 	}
 	// Sealed it stays: what the store holds must show that it opens.
-	err = b.swap(ctx, stored, old, draft, false)
+	err = b.swap(ctx, stored, old, draft, intent{})
 	if errors.Is(err, ErrConflict) {
 		return d, fmt.Errorf("%w: by another caller, just now", ErrInitialized)
 	}
 	if err != nil {
 		return d, err
 	}
-	if err := b.unsealOnce(ctx); err != nil && !errors.Is(err, ErrSealed) {
+	if err := b.openNew(ctx); err != nil && !errors.Is(err, ErrSealed) {
 		if len(d.Sets) > 0 {
 			// People hold shares that open the store. They must have them.
 			b.because(err)
@@ -140,6 +150,21 @@ func (b *Barrier) initOnce(ctx context.Context, slots map[string]Spec, by By, ag
 	}
 	b.proveMachines(ctx, By{Actor: by.Actor})
 	return d, nil
+}
+
+// openNew unseals by the KMS slots of the store just made; the caller has the
+// turn.
+func (b *Barrier) openNew(ctx context.Context) error {
+	l, err := b.load(ctx)
+	if err != nil {
+		return err
+	}
+	as := b.toUnseal()
+	o, slot, err := b.openByKMS(ctx, l)
+	if err != nil {
+		return b.openWithShares(ctx, l, err, as)
+	}
+	return b.admit(ctx, o, slot.ID, By{}, as)
 }
 
 // proveMachines has the KMS slots of a store just made prove themselves. One

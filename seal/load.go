@@ -151,6 +151,11 @@ func (b *Barrier) descends(s *record.State, digest record.Digest) error {
 	if seen.generation == 0 || digest == seen.digest {
 		return nil
 	}
+	if seen.term != [32]byte{} && !slices.ContainsFunc(s.Terms, func(t record.Term) bool { return termDigest(&t) == seen.term }) {
+		// Whoever once read a sealed part knows the identities of all its
+		// slots, and digests are public; the data key in use is neither.
+		return fmt.Errorf("%w: generation %d does not hold the data key in use", ErrForked, s.Generation)
+	}
 	if s.Generation <= seen.generation {
 		return fmt.Errorf("%w: generation %d beside the %d this process knew", ErrForked, s.Generation, seen.generation)
 	}
@@ -173,7 +178,6 @@ func (b *Barrier) unlockThrough(l *loaded, slot *record.Slot, seed []byte, h *ha
 	if err != nil {
 		return nil, err
 	}
-	defer key.wipe()
 	defer key.wipe()
 	if subtle.ConstantTimeCompare(key.PublicKey().Bytes(), slot.PublicKey) != 1 {
 		return nil, ErrWrongCustodian
@@ -266,7 +270,7 @@ func (b *Barrier) fetch(ctx context.Context) (*opened, error) {
 	case err != nil:
 		return nil, err
 	}
-	if err := b.install(o, false); err != nil {
+	if err := b.install(o, intent{}); err != nil {
 		return nil, err
 	}
 	b.emit(EventRefresh, By{}, "", "", nil)

@@ -75,7 +75,7 @@ func (b *Barrier) begin(ctx context.Context, op record.Operation, by By) (Operat
 	}
 	err := b.commit(ctx, EventBegin, by, func(_ context.Context, st record.Step, o *opened) (record.State, []byte, error) {
 		cur := o.state.Operation
-		if cur != nil && (cur.Same(&op) || cur.ID == string(inside)) {
+		if cur != nil && (cur.Same(&op) || cur.ID == string(inside) && cur.Covers(&op)) {
 			joined = cur.ID
 			return record.State{}, nil, errJoined
 		}
@@ -139,7 +139,7 @@ func (b *Barrier) submitTo(ctx context.Context, s Share, by By) (string, error) 
 	if err != nil {
 		return op.Slot, err
 	}
-	if !wants(op, slot) {
+	if !wants(&o.state, slot) {
 		return slot.Name, fmt.Errorf("%w: this %s does not ask for shares of slot %q", ErrNoOperation, op.Kind, slot.Name)
 	}
 	g := b.gathered(by.Operation)
@@ -155,16 +155,14 @@ func (b *Barrier) submitTo(ctx context.Context, s Share, by By) (string, error) 
 	if err := b.prove(ctx, slot.ID, by, g); err != nil {
 		return slot.Name, err
 	}
-	if op.Kind != record.OpMigrate {
-		b.endGather(by.Operation)
-	}
+	defer b.endGather(by.Operation) // a proof is made once for each quorum
 	if op.Kind == record.OpDrop {
 		var names []string
 		for _, g := range op.Desired {
 			names = append(names, g.Name)
 		}
 		list := strings.Join(names, " ")
-		err := b.drop(ctx, names, by)
+		err := b.drop(ctx, names, by, g)
 		b.emit(EventDrop, by, list, "", err)
 		return list, err
 	}
@@ -172,10 +170,10 @@ func (b *Barrier) submitTo(ctx context.Context, s Share, by By) (string, error) 
 }
 
 // wants reports whether a share of the slot serves the operation.
-func wants(op *record.Operation, slot *record.Slot) bool {
-	switch op.Kind {
+func wants(s *record.State, slot *record.Slot) bool {
+	switch op := s.Operation; op.Kind {
 	case record.OpProve:
-		return slot.Name == op.Slot
+		return slot.ID == provable(s, op.Slot).ID
 	case record.OpDrop:
 		return slot.State == record.Active && !slices.ContainsFunc(op.Desired, func(g record.Goal) bool { return g.Name == slot.Name })
 	}

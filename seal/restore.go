@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/sealwright/sealwright/internal/aead"
 	"github.com/sealwright/sealwright/internal/record"
@@ -24,7 +25,8 @@ const skipTerms = 1024
 // none ever means two keys, and a new term is active at once. Terms that this
 // process still holds from the lost records are kept: what was written under
 // them stays readable. Other processes that saw the lost records report
-// [ErrForked] or [ErrRolledBack] until they are restarted.
+// [ErrForked] or [ErrRolledBack] until they are restarted, and so may any that
+// was running on the record now restored.
 func (b *Barrier) Restore(ctx context.Context, generation uint64, by By) error {
 	if err := by.check(); err != nil {
 		return err
@@ -59,6 +61,9 @@ func (b *Barrier) restore(ctx context.Context, generation uint64, by By) error {
 		return err
 	}
 	defer o.wipe()
+	if !sharesTerm(&o.state, &cur.state) {
+		return fmt.Errorf("%w: it holds no data key that this process knows", ErrForked)
+	}
 	b.mu.Lock()
 	above := b.mark.generation
 	b.mu.Unlock()
@@ -113,10 +118,21 @@ func (b *Barrier) join(ctx context.Context, fork []byte, by By) error {
 		return fmt.Errorf("the fork: %w", err)
 	}
 	defer other.wipe()
+	if !sharesTerm(&other.state, &cur.state) {
+		return fmt.Errorf("%w: the fork holds no data key that this process knows", ErrForked)
+	}
 	return b.commit(ctx, EventJoin, by, func(_ context.Context, st record.Step, o *opened) (record.State, []byte, error) {
 		last := max(o.state.LastTerm, other.state.LastTerm)
 		next, err := o.state.Join(st, other.state.Terms, termAfter(last))
 		return next, nil, err
+	})
+}
+
+// sharesTerm reports whether two records have a data key in common, as every
+// two of one store do.
+func sharesTerm(a, b *record.State) bool {
+	return slices.ContainsFunc(a.Terms, func(t record.Term) bool {
+		return slices.ContainsFunc(b.Terms, func(u record.Term) bool { return t.Number == u.Number && t.Key == u.Key })
 	})
 }
 
@@ -197,7 +213,7 @@ func (b *Barrier) branch(ctx context.Context, l *loaded, o *opened, by By, f fun
 	if err != nil {
 		return err
 	}
-	return b.swap(ctx, stored, l.rev, draft, false)
+	return b.swap(ctx, stored, l.rev, draft, intent{})
 }
 
 func termAfter(last uint32) record.Term {

@@ -26,7 +26,12 @@ const maxPause = time.Minute
 //
 // It returns ctx.Err(), or [ErrClosed].
 func (b *Barrier) Run(ctx context.Context) error {
+	caller := ctx
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel() // what Run started ends with it
 	watched := b.watch(ctx)
+	usage := time.NewTicker(b.cfg.Poll)
+	defer usage.Stop()
 	drill := time.NewTimer(b.nextDrill())
 	defer drill.Stop()
 	bound := b.cfg.Spread
@@ -49,12 +54,12 @@ func (b *Barrier) Run(ctx context.Context) error {
 			activate = time.After(max(0, time.Until(at)))
 		}
 		select {
-		case <-ctx.Done():
-			return ctx.Err()
+		case <-caller.Done():
+			return caller.Err()
 		case <-changed:
 			// Unsealed, sealed, or changed: look again.
 		case <-unseal:
-			_, err := b.Unseal(ctx)
+			err := b.unsealUntil(ctx, changed)
 			bound = max(b.cfg.Spread, min(2*bound, maxPause))
 			next = time.Now().Add(retryAfter(err) + rand.N(bound))
 		case <-watched:
@@ -62,8 +67,9 @@ func (b *Barrier) Run(ctx context.Context) error {
 				if err := b.Refresh(ctx); err != nil && ctx.Err() == nil {
 					b.emit(EventStore, By{}, "", "refresh", err)
 				}
-				b.rotateInTime(ctx)
 			}
+		case <-usage.C:
+			b.rotateInTime(ctx)
 		case <-activate:
 			b.activateDue(ctx)
 		case <-drill.C:
@@ -73,6 +79,22 @@ func (b *Barrier) Run(ctx context.Context) error {
 			drill.Reset(b.nextDrill())
 		}
 	}
+}
+
+// unsealUntil is Unseal that is given up when the state changes: people were
+// faster, or an operator sealed.
+func (b *Barrier) unsealUntil(ctx context.Context, changed <-chan struct{}) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		select {
+		case <-changed:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	_, err := b.Unseal(ctx)
+	return err
 }
 
 // rotateInTime adds a term when this process has used up half of what is safe

@@ -196,7 +196,7 @@ func (b *Barrier) Drop(ctx context.Context, names []string, by By) (op Operation
 		return "", false, wrapError("drop", list, err)
 	}
 	defer release()
-	err = b.drop(ctx, names, by)
+	err = b.drop(ctx, names, by, nil)
 	if errors.Is(err, ErrNoProof) {
 		begun, beginErr := b.beginDrop(ctx, names, by)
 		if beginErr == nil {
@@ -229,8 +229,9 @@ func (b *Barrier) beginDrop(ctx context.Context, names []string, by By) (Operati
 	return "", ErrNoProof
 }
 
-// drop removes the slots if they may go; the caller has the turn.
-func (b *Barrier) drop(ctx context.Context, names []string, by By) error {
+// drop removes the slots if they may go, with the shares in g for a proof; the
+// caller has the turn.
+func (b *Barrier) drop(ctx context.Context, names []string, by By, g *gather) error {
 	return b.commit(ctx, EventDrop, by, func(ctx context.Context, st record.Step, o *opened) (record.State, []byte, error) {
 		var ids []uint32
 		opens := false
@@ -248,7 +249,7 @@ func (b *Barrier) drop(ctx context.Context, names []string, by By) error {
 			fresh = anyProof(&o.state, ids)
 		case opens:
 			var err error
-			if fresh, err = b.freshProof(ctx, o, ids); err != nil {
+			if fresh, err = b.freshProof(ctx, o, ids, g); err != nil {
 				return record.State{}, nil, err
 			}
 		}
@@ -265,7 +266,7 @@ func (b *Barrier) drop(ctx context.Context, names []string, by By) error {
 // freshProof asks the KMS slots that stay to open the record, until one does.
 // It returns nil where people have given their proof to the operation in
 // progress, and ErrLastSlot where there is nobody to ask.
-func (b *Barrier) freshProof(ctx context.Context, o *opened, ids []uint32) (*record.Fresh, error) {
+func (b *Barrier) freshProof(ctx context.Context, o *opened, ids []uint32, g *gather) (*record.Fresh, error) {
 	var errs []error
 	others := 0
 	for i := range o.state.Slots {
@@ -277,7 +278,7 @@ func (b *Barrier) freshProof(ctx context.Context, o *opened, ids []uint32) (*rec
 		if slot.Tree.NeedsPeople() {
 			continue
 		}
-		fresh, err := b.tryOpen(ctx, o, slot, nil)
+		fresh, err := b.tryOpen(ctx, o, slot, g)
 		if err == nil {
 			return &fresh, nil
 		}
@@ -316,9 +317,9 @@ func (b *Barrier) Rekey(ctx context.Context, name string, spec Spec, by By) (Del
 }
 
 // Reissue makes a slot that was never proven anew, in the shape of spec, for a
-// Delivery that was lost. The slot is pending afterwards, and what was delivered
-// before opens nothing, since root key and data key are replaced with it. No
-// quorum is asked: none has ever shown that it holds the slot.
+// Delivery that was lost. What was delivered before opens nothing afterwards,
+// since root key and data key are replaced with it. No quorum is asked: none has
+// ever shown that it holds the slot.
 func (b *Barrier) Reissue(ctx context.Context, name string, spec Spec, by By) (d Delivery, err error) {
 	if err := by.check(); err != nil {
 		return d, err

@@ -12,43 +12,86 @@ import (
 // Where only people can open the store the error says how many shares are
 // missing. On an unsealed Barrier it does nothing.
 func (b *Barrier) Unseal(ctx context.Context) (Status, error) {
-	done, err := b.take(ctx)
-	if err != nil {
-		return Status{}, wrapError("unseal", "", err)
-	}
-	defer done()
-	if !b.isSealed() {
-		return b.Status(), nil
-	}
+	as := b.toUnseal()
+	var err error
 	for range conflicts {
-		if err = b.unsealOnce(ctx); !errors.Is(err, ErrConflict) {
+		if err = b.unsealOnce(ctx, as); !errors.Is(err, ErrConflict) {
 			break
 		}
 	}
-	b.emit(EventUnseal, By{}, "", "by KMS", err)
 	if err != nil {
 		b.because(err)
 	}
 	return b.Status(), wrapError("unseal", "", err)
 }
 
-func (b *Barrier) unsealOnce(ctx context.Context) error {
-	l, err := b.load(ctx)
+// unsealOnce opens the record now stored. While a KMS is asked the turn is free:
+// people must not wait for a KMS that does not answer.
+func (b *Barrier) unsealOnce(ctx context.Context, as intent) error {
+	done, err := b.take(ctx)
 	if err != nil {
+		return err
+	}
+	if !b.isSealed() {
+		done()
+		return nil
+	}
+	l, err := b.load(ctx)
+	done()
+	if err != nil {
+		b.emit(EventUnseal, By{}, "", "by KMS", err)
 		return err
 	}
 	o, slot, err := b.openByKMS(ctx, l)
+	if done, takeErr := b.take(ctx); takeErr != nil {
+		if o != nil {
+			o.wipe()
+		}
+		return errors.Join(takeErr, err)
+	} else {
+		defer done()
+	}
+	if !b.isSealed() { // people were faster
+		if o != nil {
+			o.wipe()
+		}
+		return nil
+	}
+	if err == nil {
+		err = b.admitLoaded(ctx, l, o, slot.ID, as)
+	} else {
+		err = b.openWithShares(ctx, l, err, as)
+	}
+	if !errors.Is(err, ErrConflict) {
+		b.emit(EventUnseal, By{}, "", "by KMS", err)
+	}
+	return err
+}
+
+// admitLoaded is admit, if the record is still the one in the store.
+func (b *Barrier) admitLoaded(ctx context.Context, l *loaded, o *opened, id uint32, as intent) error {
+	now, err := b.load(ctx)
+	if err == nil && now.digest != l.digest {
+		err = ErrConflict
+	}
 	if err != nil {
-		var opened bool
-		if opened, err = b.openByGather(ctx, l, By{}, err); opened {
-			return nil
-		}
-		if errors.Is(err, errNeedsPeople) {
-			return missing(l.Record, b.gathered(""))
-		}
+		o.wipe()
 		return err
 	}
-	return b.admit(ctx, o, slot.ID, By{})
+	return b.admit(ctx, o, id, By{}, as)
+}
+
+// openWithShares opens the record with the shares given so far, where the KMS
+// slots alone could not.
+func (b *Barrier) openWithShares(ctx context.Context, l *loaded, why error, as intent) error {
+	opened, err := b.openByGather(ctx, l, By{}, why, as)
+	switch {
+	case opened:
+		return nil
+	case errors.Is(err, errNeedsPeople):
+		return missing(l.Record, b.gathered(""))
+	}
+	return err
 }
 
 // Submit takes one share. With no operation in by, the share is for unsealing
@@ -62,6 +105,7 @@ func (b *Barrier) Submit(ctx context.Context, s Share, by By) (Status, error) {
 	if err := by.check(); err != nil {
 		return b.Status(), err
 	}
+	as := b.toUnseal()
 	done, err := b.take(ctx)
 	if err != nil {
 		return b.Status(), wrapError("submit", "", err)
@@ -75,14 +119,14 @@ func (b *Barrier) Submit(ctx context.Context, s Share, by By) (Status, error) {
 	if !b.isSealed() {
 		return b.Status(), nil
 	}
-	slot, err := b.submitToUnseal(ctx, s, by)
+	slot, err := b.submitToUnseal(ctx, s, by, as)
 	if err != nil {
 		b.because(err)
 	}
 	return b.Status(), wrapError("unseal", slot, err)
 }
 
-func (b *Barrier) submitToUnseal(ctx context.Context, s Share, by By) (string, error) {
+func (b *Barrier) submitToUnseal(ctx context.Context, s Share, by By, as intent) (string, error) {
 	name, taken := "", false
 	for range conflicts {
 		l, err := b.load(ctx)
@@ -104,13 +148,13 @@ func (b *Barrier) submitToUnseal(ctx context.Context, s Share, by By) (string, e
 			taken = true
 			if errors.Is(err, ErrShareDuplicate) {
 				// A quorum may have waited for its KMS: let it try again.
-				if opened, _ := b.openByGather(ctx, l, by, errNeedsPeople); opened {
+				if opened, _ := b.openByGather(ctx, l, by, errNeedsPeople, as); opened {
 					return name, nil
 				}
 				return name, err
 			}
 		}
-		opened, err := b.openByGather(ctx, l, by, errNeedsPeople)
+		opened, err := b.openByGather(ctx, l, by, errNeedsPeople, as)
 		switch {
 		case opened:
 			b.emit(EventUnseal, by, name, "by people", nil)
@@ -131,7 +175,7 @@ func (b *Barrier) submitToUnseal(ctx context.Context, s Share, by By) (string, e
 // openByGather opens the record with the shares given for unsealing, if they
 // suffice for any slot. Otherwise it returns why not, joined to because where
 // that says more than that people are needed.
-func (b *Barrier) openByGather(ctx context.Context, l *loaded, by By, because error) (bool, error) {
+func (b *Barrier) openByGather(ctx context.Context, l *loaded, by By, because error, as intent) (bool, error) {
 	g := b.gathered("")
 	err := because
 	for i := range l.Slots {
@@ -141,7 +185,7 @@ func (b *Barrier) openByGather(ctx context.Context, l *loaded, by By, because er
 		}
 		o, openErr := b.openSlot(ctx, l, slot, g)
 		if openErr == nil {
-			openErr = b.admit(ctx, o, slot.ID, by)
+			openErr = b.admit(ctx, o, slot.ID, by, as)
 		}
 		if openErr == nil {
 			return true, nil
@@ -164,17 +208,17 @@ func dropNeed(err error) error {
 // admit makes an opened record the Barrier's own. A slot that was never proven
 // has just proved itself, and before any was, no keyring is given out until
 // that is stored.
-func (b *Barrier) admit(ctx context.Context, o *opened, id uint32, by By) error {
+func (b *Barrier) admit(ctx context.Context, o *opened, id uint32, by By, as intent) error {
 	slot := o.state.Slot(id)
 	if slot.State == record.Active {
-		return b.enter(o)
+		return b.enter(o, as)
 	}
 	next, err := o.state.Prove(b.step(o.digest, by), record.Fresh{Slot: id, Root: o.state.Root, Generation: o.state.Generation}, nil)
 	if err == nil {
 		var draft *opened
 		var stored []byte
 		if draft, stored, err = draftOf(next, o.root); err == nil {
-			err = b.swap(ctx, stored, o.rev, draft, true)
+			err = b.swap(ctx, stored, o.rev, draft, as)
 		}
 		next.Secrets.Wipe()
 	}
@@ -185,14 +229,14 @@ func (b *Barrier) admit(ctx context.Context, o *opened, id uint32, by By) error 
 		b.endGather("")
 		return nil
 	case o.state.Proved():
-		return b.enter(o) // the proof can wait, the server should not
+		return b.enter(o, as) // the proof can wait, the server should not
 	}
 	o.wipe()
 	return err
 }
 
-func (b *Barrier) enter(o *opened) error {
-	if err := b.install(o, true); err != nil {
+func (b *Barrier) enter(o *opened, as intent) error {
+	if err := b.install(o, as); err != nil {
 		return err
 	}
 	b.endGather("")

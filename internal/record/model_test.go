@@ -477,7 +477,9 @@ func (m *model) work(w world, i int, yield func(string, world)) {
 	}
 	next, err = s.RotateRoot(st, m.rewrap(&s, nil, false))
 	compute("rotate root", func(b *budget) *int8 { return &b.roots }, flight{relies: -1}, next, err)
-	next, err = s.Begin(m.step(&w, i, "op"), record.Operation{Kind: record.OpMigrate})
+	next, err = s.Begin(m.step(&w, i, "op"), record.Operation{Kind: record.OpMigrate, Desired: []record.Goal{
+		{Name: keys[0], Drop: true}, {Name: keys[1], Drop: true}, {Name: people, Drop: true},
+	}})
 	compute("begin an operation", func(b *budget) *int8 { return &b.ops }, flight{relies: -1}, next, err)
 	if op != "" {
 		next, err = s.End(st)

@@ -134,6 +134,14 @@ type Operation struct {
 	Desired []Goal `json:"desired,omitempty"` // of a drop or a migration
 }
 
+// Covers reports whether p is a part of the migration o: a proof of a slot that
+// it wants or keeps, or a drop of slots that it drops.
+func (o *Operation) Covers(p *Operation) bool {
+	return o.Kind == OpMigrate && p.Kind != OpMigrate && !slices.ContainsFunc(p.Desired, func(g Goal) bool {
+		return !slices.ContainsFunc(o.Desired, func(h Goal) bool { return h.Drop && h.Name == g.Name })
+	})
+}
+
 // Same reports whether two operations are about the same thing.
 func (o *Operation) Same(p *Operation) bool {
 	return o.Kind == p.Kind && o.Slot == p.Slot && slices.EqualFunc(o.Desired, p.Desired, func(a, b Goal) bool {
@@ -224,6 +232,12 @@ func (r *Record) Predecessor(s *Slot) *Slot {
 		return nil
 	}
 	return r.Find(s.Name, Active)
+}
+
+// ActiveTerm returns the term that encrypts.
+func (s *Secrets) ActiveTerm() *Term {
+	i := slices.IndexFunc(s.Terms, func(t Term) bool { return t.State == TermActive })
+	return &s.Terms[i] // a state always has one
 }
 
 // Proved reports whether any slot was ever proven: before that, nothing was

@@ -232,14 +232,24 @@ func (s *State) ProvenBut(ids []uint32, fresh *Fresh) bool {
 		if fresh != nil && fresh.Slot == o.ID && fresh.Root == s.Root && fresh.Generation == s.Generation {
 			return true
 		}
-		return o.Tree.NeedsPeople() && s.Operation != nil &&
+		return o.Tree.NeedsPeople() && s.Operation != nil && s.drops(ids) &&
 			o.Proven.Operation == s.Operation.ID && o.Proven.Generation >= s.Operation.Began && o.Proven.Root == s.Root
+	})
+}
+
+// drops reports whether the operation in progress names every one of the slots
+// as one to drop: people who gave their shares to it agreed to that, and to
+// nothing else.
+func (s *State) drops(ids []uint32) bool {
+	return !slices.ContainsFunc(ids, func(id uint32) bool {
+		slot := s.Slot(id)
+		return slot == nil || slot.Opens() && !slices.ContainsFunc(s.Operation.Desired, func(g Goal) bool { return g.Drop && g.Name == slot.Name })
 	})
 }
 
 // Reissue returns the state in which n takes the place of a slot that was never
 // proven, under a new root key and term: whoever got what was made for the old
-// one opens nothing that comes after. The new slot is pending.
+// one opens nothing that comes after. The new slot has the old one's state.
 func (s State) Reissue(st Step, id uint32, n NewSlot, rewrap Rewrap) (State, error) {
 	slot := s.Slot(id)
 	switch {
@@ -253,9 +263,10 @@ func (s State) Reissue(st Step, id uint32, n NewSlot, rewrap Rewrap) (State, err
 	if err := s.mine(st); err != nil {
 		return State{}, err
 	}
+	state := slot.State // an initial slot opens the store, and so does its heir
 	s = s.clone()
 	s.remove(id)
-	if err := s.place(n, Pending); err != nil {
+	if err := s.place(n, state); err != nil {
 		return State{}, err
 	}
 	if err := s.rotate(rewrap); err != nil {

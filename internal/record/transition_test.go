@@ -416,7 +416,7 @@ func TestProofOfAnEarlierOperation(t *testing.T) {
 	ids := []uint32{h.Find("auto", record.Active).ID}
 	h.then(h.Begin(stepOn(&h.State, "op-1"), record.Operation{Kind: record.OpProve, Slot: "people"}))
 	h.prove("people", record.Active, "op-1")
-	h.then(h.Begin(stepOn(&h.State, "op-1"), record.Operation{Kind: record.OpDrop}))
+	h.then(h.Begin(stepOn(&h.State, "op-1"), record.Operation{Kind: record.OpDrop, Desired: []record.Goal{{Name: "auto", Drop: true}}}))
 	if _, err := h.Drop(stepOn(&h.State, "op-1"), ids, nil, rewrapOf(&h.State, ids...)); !errors.Is(err, record.ErrStaleProof) {
 		t.Errorf("drop on a proof given to an earlier operation of the same id: %v", err)
 	}
@@ -429,7 +429,7 @@ func TestProofOfAnEarlierOperation(t *testing.T) {
 func TestPeoplesProof(t *testing.T) {
 	h := proven(t)
 	auto := []uint32{h.Find("auto", record.Active).ID}
-	h.then(h.Begin(stepOn(&h.State, "op-1"), record.Operation{Kind: record.OpMigrate}))
+	h.then(h.Begin(stepOn(&h.State, "op-1"), record.Operation{Kind: record.OpMigrate, Desired: []record.Goal{{Name: "auto", Drop: true}}}))
 	h.prove("people", record.Active, "op-1")
 	h.then(h.Rotate(stepOn(&h.State, ""), termOf(&h.Record, record.TermActive)))
 	if !h.ProvenBut(auto, nil) {
