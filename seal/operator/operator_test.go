@@ -285,33 +285,6 @@ func TestMigrateThereAndBack(t *testing.T) {
 	s.decrypts(data, "from the first day")
 }
 
-// Shares that were given for one plan never serve another.
-func TestMigrateBaitAndSwitch(t *testing.T) {
-	s := newServer(t)
-	shares, _ := s.init(object{"secret_shares": 5, "secret_threshold": 3})
-	s.unseal(shares[:3]...)
-	s.keys = []string{"shown", "hidden"}
-	s.plan = migrate.Plan{Slots: map[string]seal.Spec{"shown": seal.KMS{Name: "shown"}}}
-	s.restart()
-	s.migrate("", shares[:2]...)
-	s.plan = migrate.Plan{Slots: map[string]seal.Spec{"hidden": seal.KMS{Name: "hidden"}}}
-	s.fails("PUT", "/v1/sys/unseal", "", object{"key": shares[2], "migrate": true}, 400, "nothing was moved")
-	s.fails("PUT", "/v1/sys/unseal", "", object{"key": shares[2], "migrate": true, "nonce": "migrate.other"}, 400, "incorrect nonce")
-	// The two earlier shares unseal, and do not agree to this plan.
-	out := s.migrate("", shares[2])
-	expect(t, out, object{"sealed": false, "migration": true})
-	if n := len(s.b.Status().Slots); n != 1 || s.b.Status().Operation != nil {
-		t.Fatalf("%d slots, operation %v: shares for one plan moved the store to another", n, s.b.Status().Operation)
-	}
-	// Nor do shares that came without -migrate.
-	s.restart()
-	s.unseal(shares[:2]...)
-	expect(t, s.migrate("", shares[2]), object{"sealed": false, "migration": true})
-	if n := len(s.b.Status().Slots); n != 1 {
-		t.Fatal("shares given to unseal moved the store")
-	}
-}
-
 // A migration that meets a dead KMS stands still, and goes on when it is back.
 func TestMigrateInterrupted(t *testing.T) {
 	s := newServer(t)
