@@ -233,6 +233,41 @@ func scenarios() []scenario {
 			_, _, err := b.Prove(ctx, "auto", seal.By{})
 			return errors.Join(err, v.write(b))
 		}},
+		scenario{"add people, reissue, prove", both, func(ctx context.Context, v *vault, b *seal.Barrier) error {
+			spec := seal.Shamir{Shares: 2, Threshold: 2}
+			slot := func() *seal.SlotStatus {
+				for _, s := range b.Status().Slots {
+					if s.Name == "late" {
+						return &s
+					}
+				}
+				return nil
+			}
+			if slot() == nil {
+				if _, err := b.Add(ctx, "late", spec, seal.By{}); err != nil { // nobody gets these
+					return err
+				}
+			}
+			if op := b.Status().Operation; op != nil { // of the proof that was cut off
+				if err := b.Cancel(ctx, seal.By{Operation: op.ID}); err != nil {
+					return err
+				}
+			}
+			if slot().State == seal.SlotPending {
+				d, err := b.Reissue(ctx, "late", spec, seal.By{})
+				if err == nil {
+					err = v.take(d)
+				}
+				if err != nil {
+					return err
+				}
+			}
+			op, _, err := b.Prove(ctx, "late", seal.By{})
+			if err != nil {
+				return err
+			}
+			return errors.Join(v.gather(ctx, b, seal.By{Operation: op}), v.write(b))
+		}},
 		scenario{"begin to migrate, and abort", people, func(ctx context.Context, v *vault, b *seal.Barrier) error {
 			stop := errors.New("stop")
 			plan := migrate.Plan{Slots: shapes[4].slots, Drop: []string{"people"}}
