@@ -35,7 +35,7 @@ type Watcher interface {
 }
 
 // MaxRecordSize is the size in bytes of the largest record a [Store] must
-// keep. A record of three slots has about 10 KiB.
+// keep. A record of three slots has about 12 KiB.
 const MaxRecordSize = 4 << 20
 
 var (
