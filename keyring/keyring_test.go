@@ -263,7 +263,6 @@ func TestOverlap(t *testing.T) {
 	k := o.Keyring()
 	const n = 40
 	message := bytes.Repeat([]byte("abcdefgh"), n/8)
-	old := make([][]byte, 0)
 	for at := range 140 {
 		for _, aadAt := range []int{0, 40, 60, 80, 110, 150, 200} {
 			array := make([]byte, 300)
@@ -276,7 +275,6 @@ func TestOverlap(t *testing.T) {
 				t.Fatal(err)
 			}
 			wantDecrypt(t, k, bytes.Clone(got), wantAAD, string(message))
-			old = append(old, bytes.Clone(got))
 
 			if max(at, aadAt) < min(at+n+keyring.Overhead, aadAt+5) {
 				continue // the message cannot contain its own associated data

@@ -68,7 +68,7 @@ func TestWipeField(t *testing.T) {
 		n    int
 		key  []byte
 	}
-	o := &outer{fips: &inner{[]byte{1}}, n: 2, key: []byte{3}}
+	o := &outer{fips: &inner{[]byte{1}}, none: nil, n: 2, key: []byte{3}}
 	for name, path := range map[string][]string{
 		"no field": {"other"}, "no bytes": {"n"}, "nil": {"none", "d"}, "through a number": {"n", "d"}, "the end is a pointer": {"fips"}, "none": {},
 	} {
