@@ -9,11 +9,13 @@ import (
 
 // What a configuration may have at most. The parser recurses once for each
 // level and each operator, without a bound of its own, and a stack that
-// overflows ends the process.
+// overflows ends the process; and its time grows with the square of the lines of
+// a text.
 const (
 	maxSize      = 1 << 20 // bytes
 	maxDepth     = 64      // brackets within brackets
 	maxOperators = 1000    // outside of strings and comments; plain values have none
+	maxTexts     = 10000   // texts in quotes, and lines of texts of several lines
 )
 
 // bounded returns an error for a configuration that is too large or too deep to
@@ -22,7 +24,7 @@ func bounded(src []byte, filename string, json bool) error {
 	if len(src) > maxSize {
 		return fmt.Errorf("%w: %s has %d bytes: at most %d are read", ErrConfig, filename, len(src), maxSize)
 	}
-	depth, deepest, operators := 0, 0, 0
+	depth, deepest, operators, texts := 0, 0, 0, 0
 	open := func() { depth++; deepest = max(deepest, depth) }
 	if json {
 		nesting(src, open, func() { depth-- })
@@ -41,11 +43,13 @@ func bounded(src []byte, filename string, json bool) error {
 				hclsyntax.TokenNotEqual, hclsyntax.TokenLessThan, hclsyntax.TokenLessThanEq, hclsyntax.TokenGreaterThan,
 				hclsyntax.TokenGreaterThanEq:
 				operators++
+			case hclsyntax.TokenQuotedLit, hclsyntax.TokenStringLit:
+				texts++
 			}
 		}
 	}
-	if deepest > maxDepth || operators > maxOperators {
-		return fmt.Errorf("%w: %s is nested too deeply, or has too many operators, for a configuration", ErrConfig, filename)
+	if deepest > maxDepth || operators > maxOperators || texts > maxTexts {
+		return fmt.Errorf("%w: %s is nested too deeply, or has too many operators or lines of text, for a configuration", ErrConfig, filename)
 	}
 	return nil
 }

@@ -126,6 +126,7 @@ func TestRefused(t *testing.T) {
 		"a provider's no":     {"seal \"awskms\" {\n kms_key_id = \"alias/a\"\n}", []string{`seal "awskms"`, "no credentials"}},
 		"too long":            {strings.Repeat("# x\n", 1<<18+1), []string{"at most 1048576"}},
 		"too deep":            {"a = " + strings.Repeat("[", 65), []string{"nested too deeply"}},
+		"too many lines":      {"a = <<E\n" + strings.Repeat("x\n", 10001) + "E\n", []string{"lines of text"}},
 		"too many operators":  {"a = " + strings.Repeat("!", 1001), []string{"too many operators"}},
 	} {
 		t.Run(name, func(t *testing.T) {
