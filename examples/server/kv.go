@@ -198,7 +198,7 @@ func (s *server) list(w http.ResponseWriter, path string) {
 		path += "/"
 	}
 	keys := []string{}
-	s.db.View(func(tx *bbolt.Tx) error {
+	err := s.db.View(func(tx *bbolt.Tx) error {
 		b := tx.Bucket(secretsBucket)
 		if b == nil {
 			return nil
@@ -215,6 +215,10 @@ func (s *server) list(w http.ResponseWriter, path string) {
 		}
 		return nil
 	})
+	if err != nil {
+		fail(w, http.StatusInternalServerError, "the names cannot be read: "+err.Error())
+		return
+	}
 	if len(keys) == 0 {
 		fail(w, http.StatusNotFound)
 		return

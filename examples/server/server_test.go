@@ -39,6 +39,7 @@ type process struct {
 	url   string
 	token string
 	stop  func() // as SIGTERM
+	log   *bytes.Buffer
 }
 
 func run(t *testing.T, dir, seals string) *process {
@@ -54,8 +55,8 @@ func run(t *testing.T, dir, seals string) *process {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- serve(ctx, cfg, l, slog.New(slog.DiscardHandler)) }()
-	p := &process{t: t, url: "http://" + l.Addr().String()}
+	p := &process{t: t, url: "http://" + l.Addr().String(), log: new(bytes.Buffer)}
+	go func() { done <- serve(ctx, cfg, l, slog.New(slog.NewTextHandler(p.log, nil))) }()
 	stopped := false
 	p.stop = func() {
 		if stopped {
@@ -66,6 +67,9 @@ func run(t *testing.T, dir, seals string) *process {
 		http.DefaultClient.CloseIdleConnections()
 		if err := <-done; err != nil {
 			t.Errorf("the server ended with %v", err)
+		}
+		if !strings.Contains(p.log.String(), "actor=shutdown") {
+			t.Errorf("it did not seal at its end:\n%s", p.log)
 		}
 	}
 	t.Cleanup(p.stop)

@@ -78,12 +78,15 @@ func (s *server) checkToken(r *http.Request) error {
 // tokenDigest reads the digest of the root token, and encrypts a fresh one.
 func (s *server) tokenDigest() (digest []byte, err error) {
 	var value []byte
-	s.db.View(func(tx *bbolt.Tx) error {
+	err = s.db.View(func(tx *bbolt.Tx) error {
 		if b := tx.Bucket(hostBucket); b != nil {
 			value = bytes.Clone(b.Get(tokenKey))
 		}
 		return nil
 	})
+	if err != nil {
+		return nil, err
+	}
 	digest, isFresh := bytes.CutPrefix(value, fresh)
 	if !isFresh {
 		return s.barrier.Keyring().Decrypt(nil, value, tokenKey)
@@ -91,7 +94,7 @@ func (s *server) tokenDigest() (digest []byte, err error) {
 	return digest, s.db.Update(func(tx *bbolt.Tx) error {
 		// Nobody needs a fresh token once there are secrets: this one was put
 		// there by somebody who can write to the file.
-		if b := tx.Bucket(secretsBucket); b != nil && b.Stats().KeyN > 0 {
+		if b := tx.Bucket(secretsBucket); b != nil {
 			return errNoToken
 		}
 		value, err := s.barrier.Keyring().Encrypt(nil, digest, tokenKey)

@@ -304,6 +304,12 @@ func TestUnreachableStore(t *testing.T) {
 	if text := fmt.Sprint(s.must("GET", "/v1/sys/seal-status", token, nil)["reason"]); !strings.Contains(text, "10.0.0.7") {
 		t.Errorf("the reason for an operator: %s", text)
 	}
+	for _, token := range []string{"", token} {
+		_, out := s.do("PUT", "/v1/sys/unseal", token, object{"key": shares[0]})
+		if told := strings.Contains(fmt.Sprint(out), "10.0.0.7"); told != (token != "") {
+			t.Errorf("with token %q the answer is %v", token, out)
+		}
+	}
 	s.fails("GET", "/v1/sys/init", "", nil, 503, "the store cannot be reached")
 	s.fails("PUT", "/v1/sys/unseal", "", object{"key": shares[0]}, 503, "the store cannot be reached")
 	s.fails("PUT", "/v1/sys/unseal", "", object{"key": shares[0], "migrate": true}, 503)

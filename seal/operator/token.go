@@ -2,13 +2,12 @@ package operator
 
 import (
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
 	"net/http"
 	"strings"
-
-	"crypto/sha256"
 
 	"github.com/sealwright/sealwright/seal"
 )
@@ -157,7 +156,7 @@ func (h *handler) updateToken(_ http.ResponseWriter, r *http.Request) (any, erro
 		return nil, fmt.Errorf("operator: the quorum agreed, and no token could be made; begin again: %w", err)
 	}
 	if len(token) != len(h.otp.pad) {
-		return nil, fmt.Errorf("operator: %w: MintRootToken made a token of %d bytes, and Config.TokenLength is %d", seal.ErrConfig, len(token), len(h.otp.pad))
+		return nil, fmt.Errorf("operator: MintRootToken made a token of %d bytes, and Config.TokenLength is %d", len(token), len(h.otp.pad))
 	}
 	hidden := make([]byte, len(token))
 	for i := range hidden {
