@@ -3,6 +3,7 @@ package sealconf
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strings"
@@ -134,11 +135,11 @@ func (v Values) Text(name string) (string, error) {
 	}
 	text := list[0]
 	if path, ok := strings.CutPrefix(text, "file://"); ok {
-		b, err := os.ReadFile(path)
+		text, err := readValue(path)
 		if err != nil {
 			return "", fmt.Errorf("%s: %w", name, err)
 		}
-		return strings.TrimSpace(string(b)), nil
+		return text, nil
 	}
 	if variable, ok := strings.CutPrefix(text, "env://"); ok {
 		if !v.environment {
@@ -151,6 +152,25 @@ func (v Values) Text(name string) (string, error) {
 		return value, nil
 	}
 	return text, nil
+}
+
+// maxValue is the size in bytes of the largest file that a value refers to.
+const maxValue = 64 << 10
+
+func readValue(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxValue+1))
+	if err == nil && len(b) > maxValue {
+		err = fmt.Errorf("%s has more than %d bytes: it is no value", path, maxValue)
+	}
+	if err != nil {
+		return "", err
+	}
+	return strings.TrimSpace(string(b)), nil
 }
 
 // Texts calls Text for each name, and returns the first error.

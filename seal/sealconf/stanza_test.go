@@ -171,10 +171,18 @@ func TestReferences(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Setenv("SEALCONF_TEST_KEY", "0123456789abcdef0123456789abcdef")
+	large := filepath.Join(t.TempDir(), "large")
+	if err := os.WriteFile(large, make([]byte, 64<<10+1), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	const text = "seal \"static\" {\n current_key_id = \"id\"\n current_key = \"%s\"\n}"
+	_, err := try(fmt.Sprintf(text, "file://"+filepath.ToSlash(large)), sealconf.Options{})
+	failed(t, err, "current_key", "more than 65536 bytes")
+	_, err = try(fmt.Sprintf(text, "file://"+filepath.ToSlash(t.TempDir())), sealconf.Options{})
+	failed(t, err, "current_key")
 	build(t, fmt.Sprintf(text, "file://"+filepath.ToSlash(file)), sealconf.Options{})
 	build(t, fmt.Sprintf(text, "env://SEALCONF_TEST_KEY"), sealconf.Options{AllowEnvironment: true})
-	_, err := try(fmt.Sprintf(text, "env://SEALCONF_TEST_KEY"), sealconf.Options{})
+	_, err = try(fmt.Sprintf(text, "env://SEALCONF_TEST_KEY"), sealconf.Options{})
 	failed(t, err, "does not read")
 	_, err = try(fmt.Sprintf(text, "env://SEALCONF_TEST_NONE"), sealconf.Options{AllowEnvironment: true})
 	failed(t, err, "SEALCONF_TEST_NONE is not set")
