@@ -15,7 +15,7 @@ var layers = map[string][]string{
 	"keyring":       {},
 	"kms":           {"shamir"},
 	"seal":          {"kms", "keyring", "shamir"},
-	"seal/operator": {"seal", "kms", "keyring", "shamir"},
+	"seal/operator": {"seal", "seal/sealhttp", "migrate", "kms", "keyring", "shamir"},
 	"seal/sealhttp": {"seal", "kms", "keyring", "shamir"},
 	"seal/sealconf": {"seal", "kms", "keyring", "shamir"},
 	"migrate":       {"seal", "kms", "keyring", "shamir"},
