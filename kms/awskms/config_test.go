@@ -269,3 +269,18 @@ func shows(text string) bool {
 }
 
 var _ aws.HTTPClient = (*http.Client)(nil)
+
+// TestWrapperPrintsNoSecret: however it is printed, also inside another type.
+func TestWrapperPrintsNoSecret(t *testing.T) {
+	w, err := awskms.New(awskms.Config{KeyID: "alias/x", Region: "eu-west-1", AccessKeyID: "AKIACANARY", SecretAccessKey: "canary-secret-access-key"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
+		for _, v := range []any{w, struct{ w kms.Wrapper }{w}, map[string]kms.Wrapper{"a": w}} {
+			if text := fmt.Sprintf(verb, v); strings.Contains(text, "canary") || strings.Contains(text, fmt.Sprintf("%x", "canary")) {
+				t.Errorf("%s: %s", verb, text)
+			}
+		}
+	}
+}

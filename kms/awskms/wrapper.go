@@ -26,6 +26,9 @@ type Wrapper struct {
 	credentials *credentials
 }
 
+// Format writes which key it is, for every verb: the credentials are within.
+func (w *Wrapper) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "awskms key %q", w.key.name) }
+
 // Wrap encrypts key with the KMS key, and with the binding as the encryption
 // context. The blob names the ARN of the key that answered.
 func (w *Wrapper) Wrap(ctx context.Context, key []byte, b kms.Binding) (*kms.Blob, error) {

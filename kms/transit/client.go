@@ -104,7 +104,7 @@ func (w *Wrapper) answered(r request, resp *http.Response, data []byte, token st
 // token returns the token to use now.
 func (w *Wrapper) token() (string, error) {
 	if w.cfg.TokenFile == "" {
-		return w.cfg.Token, nil
+		return w.fixed(), nil
 	}
 	f, err := os.Open(w.cfg.TokenFile)
 	if err != nil {

@@ -70,8 +70,9 @@ type Config struct {
 // A Wrapper wraps with one key of the engine. It is a [kms.Wrapper], a
 // [kms.Prober] and a [kms.Authenticator].
 type Wrapper struct {
-	cfg    Config // completed
-	base   string // the URL up to and with "/v1/"
+	cfg    Config        // completed, and without the token
+	fixed  func() string // Config.Token, in a closure, which no printer opens
+	base   string        // the URL up to and with "/v1/"
 	client *http.Client
 	keyID  string
 }
@@ -94,6 +95,8 @@ func New(cfg Config) (*Wrapper, error) {
 	if err := w.complete(); err != nil {
 		return nil, w.failure("configure", kms.ErrMisconfigured, err)
 	}
+	w.fixed = func() string { return cfg.Token }
+	w.cfg.Token = ""
 	return w, nil
 }
 

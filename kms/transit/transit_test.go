@@ -16,6 +16,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/sealwright/sealwright/internal/secret/secrettest"
 	"github.com/sealwright/sealwright/kms"
 	"github.com/sealwright/sealwright/kms/kmstest"
 	"github.com/sealwright/sealwright/kms/transit"
@@ -490,4 +491,22 @@ func FuzzAnswer(f *testing.F) {
 		_, err = w.Probe(t.Context())
 		check(err)
 	})
+}
+
+// TestPrintsNoToken: however it is printed, also inside another type.
+func TestPrintsNoToken(t *testing.T) {
+	w, err := transit.New(transit.Config{Address: "https://vault.example:8200", Token: "hvs.canary-token", KeyName: "prod"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for sink, text := range secrettest.Sinks(w) {
+		if form := secrettest.Find(text, []byte("hvs.canary-token")); form != "" {
+			t.Errorf("%s: %s", sink, form)
+		}
+	}
+	for sink, text := range secrettest.Sinks(struct{ w kms.Wrapper }{w}) {
+		if form := secrettest.Find(text, []byte("hvs.canary-token")); form != "" {
+			t.Errorf("inside, %s: %s", sink, form)
+		}
+	}
 }
