@@ -1,8 +1,8 @@
 // Server is a small secret server with Vault's seal: the bao and vault command
 // lines initialize, unseal, rekey and migrate it, and keep secrets in it.
 //
-//	go run ./examples/server -demo                 tries it out, in a temporary directory
-//	go run ./examples/server -config server.hcl    runs it
+//	go run ./examples/server -demo                             its life, in a few seconds
+//	go run ./examples/server -config examples/server/dev.hcl   runs it
 //
 // With the server running, in another terminal:
 //
@@ -33,14 +33,13 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"syscall"
 	"time"
 )
 
 func main() {
 	file := flag.String("config", "", "the configuration `file`, in Vault's HCL")
-	demo := flag.Bool("demo", false, "serve on 127.0.0.1:8200 from a temporary directory, without TLS")
+	demo := flag.Bool("demo", false, "go through a server's life in a temporary directory, and verify every step")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -54,20 +53,12 @@ func start(ctx context.Context, file string, demo bool) error {
 	if demo == (file != "") {
 		return errors.New("say either -config FILE or -demo")
 	}
-	var src []byte
 	if demo {
-		dir, err := os.MkdirTemp("", "sealwright-server-")
-		if err != nil {
-			return err
-		}
-		defer os.RemoveAll(dir)
-		file, src = "demo.hcl", demoConfig(dir)
-		fmt.Print(demoWords)
-	} else {
-		var err error
-		if src, err = os.ReadFile(file); err != nil {
-			return err
-		}
+		return runDemo(ctx, os.Stdout)
+	}
+	src, err := os.ReadFile(file)
+	if err != nil {
+		return err
 	}
 	cfg, err := parseConfig(src, file)
 	if err != nil {
@@ -79,23 +70,6 @@ func start(ctx context.Context, file string, demo bool) error {
 	}
 	return serve(ctx, cfg, l, slog.New(slog.NewTextHandler(os.Stderr, nil)))
 }
-
-func demoConfig(dir string) []byte {
-	return fmt.Appendf(nil, "storage \"file\" { path = %q }\nlistener \"tcp\" {\n  address = \"127.0.0.1:8200\"\n  tls_disable = true\n}\n", filepath.ToSlash(dir))
-}
-
-const demoWords = `A secret server without secrets. In another terminal:
-
-   export BAO_ADDR=http://127.0.0.1:8200     (or VAULT_ADDR, and vault for bao)
-   bao operator init -key-shares=3 -key-threshold=2
-   bao operator unseal                       twice, with two of the shares
-   export BAO_TOKEN=...                      the root token
-   bao kv put secret/hello greeting=world
-   bao kv get secret/hello
-
-Everything is forgotten when this ends.
-
-`
 
 // serve runs a server on a listener until ctx ends. Then it seals.
 func serve(ctx context.Context, cfg *config, l net.Listener, log *slog.Logger) error {

@@ -316,8 +316,25 @@ func TestConfig(t *testing.T) {
 			}
 		})
 	}
-	cfg, err := parseConfig(demoConfig("/tmp/x"), "demo.hcl")
-	if err != nil || cfg.address != "127.0.0.1:8200" || cfg.db != filepath.Join("/tmp/x", "sealwright.db") {
+	src, err := os.ReadFile("dev.hcl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := parseConfig(src, "dev.hcl")
+	if err != nil || cfg.address != "127.0.0.1:8200" || cfg.db != filepath.Join("server-data", "sealwright.db") {
 		t.Fatal(cfg, err)
+	}
+}
+
+func TestDemo(t *testing.T) {
+	var out strings.Builder
+	if err := runDemo(t.Context(), &out); err != nil {
+		t.Fatalf("%v\n%s", err, &out)
+	}
+	if !strings.Contains(out.String(), "Every step verified itself") {
+		t.Error(out.String())
+	}
+	if err := start(t.Context(), "", false); err == nil || !strings.Contains(err.Error(), "-demo") {
+		t.Error(err)
 	}
 }
