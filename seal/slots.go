@@ -319,7 +319,8 @@ func (b *Barrier) Rekey(ctx context.Context, name string, spec Spec, by By) (Del
 // Reissue makes a slot that was never proven anew, in the shape of spec, for a
 // Delivery that was lost. What was delivered before opens nothing afterwards,
 // since root key and data key are replaced with it. No quorum is asked: none has
-// ever shown that it holds the slot.
+// ever shown that it holds the slot. A slot made by Init opens the store, so
+// another one must open the stored record now, as for [Barrier.Drop].
 func (b *Barrier) Reissue(ctx context.Context, name string, spec Spec, by By) (d Delivery, err error) {
 	if err := by.check(); err != nil {
 		return d, err
@@ -339,6 +340,13 @@ func (b *Barrier) Reissue(ctx context.Context, name string, spec Spec, by By) (d
 		if slot == nil {
 			return record.State{}, nil, ErrNoSlot
 		}
+		var fresh *record.Fresh
+		if slot.State == record.Initial {
+			var err error
+			if fresh, err = b.freshProof(ctx, o, []uint32{slot.ID}, nil); err != nil {
+				return record.State{}, nil, err
+			}
+		}
 		n, sets, err := b.newSlot(ctx, &o.state.Record, name, spec, o.root)
 		if err != nil {
 			return record.State{}, nil, err
@@ -353,7 +361,7 @@ func (b *Barrier) Reissue(ctx context.Context, name string, spec Spec, by By) (d
 		if rewrap.Wraps[id], err = wrapRoot(n.PublicKey, wrapPlace(o.state.Store, id, rewrap.Root), root); err != nil {
 			return record.State{}, nil, err
 		}
-		next, err := o.state.Reissue(st, slot.ID, n, *rewrap)
+		next, err := o.state.Reissue(st, slot.ID, fresh, n, *rewrap)
 		return next, root, err
 	})
 	b.emit(EventReissue, by, name, "", err)

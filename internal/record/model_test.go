@@ -27,6 +27,7 @@ var modelStates = flag.Int("model.states", 50_000, "states that the model visits
 const (
 	replicas = 3
 	people   = "people"
+	tree     = "tree" // both keys together
 )
 
 // Custodians: the keys of the two KMS slots.
@@ -67,7 +68,7 @@ type flight struct {
 	next    record.State
 	old     uint64 // generation it replaces
 	deliver uint32 // sets whose shares this replica holds for delivery
-	relies  int    // the key whose fresh proof it relies on; -1: none
+	relies  byte   // bit i: the fresh proof it relies on was given by key i
 	leaks   uint32 // what a dropped custodian knows of terms
 }
 
@@ -188,15 +189,35 @@ func (w *world) opens(s *record.State, o *record.Slot) bool {
 	return o.Opens() && string(o.Wrap) == wrapOf(s.Root, o.ID) && w.custodian(o, false)
 }
 
-func (w *world) custodian(o *record.Slot, now bool) bool {
-	if o.Tree.Shamir != nil {
-		return w.delivered&(1<<o.Tree.Shamir.Set) != 0
+func (w *world) custodian(o *record.Slot, now bool) bool { return w.yields(&o.Tree, now) }
+
+func (w *world) yields(n *record.Node, now bool) bool {
+	switch {
+	case n.Shamir != nil:
+		return w.delivered&(1<<n.Shamir.Set) != 0
+	case n.KMS != nil:
+		k := w.key[slices.Index(keys[:], n.KMS.Name)]
+		return k == alive || !now && k == cutOff
 	}
-	k := w.key[keyIndex(o)]
-	return k == alive || !now && k == cutOff
+	willing := 0
+	for i := range n.Threshold.Of {
+		if w.yields(&n.Threshold.Of[i], now) {
+			willing++
+		}
+	}
+	return willing >= n.Threshold.Threshold
 }
 
-func keyIndex(o *record.Slot) int { return slices.Index(keys[:], o.Tree.KMS.Name) }
+// keysOf returns the keys in a tree, a bit for each.
+func keysOf(o *record.Slot) (mask byte) {
+	o.Tree.Leaves(func(l *record.Node) bool {
+		if l.KMS != nil {
+			mask |= 1 << slices.Index(keys[:], l.KMS.Name)
+		}
+		return true
+	})
+	return mask
+}
 
 func wrapOf(root, slot uint32) string { return fmt.Sprintf("%d/%d", root, slot) }
 
@@ -242,7 +263,7 @@ func (m *model) keyMoves(w world, i int, yield func(string, world)) {
 		for j := range replicas {
 			// Nothing protects against a key that dies between its proof and
 			// the swap that relies on it.
-			if f := w.replica[j].flight; f != nil && f.relies == i {
+			if f := w.replica[j].flight; f != nil && f.relies&(1<<i) != 0 {
 				return
 			}
 		}
@@ -264,10 +285,16 @@ func newSlot(s *record.Record, name string, r uint32, extra uint32) record.NewSl
 	n := record.NewSlot{
 		Name: name, PublicKey: []byte("pk"), Wrap: []byte(wrapOf(r, s.LastSlot+1+extra)),
 	}
-	if strings.HasPrefix(name, people) {
+	key := func(name string) record.Node {
+		return record.Node{KMS: &record.Key{Name: name, Blob: kms.Blob{Type: "m", KeyID: name}, Box: []byte("box")}}
+	}
+	switch name {
+	case tree:
+		n.Tree = record.Node{Threshold: &record.Tree{Threshold: 2, Of: []record.Node{key(keys[0]), key(keys[1])}}}
+	case people:
 		n.Tree = record.Node{Shamir: &record.Shares{Shares: 1, Threshold: 1, Set: s.LastSet + 1, Commitments: []record.HexBytes{make([]byte, 32)}}}
-	} else {
-		n.Tree = record.Node{KMS: &record.Key{Name: name, Blob: kms.Blob{Type: "m", KeyID: name}, Box: []byte("box")}}
+	default:
+		n.Tree = key(name)
 	}
 	return n
 }
@@ -277,16 +304,19 @@ func term(s *record.State, st record.TermState) record.Term {
 }
 
 func (m *model) initialize(w world, i int, yield func(string, world)) {
-	for _, name := range []string{people, keys[0]} {
+	for _, names := range [][]string{{people}, {keys[0]}, {people, keys[0]}} {
 		base := record.Record{Store: strings.Repeat("0", 32), Root: 1}
-		next, err := record.Init(m.step(&w, i, "init"), base, record.Term{Number: 1, State: record.TermActive},
-			[]record.NewSlot{newSlot(&base, name, 1, 0)})
+		var slots []record.NewSlot
+		for j, name := range names {
+			slots = append(slots, newSlot(&base, name, 1, uint32(j)))
+		}
+		next, err := record.Init(m.step(&w, i, "init"), base, record.Term{Number: 1, State: record.TermActive}, slots)
 		if err != nil {
 			panic(err)
 		}
 		n := w
-		n.fly(i, flight{move: "init with " + name, next: next, deliver: newSets(&record.State{}, &next), relies: -1})
-		yield(fmt.Sprintf("replica %d computes init with %s", i, name), n)
+		n.fly(i, flight{move: fmt.Sprint("init with ", names), next: next, deliver: newSets(&record.State{}, &next)})
+		yield(fmt.Sprintf("replica %d computes init with %v", i, names), n)
 	}
 }
 
@@ -327,7 +357,7 @@ func (m *model) land(w world, i int, yield func(string, world)) {
 		n.replica[i].view = f.next
 	}
 	if f.deliver != 0 {
-		n.replica[i].flight = &flight{move: f.move, deliver: f.deliver, relies: -1}
+		n.replica[i].flight = &flight{move: f.move, deliver: f.deliver}
 	}
 	yield(fmt.Sprintf("replica %d stores: %s", i, f.move), n)
 }
@@ -359,7 +389,7 @@ func (m *model) unseal(w world, i int, yield func(string, world)) {
 		if err == nil {
 			n := w
 			n.budget.adds--
-			n.fly(i, flight{move: "init again", next: next, deliver: newSets(&w.store, &next), relies: -1})
+			n.fly(i, flight{move: "init again", next: next, deliver: newSets(&w.store, &next)})
 			yield(fmt.Sprintf("replica %d computes init again", i), n)
 		}
 	}
@@ -429,12 +459,13 @@ func (m *model) work(w world, i int, yield func(string, world)) {
 		yield(fmt.Sprintf("replica %d computes: %s", i, move), n)
 	}
 	st := m.step(&w, i, op)
-	for _, name := range []string{keys[0], keys[1], people} {
+	for _, name := range []string{keys[0], keys[1], tree, people} {
 		if s.Find(name, record.Active) != nil && name != people {
 			continue
 		}
-		if k := slices.Index(keys[:], name); k >= 0 && w.key[k] != alive {
-			continue
+		made := newSlot(&s.Record, name, s.Root, 0)
+		if name != people && !w.yields(&made.Tree, true) {
+			continue // the KMS cannot wrap
 		}
 		rekey := s.Find(name, record.Active) != nil
 		cost := func(b *budget) *int8 { return &b.adds }
@@ -442,8 +473,8 @@ func (m *model) work(w world, i int, yield func(string, world)) {
 		if rekey {
 			cost, move = func(b *budget) *int8 { return &b.rekeys }, "rekey "+name
 		}
-		next, err := s.Add(st, newSlot(&s.Record, name, s.Root, 0))
-		f := flight{relies: -1, deliver: newSets(&s, &next)}
+		next, err := s.Add(st, made)
+		f := flight{deliver: newSets(&s, &next)}
 		if err == nil && rekey && m.faults.deliverAfter {
 			next = m.commitAtOnce(&s, next, st, name)
 		}
@@ -452,7 +483,7 @@ func (m *model) work(w world, i int, yield func(string, world)) {
 	for j := range s.Slots {
 		o := &s.Slots[j]
 		if o.State != record.Active && w.custodian(o, true) && (o.Tree.Shamir == nil || w.delivered&(1<<o.Tree.Shamir.Set) != 0) {
-			f := flight{relies: -1}
+			f := flight{}
 			var re *record.Rewrap
 			if old := s.Predecessor(o); old != nil {
 				r := m.rewrap(&s, []uint32{old.ID}, true)
@@ -462,28 +493,45 @@ func (m *model) work(w world, i int, yield func(string, world)) {
 			compute("prove "+o.Name, nil, f, next, err)
 		}
 		m.dropMoves(&w, &s, st, o, compute)
+		if o.State != record.Active && o.Tree.Shamir != nil {
+			re := m.rewrap(&s, []uint32{o.ID}, true)
+			re.Wraps[s.LastSlot+1] = []byte(wrapOf(re.Root, s.LastSlot+1))
+			made := newSlot(&s.Record, o.Name, re.Root, 0)
+			reissue := func(proof *record.Fresh, relies byte) {
+				next, err := s.Reissue(st, o.ID, proof, made, re)
+				compute("reissue "+o.Name, func(b *budget) *int8 { return &b.adds },
+					flight{deliver: newSets(&s, &next), leaks: s.LastTerm, relies: relies}, next, err)
+			}
+			reissue(nil, 0)
+			for k := range s.Slots {
+				if p := &s.Slots[k]; p.ID != o.ID && p.State == record.Active && !p.Tree.People() && w.custodian(p, true) {
+					proof := fresh(&s, p)
+					reissue(&proof, keysOf(p))
+				}
+			}
+		}
 		if o.State == record.Active && o.Tree.Shamir != nil && op != "" && w.custodian(o, true) && o.Proven.Operation != op {
 			next, err := s.Prove(st, fresh(&s, o), nil)
-			compute("people prove to the operation", nil, flight{relies: -1}, next, err)
+			compute("people prove to the operation", nil, flight{}, next, err)
 		}
 	}
 	next, err := s.Rotate(st, term(&s, record.TermPassive))
-	compute("rotate", func(b *budget) *int8 { return &b.rotates }, flight{relies: -1}, next, err)
+	compute("rotate", func(b *budget) *int8 { return &b.rotates }, flight{}, next, err)
 	for _, t := range s.Terms {
 		if t.State == record.TermPassive {
 			next, err := s.Activate(st, t.Number)
-			compute("activate", nil, flight{relies: -1}, next, err)
+			compute("activate", nil, flight{}, next, err)
 		}
 	}
 	next, err = s.RotateRoot(st, m.rewrap(&s, nil, false))
-	compute("rotate root", func(b *budget) *int8 { return &b.roots }, flight{relies: -1}, next, err)
+	compute("rotate root", func(b *budget) *int8 { return &b.roots }, flight{}, next, err)
 	next, err = s.Begin(m.step(&w, i, "op"), record.Operation{Kind: record.OpMigrate, Desired: []record.Goal{
-		{Name: keys[0], Drop: true}, {Name: keys[1], Drop: true}, {Name: people, Drop: true},
+		{Name: keys[0], Drop: true}, {Name: keys[1], Drop: true}, {Name: tree, Drop: true}, {Name: people, Drop: true},
 	}})
-	compute("begin an operation", func(b *budget) *int8 { return &b.ops }, flight{relies: -1}, next, err)
+	compute("begin an operation", func(b *budget) *int8 { return &b.ops }, flight{}, next, err)
 	if op != "" {
 		next, err = s.End(st)
-		compute("end the operation", nil, flight{relies: -1}, next, err)
+		compute("end the operation", nil, flight{}, next, err)
 	}
 }
 
@@ -491,7 +539,7 @@ func (m *model) dropMoves(w *world, s *record.State, st record.Step, o *record.S
 	compute func(string, func(*budget) *int8, flight, record.State, error)) {
 	cost := func(b *budget) *int8 { return &b.drops }
 	re := m.rewrap(s, []uint32{o.ID}, true)
-	f := flight{relies: -1, leaks: s.LastTerm}
+	f := flight{leaks: s.LastTerm}
 	if !o.Opens() {
 		next, err := s.Drop(st, []uint32{o.ID}, nil, re)
 		compute("drop pending "+o.Name, cost, f, next, err)
@@ -503,16 +551,16 @@ func (m *model) dropMoves(w *world, s *record.State, st record.Step, o *record.S
 	}
 	for k := range s.Slots {
 		p := &s.Slots[k]
-		if p.ID == o.ID || p.State != record.Active || p.Tree.KMS == nil {
+		if p.ID == o.ID || p.State != record.Active || p.Tree.People() {
 			continue
 		}
 		if !w.custodian(p, true) && !m.faults.staleProof {
 			continue // the unwrap fails
 		}
 		proof := fresh(s, p)
-		f.relies = keyIndex(p)
+		f.relies = keysOf(p)
 		if m.faults.staleProof {
-			f.relies = -1
+			f.relies = 0
 		}
 		next, err := s.Drop(st, []uint32{o.ID}, &proof, re)
 		compute("drop "+o.Name+" on a proof by "+p.Name, cost, f, next, err)
@@ -539,7 +587,7 @@ func (m *model) follows(w *world, v *record.State) bool {
 		return true
 	}
 	return slices.ContainsFunc(w.store.Slots, func(o record.Slot) bool {
-		return o.Tree.KMS != nil && o.State == record.Active && w.custodian(&o, true)
+		return !o.Tree.People() && o.State == record.Active && w.custodian(&o, true)
 	})
 }
 
@@ -557,7 +605,7 @@ func (m *model) hash(w *world) uint64 {
 			b = append(b, '>')
 			b = binary.BigEndian.AppendUint64(b, f.old)
 			b = binary.BigEndian.AppendUint32(b, f.deliver)
-			b = append(b, byte(f.relies))
+			b = append(b, f.relies)
 			b = binary.BigEndian.AppendUint32(b, f.leaks)
 			b = appendState(b, &f.next)
 		}

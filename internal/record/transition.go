@@ -249,8 +249,10 @@ func (s *State) drops(ids []uint32) bool {
 
 // Reissue returns the state in which n takes the place of a slot that was never
 // proven, under a new root key and term: whoever got what was made for the old
-// one opens nothing that comes after. The new slot has the old one's state.
-func (s State) Reissue(st Step, id uint32, n NewSlot, rewrap Rewrap) (State, error) {
+// one opens nothing that comes after. The new slot has the old one's state. An
+// initial slot opens the store, and goes only as a dropped one would: with a
+// fresh proof of another.
+func (s State) Reissue(st Step, id uint32, fresh *Fresh, n NewSlot, rewrap Rewrap) (State, error) {
 	slot := s.Slot(id)
 	switch {
 	case slot == nil:
@@ -262,6 +264,9 @@ func (s State) Reissue(st Step, id uint32, n NewSlot, rewrap Rewrap) (State, err
 	}
 	if err := s.mine(st); err != nil {
 		return State{}, err
+	}
+	if slot.Opens() && !s.ProvenBut([]uint32{id}, fresh) {
+		return State{}, ErrStaleProof
 	}
 	state := slot.State // an initial slot opens the store, and so does its heir
 	s = s.clone()

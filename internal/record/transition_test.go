@@ -180,7 +180,7 @@ func TestTransitions(t *testing.T) {
 func reissue(s *record.State, st record.Step, o *record.Slot, name string, spec record.Spec) (record.State, error) {
 	r := rewrapOf(s, o.ID)
 	r.Wraps[s.LastSlot+1] = filler("wrap", r.Root, s.LastSlot+1)[:8]
-	return s.Reissue(st, o.ID, slotOf(&s.Record, name, spec), r)
+	return s.Reissue(st, o.ID, freshOf(s, o.ID), slotOf(&s.Record, name, spec), r)
 }
 
 // rewrapped is the tree with its KMS leaves wrapped by another version.
@@ -318,7 +318,8 @@ func TestRefusals(t *testing.T) {
 		{"drop and wrap for the wrong slot", dropped(&h.State, "", []uint32{auto.ID}, fresh(&h.State, people), func(r *record.Rewrap) { clear(r.Wraps); r.Wraps[99] = []byte("x") }), nil, "wrapped for every slot"},
 		{"drop and skip a term", dropped(&h.State, "", []uint32{auto.ID}, fresh(&h.State, people), func(r *record.Rewrap) { r.Term.Number++ }), nil, "terms are numbered in order"},
 
-		{"reissue no slot", failure(h.Reissue(step, 99, slotOf(&h.Record, "x", kmsB), rewrapOf(&h.State))), record.ErrNoSlot, "no such slot"},
+		{"reissue an initial slot on no proof", failure(half.Reissue(stepOn(&half.State, ""), half.Find("auto", record.Initial).ID, nil, slotOf(&half.Record, "auto", kmsB), rewrapOf(&half.State))), record.ErrStaleProof, "no fresh proof"},
+		{"reissue no slot", failure(h.Reissue(step, 99, nil, slotOf(&h.Record, "x", kmsB), rewrapOf(&h.State))), record.ErrNoSlot, "no such slot"},
 		{"reissue before a slot is proven", failure(reissue(&young, stepOn(&young, "op-init"), &young.Slots[0], "people", onePerson)), record.ErrUnproven, "no slot was proven yet"},
 		{"reissue a proven slot", failure(reissue(&h.State, step, people, "people", onePerson)), record.ErrSlotExists, "it was proven: rekey it"},
 		{"reissue in the middle of an operation", failure(reissue(&busyRekey.State, stepOn(&busyRekey.State, ""), busyRekey.Find("people", record.Pending), "people", onePerson)), record.ErrInProgress, "another operation"},
@@ -326,7 +327,7 @@ func TestRefusals(t *testing.T) {
 		{"reissue and keep the root key", func() error {
 			r := rewrapOf(&rekeyed.State, succ.ID)
 			r.Root--
-			return failure(rekeyed.Reissue(stepOn(&rekeyed.State, ""), succ.ID, slotOf(&rekeyed.Record, "people", onePerson), r))
+			return failure(rekeyed.Reissue(stepOn(&rekeyed.State, ""), succ.ID, nil, slotOf(&rekeyed.Record, "people", onePerson), r))
 		}(), nil, "root keys are numbered in order"},
 
 		{"rewrap no slot", failure(h.Rewrap(step, 99, auto.Tree)), record.ErrNoSlot, "no such slot"},
@@ -477,4 +478,14 @@ func TestLimitsOfLists(t *testing.T) {
 	if last := h.Former[len(h.Former)-1].Set; last != h.LastSet {
 		t.Errorf("the newest former set is %d, not %d", last, h.LastSet)
 	}
+}
+
+// freshOf is a proof made now by any active slot but one.
+func freshOf(s *record.State, but uint32) *record.Fresh {
+	for i := range s.Slots {
+		if o := &s.Slots[i]; o.ID != but && o.State == record.Active {
+			return &record.Fresh{Slot: o.ID, Root: s.Root, Generation: s.Generation}
+		}
+	}
+	return nil
 }
