@@ -1,9 +1,7 @@
 package record
 
 import (
-	"cmp"
 	"crypto/sha256"
-	"crypto/subtle"
 	"errors"
 	"fmt"
 	"maps"
@@ -237,16 +235,6 @@ func (s *State) ProvenBut(ids []uint32, fresh *Fresh) bool {
 	})
 }
 
-// drops reports whether the operation in progress names every one of the slots
-// as one to drop: people who gave their shares to it agreed to that, and to
-// nothing else.
-func (s *State) drops(ids []uint32) bool {
-	return !slices.ContainsFunc(ids, func(id uint32) bool {
-		slot := s.Slot(id)
-		return slot == nil || slot.Opens() && !slices.ContainsFunc(s.Operation.Desired, func(g Goal) bool { return g.Drop && g.Name == slot.Name })
-	})
-}
-
 // Reissue returns the state in which n takes the place of a slot that was never
 // proven, under a new root key and term: whoever got what was made for the old
 // one opens nothing that comes after. The new slot has the old one's state. An
@@ -278,67 +266,6 @@ func (s State) Reissue(st Step, id uint32, fresh *Fresh, n NewSlot, rewrap Rewra
 		return State{}, err
 	}
 	return s.commit(st, "reissue", n.Name), nil
-}
-
-// Restore returns the state in which an older record is gone on with. Its
-// generation comes above all that were seen, and its next term, active at once,
-// is one that the lost records cannot have used. Of their terms, extra are the
-// ones that are still known; what was written under them stays readable.
-func (s State) Restore(st Step, above uint64, extra []Term, t Term) (State, error) {
-	if !s.Proved() {
-		return State{}, ErrUnproven
-	}
-	s = s.clone()
-	s.Generation = max(s.Generation, above)
-	if err := s.adopt(extra, t.Number-1); err != nil {
-		return State{}, err
-	}
-	if err := s.addTerm(t); err != nil {
-		return State{}, err
-	}
-	return s.commit(st, "restore", ""), nil
-}
-
-// Join returns the state with the terms of a fork of the same store, whose last
-// term is given, and a new active term beyond both.
-func (s State) Join(st Step, terms []Term, t Term) (State, error) {
-	if !s.Proved() {
-		return State{}, ErrUnproven
-	}
-	s = s.clone()
-	if err := s.adopt(terms, t.Number-1); err != nil {
-		return State{}, err
-	}
-	if err := s.addTerm(t); err != nil {
-		return State{}, err
-	}
-	return s.commit(st, "join", ""), nil
-}
-
-// adopt takes in terms of another branch, to read what was written under them,
-// and lets the numbers go on after last. A number that has two keys is refused.
-func (s *State) adopt(terms []Term, last uint32) error {
-	room := append(make([]Term, 0, len(s.Terms)+len(terms)+1), s.Terms...)
-	clear(s.Terms) // no copy stays behind
-	s.Terms = room
-	for _, t := range terms {
-		i, found := slices.BinarySearchFunc(s.Terms, t.Number, func(o Term, n uint32) int { return cmp.Compare(o.Number, n) })
-		switch {
-		case found && subtle.ConstantTimeCompare(s.Terms[i].Key[:], t.Key[:]) != 1:
-			return fmt.Errorf("%w: number %d", ErrTermTwice, t.Number)
-		case found:
-			continue
-		case t.Number > last:
-			return errors.New("record: a term from beyond the other branch's last")
-		}
-		t.State = TermOld
-		s.Terms = slices.Insert(s.Terms, i, t)
-	}
-	if last < s.LastTerm {
-		return errors.New("record: term numbers go back")
-	}
-	s.LastTerm = last
-	return nil
 }
 
 // Rewrap returns the state in which the KMS leaves of a slot are wrapped anew:
@@ -374,103 +301,6 @@ func sameCustodians(a, b *Node) bool {
 			slices.EqualFunc(a.Threshold.Of, b.Threshold.Of, func(x, y Node) bool { return sameCustodians(&x, &y) })
 	}
 	return false
-}
-
-// RotateRoot returns the state under a new root key, every slot re-wrapped.
-func (s State) RotateRoot(st Step, rewrap Rewrap) (State, error) {
-	if !s.Proved() {
-		return State{}, ErrUnproven
-	}
-	s = s.clone()
-	if err := s.rotate(rewrap); err != nil {
-		return State{}, err
-	}
-	return s.commit(st, "rotate-root", ""), nil
-}
-
-// Rotate returns the state with a term more, passive or active at once.
-func (s State) Rotate(st Step, t Term) (State, error) {
-	if !s.Proved() {
-		return State{}, ErrUnproven
-	}
-	s = s.clone()
-	if err := s.addTerm(t); err != nil {
-		return State{}, err
-	}
-	return s.commit(st, "rotate", ""), nil
-}
-
-// Activate returns the state in which the passive term encrypts.
-func (s State) Activate(st Step, number uint32) (State, error) {
-	i := slices.IndexFunc(s.Terms, func(t Term) bool { return t.Number == number && t.State == TermPassive })
-	if i < 0 {
-		return State{}, fmt.Errorf("record: term %d is not waiting to be activated", number)
-	}
-	s = s.clone()
-	s.activate(i)
-	return s.commit(st, "activate", ""), nil
-}
-
-// Retire returns the state without the term. What was encrypted under it is
-// gone for ever.
-func (s State) Retire(st Step, number uint32) (State, error) {
-	i := slices.IndexFunc(s.Terms, func(t Term) bool { return t.Number == number })
-	if i < 0 || s.Terms[i].State == TermActive {
-		return State{}, ErrTermInUse
-	}
-	s = s.clone()
-	s.Terms = slices.Delete(s.Terms, i, i+1)
-	return s.commit(st, "retire", ""), nil
-}
-
-// Begin returns the state with the operation in progress.
-func (s State) Begin(st Step, o Operation) (State, error) {
-	if s.Operation != nil {
-		return State{}, ErrInProgress
-	}
-	if !s.Proved() {
-		return State{}, ErrUnproven
-	}
-	s = s.clone()
-	o.ID, o.Began, o.At, o.Replica, o.Actor = st.Operation, s.Generation+1, st.At, st.Replica, st.Actor
-	s.Operation = &o
-	return s.commit(st, "begin-"+o.Kind, o.Slot), nil
-}
-
-// Claim returns the state in which this replica gathers the operation's shares.
-func (s State) Claim(st Step) (State, error) {
-	if s.Operation == nil || s.Operation.ID != st.Operation {
-		return State{}, ErrNoOperation
-	}
-	s = s.clone()
-	s.Operation.Replica = st.Replica
-	return s.commit(st, "claim", s.Operation.Slot), nil
-}
-
-// End returns the state without the operation, finished or abandoned. What it
-// has done so far stays.
-func (s State) End(st Step) (State, error) {
-	if s.Operation == nil || s.Operation.ID != st.Operation {
-		return State{}, ErrNoOperation
-	}
-	if !s.Proved() {
-		return State{}, ErrUnproven // that of init ends with the first proof
-	}
-	s = s.clone()
-	slot := s.Operation.Slot
-	s.Operation = nil
-	return s.commit(st, "end", slot), nil
-}
-
-// mine refuses a change of slots in the middle of somebody else's operation.
-func (s *State) mine(st Step) error {
-	switch {
-	case s.Operation == nil && st.Operation != "":
-		return ErrNoOperation
-	case s.Operation != nil && s.Operation.ID != st.Operation:
-		return ErrInProgress
-	}
-	return nil
 }
 
 func (s *State) place(n NewSlot, state string) error {
@@ -515,52 +345,6 @@ func (s *State) remove(id uint32) {
 	s.Former = s.Former[max(0, len(s.Former)-MaxFormer):]
 	s.Slots = slices.DeleteFunc(s.Slots, func(o Slot) bool { return o.ID == id })
 	delete(s.Identities, id)
-}
-
-// rotate installs a new root key: no slot may be left with the old one.
-func (s *State) rotate(r Rewrap) error {
-	if r.Root != s.Root+1 {
-		return errors.New("record: root keys are numbered in order")
-	}
-	if len(r.Wraps) != len(s.Slots) {
-		return errors.New("record: a new root key is wrapped for every slot")
-	}
-	for i := range s.Slots {
-		wrap, ok := r.Wraps[s.Slots[i].ID]
-		if !ok {
-			return errors.New("record: a new root key is wrapped for every slot")
-		}
-		s.Slots[i].Wrap = wrap
-	}
-	s.Root = r.Root
-	if r.Term != nil {
-		return s.addTerm(*r.Term)
-	}
-	return nil
-}
-
-func (s *State) addTerm(t Term) error {
-	if t.Number != s.LastTerm+1 {
-		return errors.New("record: terms are numbered in order")
-	}
-	if len(s.Terms) >= MaxTerms {
-		return fmt.Errorf("%w: a keyring holds at most %d terms: rewrap the data and retire some", ErrTermInUse, MaxTerms)
-	}
-	s.LastTerm = t.Number
-	s.Terms = append(s.Terms, t) // clone has left room: no copy stays behind
-	if t.State == TermActive {
-		s.activate(len(s.Terms) - 1)
-	}
-	return nil
-}
-
-// activate makes the term at index i the active one, and every earlier one an
-// old one: the active term never goes back to a lower number.
-func (s *State) activate(i int) {
-	s.Terms[i].State = TermActive
-	for j := range i {
-		s.Terms[j].State = TermOld
-	}
 }
 
 // commit makes s the successor of the record it was cloned from.
