@@ -140,7 +140,12 @@ func (b *Barrier) initOnce(ctx context.Context, slots map[string]Spec, by By, ag
 	if err != nil {
 		return d, err
 	}
-	if err := b.openNew(ctx); err != nil && !errors.Is(err, ErrSealed) {
+	for range conflicts { // another replica may have unsealed it, and proved a slot
+		if err = b.openNew(ctx); !errors.Is(err, ErrConflict) {
+			break
+		}
+	}
+	if err != nil && !errors.Is(err, ErrSealed) {
 		if len(d.Sets) > 0 {
 			// People hold shares that open the store. They must have them.
 			b.because(err)
