@@ -167,7 +167,7 @@ func (b *Barrier) openNew(ctx context.Context) error {
 	as := b.toUnseal()
 	o, slot, err := b.openByKMS(ctx, l)
 	if err != nil {
-		return b.openWithShares(ctx, l, err, as)
+		return b.openWithShares(ctx, err, as)
 	}
 	return b.admit(ctx, o, slot.ID, By{}, as)
 }

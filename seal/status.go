@@ -1,7 +1,6 @@
 package seal
 
 import (
-	"encoding/hex"
 	"fmt"
 	"slices"
 	"strings"
@@ -98,16 +97,7 @@ func (b *Barrier) Status() Status {
 	st := &b.open().state
 	for i := range st.Slots {
 		slot := &st.Slots[i]
-		out := SlotStatus{
-			Name: slot.Name, Spec: specOf(slot.Tree.Spec()), State: SlotState(slot.State),
-			Fingerprint: hex.EncodeToString(slot.Fingerprint),
-		}
-		slot.Tree.Walk("", func(_ string, n *record.Node) {
-			if n.Shamir != nil {
-				out.Sets = append(out.Sets, n.Shamir.Set)
-				out.Custodians = append(out.Custodians, n.Shamir.Custodians...)
-			}
-		})
+		out := clearStatus(slot)
 		if slot.Proven != nil {
 			out.Proven = time.Unix(slot.Proven.At, 0).UTC()
 		}

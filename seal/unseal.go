@@ -60,7 +60,7 @@ func (b *Barrier) unsealOnce(ctx context.Context, as intent) error {
 	if err == nil {
 		err = b.admitLoaded(ctx, l, o, slot.ID, as)
 	} else {
-		err = b.openWithShares(ctx, l, err, as)
+		err = b.openWithShares(ctx, err, as)
 	}
 	if !errors.Is(err, ErrConflict) {
 		b.emit(EventUnseal, By{}, "", "by KMS", err)
@@ -82,8 +82,14 @@ func (b *Barrier) admitLoaded(ctx context.Context, l *loaded, o *opened, id uint
 }
 
 // openWithShares opens the record with the shares given so far, where the KMS
-// slots alone could not.
-func (b *Barrier) openWithShares(ctx context.Context, l *loaded, why error, as intent) error {
+// slots alone could not. It loads the record anew: while the KMS was asked, a
+// slot may have been dropped.
+func (b *Barrier) openWithShares(ctx context.Context, why error, as intent) error {
+	l, err := b.load(ctx)
+	if err != nil {
+		return err
+	}
+	b.gathered("").sift(l.Record)
 	opened, err := b.openByGather(ctx, l, By{}, why, as)
 	switch {
 	case opened:
