@@ -148,6 +148,38 @@ func TestEvaluate(t *testing.T) {
 	}
 }
 
+// TestComplete compares, for every threshold and every x, with the polynomial
+// itself: the values that come by weights, and those that come by planes.
+func TestComplete(t *testing.T) {
+	r := rand.New(rand.NewPCG(4, 9))
+	byPlane := 0
+	for threshold := 2; threshold <= MaxShares; threshold++ {
+		coefficients := make([]byte, threshold)
+		for i := range coefficients {
+			coefficients[i] = byte(r.Uint32())
+		}
+		values, want := make([][]byte, MaxShares+1), make([]byte, MaxShares+1)
+		for x := range values {
+			for _, c := range coefficients {
+				want[x] = product(want[x], byte(x)) ^ c
+			}
+			values[x] = make([]byte, 1)
+			if x < threshold {
+				values[x][0] = want[x]
+			} else if planeOf(x, threshold) != 0 {
+				byPlane++
+			}
+		}
+		complete(values, threshold)
+		if got := bytes.Join(values, nil); !bytes.Equal(got, want) {
+			t.Errorf("threshold %d: values\n%x, want\n%x", threshold, got, want)
+		}
+	}
+	if byPlane == 0 || planeOf(3, 3) != 3 || planeOf(4, 3) != 0 || planeOf(7, 4) != 7 || planeOf(7, 8) != 0 {
+		t.Errorf("%d values by planes", byPlane)
+	}
+}
+
 // TestUniform counts, over all random choices there are, what threshold-1
 // shares can be: whatever the secret, each combination of values comes exactly
 // once, so that they say nothing of it. One run goes through all choices, one
@@ -171,7 +203,7 @@ func TestUniform(t *testing.T) {
 					shares[i][c] = byte(c >> (8 * i))
 				}
 			}
-			complete(shares, bytes.Repeat([]byte{secret}, choices), set.threshold)
+			complete(append([][]byte{bytes.Repeat([]byte{secret}, choices)}, shares...), set.threshold)
 
 			count := func(of ...[]byte) {
 				counted += choices

@@ -75,29 +75,40 @@ func Split(secret []byte, shares, threshold int) ([][]byte, error) {
 	}
 	size := len(secret) + 1
 	array := make([]byte, shares*size)
-	rand.Read(array[:(threshold-1)*size])
-	out := make([][]byte, shares)
-	for i := range out {
-		out[i] = array[i*size : (i+1)*size : (i+1)*size]
-		out[i][len(secret)] = byte(i + 1)
+	random := array[:(threshold-1)*len(secret)]
+	rand.Read(random)
+	values := make([][]byte, 1+shares) // by x
+	values[0] = secret
+	for x := shares; x > 0; x-- {
+		share := array[(x-1)*size : x*size : x*size]
+		if 1 < x && x < threshold {
+			copy(share, random[(x-1)*len(secret):]) // from the last on, since they overlap
+		}
+		share[len(secret)] = byte(x)
+		values[x] = share
 	}
-	complete(out, secret, threshold)
-	return out, nil
+	complete(values, threshold)
+	values[0] = nil // whoever keeps the shares does not keep the secret
+	return values[1:], nil
 }
 
-// complete computes the shares from the threshold on, given the secret and the
-// threshold-1 random shares before them. To choose these at random is to
-// choose the coefficients at random: with the secret's byte at x = 0 they make
-// threshold points, and through those runs exactly one polynomial.
-func complete(shares [][]byte, secret []byte, threshold int) {
-	p := points{n: threshold, y: append(make([][]byte, 0, 16), secret)}
-	for i, share := range shares[:threshold-1] {
-		p.x[i+1] = share[len(secret)]
-		p.y = append(p.y, share)
+// complete computes the values at x = threshold and on, given the secret, at
+// x = 0, and the threshold-1 random shares before them. To choose these at
+// random is to choose the coefficients at random: with the secret's byte they
+// make threshold points, and through those runs exactly one polynomial.
+func complete(values [][]byte, threshold int) {
+	size := len(values[0])
+	p := points{n: threshold, y: values[:threshold]}
+	for x := range threshold {
+		p.x[x] = byte(x)
 	}
 	p.prepare()
-	for _, share := range shares[threshold-1:] {
-		p.evaluate(share[:len(secret)], share[len(secret)])
+	for x := threshold; x < len(values); x++ {
+		if plane := planeOf(x, threshold); plane != 0 {
+			addPlane(values[x][:size], values, x, plane)
+		} else {
+			p.evaluate(values[x][:size], byte(x))
+		}
 	}
 }
 
