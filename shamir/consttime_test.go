@@ -25,7 +25,7 @@ func TestConstantTime(t *testing.T) {
 			for _, share := range shares[:threshold-1] {
 				ctgrind.Poison(share[:size]) // as if random
 			}
-			complete(shares, secret, threshold)
+			complete(append([][]byte{secret}, shares...), threshold)
 		})
 		combine := ctgrind.Findings(t, "combine "+name, func() {
 			for _, share := range shares {
