@@ -35,6 +35,8 @@ type Barrier struct {
 	storeWarnings []string       // what the store said of itself at the last load
 	parsed        *loaded        // the record last parsed; not authenticated
 	mark          mark           // the newest record seen
+	anchored      mark           // what Config.Anchor holds, as far as this process knows
+	anchorErr     error          // what came of the last attempt to move it on
 	progress      []SetProgress  // of the shares given for unsealing
 	why           error          // why it is sealed
 	sealedBy      bool           // an operator's Seal, which Run does not undo
@@ -57,7 +59,8 @@ type opened struct {
 	digest record.Digest
 }
 
-// A mark is the newest record that this process has seen; it outlives a Seal.
+// A mark is the newest record that was seen. It outlives a Seal, and with
+// [Config.Anchor] the process.
 type mark struct {
 	store      string
 	generation uint64

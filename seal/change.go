@@ -108,7 +108,9 @@ func (b *Barrier) swap(ctx context.Context, stored []byte, old string, draft *op
 		}
 	}
 	draft.rev = rev
-	return b.install(draft, as)
+	err = b.install(draft, as)
+	b.moor(ctx)
+	return err
 }
 
 // resolve finds out whether a swap that failed took place after all. It goes on

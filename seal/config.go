@@ -35,6 +35,19 @@ type Config struct {
 	// so.
 	Unpinned bool
 
+	// Anchor, if set, remembers which record is the newest, so that also a
+	// process that starts notices an old one: [ErrRolledBack], [ErrForked], or
+	// [ErrMissing] for none. It is worth something where whoever can write to
+	// Store, or restores its backups, does not write here as well: a
+	// [FileStore] on another volume, a row in another database. Replicas may
+	// share it or have one each. What it holds is not secret.
+	//
+	// A process that cannot read its anchor stays sealed ([ErrAnchor]); one
+	// that runs needs it for nothing, and warns where it cannot be moved on.
+	// To go on with an older record on purpose, take the anchor away first;
+	// an empty one believes the first record that opens.
+	Anchor Store
+
 	// Replica names this process in Status, events and errors; it must differ
 	// between the processes that share a store. Empty: a random name.
 	Replica string

@@ -39,6 +39,7 @@ type vault struct {
 	acked    map[string][]byte        // ciphertexts whose writing was acknowledged
 	rival    int                      // the swap before which another replica writes; 0: none
 	wrappers map[string]kms.Wrapper   // in place of the fake's keys; nil: those
+	anchor   seal.Store               // of the next process; nil: none
 }
 
 // own replaces the wrappers of the next process, if set.
@@ -61,6 +62,7 @@ func (v *vault) boot() *seal.Barrier {
 	cfg := seal.Config{
 		Store:   v.faulty,
 		KMS:     v.own(),
+		Anchor:  v.anchor,
 		Replica: "test",
 		Retry:   kms.Policy{Attempts: 1},
 	}

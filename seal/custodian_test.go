@@ -237,6 +237,30 @@ func TestRollback(t *testing.T) {
 				}
 			}
 		}
+		// The same met by processes that start cold, with an anchor; and none at all.
+		cold := func(rec []byte) error {
+			v.anchor = seal.NewMemStore()
+			defer func() { v.anchor = nil }()
+			v.put(ctx, latest)
+			before := v.boot()
+			must(t, v.unseal(ctx, before))
+			before.Close()
+			v.put(ctx, rec)
+			after := v.boot()
+			defer after.Close()
+			return v.unseal(ctx, after)
+		}
+		coldTried, coldNoticed := 0, 0
+		for i, old := range append(history[:len(history)-1:len(history)-1], forks...) {
+			coldTried++
+			if err := cold(old); errors.Is(err, seal.ErrRolledBack) || errors.Is(err, seal.ErrForked) {
+				coldNoticed++
+			} else {
+				t.Errorf("record %d, at a cold start: %v", i, err)
+			}
+		}
+		must(t, cold(latest))
+
 		// Data that is newer than the record, met by a process that starts cold.
 		v.put(ctx, history[0])
 		b.Close()
@@ -248,7 +272,7 @@ func TestRollback(t *testing.T) {
 		} else {
 			t.Errorf("newer data: %v", err)
 		}
-		t.Logf("GUARANTEE 16 rollback: replays=%d noticed=%d cold_start=needs-later-data", tried, noticed)
+		t.Logf("GUARANTEE 16 rollback: replays=%d noticed=%d cold_starts=%d noticed_by_anchor=%d", tried, noticed, coldTried, coldNoticed)
 	})
 }
 

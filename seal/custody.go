@@ -112,10 +112,14 @@ type stored struct {
 }
 
 func (b *Barrier) loadStored(ctx context.Context) ([]byte, string, error) {
+	return b.loadFrom(ctx, b.cfg.Store)
+}
+
+func (b *Barrier) loadFrom(ctx context.Context, store Store) ([]byte, string, error) {
 	ctx, cancel := context.WithTimeout(ctx, b.cfg.StoreTimeout)
 	defer cancel()
 	s, err := inTime(ctx, func(ctx context.Context) (s stored, err error) {
-		s.rec, s.rev, err = b.cfg.Store.Load(ctx)
+		s.rec, s.rev, err = store.Load(ctx)
 		return s, err
 	})
 	return s.rec, s.rev, err
@@ -124,9 +128,13 @@ func (b *Barrier) loadStored(ctx context.Context) ([]byte, string, error) {
 // swapStored is Store.Swap in time. What a swap that was given up on does later
 // is an unknown outcome like any other.
 func (b *Barrier) swapStored(ctx context.Context, rec []byte, old string) (string, error) {
+	return b.swapIn(ctx, b.cfg.Store, rec, old)
+}
+
+func (b *Barrier) swapIn(ctx context.Context, store Store, rec []byte, old string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, b.cfg.StoreTimeout)
 	defer cancel()
-	return inTime(ctx, func(ctx context.Context) (string, error) { return b.cfg.Store.Swap(ctx, rec, old) })
+	return inTime(ctx, func(ctx context.Context) (string, error) { return store.Swap(ctx, rec, old) })
 }
 
 // openByKMS opens the record through the slots that need nobody: the first at

@@ -34,6 +34,7 @@ const (
 	EventDrill        EventKind = "drill"         // Run tried whether a slot still opens the store
 	EventStore        EventKind = "store"         // the store failed, or holds what it must not
 	EventUnpinned     EventKind = "unpinned"      // a forgeable slot was believed, as configured
+	EventAnchor       EventKind = "anchor"        // the anchor was made, or could not be moved on
 	EventBudget       EventKind = "budget"        // a term nears its limit
 	EventLongFork     EventKind = "unverified"    // too many changes were missed to prove descent
 	EventKeyVersion   EventKind = "key-version"   // a KMS key has a newer version than the stored blob

@@ -16,7 +16,7 @@ import (
 )
 
 // A loaded is a record as the store gave it: parsed, and not older than what
-// this process has seen, but not yet authenticated.
+// this process or its anchor has seen, but not yet authenticated.
 type loaded struct {
 	*record.Record
 	clear, sealed []byte
@@ -27,6 +27,9 @@ type loaded struct {
 // load reads the record. It returns ErrUninitialized only where the store was
 // reached, holds none, and nothing says that it should.
 func (b *Barrier) load(ctx context.Context) (*loaded, error) {
+	if err := b.recall(ctx); err != nil {
+		return nil, err
+	}
 	stored, rev, err := b.loadStored(ctx)
 	b.mu.Lock()
 	seen := b.mark
@@ -34,7 +37,7 @@ func (b *Barrier) load(ctx context.Context) (*loaded, error) {
 	switch {
 	case errors.Is(err, ErrNotFound):
 		if seen.generation > 0 {
-			return nil, fmt.Errorf("%w: this process has seen generation %d of it: restore it", ErrMissing, seen.generation)
+			return nil, fmt.Errorf("%w: generation %d of it was seen: restore it", ErrMissing, seen.generation)
 		}
 		if len(b.cfg.Pins) > 0 {
 			return nil, fmt.Errorf("%w: the configuration pins a record and the store is empty: is the right volume mounted? To begin anew, remove the pins", ErrMissing)
@@ -59,7 +62,7 @@ func (b *Barrier) load(ctx context.Context) (*loaded, error) {
 	case l.Store != seen.store:
 		return nil, fmt.Errorf("%w: store %s, where %s was before", ErrOtherStore, l.Store, seen.store)
 	case l.Generation < seen.generation:
-		return nil, fmt.Errorf("%w: the record is of generation %d, and this process has seen %d", ErrRolledBack, l.Generation, seen.generation)
+		return nil, fmt.Errorf("%w: the record is of generation %d, and generation %d was seen", ErrRolledBack, l.Generation, seen.generation)
 	case l.Generation == seen.generation:
 		return nil, fmt.Errorf("%w: another record of generation %d", ErrForked, l.Generation)
 	}
@@ -273,6 +276,7 @@ func (b *Barrier) fetch(ctx context.Context) (*opened, error) {
 	if err := b.install(o, intent{}); err != nil {
 		return nil, err
 	}
+	b.moor(ctx)
 	b.emit(EventRefresh, By{}, "", "", nil)
 	return b.current()
 }

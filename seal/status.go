@@ -150,6 +150,9 @@ func (b *Barrier) warnings(s Status) []string {
 	if opens == 1 {
 		out = append(out, "a single slot opens the store: whoever loses it loses everything; add another")
 	}
+	if b.anchorErr != nil {
+		out = append(out, fmt.Sprintf("the anchor is behind, a rollback to its generation would not be noticed at a start: %v", b.anchorErr))
+	}
 	if b.cfg.Unpinned {
 		out = append(out, "forgeable slots are believed without a pin (Unpinned)")
 	}

@@ -217,7 +217,7 @@ func dropNeed(err error) error {
 func (b *Barrier) admit(ctx context.Context, o *opened, id uint32, by By, as intent) error {
 	slot := o.state.Slot(id)
 	if slot.State == record.Active {
-		return b.enter(o, as)
+		return b.enter(ctx, o, as)
 	}
 	next, err := o.state.Prove(b.step(o.digest, by), record.Fresh{Slot: id, Root: o.state.Root, Generation: o.state.Generation}, nil)
 	if err == nil {
@@ -235,16 +235,17 @@ func (b *Barrier) admit(ctx context.Context, o *opened, id uint32, by By, as int
 		b.endGather("")
 		return nil
 	case o.state.Proved():
-		return b.enter(o, as) // the proof can wait, the server should not
+		return b.enter(ctx, o, as) // the proof can wait, the server should not
 	}
 	o.wipe()
 	return err
 }
 
-func (b *Barrier) enter(o *opened, as intent) error {
+func (b *Barrier) enter(ctx context.Context, o *opened, as intent) error {
 	if err := b.install(o, as); err != nil {
 		return err
 	}
+	b.moor(ctx)
 	b.endGather("")
 	return nil
 }

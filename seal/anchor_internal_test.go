@@ -1,0 +1,34 @@
+package seal
+
+import (
+	"bytes"
+	"testing"
+
+	"github.com/sealwright/sealwright/internal/record"
+)
+
+// The golden of anchor 1, as FORMAT.md shows it.
+const goldenAnchor = `{"anchor":1,"store":"00112233445566778899aabbccddeeff","generation":18446744073709551615,` +
+	`"digest":"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"}` + "\n"
+
+func TestAnchorFormat(t *testing.T) {
+	m := mark{store: "00112233445566778899aabbccddeeff", generation: 1<<64 - 1, digest: record.DigestOf([]byte("test"))}
+	if got := m.marshal(); string(got) != goldenAnchor {
+		t.Errorf("written %s, want %s", got, goldenAnchor)
+	}
+	got, err := parseAnchor([]byte(goldenAnchor))
+	if err != nil || got.store != m.store || got.generation != m.generation || got.digest != m.digest {
+		t.Errorf("read %+v, %v", got, err)
+	}
+}
+
+func FuzzAnchor(f *testing.F) {
+	f.Add([]byte(goldenAnchor))
+	f.Add([]byte(`{"anchor":1,"store":"","generation":1,"digest":""}`))
+	f.Add([]byte(`{"anchor":2}`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		if m, err := parseAnchor(text); err == nil && !bytes.Equal(m.marshal(), text) {
+			t.Errorf("%q reads as %q", text, m.marshal())
+		}
+	})
+}
