@@ -23,6 +23,10 @@ type Barrier struct {
 	// order to change it or to unseal with it: a lock that a context can leave.
 	turn chan struct{}
 
+	// caughtUp is the last load that an unknown term made necessary; guarded by
+	// the turn.
+	caughtUp catchUp
+
 	// life ends with Close, and everything that waits with it.
 	life context.Context
 	end  context.CancelFunc

@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"github.com/sealwright/sealwright/keyring"
 	"github.com/sealwright/sealwright/kms"
 )
 
@@ -192,32 +191,4 @@ func (b *Barrier) nextDrill() time.Duration {
 		return 1<<63 - 1
 	}
 	return b.cfg.Drill/2 + rand.N(b.cfg.Drill)
-}
-
-// Decrypt is [keyring.Keyring.Decrypt] that takes in a rotation by another
-// replica: at an unknown term it refreshes once. Data under a term that the
-// stored record does not know either is newer than the record: the record was
-// rolled back ([ErrRolledBack]).
-func (b *Barrier) Decrypt(ctx context.Context, dst, ciphertext, aad []byte) ([]byte, error) {
-	out, err := b.Keyring().Decrypt(dst, ciphertext, aad)
-	if !errors.Is(err, keyring.ErrUnknownTerm) {
-		return out, err
-	}
-	if err := b.Refresh(ctx); err != nil {
-		return nil, err
-	}
-	out, again := b.Keyring().Decrypt(dst, ciphertext, aad)
-	if e, ok := errors.AsType[*keyring.Error](again); ok && errors.Is(e, keyring.ErrUnknownTerm) && e.Term > b.lastTerm() {
-		return nil, fmt.Errorf("%w: the data is newer than the record: restore a later record: %w", ErrRolledBack, again)
-	}
-	return out, again
-}
-
-func (b *Barrier) lastTerm() uint32 {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.open == nil {
-		return ^uint32(0)
-	}
-	return b.open().state.LastTerm
 }

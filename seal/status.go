@@ -124,6 +124,9 @@ func (b *Barrier) Status() Status {
 		s.Terms = append(s.Terms, TermStatus{Number: t.Number, State: termStateName(t.State), Created: time.Unix(t.Created, 0).UTC()})
 	}
 	s.Warnings = b.warnings(s)
+	if w := skew(st.Journal, now(), b.cfg.Replica); w != "" {
+		s.Warnings = append(s.Warnings, w)
+	}
 	return s
 }
 

@@ -1,0 +1,83 @@
+package seal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/sealwright/sealwright/keyring"
+)
+
+// catchUpPause is how long at least passes between two loads for the sake of
+// unknown terms. Anybody can write a ciphertext with one.
+const catchUpPause = 100 * time.Millisecond
+
+// A catchUp is such a load: when it began, and what came of it.
+type catchUp struct {
+	began time.Time
+	err   error
+}
+
+// Decrypt is [keyring.Keyring.Decrypt] that takes in a rotation by another
+// replica: at an unknown term it refreshes once. Data under a term that the
+// stored record does not know either is newer than the record: the record was
+// rolled back ([ErrRolledBack]).
+func (b *Barrier) Decrypt(ctx context.Context, dst, ciphertext, aad []byte) ([]byte, error) {
+	out, err := b.Keyring().Decrypt(dst, ciphertext, aad)
+	if !errors.Is(err, keyring.ErrUnknownTerm) {
+		return out, err
+	}
+	if err := b.catchUp(ctx); err != nil {
+		return nil, wrapError("decrypt", "", err)
+	}
+	out, again := b.Keyring().Decrypt(dst, ciphertext, aad)
+	if e, ok := errors.AsType[*keyring.Error](again); ok && errors.Is(e, keyring.ErrUnknownTerm) && e.Term > b.lastTerm() {
+		return nil, fmt.Errorf("%w: the data is newer than the record: restore a later record: %w", ErrRolledBack, again)
+	}
+	return out, again
+}
+
+func (b *Barrier) lastTerm() uint32 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.open == nil {
+		return ^uint32(0)
+	}
+	return b.open().state.LastTerm
+}
+
+// catchUp returns when the record was loaded after the call began, for this
+// call or for another one that waited with it.
+func (b *Barrier) catchUp(ctx context.Context) error {
+	since := time.Now()
+	for {
+		done, err := b.take(ctx)
+		if err != nil {
+			return err
+		}
+		if b.caughtUp.began.After(since) {
+			defer done()
+			return b.caughtUp.err
+		}
+		pause := catchUpPause - time.Since(b.caughtUp.began)
+		if pause <= 0 {
+			defer done()
+			began := time.Now()
+			o, err := b.fetch(ctx)
+			if err == nil {
+				o.wipe()
+			}
+			if ctx.Err() == nil { // else it says nothing to those who wait
+				b.caughtUp = catchUp{began, err}
+			}
+			return err
+		}
+		done()
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
