@@ -12,7 +12,7 @@ import (
 
 // A drilled is what came of the last drill of a slot.
 type drilled struct {
-	at    time.Time
+	at    time.Time // zero where people are needed, so that nothing was tried
 	err   error
 	notes []string // what its keys' KMS say, worth a warning
 }
@@ -43,19 +43,19 @@ func (b *Barrier) Drill(ctx context.Context) error {
 		if !slot.Opens() {
 			continue
 		}
-		notes := b.probe(ctx, slot)
-		var err error
+		d := drilled{notes: b.probe(ctx, slot)}
 		if !slot.Tree.NeedsPeople() {
-			_, err = b.tryOpen(ctx, o, slot, nil)
+			_, d.err = b.tryOpen(ctx, o, slot, nil)
+			d.at = time.Now()
 			detail := "opens the store"
-			if err != nil {
+			if d.err != nil {
 				detail = "does not open the store: do not restart unless another slot does"
-				errs = append(errs, wrapError("drill", slot.Name, err))
+				errs = append(errs, wrapError("drill", slot.Name, d.err))
 			}
-			b.emit(EventDrill, By{}, slot.Name, detail, err)
+			b.emit(EventDrill, By{}, slot.Name, detail, d.err)
 		}
 		b.mu.Lock()
-		b.health[slot.ID] = drilled{time.Now(), err, notes}
+		b.health[slot.ID] = d
 		b.mu.Unlock()
 	}
 	return errors.Join(errs...)

@@ -1,6 +1,6 @@
 // Package sealhttp lets an HTTP server be up while it is sealed: it answers 503
 // with the reason until the barrier is unsealed, and has the two probes that an
-// orchestrator asks.
+// orchestrator asks, and metrics.
 //
 // Do not use it to unseal over HTTP: package operator does that.
 //
@@ -91,6 +91,7 @@ func Kind(reason error) string {
 		{seal.ErrMissing, "the record is gone"},
 		{seal.ErrCorrupt, "the record is damaged"},
 		{seal.ErrNewerFormat, "the record needs a newer release"},
+		{seal.ErrAnchor, "the anchor cannot be read"},
 		{seal.ErrRolledBack, "the record was rolled back"},
 		{seal.ErrForked, "the record is a fork"},
 		{seal.ErrForged, "the record is forged"},
