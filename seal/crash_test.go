@@ -67,7 +67,7 @@ func (v *vault) boot() *seal.Barrier {
 		Retry:   kms.Policy{Attempts: 1},
 	}
 	if fips140.Enabled() {
-		cfg.StoreTimeout, cfg.Retry.Timeout = 20*time.Millisecond, 20*time.Millisecond
+		cfg.StoreTimeout, cfg.Retry.Timeout = 100*time.Millisecond, 40*time.Millisecond
 	}
 	b, err := seal.Open(cfg)
 	if err != nil {
