@@ -61,6 +61,17 @@ type Config struct {
 	// [migrate.Options]. Nil: plans that make shares are refused.
 	Deliver func(seal.Delivery) error
 
+	// ParseRecipient reads a public key that came with a request, as the tools
+	// send it for -pgp-keys, and returns to whom a share is to be encrypted,
+	// and the key's fingerprint: at most 64 printable ASCII characters, which
+	// stand in the record as the custodian's name. Its error is shown to
+	// whoever sent the key. It is called for many keys, before anybody has a
+	// token, and from several goroutines. [pgp.Parse] is one. Nil: keys are
+	// refused.
+	//
+	// [pgp.Parse]: https://pkg.go.dev/github.com/sealwright/sealwright/seal/operator/pgp#Parse
+	ParseRecipient func(key string) (to seal.Recipient, fingerprint string, err error)
+
 	// Version, StorageType and ClusterName are shown in seal-status.
 	Version     string
 	StorageType string // empty: not shown

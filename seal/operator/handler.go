@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/sealwright/sealwright/seal"
 )
@@ -34,6 +35,9 @@ type handler struct {
 	consent consent
 	agreed  seal.OperationID // the migration that a quorum gave its shares to
 	otp     otp
+
+	// to is written by whoever has the turn, and read by all: public keys.
+	to atomic.Pointer[addressees]
 }
 
 // A route answers one path, by method. An action returns what is to be encoded,

@@ -28,6 +28,7 @@ type server struct {
 	keys    []string // the KMS keys that are configured
 	plan    migrate.Plan
 	deliver func(seal.Delivery) error
+	parse   func(string) (seal.Recipient, string, error)
 	events  func(seal.Event)
 	name    string
 	unpin   bool
@@ -68,7 +69,7 @@ func (s *server) restart() {
 	s.h, err = operator.New(operator.Config{
 		Barrier: s.b, Authorize: s.authorize, MintRootToken: s.mint, TokenLength: 26,
 		Plan:    func(context.Context) (migrate.Plan, error) { return s.plan, nil },
-		Deliver: s.deliver, Version: "1.2.3", StorageType: "inmem",
+		Deliver: s.deliver, ParseRecipient: s.parse, Version: "1.2.3", StorageType: "inmem",
 	})
 	if err != nil {
 		s.t.Fatal(err)

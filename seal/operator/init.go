@@ -1,9 +1,12 @@
 package operator
 
 import (
+	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 
 	"github.com/sealwright/sealwright/seal"
 )
@@ -38,6 +41,7 @@ type initBody struct {
 	RootToken         string           `json:"root_token"`
 	Operation         seal.OperationID `json:"operation"`
 	Warnings          []string         `json:"warnings,omitempty"`
+	Fingerprints      []string         `json:"pgp_fingerprints,omitempty"`
 	RecoveryIsGenuine bool             `json:"recovery_keys_open_the_store,omitempty"`
 }
 
@@ -45,9 +49,6 @@ func (h *handler) initialize(_ http.ResponseWriter, r *http.Request) (any, error
 	var in initRequest
 	if err := decode(r, &in); err != nil {
 		return nil, err
-	}
-	if len(in.PGPKeys)+len(in.RecoveryPGPKeys) > 0 || in.RootTokenPGPKey != "" {
-		return nil, errPGP
 	}
 	v := h.look(r.Context())
 	if v.planErr != nil {
@@ -57,25 +58,70 @@ func (h *handler) initialize(_ http.ResponseWriter, r *http.Request) (any, error
 	if err != nil {
 		return nil, err
 	}
+	token, err := h.addressInit(r.Context(), &in, &v, slots, auto)
+	if err != nil {
+		return nil, err
+	}
 	d, err := h.Barrier.Init(r.Context(), slots, h.by(r, in.Operation))
 	if err != nil {
 		return nil, vaultWords(err)
 	}
 	defer d.Wipe()
-	out := initBody{Keys: []string{}, KeysBase64: []string{}, Operation: d.Operation, RecoveryIsGenuine: auto && len(d.Sets) > 0}
-	shares := texts(d)
+	shares := show(d)
+	out := initBody{
+		Keys: []string{}, KeysBase64: []string{}, Operation: d.Operation,
+		Fingerprints: shares.fingerprints, RecoveryIsGenuine: auto && len(d.Sets) > 0,
+	}
 	if auto {
-		out.RecoveryKeys, out.RecoveryKeysB64 = shares, shares
+		out.RecoveryKeys, out.RecoveryKeysB64 = shares.keys, shares.base64
 	} else {
-		out.Keys, out.KeysBase64 = shares, shares
+		out.Keys, out.KeysBase64 = shares.keys, shares.base64
 	}
 	if h.MintRootToken != nil {
 		// The shares exist and stand in this answer alone: it must be given.
-		if out.RootToken, err = h.MintRootToken(r.Context()); err != nil {
+		if out.RootToken, err = h.rootToken(r.Context(), token); err != nil {
 			out.Warnings = append(out.Warnings, "no root token could be made: unseal, and use generate-root")
 		}
 	}
 	return out, nil
+}
+
+// addressInit reads the keys of an init: those of the shares become the
+// custodians of the slots, and that of the root token is returned, nil if
+// there is none.
+func (h *handler) addressInit(ctx context.Context, in *initRequest, v *view, slots map[string]seal.Spec, auto bool) (seal.Recipient, error) {
+	parse := parser(h.ParseRecipient)
+	if parse != nil && slices.ContainsFunc(v.Slots, func(s seal.SlotStatus) bool { return s.State == seal.SlotActive }) {
+		parse = unread
+	}
+	field, keys, others := "pgp_keys", in.PGPKeys, in.RecoveryPGPKeys
+	if auto {
+		field, keys, others = "recovery_pgp_keys", in.RecoveryPGPKeys, in.PGPKeys
+	}
+	if len(others) > 0 {
+		return nil, badRequest("the keys of the other kind of shares are not applicable here: use " + field)
+	}
+	if err := parse.address(ctx, field, keys, slots); err != nil {
+		return nil, err
+	}
+	if in.RootTokenPGPKey == "" {
+		return nil, nil
+	}
+	to, err := parse.custodians(ctx, "root_token_pgp_key", []string{in.RootTokenPGPKey}, 1)
+	if err != nil {
+		return nil, err
+	}
+	return to[0].Recipient, nil
+}
+
+// rootToken makes a token, encrypted if there is a recipient.
+func (h *handler) rootToken(ctx context.Context, to seal.Recipient) (string, error) {
+	token, err := h.MintRootToken(ctx)
+	if err != nil || to == nil {
+		return token, err
+	}
+	sealed, err := to.Encrypt(token)
+	return base64.StdEncoding.EncodeToString(sealed), err
 }
 
 // firstSlots returns the slots of a new store, and whether one of them opens
@@ -123,20 +169,6 @@ func checkShape(n, t int) error {
 		return nil
 	}
 	return badRequest("invalid seal configuration: " + why)
-}
-
-var errPGP = badRequest("PGP keys are not used here: the answer holds the shares in clear, so send the request from where they are handed out")
-
-// texts returns the shares of a delivery as their custodians hold them. The
-// tools print these strings as they are.
-func texts(d seal.Delivery) []string {
-	out := []string{}
-	for _, set := range d.Sets {
-		for _, s := range set.Shares {
-			out = append(out, s.Reveal())
-		}
-	}
-	return out
 }
 
 // vaultWords puts the words that Vault's tools and scripts look for before an

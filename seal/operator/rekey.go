@@ -17,7 +17,8 @@ import (
 //
 // The operation in the record is a proof of the people's slot, whose id says
 // what for: "rekey.N.T." and "rekey-kms." are the authorization by the old
-// shares, "verify." the proof of the new ones. Nothing else is kept.
+// shares, "verify." the proof of the new ones. Nothing else is kept, except the
+// PGP keys of "rekey.N.T.pgp-DIGEST.".
 type rekey struct {
 	*handler
 	recovery bool
@@ -81,7 +82,7 @@ func current(s seal.Status) (op *seal.OperationStatus, kind string, n, t int) {
 		return s.Operation, rekeyKMSPrefix, 0, 0
 	case strings.HasPrefix(id, rekeyPrefix):
 		parts := strings.Split(id, ".")
-		if len(parts) == 4 {
+		if len(parts) == 4 || len(parts) == 5 {
 			n, _ = strconv.Atoi(parts[1])
 			t, _ = strconv.Atoi(parts[2])
 			return s.Operation, rekeyPrefix, n, t
@@ -95,10 +96,10 @@ func (k rekey) status(http.ResponseWriter, *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return statusBody(v.Status, people, machines), nil
+	return k.statusBody(v.Status, people, machines), nil
 }
 
-func statusBody(s seal.Status, people *seal.SlotStatus, machines bool) map[string]any {
+func (k rekey) statusBody(s seal.Status, people *seal.SlotStatus, machines bool) map[string]any {
 	required, _ := quorum(people.Spec)
 	out := map[string]any{
 		"nonce": "", "started": false, "t": 0, "n": 0, "progress": 0, "required": required,
@@ -111,6 +112,13 @@ func statusBody(s seal.Status, people *seal.SlotStatus, machines bool) map[strin
 	}
 	out["nonce"], out["started"], out["n"], out["t"], out["replica"] = op.ID, true, n, t, op.Replica
 	out["progress"] = given(op.Progress, op.Slot)
+	fingerprints := k.fingerprints(op.ID)
+	if next := successor(s, op.Slot); kind == verifyPrefix && next != nil {
+		fingerprints = next.Custodians
+	}
+	if fingerprints != nil {
+		out["pgp_fingerprints"] = fingerprints
+	}
 	if kind == verifyPrefix {
 		out["progress"], out["verification_nonce"] = required, op.ID
 	}
@@ -137,15 +145,22 @@ func (k rekey) begin(_ http.ResponseWriter, r *http.Request) (any, error) {
 	if op, _, _, _ := current(v.Status); op != nil {
 		return nil, badRequest("rekey already in progress")
 	}
-	if len(in.PGPKeys) > 0 || in.Backup {
-		return nil, errPGP
+	if in.Backup {
+		return nil, badRequest("key backup not supported: the store never has shares, encrypted or not. Until the new ones are verified, the old ones open it")
+	}
+	if machines && len(in.PGPKeys) > 0 {
+		return nil, badRequest("PGP key encryption not supported: the rekey of what a KMS opens makes no shares. The people's is that of the recovery keys")
 	}
 	id := newID(rekeyKMSPrefix)
+	var to []seal.Custodian
 	if !machines {
 		if err := checkShape(in.SecretShares, in.SecretThreshold); err != nil {
 			return nil, err
 		}
-		id = newID(fmt.Sprintf("%s%d.%d.", rekeyPrefix, in.SecretShares, in.SecretThreshold))
+		if to, err = parser(k.ParseRecipient).custodians(r.Context(), "pgp_keys", in.PGPKeys, in.SecretShares); err != nil {
+			return nil, err
+		}
+		id = keyedID(fmt.Sprintf("%s%d.%d.", rekeyPrefix, in.SecretShares, in.SecretThreshold), to)
 	}
 	ctx := background(r)
 	if successor(v.Status, people.Name) != nil {
@@ -157,7 +172,8 @@ func (k rekey) begin(_ http.ResponseWriter, r *http.Request) (any, error) {
 	if err := k.ask(ctx, r, people.Name, id); err != nil {
 		return nil, err
 	}
-	return statusBody(k.Barrier.Status(), people, machines), nil
+	k.sendTo(id, to)
+	return k.statusBody(k.Barrier.Status(), people, machines), nil
 }
 
 // ask begins a proof of a slot under an id of ours. Where another operation
@@ -212,12 +228,16 @@ func (k rekey) update(_ http.ResponseWriter, r *http.Request) (any, error) {
 	if machines != (kind == rekeyKMSPrefix) {
 		return nil, badRequest("the rekey in progress is that of the other target")
 	}
+	to, err := k.addressees(op.ID)
+	if err != nil {
+		return nil, err
+	}
 	done, err := k.give(r, op, &in, "rekey")
 	if err != nil {
 		return nil, err
 	}
 	if !done {
-		return statusBody(k.Barrier.Status(), people, machines), nil
+		return k.statusBody(k.Barrier.Status(), people, machines), nil
 	}
 	out := map[string]any{
 		"nonce": in.Nonce, "complete": true, "keys": []string{}, "keys_base64": []string{},
@@ -226,7 +246,7 @@ func (k rekey) update(_ http.ResponseWriter, r *http.Request) (any, error) {
 	if machines {
 		return out, k.rekeyMachines(r, v.Status)
 	}
-	return out, k.newShares(r, people.Name, seal.Shamir{Shares: n, Threshold: t}, out)
+	return out, k.newShares(r, people.Name, seal.Shamir{Shares: n, Threshold: t, Custodians: to}, out)
 }
 
 // newShares makes the shares that an old quorum has just agreed to, and asks
@@ -238,8 +258,11 @@ func (k rekey) newShares(r *http.Request, slot string, spec seal.Shamir, out map
 		return fmt.Errorf("the quorum agreed, and no new shares could be made; the old ones are valid, begin again: %w", err)
 	}
 	defer d.Wipe()
-	shares := texts(d)
-	out["keys"], out["keys_base64"] = shares, shares
+	shares := show(d)
+	out["keys"], out["keys_base64"] = shares.keys, shares.base64
+	if shares.fingerprints != nil {
+		out["pgp_fingerprints"] = shares.fingerprints
+	}
 	// The shares must be given out whatever comes of this: DELETE of verify
 	// asks for the proof again.
 	id := newID(verifyPrefix)

@@ -1,6 +1,7 @@
 package operator
 
 import (
+	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
@@ -55,6 +56,7 @@ func (h *handler) tokenBody(people *seal.SlotStatus, op *seal.OperationStatus) m
 	}
 	if op != nil {
 		out["nonce"], out["progress"] = op.ID, given(op.Progress, op.Slot)
+		out["pgp_fingerprint"] = strings.Join(h.fingerprints(op.ID), "")
 	}
 	return out
 }
@@ -89,8 +91,10 @@ func (h *handler) beginToken(_ http.ResponseWriter, r *http.Request) (any, error
 		return nil, err
 	case op != nil:
 		return nil, badRequest("root generation already in progress")
+	case in.PGPKey != "" && in.OTP != "":
+		return nil, badRequest("only one of \"otp\" and \"pgp_key\" must be specified")
 	case in.PGPKey != "":
-		return nil, badRequest("PGP keys are not used here: use a one-time password")
+		return h.beginTokenTo(r, in.PGPKey)
 	}
 	pad := []byte(in.OTP)
 	if in.OTP == "" {
@@ -108,6 +112,25 @@ func (h *handler) beginToken(_ http.ResponseWriter, r *http.Request) (any, error
 		out["otp"] = string(pad)
 	}
 	return out, nil
+}
+
+// beginTokenTo begins the ceremony of a token that is encrypted to a key. The
+// caller has the turn.
+func (h *handler) beginTokenTo(r *http.Request, key string) (any, error) {
+	_, people, _, err := h.tokenSubject()
+	if err != nil {
+		return nil, err
+	}
+	to, err := parser(h.ParseRecipient).custodians(r.Context(), "pgp_key", []string{key}, 1)
+	if err != nil {
+		return nil, err
+	}
+	id := keyedID(tokenPrefix, to)
+	if err := h.ask(background(r), r, people.Name, id); err != nil {
+		return nil, err
+	}
+	h.sendTo(id, to)
+	return h.tokenBody(people, h.Barrier.Status().Operation), nil
 }
 
 // password returns n random letters and digits.
@@ -140,7 +163,12 @@ func (h *handler) updateToken(_ http.ResponseWriter, r *http.Request) (any, erro
 		return nil, err
 	case op == nil:
 		return nil, badRequest("no root generation in progress")
-	case h.otp.id != op.ID:
+	}
+	to, err := h.addressees(op.ID)
+	switch {
+	case err != nil:
+		return nil, err
+	case to == nil && h.otp.id != op.ID:
 		return nil, badRequest("the one-time password of this root generation is with another process, or was lost: cancel it and begin again")
 	}
 	done, err := h.give(r, op, &in, "root generation")
@@ -151,23 +179,36 @@ func (h *handler) updateToken(_ http.ResponseWriter, r *http.Request) (any, erro
 		return h.tokenBody(people, h.Barrier.Status().Operation), nil
 	}
 	defer func() { clear(h.otp.pad); h.otp = otp{} }()
-	token, err := h.MintRootToken(background(r))
+	encoded, err := h.hiddenToken(background(r), to)
 	if err != nil {
 		return nil, fmt.Errorf("operator: the quorum agreed, and no token could be made; begin again: %w", err)
 	}
+	required, _ := quorum(people.Spec)
+	return map[string]any{
+		"started": true, "nonce": in.Nonce, "progress": required, "required": required, "complete": true,
+		"encoded_token": encoded, "encoded_root_token": encoded,
+		"pgp_fingerprint": strings.Join(h.fingerprints(op.ID), ""), "otp": "", "otp_length": h.TokenLength,
+	}, nil
+}
+
+// hiddenToken makes a token, and returns it encrypted to the addressee, or
+// under the one-time password where there is none.
+func (h *handler) hiddenToken(ctx context.Context, to []seal.Custodian) (string, error) {
+	if to != nil {
+		return h.rootToken(ctx, to[0].Recipient)
+	}
+	token, err := h.MintRootToken(ctx)
+	if err != nil {
+		return "", err
+	}
 	if len(token) != len(h.otp.pad) {
-		return nil, fmt.Errorf("operator: MintRootToken made a token of %d bytes, and Config.TokenLength is %d", len(token), len(h.otp.pad))
+		return "", fmt.Errorf("MintRootToken made a token of %d bytes, and Config.TokenLength is %d", len(token), len(h.otp.pad))
 	}
 	hidden := make([]byte, len(token))
 	for i := range hidden {
 		hidden[i] = token[i] ^ h.otp.pad[i]
 	}
-	required, _ := quorum(people.Spec)
-	encoded := base64.RawStdEncoding.EncodeToString(hidden)
-	return map[string]any{
-		"started": true, "nonce": in.Nonce, "progress": required, "required": required, "complete": true,
-		"encoded_token": encoded, "encoded_root_token": encoded, "pgp_fingerprint": "", "otp": "", "otp_length": h.TokenLength,
-	}, nil
+	return base64.RawStdEncoding.EncodeToString(hidden), nil
 }
 
 func (h *handler) cancelToken(_ http.ResponseWriter, r *http.Request) (any, error) {
