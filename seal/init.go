@@ -242,6 +242,7 @@ func (b *Barrier) newSlot(ctx context.Context, rec *record.Record, name string, 
 		return n, nil, err
 	}
 	if n.Tree, err = g.grow(ctx, spec.record(), seed, "", 1, 1); err != nil {
+		Delivery{Sets: g.sets}.Wipe()
 		return n, nil, wrapError("protect", name, err)
 	}
 	key, err := slotKey(seed)

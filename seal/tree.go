@@ -96,6 +96,7 @@ func (g *growth) growShares(spec record.Spec, value []byte, path string) (record
 	for i, c := range g.custodians[path] {
 		node.Custodians = append(node.Custodians, c.Name)
 		if err := set.address(i, c); err != nil {
+			Delivery{Sets: []ShareSet{set}}.Wipe()
 			return record.Node{}, err
 		}
 	}
