@@ -21,6 +21,7 @@ require (
 	github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azkeys v1.5.0 // indirect
 	github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/internal v1.2.0 // indirect
 	github.com/AzureAD/microsoft-authentication-library-for-go v1.10.1 // indirect
+	github.com/ProtonMail/go-crypto v1.5.2 // indirect
 	github.com/agext/levenshtein v1.2.1 // indirect
 	github.com/apparentlymart/go-textseg/v15 v15.0.0 // indirect
 	github.com/apparentlymart/go-textseg/v17 v17.0.1 // indirect
@@ -40,6 +41,7 @@ require (
 	github.com/aws/aws-sdk-go-v2/service/sts v1.51.8 // indirect
 	github.com/aws/smithy-go v1.28.8 // indirect
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
+	github.com/cloudflare/circl v1.6.3 // indirect
 	github.com/go-logr/logr v1.4.4 // indirect
 	github.com/go-logr/stdr v1.2.2 // indirect
 	github.com/golang-jwt/jwt/v5 v5.3.1 // indirect
@@ -77,6 +79,7 @@ require (
 	github.com/sealwright/sealwright/kms/awskms v0.0.0
 	github.com/sealwright/sealwright/kms/azurekeyvault v0.0.0
 	github.com/sealwright/sealwright/kms/gcpckms v0.0.0
+	github.com/sealwright/sealwright/seal/operator/pgp v0.0.0
 	github.com/sealwright/sealwright/seal/sealconf v0.0.0
 	golang.org/x/sys v0.49.0 // indirect
 	modernc.org/libc v1.77.1 // indirect
@@ -93,3 +96,5 @@ replace github.com/sealwright/sealwright/kms/awskms => ../kms/awskms
 replace github.com/sealwright/sealwright/kms/azurekeyvault => ../kms/azurekeyvault
 
 replace github.com/sealwright/sealwright/kms/gcpckms => ../kms/gcpckms
+
+replace github.com/sealwright/sealwright/seal/operator/pgp => ../seal/operator/pgp

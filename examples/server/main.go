@@ -18,6 +18,7 @@
 // tls_key_file, or tls_disable; the seal stanzas are those of package sealconf.
 // To move from shares to a KMS, add its stanza, restart, and give the shares to
 // bao operator unseal -migrate; to move back, set disabled = "true" in it.
+// With -pgp-keys, init and rekey encrypt each share to its holder.
 //
 // It has one root token, version 2 of the key-value engine at secret/, and
 // nothing else of Vault.
@@ -79,6 +80,7 @@ func serve(ctx context.Context, cfg *config, l net.Listener, log *slog.Logger) e
 		return err
 	}
 	defer s.close()
+	log.Info("listening", "address", l.Addr())
 	background, stop := context.WithCancel(context.Background())
 	defer stop()
 	for _, run := range append(cfg.seals.Run, s.barrier.Run) {

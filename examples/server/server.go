@@ -17,6 +17,7 @@ import (
 	"github.com/sealwright/sealwright/migrate"
 	"github.com/sealwright/sealwright/seal"
 	"github.com/sealwright/sealwright/seal/operator"
+	"github.com/sealwright/sealwright/seal/operator/pgp"
 	"github.com/sealwright/sealwright/seal/sealhttp"
 )
 
@@ -61,6 +62,8 @@ func (s *server) build(cfg *config, log *slog.Logger) error {
 		Plan:          func(context.Context) (migrate.Plan, error) { return cfg.plan(), nil },
 		Version:       "1.0.0",
 		StorageType:   "bbolt",
+
+		ParseRecipient: pgp.Parse, // bao operator init -pgp-keys=…
 	})
 	if err != nil {
 		return err

@@ -150,6 +150,10 @@ func TestOperator(t *testing.T) {
 	p := run(t, dir, "")
 	p.want(501, "GET", "sys/health", nil)
 	p.want(503, "GET", "secret/data/hello", nil)
+	refused := p.want(400, "PUT", "sys/init", object{"secret_shares": 1, "secret_threshold": 1, "pgp_keys": []string{"?"}})
+	if text := fmt.Sprint(refused["errors"]); !strings.Contains(text, "pgp: not a public key") {
+		t.Errorf("a bad key is refused with %s", text)
+	}
 	made := p.want(200, "PUT", "sys/init", object{"secret_shares": 5, "secret_threshold": 3})
 	shares, token := made["keys"].([]any), made["root_token"].(string)
 	p.unseal(false, shares[:3]...)
