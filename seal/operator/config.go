@@ -66,10 +66,8 @@ type Config struct {
 	// and the key's fingerprint: at most 64 printable ASCII characters, which
 	// stand in the record as the custodian's name. Its error is shown to
 	// whoever sent the key. It is called for many keys, before anybody has a
-	// token, and from several goroutines. [pgp.Parse] is one. Nil: keys are
-	// refused.
-	//
-	// [pgp.Parse]: https://pkg.go.dev/github.com/sealwright/sealwright/seal/operator/pgp#Parse
+	// token, and from several goroutines. Package pgp, below this one, has it
+	// for OpenPGP. Nil: keys are refused.
 	ParseRecipient func(key string) (to seal.Recipient, fingerprint string, err error)
 
 	// Version, StorageType and ClusterName are shown in seal-status.

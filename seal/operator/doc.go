@@ -25,6 +25,16 @@
 // looking at the progress of an operation, nor giving a share to one by its id
 // (the nonce): the share is what authorizes.
 //
+// # Encrypted shares
+//
+// With -pgp-keys and its like, nobody but a share's holder sees it. The host
+// says by [Config.ParseRecipient] how keys are read: package pgp below this one,
+// a module of its own, has OpenPGP, and another kind of key is another function.
+// Each key is read before anything begins; a bad one is refused with its number
+// and the reason. The answers hold the encrypted shares in the order of the
+// keys, and the keys' fingerprints. Without ParseRecipient, requests with keys
+// are refused, and never answered in clear.
+//
 // # Differences
 //
 // DIFFERENCES.md lists every point where this API is not Vault's, and why. The
@@ -38,6 +48,6 @@
 //
 // An operation's shares are gathered by one replica, which answers name. The
 // handler keeps nothing between requests that a restart would lose, except the
-// shares given with -migrate to a sealed server and the one-time password of
-// generate-root: those are given, or begun, again.
+// shares given with -migrate to a sealed server, the one-time password of
+// generate-root, and the PGP keys of a rekey: those are given, or begun, again.
 package operator

@@ -28,6 +28,15 @@ func intents() []intent {
 	for _, path := range []string{"generate-root", "generate-root-token"} {
 		out = append(out, intent{name: path, begin: path + "/attempt", update: path + "/update", cancel: path + "/attempt", body: object{}})
 	}
+	for _, key := range []string{"anna", "ben"} {
+		out = append(out, intent{
+			name: "rekey to " + key, begin: "rekey/init", update: "rekey/update", cancel: "rekey/init",
+			body: object{"secret_shares": 1, "secret_threshold": 1, "pgp_keys": []string{key}},
+		}, intent{
+			name: "generate-root to " + key, begin: "generate-root/attempt", update: "generate-root/update", cancel: "generate-root/attempt",
+			body: object{"pgp_key": key},
+		})
+	}
 	return out
 }
 
@@ -40,6 +49,8 @@ func TestIntentIsBound(t *testing.T) {
 	for _, shown := range intents() {
 		for _, hidden := range intents() {
 			s := newServer(t)
+			s.parse = people
+			s.restart()
 			shares, token := s.init(object{"secret_shares": 3, "secret_threshold": 2})
 			s.unseal(shares[:2]...)
 			data := func(o object) object {

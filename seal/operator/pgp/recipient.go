@@ -17,10 +17,8 @@ import (
 )
 
 // Parse reads a public key, and returns to whom shares are then encrypted, for
-// [operator.Config] or [seal.Custodian], and the key's fingerprint. The
-// recipient is safe for concurrent use.
-//
-// [operator.Config]: https://pkg.go.dev/github.com/sealwright/sealwright/seal/operator#Config
+// Config.ParseRecipient of package operator or for a [seal.Custodian], and the
+// key's fingerprint. The recipient is safe for concurrent use.
 func Parse(key string) (to seal.Recipient, fingerprint string, err error) {
 	if fips140.Enforced() {
 		return nil, "", fmt.Errorf("pgp: %w with GODEBUG=fips140=only: OpenPGP needs SHA-1 and CFB mode", errors.ErrUnsupported)
