@@ -44,6 +44,7 @@ func newKey(t testing.TB, c packet.Config) (*openpgp.Entity, string) {
 	if c.Algorithm == 0 {
 		c.Algorithm = packet.PubKeyAlgoEdDSA
 	}
+	c.DefaultCipher = packet.CipherAES256
 	if c.Time == nil {
 		c.Time = func() time.Time { return today.Add(-time.Hour) }
 	}
@@ -75,7 +76,9 @@ func fixture(t testing.TB, name string) string {
 // open decrypts a message with a key.
 func open(t testing.TB, e *openpgp.Entity, message []byte) (string, *openpgp.MessageDetails) {
 	t.Helper()
-	details, err := openpgp.ReadMessage(bytes.NewReader(message), openpgp.EntityList{e}, nil, policy(today))
+	config := policy(today)
+	config.CacheSessionKey = true
+	details, err := openpgp.ReadMessage(bytes.NewReader(message), openpgp.EntityList{e}, nil, config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,12 +117,39 @@ func TestEncrypt(t *testing.T) {
 				if got != share || !details.IsEncrypted || details.IsSigned {
 					t.Errorf("the message holds %q", got)
 				}
+				if len(details.SessionKey) != 32 {
+					t.Errorf("a key of %d bytes, where the holder can read AES-256", len(details.SessionKey))
+				}
 				if bytes.Contains(message, []byte(share)[:8]) || bytes.Equal(message, before) {
 					t.Error("the message shows the share, or is that of before")
 				}
 				before = message
 			}
 		})
+	}
+}
+
+// TestTogether: a recipient serves several at once.
+func TestTogether(t *testing.T) {
+	e, text := newKey(t, packet.Config{})
+	r, err := parse(text, today)
+	if err != nil {
+		t.Fatal(err)
+	}
+	messages := make(chan []byte)
+	for range 8 {
+		go func() {
+			message, err := r.Encrypt(share)
+			if err != nil {
+				t.Error(err)
+			}
+			messages <- message
+		}()
+	}
+	for range 8 {
+		if got, _ := open(t, e, <-messages); got != share {
+			t.Errorf("got %q", got)
+		}
 	}
 }
 
