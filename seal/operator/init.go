@@ -91,6 +91,9 @@ func (h *handler) initialize(_ http.ResponseWriter, r *http.Request) (any, error
 // there is none.
 func (h *handler) addressInit(ctx context.Context, in *initRequest, v *view, slots map[string]seal.Spec, auto bool) (seal.Recipient, error) {
 	parse := parser(h.ParseRecipient)
+	if parse == nil && len(in.PGPKeys)+len(in.RecoveryPGPKeys) > 0 {
+		return nil, errPGP
+	}
 	if parse != nil && slices.ContainsFunc(v.Slots, func(s seal.SlotStatus) bool { return s.State == seal.SlotActive }) {
 		parse = unread
 	}

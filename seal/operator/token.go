@@ -93,6 +93,8 @@ func (h *handler) beginToken(_ http.ResponseWriter, r *http.Request) (any, error
 		return nil, badRequest("root generation already in progress")
 	case in.PGPKey != "" && in.OTP != "":
 		return nil, badRequest("only one of \"otp\" and \"pgp_key\" must be specified")
+	case in.PGPKey != "" && h.ParseRecipient == nil:
+		return nil, badRequest("PGP keys are not used here: use a one-time password")
 	case in.PGPKey != "":
 		return h.beginTokenTo(r, in.PGPKey)
 	}
