@@ -65,9 +65,9 @@ type Config struct {
 	// send it for -pgp-keys, and returns to whom a share is to be encrypted,
 	// and the key's fingerprint: at most 64 printable ASCII characters, which
 	// stand in the record as the custodian's name. Its error is shown to
-	// whoever sent the key. It is called for many keys, before anybody has a
-	// token, and from several goroutines. Package pgp, below this one, has it
-	// for OpenPGP. Nil: keys are refused.
+	// whoever sent the key. It is called for one key at a time, and by init
+	// without a token. Package pgp, below this one, has it for OpenPGP. Nil:
+	// keys are refused.
 	ParseRecipient func(key string) (to seal.Recipient, fingerprint string, err error)
 
 	// Version, StorageType and ClusterName are shown in seal-status.

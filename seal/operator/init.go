@@ -94,15 +94,23 @@ func (h *handler) addressInit(ctx context.Context, in *initRequest, v *view, slo
 	if parse == nil && len(in.PGPKeys)+len(in.RecoveryPGPKeys) > 0 {
 		return nil, errPGP
 	}
-	if parse != nil && slices.ContainsFunc(v.Slots, func(s seal.SlotStatus) bool { return s.State == seal.SlotActive }) {
-		parse = unread
-	}
 	field, keys, others := "pgp_keys", in.PGPKeys, in.RecoveryPGPKeys
 	if auto {
 		field, keys, others = "recovery_pgp_keys", in.RecoveryPGPKeys, in.PGPKeys
 	}
-	if len(others) > 0 {
+	switch {
+	case len(others) > 0:
 		return nil, badRequest("the keys of the other kind of shares are not applicable here: use " + field)
+	case len(keys) == 0 && in.RootTokenPGPKey == "":
+		return nil, nil
+	case parse != nil && slices.ContainsFunc(v.Slots, func(s seal.SlotStatus) bool { return s.State == seal.SlotActive }):
+		parse = unread
+	default: // those of strangers can be slow to read: one request at a time
+		release, err := h.take(ctx)
+		if err != nil {
+			return nil, err
+		}
+		defer release()
 	}
 	if err := parse.address(ctx, field, keys, slots); err != nil {
 		return nil, err

@@ -6,8 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -298,4 +300,31 @@ func TestKeysOfATree(t *testing.T) {
 	silent(t, out)
 	shares := opened(t, out, "keys", "anna", "ben", "carla", "dora")
 	expect(t, s.unseal(shares[2:]...), object{"sealed": false})
+}
+
+// TestInitReadsOneRequestAtATime: strangers whose keys are slow to read keep
+// one core busy at most.
+func TestInitReadsOneRequestAtATime(t *testing.T) {
+	s := newServer(t)
+	var now, most atomic.Int64
+	s.parse = func(key string) (seal.Recipient, string, error) {
+		most.Store(max(most.Load(), now.Add(1)))
+		defer now.Add(-1)
+		runtime.Gosched()
+		return nil, "", errors.New("no key")
+	}
+	s.restart()
+	body := object{"secret_shares": 1, "secret_threshold": 1, "pgp_keys": []string{"x"}}
+	var all sync.WaitGroup
+	for range 32 {
+		all.Go(func() {
+			if code, out := s.do("PUT", "/v1/sys/init", "", body); code != 400 {
+				t.Errorf("%d %v", code, out)
+			}
+		})
+	}
+	all.Wait()
+	if most.Load() != 1 {
+		t.Errorf("%d keys were read at once", most.Load())
+	}
 }
