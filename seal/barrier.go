@@ -49,6 +49,7 @@ type Barrier struct {
 	drafts        []func() *opened // changes sent to the store, their outcome not yet known
 	gathers       map[OperationID]*gather
 	health        map[uint32]drilled // by slot id
+	followed      map[uint32]string  // by slot id: the key versions for which Run rewrapped it
 	changed       chan struct{}      // closed and replaced when the state changes
 	observed      map[uint32]observation
 
@@ -98,6 +99,7 @@ func Open(cfg Config) (*Barrier, error) {
 		turn:     make(chan struct{}, 1),
 		gathers:  map[OperationID]*gather{},
 		health:   map[uint32]drilled{},
+		followed: map[uint32]string{},
 		changed:  make(chan struct{}),
 		observed: map[uint32]observation{},
 		why:      ErrSealed,

@@ -66,6 +66,12 @@ type Config struct {
 	// still opens the store. Zero: every 6 hours; negative: never.
 	Drill time.Duration
 
+	// KeepVersions has Run leave each KMS slot wrapped by the version of its key
+	// that wrapped it. As a rule, when a drill finds that the KMS has a newer
+	// version of the same key, Run rewraps the slot, so that no slot depends on
+	// a version that an operator is about to destroy.
+	KeepVersions bool
+
 	// Spread is how far apart Run spreads the first attempts of processes that
 	// start together. Zero: 1 second. A thousand replicas on one KMS with a
 	// quota need more: their number divided by the calls a second it allows.

@@ -19,9 +19,10 @@ const maxPause = time.Minute
 // Run does, until ctx ends, what a server wants done by itself: it unseals
 // through the KMS slots, retrying while they cannot be reached; takes in what
 // other replicas change; activates new terms, and adds one before the active one
-// is used up; and drills the KMS slots. An
-// outage of a KMS or of the store never seals and is never fatal; Status says
-// why the Barrier is sealed. Run does not undo [Barrier.Seal].
+// is used up; and drills the KMS slots, which it rewraps when their keys have
+// newer versions. An outage of a KMS or of the store never seals and is never
+// fatal; Status says why the Barrier is sealed. Run does not undo
+// [Barrier.Seal].
 //
 // It returns ctx.Err(), or [ErrClosed].
 func (b *Barrier) Run(ctx context.Context) error {
@@ -74,6 +75,7 @@ func (b *Barrier) Run(ctx context.Context) error {
 		case <-drill.C:
 			if !sealed {
 				_ = b.Drill(ctx) // each outcome is an event, and stands in Status
+				b.followVersions(ctx)
 			}
 			drill.Reset(b.nextDrill())
 		}

@@ -371,6 +371,106 @@ func TestRewrap(t *testing.T) {
 	}
 }
 
+// TestRunFollowsKeyVersions: a fleet rewraps a slot once when its key has a new
+// version, and the old one may then be destroyed.
+func TestRunFollowsKeyVersions(t *testing.T) {
+	for _, keep := range []bool{false, true} {
+		virtual(t, func(t *testing.T) {
+			ctx := t.Context()
+			v, b := scenario{begin: threeSlots}.prepare(ctx, t).from(ctx, t, seal.NewMemStore())
+			b.Close()
+			for name := range threeSlots {
+				b := v.boot()
+				must(t, v.unseal(ctx, b))
+				op, done, err := b.Prove(ctx, name, seal.By{})
+				must(t, err)
+				if !done {
+					must(t, v.gather(ctx, b, seal.By{Operation: op}))
+				}
+				must(t, v.write(b))
+				b.Close()
+			}
+			fleet, stop := v.fleet(ctx, 5, func(c *seal.Config) {
+				c.KMS, c.KeepVersions = v.own(), keep
+			})
+			defer stop()
+			for _, b := range fleet {
+				must(t, b.Wait(ctx))
+			}
+			before := fleet[0].Status().Generation
+			v.fake.Rotate("a")
+			time.Sleep(24 * time.Hour)
+			if got := fleet[0].Status().Generation - before; keep && got != 0 || !keep && (got < 1 || got > 5) {
+				t.Errorf("keep=%v: %d changes of the record for one new version", keep, got)
+			}
+			before = fleet[0].Status().Generation
+			time.Sleep(24 * time.Hour)
+			if got := fleet[0].Status().Generation - before; got != 0 {
+				t.Errorf("keep=%v: %d more changes on the next day", keep, got)
+			}
+			if warned := strings.Contains(strings.Join(fleet[0].Status().Warnings, "\n"), "version 1 is stored"); warned != keep {
+				t.Errorf("keep=%v: warnings %q", keep, fleet[0].Status().Warnings)
+			}
+			v.fake.Destroy("a", "1")
+			v.fake.Destroy("b", "")
+			cold := v.boot()
+			defer cold.Close()
+			if _, err := cold.Unseal(ctx); (err == nil) == keep {
+				t.Errorf("keep=%v: with the old version destroyed: %v", keep, err)
+			}
+			if !keep {
+				must(t, v.readable(cold))
+			}
+		})
+	}
+}
+
+// A moved is a wrapper whose alias names another key than the one that it
+// probes: it was moved in between.
+type moved struct {
+	*kmstest.Key
+	other *kmstest.Key
+}
+
+func (m moved) Wrap(ctx context.Context, key []byte, b kms.Binding) (*kms.Blob, error) {
+	return m.other.Wrap(ctx, key, b)
+}
+
+func (m moved) Unwrap(ctx context.Context, blob *kms.Blob, b kms.Binding) ([]byte, error) {
+	if out, err := m.other.Unwrap(ctx, blob, b); err == nil {
+		return out, nil
+	}
+	return m.Key.Unwrap(ctx, blob, b)
+}
+
+// TestRunKeepsTheKey: a rewrap never takes a slot to another key, as a migration
+// would; Run tries and leaves it.
+func TestRunKeepsTheKey(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		ctx := t.Context()
+		v, b := scenario{begin: threeSlots}.prepare(ctx, t).from(ctx, t, seal.NewMemStore())
+		b.Close()
+		other := v.fake.Key("other")
+		for _, wrapper := range []kms.Wrapper{v.fake.Key("a"), moved{v.fake.Key("a"), other}} {
+			fleet, stop := v.fleet(ctx, 1, func(c *seal.Config) { c.KMS["a"] = wrapper })
+			must(t, fleet[0].Wait(ctx))
+			_, _, err := fleet[0].Prove(ctx, "auto", seal.By{})
+			must(t, err)
+			before := fleet[0].Status().Generation
+			v.fake.Rotate("a")
+			time.Sleep(24 * time.Hour)
+			_, elsewhere := wrapper.(moved)
+			if (fleet[0].Status().Generation == before) != elsewhere {
+				t.Errorf("%T: generation %d, then %d", wrapper, before, fleet[0].Status().Generation)
+			}
+			if err := fleet[0].Rewrap(ctx, "auto", seal.By{}); (err != nil) != elsewhere {
+				t.Errorf("%T: %v", wrapper, err)
+			}
+			stop()
+		}
+	})
+}
+
 // TestScheduledForDeletion is said while there is time.
 func TestScheduledForDeletion(t *testing.T) {
 	bubble(t, func(t *testing.T) {

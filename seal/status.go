@@ -102,7 +102,10 @@ func (b *Barrier) Status() Status {
 			out.Proven = time.Unix(slot.Proven.At, 0).UTC()
 		}
 		d := b.health[slot.ID]
-		out.Drilled, out.DrillError, out.Notes = d.at, d.err, d.notes
+		out.Drilled, out.DrillError = d.at, d.err
+		for _, n := range d.notes {
+			out.Notes = append(out.Notes, n.text)
+		}
 		s.Slots = append(s.Slots, out)
 	}
 	if o := st.Operation; o != nil {

@@ -1,0 +1,118 @@
+package seal
+
+import (
+	"context"
+	"slices"
+
+	"github.com/sealwright/sealwright/internal/record"
+)
+
+// Rewrap has the KMS keys of a slot wrap anew, by their present versions, so
+// that the versions that wrapped before can be retired. Custodians, seed and
+// root key stay; where people hold a part of the slot, theirs does too. The slot
+// // is opened through the new blobs before they are stored. Run does it by itself,
+// unless [Config.KeepVersions] is set.
+func (b *Barrier) Rewrap(ctx context.Context, name string, by By) error {
+	if err := by.check(); err != nil {
+		return err
+	}
+	done, err := b.take(ctx)
+	if err != nil {
+		return wrapError("rewrap", name, err)
+	}
+	defer done()
+	var id uint32
+	err = b.commit(ctx, EventRewrap, by, func(ctx context.Context, st record.Step, o *opened) (record.State, []byte, error) {
+		slot := o.state.Find(name, record.Active)
+		if slot == nil {
+			return record.State{}, nil, ErrNoSlot
+		}
+		tree, err := b.rewrap(ctx, o, slot, &slot.Tree, "", 1, 1)
+		if err != nil {
+			return record.State{}, nil, err
+		}
+		if !slot.Tree.NeedsPeople() {
+			renewed := *slot
+			renewed.Tree = tree
+			if _, err := b.tryOpen(ctx, o, &renewed, nil); err != nil {
+				return record.State{}, nil, err
+			}
+		}
+		next, err := o.state.Rewrap(st, slot.ID, tree)
+		id = slot.ID
+		return next, nil, err
+	})
+	if err == nil {
+		b.forgetVersions(id)
+	}
+	b.emit(EventRewrap, by, name, "", err)
+	return wrapError("rewrap", name, err)
+}
+
+// rewrap returns the tree with every KMS leaf wrapped anew: the leaf's value is
+// opened, and protected again.
+func (b *Barrier) rewrap(ctx context.Context, o *opened, slot *record.Slot, node *record.Node, path string, k, n int) (record.Node, error) {
+	switch {
+	case node.Shamir != nil:
+		return *node, nil
+	case node.KMS != nil:
+		h := harvest{barrier: b, store: o.state.Store, slot: slot}
+		value, err := h.openKey(ctx, node.KMS, path, k, n)
+		if err != nil {
+			return record.Node{}, err
+		}
+		defer clear(value)
+		g := growth{barrier: b, store: o.state.Store, slot: slot.Name, identity: record.FingerprintOf(o.state.Identities[slot.ID])}
+		return g.growKey(ctx, node.KMS.Name, value, path, k, n)
+	}
+	tree := &record.Tree{Threshold: node.Threshold.Threshold}
+	for i := range node.Threshold.Of {
+		child, err := b.rewrap(ctx, o, slot, &node.Threshold.Of[i], record.ChildPath(path, i), node.Threshold.Threshold, len(node.Threshold.Of))
+		if err != nil {
+			return record.Node{}, err
+		}
+		tree.Of = append(tree.Of, child)
+	}
+	return record.Node{Threshold: tree}, nil
+}
+
+// forgetVersions takes back what a drill said of a slot's old key versions.
+func (b *Barrier) forgetVersions(slot uint32) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	d := b.health[slot]
+	d.newer = ""
+	d.notes = slices.DeleteFunc(slices.Clone(d.notes), func(n note) bool { return n.kind == EventKeyVersion })
+	b.health[slot] = d
+}
+
+// followVersions rewraps the slots of which the last drill said that their keys
+// have newer versions, once for each. Slots that people hold a part of are left
+// alone, since nobody could try them.
+func (b *Barrier) followVersions(ctx context.Context) {
+	if b.cfg.KeepVersions {
+		return
+	}
+	type moved struct {
+		id          uint32
+		name, newer string
+	}
+	var slots []moved
+	b.mu.Lock()
+	if b.open != nil {
+		for _, slot := range b.open().state.Slots {
+			newer := b.health[slot.ID].newer
+			if newer != "" && newer != b.followed[slot.ID] && slot.State == record.Active && !slot.Tree.NeedsPeople() {
+				slots = append(slots, moved{slot.ID, slot.Name, newer})
+			}
+		}
+	}
+	b.mu.Unlock()
+	for _, slot := range slots {
+		if err := b.Rewrap(ctx, slot.name, By{Actor: "sealwright"}); err == nil { // an event says what came of it
+			b.mu.Lock()
+			b.followed[slot.id] = slot.newer
+			b.mu.Unlock()
+		}
+	}
+}
