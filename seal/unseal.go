@@ -3,6 +3,7 @@ package seal
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/sealwright/sealwright/internal/record"
 )
@@ -130,6 +131,53 @@ func (b *Barrier) Submit(ctx context.Context, s Share, by By) (Status, error) {
 		b.because(err)
 	}
 	return b.Status(), wrapError("unseal", slot, err)
+}
+
+// Check says what is wrong with a share, as [Barrier.Submit] would, and does not
+// take it: it counts for nothing afterwards. Nil means that it is a share of a
+// slot that opens the store, whose name is returned. Like a share that is
+// given, one that is checked is an event.
+//
+// While sealed, the record that the share is compared with is the stored one,
+// which nobody has vouched for yet.
+func (b *Barrier) Check(ctx context.Context, s Share, by By) (slot string, err error) {
+	if err := by.check(); err != nil {
+		return "", err
+	}
+	done, err := b.take(ctx)
+	if err != nil {
+		return "", wrapError("check", "", err)
+	}
+	defer done()
+	slot, err = b.checkShare(ctx, s)
+	b.emit(EventShare, by, slot, s.String()+", only checked", err)
+	return slot, wrapError("check", slot, err)
+}
+
+func (b *Barrier) checkShare(ctx context.Context, s Share) (string, error) {
+	var rec *record.Record
+	if b.isSealed() {
+		l, err := b.load(ctx)
+		if err != nil {
+			return "", err
+		}
+		rec = l.Record
+	} else {
+		o, err := b.fetch(ctx)
+		if err != nil {
+			return "", err
+		}
+		defer o.wipe()
+		rec = &o.state.Record
+	}
+	slot, _, err := matchShare(rec, s)
+	switch {
+	case err != nil:
+		return "", err
+	case !slot.Opens():
+		return slot.Name, fmt.Errorf("%w: slot %q opens nothing yet: its shares are asked for where it is proven", ErrNoOperation, slot.Name)
+	}
+	return slot.Name, nil
 }
 
 func (b *Barrier) submitToUnseal(ctx context.Context, s Share, by By, as intent) (string, error) {
