@@ -20,7 +20,7 @@ const (
 	RotateRoot   Action = "rotate-root"   // a new root key
 	Rekey        Action = "rekey"         // begin or cancel a rekey
 	GenerateRoot Action = "generate-root" // begin or cancel a root token's ceremony
-	Migrate      Action = "migrate"       // begin a migration on an unsealed server
+	Migrate      Action = "migrate"       // cancel a migration
 	KeyStatus    Action = "key-status"    // read what is about keys
 	Detail       Action = "detail"        // read the whole reason why the server is sealed
 )

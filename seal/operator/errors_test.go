@@ -106,7 +106,7 @@ func TestPlanThatFails(t *testing.T) {
 	expect(t, s.unseal(shares[0]), object{"sealed": false})
 }
 
-// A store without people, and one that a tree protects.
+// A store without people.
 func TestWithoutPeople(t *testing.T) {
 	s := newServer(t)
 	s.keys = []string{"a", "b"}
@@ -119,19 +119,6 @@ func TestWithoutPeople(t *testing.T) {
 	expect(t, s.must("GET", "/v1/sys/seal-status", "", nil), object{"sealed": false, "t": 0, "n": 0})
 	s.fails("PUT", "/v1/sys/rekey/init", token, object{"secret_shares": 1, "secret_threshold": 1}, 400, "no people hold a slot")
 	s.fails("PUT", "/v1/sys/generate-root/attempt", token, object{}, 400, "no people hold a slot")
-
-	tree := seal.Threshold{K: 2, Of: []seal.Spec{seal.KMS{Name: "a"}, seal.Shamir{Shares: 3, Threshold: 2}}}
-	s = newServer(t)
-	s.keys = []string{"a"}
-	s.plan = migrate.Plan{Slots: map[string]seal.Spec{"both": tree}}
-	s.restart()
-	shares, token = s.init(object{})
-	if len(shares) != 3 {
-		t.Fatalf("%d shares", len(shares))
-	}
-	expect(t, s.unseal(shares[0]), object{"sealed": true, "progress": 1, "t": 2, "n": 3})
-	expect(t, s.unseal(shares[2]), object{"sealed": false})
-	s.fails("PUT", "/v1/sys/rekey/init", token, object{"secret_shares": 1, "secret_threshold": 1}, 400, "tree")
 }
 
 // What another replica gathers is named.

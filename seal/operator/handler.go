@@ -58,7 +58,7 @@ func (h *handler) table() map[string]route {
 	t := map[string]route{
 		"init":                {methods: map[string]action{http.MethodGet: h.initialized, http.MethodPut: h.initialize}},
 		"seal-status":         {methods: read(h.sealStatus)},
-		"unseal":              {methods: write(h.unseal), limit: maxShareBody},
+		"unseal":              {methods: map[string]action{http.MethodPut: h.unseal, http.MethodDelete: h.abortMigration}, limit: maxShareBody},
 		"seal":                {methods: write(h.seal), limit: maxShareBody},
 		"leader":              {methods: read(h.leader)},
 		"health":              {methods: map[string]action{http.MethodGet: h.health, http.MethodHead: h.health}},
@@ -74,7 +74,7 @@ func (h *handler) table() map[string]route {
 		"rekey":              {handler: h},
 		"rekey-recovery-key": {handler: h, recovery: true},
 		"rotate/root":        {handler: h},
-		"rotate/recovery":    {handler: h, recovery: true},
+		"rotate/recovery":    {handler: h, recovery: true, atOnce: true},
 	} {
 		logical := strings.HasPrefix(name, "rotate/")
 		t[name+"/init"] = route{methods: map[string]action{http.MethodGet: k.status, http.MethodPut: k.begin, http.MethodDelete: k.cancel}, logical: logical}
@@ -183,6 +183,31 @@ func (h *handler) take(ctx context.Context) (func(), error) {
 		return nil, ctx.Err()
 	}
 }
+
+// inTurn decodes a request, sees that its sender may do a, if that is not empty,
+// and runs f with the turn. The context outlives the request: a client that
+// leaves does not stop a move in the middle, and the barrier bounds each call.
+func (h *handler) inTurn(r *http.Request, into any, a Action, f func(context.Context) (any, error)) (any, error) {
+	if into != nil {
+		if err := decode(r, into); err != nil {
+			return nil, err
+		}
+	}
+	if a != "" {
+		if err := h.unsealed(r, a); err != nil {
+			return nil, err
+		}
+	}
+	release, err := h.take(r.Context())
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	return f(background(r))
+}
+
+// background returns a context that outlives the request.
+func background(r *http.Request) context.Context { return context.WithoutCancel(r.Context()) }
 
 // newID returns a random id after a prefix, at most 64 characters together.
 func newID(prefix string) string {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -22,6 +23,7 @@ import (
 type rekey struct {
 	*handler
 	recovery bool
+	atOnce   bool // the tools that call it print shares that init answers with
 }
 
 // The prefixes of operation ids.
@@ -43,26 +45,66 @@ type shareRequest struct {
 	Nonce string `json:"nonce"`
 }
 
-// subject is the people's slot of an unsealed store, and whether a rekey is
-// that of the KMS slots beside it.
-func (k rekey) subject() (v view, people *seal.SlotStatus, machines bool, err error) {
-	v.Status = k.Barrier.Status()
+// A subject is what a rekey is about: the slot whose people's shares authorize
+// it, and are replaced, unless it is that of the KMS slots.
+type subject struct {
+	seal.Status
+	slot     string
+	spec     seal.Spec // nil with first
+	machines bool
+	first    bool // nobody holds shares yet: the host's word makes the first ones
+}
+
+// subject finds it on an unsealed store.
+func (k rekey) subject() (subject, error) {
+	v := view{Status: k.Barrier.Status(), initialized: true}
 	if v.Sealed {
-		return v, nil, false, errSealed
+		return subject{}, errSealed
 	}
-	v.initialized = true
 	_, auto := v.sealType()
-	people = v.people(k.People)
+	people := v.people(k.People)
 	switch {
 	case k.recovery && !auto:
-		return v, nil, false, badRequest("recovery rekeying not supported: no KMS opens this store")
+		return subject{}, badRequest("recovery rekeying not supported: no KMS opens this store")
+	case people == nil && k.atOnce:
+		return subject{Status: v.Status, slot: k.People, first: true}, nil
 	case people == nil:
-		return v, nil, false, badRequest("no people hold a slot of this store: nobody's shares can authorize a rekey. rotate/root replaces the root key")
+		return subject{}, badRequest("no people hold a slot of this store: nobody's shares can authorize a rekey. rotate/recovery/init (rotate-keys -init -target=recovery) makes the first shares, rotate/root replaces the root key")
+	case leaves(people.Spec) > 1:
+		return subject{}, badRequest(fmt.Sprintf("slot %q (%s) is a tree with several sets of shares, of which no tool can name one: the host rekeys it, with Barrier.Rekey and Barrier.Prove", people.Name, people.Spec))
+	case !seal.NeedsPeople(people.Spec):
+		return subject{}, badRequest(fmt.Sprintf("slot %q (%s) is a tree that opens without its people too, so that no quorum can be asked: the host rekeys it, with Barrier.Rekey and Barrier.Prove", people.Name, people.Spec))
 	}
-	if _, lone := people.Spec.(seal.Shamir); !lone {
-		return v, nil, false, badRequest(fmt.Sprintf("slot %q is a tree of several custodians: it is rekeyed by the host", people.Name))
+	return subject{Status: v.Status, slot: people.Name, spec: people.Spec, machines: auto && !k.recovery}, nil
+}
+
+// leaves returns how many sets of shares a shape has.
+func leaves(spec seal.Spec) (n int) {
+	switch spec := spec.(type) {
+	case seal.Shamir:
+		return 1
+	case seal.Threshold:
+		for _, child := range spec.Of {
+			n += leaves(child)
+		}
 	}
-	return v, people, auto && !k.recovery, nil
+	return n
+}
+
+// withPeople returns a shape with other people in place of those it has, and
+// the rest of the tree as it is.
+func withPeople(spec seal.Spec, people seal.Shamir) seal.Spec {
+	tree, ok := spec.(seal.Threshold)
+	if !ok {
+		return people
+	}
+	of := slices.Clone(tree.Of)
+	for i, child := range of {
+		if seal.HasPeople(child) {
+			of[i] = withPeople(child, people)
+		}
+	}
+	return seal.Threshold{K: tree.K, Of: of}
 }
 
 // current returns the operation in progress if it is one of these, and what its
@@ -92,28 +134,34 @@ func current(s seal.Status) (op *seal.OperationStatus, kind string, n, t int) {
 }
 
 func (k rekey) status(http.ResponseWriter, *http.Request) (any, error) {
-	v, people, machines, err := k.subject()
+	s, err := k.subject()
 	if err != nil {
 		return nil, err
 	}
-	return k.statusBody(v.Status, people, machines), nil
+	return k.body(s), nil
 }
 
-func (k rekey) statusBody(s seal.Status, people *seal.SlotStatus, machines bool) map[string]any {
-	required, _ := quorum(people.Spec)
+// now is the subject with the status of now.
+func (k rekey) now(s subject) subject {
+	s.Status = k.Barrier.Status()
+	return s
+}
+
+func (k rekey) body(s subject) map[string]any {
+	required, _ := quorum(s.spec)
 	out := map[string]any{
 		"nonce": "", "started": false, "t": 0, "n": 0, "progress": 0, "required": required,
-		"pgp_fingerprints": nil, "backup": false, "verification_required": !machines, "verification_nonce": "",
-		"slot": people.Name, "replica": s.Replica,
+		"pgp_fingerprints": nil, "backup": false, "verification_required": !s.machines, "verification_nonce": "",
+		"slot": s.slot, "replica": s.Replica,
 	}
-	op, kind, n, t := current(s)
+	op, kind, n, t := current(s.Status)
 	if op == nil {
 		return out
 	}
 	out["nonce"], out["started"], out["n"], out["t"], out["replica"] = op.ID, true, n, t, op.Replica
 	out["progress"] = given(op.Progress, op.Slot)
 	fingerprints := k.fingerprints(op.ID)
-	if next := successor(s, op.Slot); kind == verifyPrefix && next != nil {
+	if next := successor(s.Status, op.Slot); kind == verifyPrefix && next != nil {
 		fingerprints = next.Custodians
 	}
 	if fingerprints != nil {
@@ -127,53 +175,53 @@ func (k rekey) statusBody(s seal.Status, people *seal.SlotStatus, machines bool)
 
 func (k rekey) begin(_ http.ResponseWriter, r *http.Request) (any, error) {
 	var in rekeyRequest
-	if err := decode(r, &in); err != nil {
-		return nil, err
-	}
-	if err := k.unsealed(r, Rekey); err != nil {
-		return nil, err
-	}
-	release, err := k.take(r.Context())
-	if err != nil {
-		return nil, err
-	}
-	defer release()
-	v, people, machines, err := k.subject()
-	if err != nil {
-		return nil, err
-	}
-	if op, _, _, _ := current(v.Status); op != nil {
-		return nil, badRequest("rekey already in progress")
-	}
-	if in.Backup {
-		return nil, badRequest("key backup not supported: the store never has shares, encrypted or not. Until the new ones are verified, the old ones open it")
-	}
-	if machines && len(in.PGPKeys) > 0 {
-		return nil, badRequest("PGP key encryption not supported: the rekey of what a KMS opens makes no shares. The people's is that of the recovery keys")
-	}
-	id := newID(rekeyKMSPrefix)
-	var to []seal.Custodian
-	if !machines {
-		if err := checkShape(in.SecretShares, in.SecretThreshold); err != nil {
+	return k.inTurn(r, &in, Rekey, func(ctx context.Context) (any, error) {
+		s, err := k.subject()
+		if err != nil {
 			return nil, err
 		}
-		if to, err = parser(k.ParseRecipient).custodians(r.Context(), "pgp_keys", in.PGPKeys, in.SecretShares); err != nil {
+		if op, _, _, _ := current(s.Status); op != nil {
+			return nil, badRequest("rekey already in progress")
+		}
+		if in.Backup {
+			return nil, badRequest("key backup not supported: the store never has shares, encrypted or not. Until the new ones are verified, the old ones open it")
+		}
+		if s.machines && len(in.PGPKeys) > 0 {
+			return nil, badRequest("PGP key encryption not supported: the rekey of what a KMS opens makes no shares. The people's is that of the recovery keys")
+		}
+		id := newID(rekeyKMSPrefix)
+		var to []seal.Custodian
+		if !s.machines {
+			if err := checkShape(in.SecretShares, in.SecretThreshold); err != nil {
+				return nil, err
+			}
+			if to, err = parser(k.ParseRecipient).custodians(r.Context(), "pgp_keys", in.PGPKeys, in.SecretShares); err != nil {
+				return nil, err
+			}
+			id = keyedID(fmt.Sprintf("%s%d.%d.", rekeyPrefix, in.SecretShares, in.SecretThreshold), to)
+		}
+		if err := k.giveUp(ctx, r, s); err != nil {
 			return nil, err
 		}
-		id = keyedID(fmt.Sprintf("%s%d.%d.", rekeyPrefix, in.SecretShares, in.SecretThreshold), to)
-	}
-	ctx := background(r)
-	if successor(v.Status, people.Name) != nil {
-		// Of a rekey that was given up: nobody verifies it any more.
-		if _, _, err := k.Barrier.Drop(ctx, []string{people.Name}, k.by(r, "")); err != nil {
+		if s.first {
+			out := k.body(s)
+			return out, k.newShares(ctx, r, s, seal.Shamir{Shares: in.SecretShares, Threshold: in.SecretThreshold, Custodians: to}, out)
+		}
+		if err := k.ask(ctx, r, s.slot, id); err != nil {
 			return nil, err
 		}
+		k.sendTo(id, to)
+		return k.body(k.now(s)), nil
+	})
+}
+
+// giveUp drops the shares of a rekey that nobody verifies any more.
+func (k rekey) giveUp(ctx context.Context, r *http.Request, s subject) error {
+	if successor(s.Status, s.slot) == nil {
+		return nil
 	}
-	if err := k.ask(ctx, r, people.Name, id); err != nil {
-		return nil, err
-	}
-	k.sendTo(id, to)
-	return k.statusBody(k.Barrier.Status(), people, machines), nil
+	_, _, err := k.Barrier.Drop(ctx, []string{s.slot}, k.by(r, ""))
+	return err
 }
 
 // ask begins a proof of a slot under an id of ours. Where another operation
@@ -209,64 +257,61 @@ func (h *handler) give(r *http.Request, op *seal.OperationStatus, in *shareReque
 
 func (k rekey) update(_ http.ResponseWriter, r *http.Request) (any, error) {
 	var in shareRequest
-	if err := decode(r, &in); err != nil {
-		return nil, err
-	}
-	release, err := k.take(r.Context())
-	if err != nil {
-		return nil, err
-	}
-	defer release()
-	v, people, machines, err := k.subject()
-	if err != nil {
-		return nil, err
-	}
-	op, kind, n, t := current(v.Status)
-	if op == nil || kind == verifyPrefix {
-		return nil, badRequest("no barrier rekey in progress")
-	}
-	if machines != (kind == rekeyKMSPrefix) {
-		return nil, badRequest("the rekey in progress is that of the other target")
-	}
-	to, err := k.addressees(op.ID)
-	if err != nil {
-		return nil, err
-	}
-	done, err := k.give(r, op, &in, "rekey")
-	if err != nil {
-		return nil, err
-	}
-	if !done {
-		return k.statusBody(k.Barrier.Status(), people, machines), nil
-	}
-	out := map[string]any{
-		"nonce": in.Nonce, "complete": true, "keys": []string{}, "keys_base64": []string{},
-		"pgp_fingerprints": nil, "backup": false, "verification_required": !machines,
-	}
-	if machines {
-		return out, k.rekeyMachines(r, v.Status)
-	}
-	return out, k.newShares(r, people.Name, seal.Shamir{Shares: n, Threshold: t, Custodians: to}, out)
+	return k.inTurn(r, &in, "", func(ctx context.Context) (any, error) {
+		s, err := k.subject()
+		if err != nil {
+			return nil, err
+		}
+		op, kind, n, t := current(s.Status)
+		if op == nil || kind == verifyPrefix {
+			return nil, badRequest("no barrier rekey in progress")
+		}
+		if s.machines != (kind == rekeyKMSPrefix) {
+			return nil, badRequest("the rekey in progress is that of the other target")
+		}
+		to, err := k.addressees(op.ID)
+		if err != nil {
+			return nil, err
+		}
+		done, err := k.give(r, op, &in, "rekey")
+		if err != nil {
+			return nil, err
+		}
+		if !done {
+			return k.body(k.now(s)), nil
+		}
+		out := map[string]any{"nonce": in.Nonce, "pgp_fingerprints": nil, "backup": false, "verification_required": !s.machines}
+		if s.machines {
+			out["complete"], out["keys"], out["keys_base64"] = true, []string{}, []string{}
+			return out, k.rekeyMachines(ctx, r, s.Status)
+		}
+		if err := k.newShares(ctx, r, s, seal.Shamir{Shares: n, Threshold: t, Custodians: to}, out); err != nil {
+			return nil, fmt.Errorf("the quorum agreed, and no new shares could be made; the old ones are valid, begin again: %w", err)
+		}
+		return out, nil
+	})
 }
 
-// newShares makes the shares that an old quorum has just agreed to, and asks
-// for their proof.
-func (k rekey) newShares(r *http.Request, slot string, spec seal.Shamir, out map[string]any) error {
-	ctx := background(r)
-	d, err := k.Barrier.Rekey(ctx, slot, spec, k.by(r, ""))
+// newShares makes new shares, and asks for their proof.
+func (k rekey) newShares(ctx context.Context, r *http.Request, s subject, people seal.Shamir, out map[string]any) error {
+	add := k.Barrier.Rekey
+	if s.first {
+		add = k.Barrier.Add
+	}
+	d, err := add(ctx, s.slot, withPeople(s.spec, people), k.by(r, ""))
 	if err != nil {
-		return fmt.Errorf("the quorum agreed, and no new shares could be made; the old ones are valid, begin again: %w", err)
+		return err
 	}
 	defer d.Wipe()
 	shares := show(d)
-	out["keys"], out["keys_base64"] = shares.keys, shares.base64
+	out["complete"], out["keys"], out["keys_base64"] = true, shares.keys, shares.base64
 	if shares.fingerprints != nil {
 		out["pgp_fingerprints"] = shares.fingerprints
 	}
 	// The shares must be given out whatever comes of this: DELETE of verify
 	// asks for the proof again.
 	id := newID(verifyPrefix)
-	if err := k.ask(ctx, r, slot, id); err != nil {
+	if err := k.ask(ctx, r, s.slot, id); err != nil {
 		out["warnings"] = []string{"the new shares can't be verified yet: restart the verification"}
 	}
 	out["verification_nonce"] = id
@@ -275,8 +320,7 @@ func (k rekey) newShares(r *http.Request, slot string, spec seal.Shamir, out map
 
 // rekeyMachines gives each KMS slot a new seed, which at once replaces the root
 // key and the data key.
-func (k rekey) rekeyMachines(r *http.Request, s seal.Status) error {
-	ctx := background(r)
+func (k rekey) rekeyMachines(ctx context.Context, r *http.Request, s seal.Status) error {
 	for _, slot := range s.Slots {
 		if slot.State == seal.SlotPending || seal.HasPeople(slot.Spec) {
 			continue
@@ -295,28 +339,16 @@ func (k rekey) rekeyMachines(r *http.Request, s seal.Status) error {
 
 // cancel ends a rekey. The old shares were valid all the time.
 func (k rekey) cancel(_ http.ResponseWriter, r *http.Request) (any, error) {
-	if err := k.unsealed(r, Rekey); err != nil {
-		return nil, err
-	}
-	release, err := k.take(r.Context())
-	if err != nil {
-		return nil, err
-	}
-	defer release()
-	v, people, _, err := k.subject()
-	if err != nil {
-		return nil, err
-	}
-	ctx := background(r)
-	if op, _, _, _ := current(v.Status); op != nil {
-		if err := k.Barrier.Cancel(ctx, k.by(r, op.ID)); err != nil {
+	return k.inTurn(r, nil, Rekey, func(ctx context.Context) (any, error) {
+		s, err := k.subject()
+		if err != nil {
 			return nil, err
 		}
-	}
-	if successor(v.Status, people.Name) != nil {
-		if _, _, err := k.Barrier.Drop(ctx, []string{people.Name}, k.by(r, "")); err != nil {
-			return nil, err
+		if op, _, _, _ := current(s.Status); op != nil {
+			if err := k.Barrier.Cancel(ctx, k.by(r, op.ID)); err != nil {
+				return nil, err
+			}
 		}
-	}
-	return nil, nil
+		return nil, k.giveUp(ctx, r, s)
+	})
 }

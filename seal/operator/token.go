@@ -74,51 +74,42 @@ func (h *handler) beginToken(_ http.ResponseWriter, r *http.Request) (any, error
 		OTP    string `json:"otp"`
 		PGPKey string `json:"pgp_key"`
 	}
-	if err := decode(r, &in); err != nil {
-		return nil, err
-	}
-	if err := h.unsealed(r, GenerateRoot); err != nil {
-		return nil, err
-	}
-	release, err := h.take(r.Context())
-	if err != nil {
-		return nil, err
-	}
-	defer release()
-	_, people, op, err := h.tokenSubject()
-	switch {
-	case err != nil:
-		return nil, err
-	case op != nil:
-		return nil, badRequest("root generation already in progress")
-	case in.PGPKey != "" && in.OTP != "":
-		return nil, badRequest("only one of \"otp\" and \"pgp_key\" must be specified")
-	case in.PGPKey != "" && h.ParseRecipient == nil:
-		return nil, badRequest("PGP keys are not used here: use a one-time password")
-	case in.PGPKey != "":
-		return h.beginTokenTo(r, in.PGPKey)
-	}
-	pad := []byte(in.OTP)
-	if in.OTP == "" {
-		pad = password(h.TokenLength)
-	} else if len(pad) != h.TokenLength {
-		return nil, badRequest(fmt.Sprintf("OTP string is wrong length: it has %d bytes, and a token %d", len(pad), h.TokenLength))
-	}
-	id := tokenID(pad)
-	if err := h.ask(background(r), r, people.Name, id); err != nil {
-		return nil, err
-	}
-	h.otp = otp{seal.OperationID(id), pad}
-	out := h.tokenBody(people, h.Barrier.Status().Operation)
-	if in.OTP == "" {
-		out["otp"] = string(pad)
-	}
-	return out, nil
+	return h.inTurn(r, &in, GenerateRoot, func(ctx context.Context) (any, error) {
+		_, people, op, err := h.tokenSubject()
+		switch {
+		case err != nil:
+			return nil, err
+		case op != nil:
+			return nil, badRequest("root generation already in progress")
+		case in.PGPKey != "" && in.OTP != "":
+			return nil, badRequest("only one of \"otp\" and \"pgp_key\" must be specified")
+		case in.PGPKey != "" && h.ParseRecipient == nil:
+			return nil, badRequest("PGP keys are not used here: use a one-time password")
+		case in.PGPKey != "":
+			return h.beginTokenTo(ctx, r, in.PGPKey)
+		}
+		pad := []byte(in.OTP)
+		if in.OTP == "" {
+			pad = password(h.TokenLength)
+		} else if len(pad) != h.TokenLength {
+			return nil, badRequest(fmt.Sprintf("OTP string is wrong length: it has %d bytes, and a token %d", len(pad), h.TokenLength))
+		}
+		id := tokenID(pad)
+		if err := h.ask(ctx, r, people.Name, id); err != nil {
+			return nil, err
+		}
+		h.otp = otp{seal.OperationID(id), pad}
+		out := h.tokenBody(people, h.Barrier.Status().Operation)
+		if in.OTP == "" {
+			out["otp"] = string(pad)
+		}
+		return out, nil
+	})
 }
 
 // beginTokenTo begins the ceremony of a token that is encrypted to a key. The
 // caller has the turn.
-func (h *handler) beginTokenTo(r *http.Request, key string) (any, error) {
+func (h *handler) beginTokenTo(ctx context.Context, r *http.Request, key string) (any, error) {
 	_, people, _, err := h.tokenSubject()
 	if err != nil {
 		return nil, err
@@ -128,7 +119,7 @@ func (h *handler) beginTokenTo(r *http.Request, key string) (any, error) {
 		return nil, err
 	}
 	id := keyedID(tokenPrefix, to)
-	if err := h.ask(background(r), r, people.Name, id); err != nil {
+	if err := h.ask(ctx, r, people.Name, id); err != nil {
 		return nil, err
 	}
 	h.sendTo(id, to)
@@ -151,46 +142,39 @@ func password(n int) []byte {
 
 func (h *handler) updateToken(_ http.ResponseWriter, r *http.Request) (any, error) {
 	var in shareRequest
-	if err := decode(r, &in); err != nil {
-		return nil, err
-	}
-	release, err := h.take(r.Context())
-	if err != nil {
-		return nil, err
-	}
-	defer release()
-	_, people, op, err := h.tokenSubject()
-	switch {
-	case err != nil:
-		return nil, err
-	case op == nil:
-		return nil, badRequest("no root generation in progress")
-	}
-	to, err := h.addressees(op.ID)
-	switch {
-	case err != nil:
-		return nil, err
-	case to == nil && h.otp.id != op.ID:
-		return nil, badRequest("the one-time password of this root generation is with another process, or was lost: cancel it and begin again")
-	}
-	done, err := h.give(r, op, &in, "root generation")
-	if err != nil {
-		return nil, err
-	}
-	if !done {
-		return h.tokenBody(people, h.Barrier.Status().Operation), nil
-	}
-	defer func() { clear(h.otp.pad); h.otp = otp{} }()
-	encoded, err := h.hiddenToken(background(r), to)
-	if err != nil {
-		return nil, fmt.Errorf("operator: the quorum agreed, and no token could be made; begin again: %w", err)
-	}
-	required, _ := quorum(people.Spec)
-	return map[string]any{
-		"started": true, "nonce": in.Nonce, "progress": required, "required": required, "complete": true,
-		"encoded_token": encoded, "encoded_root_token": encoded,
-		"pgp_fingerprint": strings.Join(h.fingerprints(op.ID), ""), "otp": "", "otp_length": h.TokenLength,
-	}, nil
+	return h.inTurn(r, &in, "", func(ctx context.Context) (any, error) {
+		_, people, op, err := h.tokenSubject()
+		switch {
+		case err != nil:
+			return nil, err
+		case op == nil:
+			return nil, badRequest("no root generation in progress")
+		}
+		to, err := h.addressees(op.ID)
+		switch {
+		case err != nil:
+			return nil, err
+		case to == nil && h.otp.id != op.ID:
+			return nil, badRequest("the one-time password of this root generation is with another process, or was lost: cancel it and begin again")
+		}
+		done, err := h.give(r, op, &in, "root generation")
+		if err != nil {
+			return nil, err
+		}
+		if !done {
+			return h.tokenBody(people, h.Barrier.Status().Operation), nil
+		}
+		defer func() { clear(h.otp.pad); h.otp = otp{} }()
+		hidden, err := h.hiddenToken(ctx, to)
+		if err != nil {
+			return nil, fmt.Errorf("operator: the quorum agreed, and no token could be made; begin again: %w", err)
+		}
+		out := h.tokenBody(people, nil)
+		out["started"], out["complete"], out["nonce"], out["progress"] = true, true, in.Nonce, out["required"]
+		out["encoded_token"], out["encoded_root_token"] = hidden, hidden
+		out["pgp_fingerprint"] = strings.Join(h.fingerprints(op.ID), "")
+		return out, nil
+	})
 }
 
 // hiddenToken makes a token, and returns it encrypted to the addressee, or
@@ -214,19 +198,13 @@ func (h *handler) hiddenToken(ctx context.Context, to []seal.Custodian) (string,
 }
 
 func (h *handler) cancelToken(_ http.ResponseWriter, r *http.Request) (any, error) {
-	if err := h.unsealed(r, GenerateRoot); err != nil {
-		return nil, err
-	}
-	release, err := h.take(r.Context())
-	if err != nil {
-		return nil, err
-	}
-	defer release()
-	_, _, op, err := h.tokenSubject()
-	if err != nil || op == nil {
-		return nil, err
-	}
-	clear(h.otp.pad)
-	h.otp = otp{}
-	return nil, h.Barrier.Cancel(background(r), h.by(r, op.ID))
+	return h.inTurn(r, nil, GenerateRoot, func(ctx context.Context) (any, error) {
+		_, _, op, err := h.tokenSubject()
+		if err != nil || op == nil {
+			return nil, err
+		}
+		clear(h.otp.pad)
+		h.otp = otp{}
+		return nil, h.Barrier.Cancel(ctx, h.by(r, op.ID))
+	})
 }

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
+	"github.com/sealwright/sealwright/migrate"
 	"github.com/sealwright/sealwright/seal"
 )
 
@@ -150,7 +152,7 @@ func (h *handler) unsealMigrating(r *http.Request, s seal.Share, nonce string) (
 	case len(v.plan.Slots) == 0:
 		return nil, misplaced("can't perform a seal migration, no migration seal found")
 	}
-	id, err := h.bind(&v, seal.OperationID(nonce))
+	id, err := h.bind(r, &v, seal.OperationID(nonce), s)
 	if err != nil {
 		return nil, err
 	}
@@ -172,17 +174,21 @@ func (h *handler) unsealMigrating(r *http.Request, s seal.Share, nonce string) (
 	}
 	defer h.consent.wipe()
 	if !h.consent.suffices(status) {
-		return h.sealStatusOf(r, h.look(ctx), "the server is unsealed, and was not migrated: some shares came without -migrate. Give them again, beginning with a token"), nil
+		return h.sealStatusOf(r, h.look(ctx), "the server is unsealed, and was not migrated: some shares came without -migrate. Give them again with -migrate"), nil
 	}
 	return h.migrate(r, h.look(ctx), id, h.consent.shares)
 }
 
 // bind makes sure that a share serves the plan it was given for. The plan may
 // have been configured anew since the first share, and then nothing that was
-// given for the other one counts.
-func (h *handler) bind(v *view, nonce seal.OperationID) (seal.OperationID, error) {
+// given for the other one counts. Only who has a share learns of that: a
+// stranger must not be the one who was told.
+func (h *handler) bind(r *http.Request, v *view, nonce seal.OperationID, s seal.Share) (seal.OperationID, error) {
 	id := planID(v.plan)
 	if first := h.consent.id; first != "" && first != id {
+		if _, err := h.Barrier.Check(r.Context(), s, h.by(r, id)); err != nil {
+			return "", err
+		}
 		h.consent.wipe()
 		return "", badRequest(fmt.Sprintf("the configured migration is now %s, and shares were given for %s: nothing was moved. Look at it, and give all shares again", id, first))
 	}
@@ -193,19 +199,36 @@ func (h *handler) bind(v *view, nonce seal.OperationID) (seal.OperationID, error
 }
 
 // shareForMigration takes a share with -migrate for a server that is unsealed:
-// it joins the migration that is in progress, or begins it with a token.
+// it begins the migration that is configured, or joins it. The share is looked
+// at before anything is recorded, so that nobody without one begins it.
 func (h *handler) shareForMigration(r *http.Request, v *view, id seal.OperationID, s seal.Share) (any, error) {
-	op := v.Operation
-	running := op != nil && op.Kind == seal.OperationMigrate
+	running := v.Operation != nil && v.Operation.Kind == seal.OperationMigrate
 	switch {
 	case !v.pending && !running:
 		return h.sealStatusOf(r, *v, "the migration is done"), nil
-	case !running && h.Authorize(r, Migrate) != nil:
-		return h.sealStatusOf(r, *v, "the server is unsealed already: a migration is begun there with a token, and shares are given to it after that"), nil
+	case !running:
+		if _, err := h.Barrier.Check(r.Context(), s, h.by(r, id)); err != nil {
+			return nil, err
+		}
 	}
 	return h.migrate(r, *v, id, []seal.Share{s})
 }
 
-// background returns a context that outlives the request, so that a client
-// that leaves does not stop a move in the middle. The barrier bounds each call.
-func background(r *http.Request) context.Context { return context.WithoutCancel(r.Context()) }
+// abortMigration ends the migration in progress: to begin another, or none.
+// What it added and did not prove goes; what it proved stays.
+func (h *handler) abortMigration(_ http.ResponseWriter, r *http.Request) (any, error) {
+	return h.inTurn(r, nil, Migrate, func(ctx context.Context) (any, error) {
+		h.consent.wipe()
+		h.agreed = ""
+		stay, err := migrate.Abort(ctx, h.Barrier, h.by(r, ""))
+		switch {
+		case errors.Is(err, seal.ErrNoOperation):
+			return nil, nil // as where there is no rekey to cancel
+		case err != nil:
+			return nil, err
+		case len(stay) > 0:
+			return h.sealStatusOf(r, h.look(ctx), fmt.Sprintf("these slots were proven already and open the store: %s. The host drops them", strings.Join(stay, ", "))), nil
+		}
+		return nil, nil
+	})
+}

@@ -1,6 +1,7 @@
 package operator
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"slices"
@@ -11,11 +12,11 @@ import (
 var errNoVerify = badRequest("no rekey verification in progress")
 
 func (k rekey) verifyStatus(http.ResponseWriter, *http.Request) (any, error) {
-	v, _, _, err := k.subject()
+	s, err := k.subject()
 	if err != nil {
 		return nil, err
 	}
-	return verifyBody(v.Status)
+	return verifyBody(s.Status)
 }
 
 func verifyBody(s seal.Status) (any, error) {
@@ -33,33 +34,27 @@ func verifyBody(s seal.Status) (any, error) {
 // old set is gone with the same change of the record.
 func (k rekey) verify(_ http.ResponseWriter, r *http.Request) (any, error) {
 	var in shareRequest
-	if err := decode(r, &in); err != nil {
-		return nil, err
-	}
-	release, err := k.take(r.Context())
-	if err != nil {
-		return nil, err
-	}
-	defer release()
-	v, _, _, err := k.subject()
-	if err != nil {
-		return nil, err
-	}
-	op, kind, _, _ := current(v.Status)
-	if kind != verifyPrefix {
-		return nil, errNoVerify
-	}
-	if err := isNew(v.Status, op.Slot, in.Key); err != nil {
-		return nil, err
-	}
-	done, err := k.give(r, op, &in, "rekey")
-	switch {
-	case err != nil:
-		return nil, err
-	case !done:
-		return verifyBody(k.Barrier.Status())
-	}
-	return map[string]any{"nonce": in.Nonce, "complete": true}, nil
+	return k.inTurn(r, &in, "", func(context.Context) (any, error) {
+		s, err := k.subject()
+		if err != nil {
+			return nil, err
+		}
+		op, kind, _, _ := current(s.Status)
+		if kind != verifyPrefix {
+			return nil, errNoVerify
+		}
+		if err := isNew(s.Status, op.Slot, in.Key); err != nil {
+			return nil, err
+		}
+		done, err := k.give(r, op, &in, "rekey")
+		switch {
+		case err != nil:
+			return nil, err
+		case !done:
+			return verifyBody(k.Barrier.Status())
+		}
+		return map[string]any{"nonce": in.Nonce, "complete": true}, nil
+	})
 }
 
 // isNew refuses a share of the old set: both are valid until the new one is
@@ -79,29 +74,22 @@ func isNew(s seal.Status, slot, key string) error {
 
 // restartVerify begins the verification anew. The new shares stay as they are.
 func (k rekey) restartVerify(_ http.ResponseWriter, r *http.Request) (any, error) {
-	if err := k.unsealed(r, Rekey); err != nil {
-		return nil, err
-	}
-	release, err := k.take(r.Context())
-	if err != nil {
-		return nil, err
-	}
-	defer release()
-	v, people, _, err := k.subject()
-	if err != nil {
-		return nil, err
-	}
-	if successor(v.Status, people.Name) == nil {
-		return nil, errNoVerify
-	}
-	ctx := background(r)
-	if op, kind, _, _ := current(v.Status); kind == verifyPrefix {
-		if err := k.Barrier.Cancel(ctx, k.by(r, op.ID)); err != nil {
+	return k.inTurn(r, nil, Rekey, func(ctx context.Context) (any, error) {
+		s, err := k.subject()
+		switch {
+		case err != nil:
+			return nil, err
+		case successor(s.Status, s.slot) == nil:
+			return nil, errNoVerify
+		}
+		if op, kind, _, _ := current(s.Status); kind == verifyPrefix {
+			if err := k.Barrier.Cancel(ctx, k.by(r, op.ID)); err != nil {
+				return nil, err
+			}
+		}
+		if err := k.ask(ctx, r, s.slot, newID(verifyPrefix)); err != nil {
 			return nil, err
 		}
-	}
-	if err := k.ask(ctx, r, people.Name, newID(verifyPrefix)); err != nil {
-		return nil, err
-	}
-	return verifyBody(k.Barrier.Status())
+		return verifyBody(k.Barrier.Status())
+	})
 }
