@@ -42,7 +42,9 @@ type listener struct {
 	KeyFile    string `hcl:"tls_key_file,optional"`
 }
 
-func parseConfig(src []byte, name string) (*config, error) {
+// parseConfig reads a configuration whose seal stanzas may name these providers
+// and those of package sealconf.
+func parseConfig(src []byte, name string, providers []sealconf.Provider) (*config, error) {
 	parsed, diags := hclsyntax.ParseConfig(src, name, hcl.InitialPos)
 	if diags.HasErrors() {
 		return nil, errors.New(diags[0].Summary + " in " + name)
@@ -71,9 +73,7 @@ func parseConfig(src []byte, name string) (*config, error) {
 	if err != nil {
 		return nil, err
 	}
-	// A server that should speak to a cloud names the cloud's provider here:
-	// azureseal.Provider() and its siblings.
-	out.seals, err = sealconf.Build(stanzas, sealconf.Options{AllowEnvironment: true})
+	out.seals, err = sealconf.Build(stanzas, sealconf.Options{Providers: providers, AllowEnvironment: true})
 	return out, err
 }
 

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -14,46 +13,57 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/sealwright/sealwright/examples/internal/fakeclouds"
 )
 
 // A demo runs servers over one directory, and speaks to them as the command
 // lines do.
 type demo struct {
 	dir    string
+	clouds *fakeclouds.Clouds
 	url    string
 	token  string
 	shares []string
 	stop   func() error
 }
 
-// runDemo is the life of a server: made, used, moved from people's shares to a
-// KMS key and back, and opened by people when the key is gone. It ends well
-// only if every step verified itself.
+// runDemo is the life of a server: made, used, moved from people's shares to
+// Azure Key Vault and back, and opened by people while Azure is gone. Azure is a
+// fake in this process, which Microsoft's own client speaks to. It ends well only
+// if every step verified itself.
 func runDemo(ctx context.Context, out io.Writer) error {
 	dir, err := os.MkdirTemp("", "sealwright-server-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	key := filepath.Join(dir, "kms.key")
-	if err := os.WriteFile(key, []byte(hex.EncodeToString(bytes.Repeat([]byte{7}, 32))), 0o600); err != nil {
+	clouds, err := fakeclouds.Start(dir)
+	if err != nil {
 		return err
 	}
-	stanza := "seal \"static\" {\n  current_key_id = \"2026\"\n  current_key    = \"file://" + filepath.ToSlash(key) + "\"\n"
-	d := &demo{dir: dir}
+	defer clouds.Close()
+	d := &demo{dir: dir, clouds: clouds}
+	enabled, disabled := clouds.AzureStanza(), clouds.AzureStanza(`disabled = "true"`)
 	for _, step := range []struct {
 		says  string
 		seals string // the stanzas of the configuration
+		gone  bool   // whether Azure cannot be reached
 		do    func() error
 	}{
-		{"bao operator init, and three shares unseal; bao kv put secret/hello greeting=world", "", d.begin},
-		{"a seal stanza is added, and three shares given to bao operator unseal -migrate", stanza + "}\n", d.migrate},
-		{"after a restart the KMS key opens it, and nobody is called", stanza + "}\n", d.comeUp},
-		{"the KMS is gone: three of the old shares open it", "", d.recover},
-		{"the stanza is disabled, and the shares move it back to people", stanza + "  disabled = \"true\"\n}\n", d.moveBack},
-		{"after a restart it is people who open it", "", d.unseal},
+		{"bao operator init, and three shares unseal; bao kv put secret/hello greeting=world", "", false, d.begin},
+		{"a stanza seal \"azurekeyvault\" is added, and three shares given to bao operator unseal -migrate", enabled, false, d.migrate},
+		{"after a restart Azure opens it, and nobody is called", enabled, false, d.comeUp},
+		{"Azure cannot be reached: three of the old shares open it", enabled, true, d.recover},
+		{"the stanza is disabled, and the shares move it back to people", disabled, false, d.moveBack},
+		{"after a restart it is people who open it", "", true, d.unseal},
 	} {
 		fmt.Fprintln(out, "-", step.says)
+		if step.gone {
+			clouds.Wire.Unplug()
+		} else if err := clouds.Wire.Plug(); err != nil {
+			return err
+		}
 		if err := d.start(ctx, step.seals); err != nil {
 			return err
 		}
@@ -75,7 +85,11 @@ func runDemo(ctx context.Context, out io.Writer) error {
 // start runs a server with these stanzas until d.stop.
 func (d *demo) start(ctx context.Context, seals string) error {
 	src := fmt.Sprintf("%sstorage \"file\" { path = %q }\nlistener \"tcp\" { tls_disable = true }\n", seals, filepath.ToSlash(d.dir))
-	cfg, err := parseConfig([]byte(src), "demo.hcl")
+	providers, err := fakeclouds.Providers(d.clouds.File)
+	if err != nil {
+		return err
+	}
+	cfg, err := parseConfig([]byte(src), "demo.hcl", providers)
 	if err != nil {
 		return err
 	}
@@ -152,8 +166,8 @@ func (d *demo) begin() error {
 }
 
 func (d *demo) unseal() error  { return d.give(false, "shamir") }
-func (d *demo) recover() error { return d.give(false, "static") }
-func (d *demo) migrate() error { return d.give(true, "static") }
+func (d *demo) recover() error { return d.give(false, "azurekeyvault") }
+func (d *demo) migrate() error { return d.give(true, "azurekeyvault") }
 
 func (d *demo) moveBack() error {
 	if err := d.comeUp(); err != nil {

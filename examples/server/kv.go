@@ -52,7 +52,7 @@ func (s *server) read(tx *bbolt.Tx, path string) (out secret, err error) {
 	if b == nil || b.Get([]byte(path)) == nil {
 		return out, nil
 	}
-	plain, err := s.barrier.Keyring().Decrypt(nil, b.Get([]byte(path)), aad(path))
+	plain, err := s.keys.Decrypt(nil, b.Get([]byte(path)), aad(path))
 	if err != nil {
 		return out, err
 	}
@@ -66,7 +66,7 @@ func (s *server) write(tx *bbolt.Tx, path string, sec secret) error {
 		return err
 	}
 	defer clear(plain)
-	sealed, err := s.barrier.Keyring().Encrypt(nil, plain, aad(path))
+	sealed, err := s.keys.Encrypt(nil, plain, aad(path))
 	if err != nil {
 		return err
 	}
@@ -99,12 +99,12 @@ func (s *server) secrets(w http.ResponseWriter, r *http.Request) {
 
 func (s *server) get(w http.ResponseWriter, r *http.Request, path string) {
 	var sec secret
-	err := s.db.View(func(tx *bbolt.Tx) (err error) {
+	err := s.db.view(func(tx *bbolt.Tx) (err error) {
 		sec, err = s.read(tx, path)
 		return err
 	})
 	if err != nil {
-		fail(w, http.StatusInternalServerError, "the secret cannot be read: "+err.Error())
+		failed(w, "the secret cannot be read", err)
 		return
 	}
 	number := 0 // the newest
@@ -149,7 +149,7 @@ func (s *server) put(w http.ResponseWriter, r *http.Request, path string) {
 		return
 	}
 	next := version{Number: 1, Created: time.Now().UTC(), Data: data}
-	err = s.db.Update(func(tx *bbolt.Tx) error {
+	err = s.db.update(func(tx *bbolt.Tx) error {
 		sec, err := s.read(tx, path)
 		if err != nil {
 			return err
@@ -168,7 +168,7 @@ func (s *server) put(w http.ResponseWriter, r *http.Request, path string) {
 	case errors.Is(err, errCAS):
 		fail(w, http.StatusBadRequest, err.Error())
 	case err != nil:
-		fail(w, http.StatusInternalServerError, "the secret cannot be written: "+err.Error())
+		failed(w, "the secret cannot be written", err)
 	default:
 		answer(w, http.StatusOK, next.metadata())
 	}
@@ -176,7 +176,7 @@ func (s *server) put(w http.ResponseWriter, r *http.Request, path string) {
 
 // delete marks the newest version as deleted and forgets its data.
 func (s *server) delete(w http.ResponseWriter, path string) {
-	err := s.db.Update(func(tx *bbolt.Tx) error {
+	err := s.db.update(func(tx *bbolt.Tx) error {
 		sec, err := s.read(tx, path)
 		if err != nil || len(sec.Versions) == 0 {
 			return err
@@ -186,7 +186,7 @@ func (s *server) delete(w http.ResponseWriter, path string) {
 		return s.write(tx, path, sec)
 	})
 	if err != nil {
-		fail(w, http.StatusInternalServerError, "the secret cannot be deleted: "+err.Error())
+		failed(w, "the secret cannot be deleted", err)
 		return
 	}
 	w.WriteHeader(http.StatusNoContent)
@@ -198,7 +198,7 @@ func (s *server) list(w http.ResponseWriter, path string) {
 		path += "/"
 	}
 	keys := []string{}
-	err := s.db.View(func(tx *bbolt.Tx) error {
+	err := s.db.view(func(tx *bbolt.Tx) error {
 		b := tx.Bucket(secretsBucket)
 		if b == nil {
 			return nil
@@ -216,7 +216,7 @@ func (s *server) list(w http.ResponseWriter, path string) {
 		return nil
 	})
 	if err != nil {
-		fail(w, http.StatusInternalServerError, "the names cannot be read: "+err.Error())
+		failed(w, "the names cannot be read", err)
 		return
 	}
 	if len(keys) == 0 {

@@ -15,10 +15,14 @@
 // The configuration is written as Vault's: storage "file" names a directory, in
 // which one bbolt file keeps the record and the secrets, so that one backup is
 // always consistent; listener "tcp" has address, tls_cert_file and
-// tls_key_file, or tls_disable; the seal stanzas are those of package sealconf.
-// To move from shares to a KMS, add its stanza, restart, and give the shares to
-// bao operator unseal -migrate; to move back, set disabled = "true" in it.
-// With -pgp-keys, init and rekey encrypt each share to its holder.
+// tls_key_file, which are read again when they change, or tls_disable; the seal
+// stanzas are those of package sealconf and of the three clouds. To move from
+// shares to a KMS, add its stanza, restart, and give the shares to bao operator
+// unseal -migrate; to move back, set disabled = "true" in it. With
+// -pgp-keys, init and rekey encrypt each share to its holder.
+//
+// It comes up whether or not it can reach its KMS and its file, and says what it
+// waits for; on SIGTERM it seals.
 //
 // It has one root token, version 2 of the key-value engine at secret/, and
 // nothing else of Vault.
@@ -26,6 +30,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"flag"
 	"fmt"
@@ -36,6 +41,8 @@ import (
 	"os/signal"
 	"syscall"
 	"time"
+
+	"github.com/sealwright/sealwright/examples/internal/fakeclouds"
 )
 
 func main() {
@@ -44,13 +51,15 @@ func main() {
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := start(ctx, *file, *demo); err != nil {
+	if err := start(ctx, *file, "", *demo); err != nil {
 		fmt.Fprintln(os.Stderr, "server:", err)
 		os.Exit(1)
 	}
 }
 
-func start(ctx context.Context, file string, demo bool) error {
+// start runs what the flags say. Fakes is the file of fake clouds; "" for the
+// true ones.
+func start(ctx context.Context, file, fakes string, demo bool) error {
 	if demo == (file != "") {
 		return errors.New("say either -config FILE or -demo")
 	}
@@ -61,7 +70,11 @@ func start(ctx context.Context, file string, demo bool) error {
 	if err != nil {
 		return err
 	}
-	cfg, err := parseConfig(src, file)
+	providers, err := fakeclouds.Providers(fakes)
+	if err != nil {
+		return err
+	}
+	cfg, err := parseConfig(src, file, providers)
 	if err != nil {
 		return err
 	}
@@ -74,27 +87,31 @@ func start(ctx context.Context, file string, demo bool) error {
 
 // serve runs a server on a listener until ctx ends. Then it seals.
 func serve(ctx context.Context, cfg *config, l net.Listener, log *slog.Logger) error {
+	defer l.Close()
+	web := &http.Server{ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn)}
+	listen := web.Serve
+	if cfg.cert != "" {
+		cert, err := loadCertificate(cfg.cert, cfg.key, log)
+		if err != nil {
+			return err
+		}
+		web.TLSConfig = &tls.Config{GetCertificate: cert.get, MinVersion: tls.VersionTLS12}
+		listen = func(l net.Listener) error { return web.ServeTLS(l, "", "") }
+	}
 	s, err := newServer(cfg, log)
 	if err != nil {
-		l.Close()
 		return err
 	}
 	defer s.close()
-	log.Info("listening", "address", l.Addr())
 	background, stop := context.WithCancel(context.Background())
 	defer stop()
 	for _, run := range append(cfg.seals.Run, s.barrier.Run) {
 		go run(background)
 	}
-	web := &http.Server{Handler: s, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute}
+	web.Handler = s
 	failed := make(chan error, 1)
-	go func() {
-		if cfg.cert != "" {
-			failed <- web.ServeTLS(l, cfg.cert, cfg.key)
-		} else {
-			failed <- web.Serve(l)
-		}
-	}()
+	go func() { failed <- listen(l) }()
+	log.Info("listening", "address", l.Addr())
 	select {
 	case err := <-failed:
 		return err

@@ -5,14 +5,8 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
-	"io/fs"
 	"log/slog"
 	"net/http"
-	"os"
-	"path/filepath"
-	"time"
-
-	"go.etcd.io/bbolt"
 
 	"github.com/sealwright/sealwright/migrate"
 	"github.com/sealwright/sealwright/seal"
@@ -23,21 +17,22 @@ import (
 
 // A server is the seal, the secrets, and the routes to both.
 type server struct {
-	db      *bbolt.DB
+	db      *database
 	barrier *seal.Barrier
+	keys    cipher
 	http.Handler
 }
 
+// A cipher encrypts the secrets: the keyring, or, to measure what that costs,
+// nothing.
+type cipher interface {
+	Encrypt(dst, plaintext, aad []byte) ([]byte, error)
+	Decrypt(dst, ciphertext, aad []byte) ([]byte, error)
+}
+
 func newServer(cfg *config, log *slog.Logger) (*server, error) {
-	if err := os.MkdirAll(filepath.Dir(cfg.db), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-		return nil, err
-	}
-	db, err := bbolt.Open(cfg.db, 0o600, &bbolt.Options{Timeout: 5 * time.Second})
-	if err != nil {
-		return nil, err
-	}
-	s := &server{db: db}
-	if err := s.build(cfg, log); err != nil {
+	s := &server{db: &database{path: cfg.db}}
+	if err := s.build(cfg, seal.Config{Store: boltStore{s.db}, OnEvent: seal.LogEvents(log)}); err != nil {
 		s.close()
 		return nil, err
 	}
@@ -47,13 +42,15 @@ func newServer(cfg *config, log *slog.Logger) (*server, error) {
 	return s, nil
 }
 
-func (s *server) build(cfg *config, log *slog.Logger) error {
-	sealed := seal.Config{Store: boltStore{s.db}, OnEvent: seal.LogEvents(log)}
+// build makes the server over a barrier of that configuration, to which it adds
+// what the stanzas say.
+func (s *server) build(cfg *config, sealed seal.Config) error {
 	cfg.seals.Apply(&sealed)
 	var err error
 	if s.barrier, err = seal.Open(sealed); err != nil {
 		return err
 	}
+	s.keys = s.barrier.Keyring()
 	sys, err := operator.New(operator.Config{
 		Barrier:       s.barrier,
 		Authorize:     s.authorize,
@@ -84,21 +81,24 @@ func (s *server) close() {
 		s.barrier.Seal(seal.By{Actor: "shutdown"})
 		s.barrier.Close()
 	}
-	s.db.Close()
+	s.db.close()
 }
 
 // guarded answers for a handler while the server is sealed, and to those who
-// have no token.
+// have no token. Without keys no token can be checked, so that the one question
+// answers the other.
 func (s *server) guarded(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		switch {
-		case s.barrier.Status().Sealed:
-			fail(w, http.StatusServiceUnavailable, "Vault is sealed")
-		case s.checkToken(r) != nil:
-			fail(w, http.StatusForbidden, "permission denied")
-		default:
+		switch err := s.checkToken(r); {
+		case err == nil:
 			r.Body = http.MaxBytesReader(w, r.Body, 1<<20)
 			next(w, r)
+		case s.barrier.Status().Sealed:
+			fail(w, http.StatusServiceUnavailable, "Vault is sealed")
+		case errors.Is(err, errNoToken):
+			fail(w, http.StatusForbidden, "permission denied")
+		default:
+			failed(w, "the token cannot be checked", err)
 		}
 	}
 }
@@ -108,6 +108,16 @@ func fail(w http.ResponseWriter, code int, errs ...string) {
 		errs = []string{}
 	}
 	reply(w, code, map[string]any{"errors": errs})
+}
+
+// failed answers for a request that met an error: also one that was on its way
+// when the server was sealed.
+func failed(w http.ResponseWriter, what string, err error) {
+	if errors.Is(err, seal.ErrSealed) {
+		fail(w, http.StatusServiceUnavailable, "Vault is sealed")
+		return
+	}
+	fail(w, http.StatusInternalServerError, what+": "+err.Error())
 }
 
 // answer wraps data as Vault's logical routes do.

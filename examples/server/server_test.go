@@ -16,19 +16,14 @@ import (
 	"testing"
 	"time"
 
-	"go.etcd.io/bbolt"
-
 	"github.com/sealwright/sealwright/seal"
 	"github.com/sealwright/sealwright/seal/storetest"
 )
 
 func TestStore(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) seal.Store {
-		db, err := bbolt.Open(filepath.Join(t.TempDir(), "db"), 0o600, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { db.Close() })
+		db := &database{path: filepath.Join(t.TempDir(), "db")}
+		t.Cleanup(func() { db.close() })
 		return boltStore{db}
 	})
 }
@@ -45,7 +40,7 @@ type process struct {
 func run(t *testing.T, dir, seals string) *process {
 	t.Helper()
 	src := fmt.Sprintf("%s\nstorage \"file\" { path = %q }\nlistener \"tcp\" { tls_disable = \"true\" }\nui = true\n", seals, filepath.ToSlash(dir))
-	cfg, err := parseConfig([]byte(src), "test.hcl")
+	cfg, err := parseConfig([]byte(src), "test.hcl", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -285,12 +280,8 @@ func TestFile(t *testing.T) {
 	}
 
 	// Somebody who can write to the file puts a token of their own there.
-	db, err := bbolt.Open(path, 0o600, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	forged := &server{db: db}
-	if forged.barrier, err = seal.Open(seal.Config{Store: boltStore{db}}); err != nil {
+	forged := &server{db: &database{path: path}}
+	if forged.barrier, err = seal.Open(seal.Config{Store: boltStore{forged.db}}); err != nil {
 		t.Fatal(err)
 	}
 	planted, err := forged.mint(t.Context())
@@ -314,7 +305,7 @@ func TestConfig(t *testing.T) {
 		"a seal":        {"storage \"file\" {\n path = \"x\"\n}\nlistener \"tcp\" {\n tls_disable = 1\n}\nseal \"abacus\" {\n}", "abacus"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := parseConfig([]byte(test.src), "test.hcl")
+			_, err := parseConfig([]byte(test.src), "test.hcl", nil)
 			if err == nil || !strings.Contains(err.Error(), test.words) {
 				t.Fatal(err)
 			}
@@ -324,7 +315,7 @@ func TestConfig(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg, err := parseConfig(src, "dev.hcl")
+	cfg, err := parseConfig(src, "dev.hcl", nil)
 	if err != nil || cfg.address != "127.0.0.1:8200" || cfg.db != filepath.Join("server-data", "sealwright.db") {
 		t.Fatal(cfg, err)
 	}
@@ -338,7 +329,7 @@ func TestDemo(t *testing.T) {
 	if !strings.Contains(out.String(), "Every step verified itself") {
 		t.Error(out.String())
 	}
-	if err := start(t.Context(), "", false); err == nil || !strings.Contains(err.Error(), "-demo") {
+	if err := start(t.Context(), "", "", false); err == nil || !strings.Contains(err.Error(), "-demo") {
 		t.Error(err)
 	}
 }

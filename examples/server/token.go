@@ -37,11 +37,11 @@ func (s *server) mint(context.Context) (string, error) {
 	value := append(bytes.Clone(fresh), digest[:]...)
 	if !s.barrier.Status().Sealed {
 		var err error
-		if value, err = s.barrier.Keyring().Encrypt(nil, digest[:], tokenKey); err != nil {
+		if value, err = s.keys.Encrypt(nil, digest[:], tokenKey); err != nil {
 			return "", err
 		}
 	}
-	return token, s.db.Update(func(tx *bbolt.Tx) error {
+	return token, s.db.update(func(tx *bbolt.Tx) error {
 		b, err := tx.CreateBucketIfNotExists(hostBucket)
 		if err != nil {
 			return err
@@ -78,7 +78,7 @@ func (s *server) checkToken(r *http.Request) error {
 // tokenDigest reads the digest of the root token, and encrypts a fresh one.
 func (s *server) tokenDigest() (digest []byte, err error) {
 	var value []byte
-	err = s.db.View(func(tx *bbolt.Tx) error {
+	err = s.db.view(func(tx *bbolt.Tx) error {
 		if b := tx.Bucket(hostBucket); b != nil {
 			value = bytes.Clone(b.Get(tokenKey))
 		}
@@ -89,15 +89,15 @@ func (s *server) tokenDigest() (digest []byte, err error) {
 	}
 	digest, isFresh := bytes.CutPrefix(value, fresh)
 	if !isFresh {
-		return s.barrier.Keyring().Decrypt(nil, value, tokenKey)
+		return s.keys.Decrypt(nil, value, tokenKey)
 	}
-	return digest, s.db.Update(func(tx *bbolt.Tx) error {
+	return digest, s.db.update(func(tx *bbolt.Tx) error {
 		// Nobody needs a fresh token once there are secrets: this one was put
 		// there by somebody who can write to the file.
 		if b := tx.Bucket(secretsBucket); b != nil {
 			return errNoToken
 		}
-		value, err := s.barrier.Keyring().Encrypt(nil, digest, tokenKey)
+		value, err := s.keys.Encrypt(nil, digest, tokenKey)
 		if err != nil {
 			return err
 		}
