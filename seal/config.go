@@ -49,7 +49,9 @@ type Config struct {
 	Anchor Store
 
 	// Replica names this process in Status, events and errors; it must differ
-	// between the processes that share a store. Empty: a random name.
+	// between the processes that share a store. One that stays the same over
+	// restarts lets a process go on with the operations that it gathered shares
+	// for; another has to claim them. Empty: a random name.
 	Replica string
 
 	// Propagation is how long a new term is only read, before it encrypts, so

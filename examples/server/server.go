@@ -46,6 +46,9 @@ func newServer(cfg *config, log *slog.Logger) (*server, error) {
 // what the stanzas say.
 func (s *server) build(cfg *config, sealed seal.Config) error {
 	cfg.seals.Apply(&sealed)
+	// Bbolt lets one process have the file: a server that is started again is
+	// the same replica, and goes on with what it gathered shares for.
+	sealed.Replica = "server"
 	var err error
 	if s.barrier, err = seal.Open(sealed); err != nil {
 		return err

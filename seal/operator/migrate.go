@@ -60,6 +60,8 @@ func (h *handler) migrate(r *http.Request, v view, id seal.OperationID, shares [
 		switch {
 		case errors.Is(err, seal.ErrShareDuplicate):
 			warnings = append(warnings, fmt.Sprintf("this share was given before: %v", s))
+		case errors.Is(err, seal.ErrElsewhere):
+			return nil, fmt.Errorf("%w. If that replica is gone for good, end the migration with a token (DELETE of sys/unseal) and give all shares again", err)
 		case err != nil:
 			return nil, err
 		case complete(status, begun):

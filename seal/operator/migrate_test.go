@@ -205,3 +205,20 @@ func TestMigrateCancelled(t *testing.T) {
 	s.must("PUT", "/v1/sys/seal", token, nil)
 	s.fails("DELETE", "/v1/sys/unseal", token, nil, 503, "Vault is sealed")
 }
+
+// A migration that another replica gathers shares for is not taken from it, and
+// is not lost with it either.
+func TestMigrateElsewhere(t *testing.T) {
+	s := newServer(t)
+	shares, token := s.init(object{"secret_shares": 3, "secret_threshold": 2})
+	s.toCloud("cloud")
+	s.restart()
+	s.unseal(shares[:2]...)
+	s.migrate("", shares[0])
+	s.name = "replica-2"
+	s.restart()
+	s.unseal(shares[:2]...)
+	s.fails("PUT", "/v1/sys/unseal", token, object{"key": shares[0], "migrate": true}, 400, "replica-1", "DELETE of sys/unseal")
+	s.must("DELETE", "/v1/sys/unseal", token, nil)
+	expect(t, s.migrate("", shares[:2]...), object{"migration": false, "type": "cloud"})
+}

@@ -1,0 +1,530 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/sealwright/sealwright/examples/internal/fakeclouds"
+	"github.com/sealwright/sealwright/kms"
+	"github.com/sealwright/sealwright/kms/kmstest"
+	"github.com/sealwright/sealwright/seal"
+	"github.com/sealwright/sealwright/seal/storetest"
+)
+
+var everyPoint = flag.Bool("azure.full", false, "every failure of the KMS at every call, and a kill at every load of the store")
+
+// A world is what outlives the servers over one store: the directory, Azure, and
+// what people hold and were told.
+type world struct {
+	dir    string
+	clouds *fakeclouds.Clouds
+	shares []string
+	token  string
+	acked  map[string]string // secrets whose writing was acknowledged
+}
+
+// A life is one server process over a world's store, spoken to over HTTP.
+type life struct {
+	world *world
+	s     *server
+	store *storetest.Faulty
+	web   *httptest.Server
+	url   string
+	alive context.Context
+	die   context.CancelFunc
+}
+
+var (
+	errNotDone = errors.New("it does not come to an end")
+	errKilled  = errors.New("the process died")
+)
+
+// start begins a life. Nothing runs beside the requests, so that calls can be
+// counted: what Run would do is done by unsealByKMS.
+func (w *world) start(stanza string, arm func(*life)) (*life, error) {
+	providers, err := fakeclouds.Providers(w.clouds.File)
+	if err != nil {
+		return nil, err
+	}
+	src := fmt.Sprintf("%s\nstorage \"file\" { path = %q }\nlistener \"tcp\" { tls_disable = true }\n", stanza, filepath.ToSlash(w.dir))
+	cfg, err := parseConfig([]byte(src), "test.hcl", providers)
+	if err != nil {
+		return nil, err
+	}
+	l := &life{world: w, s: &server{db: &database{path: cfg.db}}}
+	l.alive, l.die = context.WithCancel(context.Background())
+	l.store = &storetest.Faulty{Inner: boltStore{l.s.db}}
+	patience := 10 * time.Second
+	if arm != nil {
+		arm(l)
+		patience = time.Second // some faults are waited out
+	}
+	err = l.s.build(cfg, seal.Config{
+		Store: mortal{l.store, l.die}, StoreTimeout: 2 * time.Second, Retry: kms.Policy{Attempts: 1, Timeout: patience},
+	})
+	if err != nil {
+		return nil, err
+	}
+	l.web = httptest.NewServer(l.s)
+	l.url = l.web.URL
+	return l, nil
+}
+
+// kill is SIGKILL: nothing that the process does later reaches the store.
+func (l *life) kill() {
+	l.store.Crash()
+	l.die()
+}
+
+// end ends a life that was killed or not. What still winds down in a killed one
+// does so without the store.
+func (l *life) end() {
+	l.die()
+	l.web.CloseClientConnections()
+	go func() {
+		l.web.Close()
+		l.s.barrier.Close()
+	}()
+	l.s.db.close()
+}
+
+// A mortal is a store whose crash is the process's death.
+type mortal struct {
+	*storetest.Faulty
+	die context.CancelFunc
+}
+
+func (m mortal) Load(ctx context.Context) ([]byte, string, error) {
+	rec, rev, err := m.Faulty.Load(ctx)
+	if errors.Is(err, storetest.ErrCrashed) {
+		m.die()
+	}
+	return rec, rev, err
+}
+
+func (m mortal) Swap(ctx context.Context, rec []byte, old string) (string, error) {
+	rev, err := m.Faulty.Swap(ctx, rec, old)
+	if errors.Is(err, storetest.ErrCrashed) {
+		m.die()
+	}
+	return rev, err
+}
+
+// send is one request; the error is errKilled if the process did not live to
+// answer it.
+func (l *life) send(method, path, token string, body any) (int, object, error) {
+	b, err := json.Marshal(body)
+	if err != nil {
+		return 0, nil, err
+	}
+	r, err := http.NewRequestWithContext(l.alive, method, l.url+"/v1/"+path, bytes.NewReader(b))
+	if err != nil {
+		return 0, nil, err
+	}
+	r.Header.Set("X-Vault-Token", token)
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return 0, nil, errors.Join(errKilled, err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil || l.alive.Err() != nil {
+		return 0, nil, errors.Join(errKilled, err)
+	}
+	var out object
+	if len(text) > 0 {
+		err = json.Unmarshal(text, &out)
+	}
+	return resp.StatusCode, out, err
+}
+
+func (l *life) put(name string) error {
+	code, _, err := l.send("PUT", "secret/data/"+name, l.world.token, object{"data": object{"greeting": name}})
+	if err == nil && code == 200 {
+		l.world.acked[name] = name
+	}
+	return err
+}
+
+// reads reads every acknowledged secret.
+func (l *life) reads() error {
+	for name, want := range l.world.acked {
+		code, out, err := l.send("GET", "secret/data/"+name, l.world.token, nil)
+		if err != nil {
+			return err
+		}
+		data, _ := out["data"].(object)
+		inner, _ := data["data"].(object)
+		if code != 200 || inner["greeting"] != want {
+			return fmt.Errorf("secret/%s reads %d %v", name, code, out)
+		}
+	}
+	return nil
+}
+
+// unseal gives three of the shares.
+func (l *life) unseal() error {
+	for _, share := range l.world.shares[2:] {
+		code, out, err := l.send("PUT", "sys/unseal", "", object{"key": share})
+		if err != nil {
+			return err
+		}
+		if code != 200 {
+			return fmt.Errorf("unseal: %d %v", code, out)
+		}
+		if out["sealed"] == false {
+			return nil
+		}
+	}
+	return errors.New("three shares do not unseal")
+}
+
+// unsealByKMS is a round of what Run repeats.
+func (l *life) unsealByKMS() error {
+	_, err := l.s.barrier.Unseal(l.alive)
+	if l.alive.Err() != nil {
+		return errKilled
+	}
+	return err
+}
+
+// migrate is the people who were asked to give three shares with -migrate: they
+// go on until the answer says that it is done, which an operator who meets an
+// error does too. No token is sent. Secrets are written meanwhile.
+func (l *life) migrate(rounds int) error {
+	for range rounds {
+		for i, share := range l.world.shares[:3] {
+			code, out, err := l.send("PUT", "sys/unseal", "", object{"key": share, "migrate": true})
+			if err != nil {
+				return err
+			}
+			if out["sealed"] == false {
+				if err := l.put(fmt.Sprintf("during-%d-%d", len(l.world.acked), i)); err != nil {
+					return err
+				}
+			}
+			if code == 200 && out["sealed"] == false && out["migration"] == false {
+				return nil
+			}
+		}
+	}
+	return errNotDone
+}
+
+// copyOf is the world as it is, in another directory.
+func (w *world) copyOf(t *testing.T) *world {
+	t.Helper()
+	out := &world{dir: t.TempDir(), clouds: w.clouds, shares: w.shares, token: w.token, acked: map[string]string{}}
+	for k, v := range w.acked {
+		out.acked[k] = v
+	}
+	b, err := os.ReadFile(filepath.Join(w.dir, "sealwright.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(out.dir, "sealwright.db"), b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// A direction is a migration of the whole server.
+type direction struct {
+	name   string
+	stanza string
+	auto   bool // whether Azure opens the store at the end
+}
+
+// opens checks that the shares that people have had all the time open the store
+// with Azure gone, and that all that was acknowledged reads: with the stanza and
+// without.
+func (w *world) opens(stanza string) error {
+	w.clouds.Wire.Unplug()
+	defer w.clouds.Wire.Plug()
+	l, err := w.start(stanza, nil)
+	if err != nil {
+		return err
+	}
+	defer l.end()
+	if err := l.unsealByKMS(); err == nil {
+		return errors.New("it unseals without Azure and without people")
+	}
+	return errors.Join(l.unseal(), l.reads())
+}
+
+// goesOn restarts the server where Azure answers, and carries the migration to
+// its end.
+func (w *world) goesOn(d direction) error {
+	l, err := w.start(d.stanza, nil)
+	if err != nil {
+		return err
+	}
+	_ = l.unsealByKMS() // by people, if not by Azure
+	err = l.migrate(2)
+	l.end()
+	if err != nil {
+		return err
+	}
+	return w.arrived(d)
+}
+
+// arrived restarts the server, which opens by whom it should.
+func (w *world) arrived(d direction) error {
+	l, err := w.start(d.stanza, nil)
+	if err != nil {
+		return err
+	}
+	defer l.end()
+	err = l.unsealByKMS()
+	switch {
+	case d.auto && err != nil:
+		return fmt.Errorf("it does not come up by itself: %w", err)
+	case !d.auto && err == nil:
+		return errors.New("Azure still opens it")
+	case !d.auto:
+		if err := l.unseal(); err != nil {
+			return err
+		}
+	}
+	return l.reads()
+}
+
+// rekey gives the KMS slot a new seed, agreed to by three shares.
+func (w *world) rekey(d direction) error {
+	l, err := w.start(d.stanza, nil)
+	if err != nil {
+		return err
+	}
+	defer l.end()
+	if err := l.unseal(); err != nil {
+		return err
+	}
+	code, out, err := l.send("PUT", "sys/rekey/init", w.token, object{"secret_shares": 5, "secret_threshold": 3})
+	for _, share := range w.shares[:3] {
+		if err != nil || code != 200 {
+			return fmt.Errorf("rekey: %d %v %w", code, out, err)
+		}
+		code, out, err = l.send("PUT", "sys/rekey/update", "", object{"key": share, "nonce": out["nonce"]})
+	}
+	if err != nil || out["complete"] != true {
+		return fmt.Errorf("rekey: %d %v %w", code, out, err)
+	}
+	return nil
+}
+
+// A tally is what came of all points.
+type tally struct {
+	kills, faults, storeFaults, lost, stranded, rekeyed int
+}
+
+// point lets the migration meet what arm prepares, and then mends everything.
+//
+// A KMS that lies the same way at each wrap and each unwrap looks like one that
+// does not, until it stops lying: its slot then needs a new seed. People open the
+// store all the time.
+func (c *tally) point(t *testing.T, from *world, d direction, what string, liar bool, arm func(*life)) {
+	t.Helper()
+	w := from.copyOf(t)
+	l, err := w.start(d.stanza, arm)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = l.unsealByKMS()
+	if !errors.Is(err, errKilled) {
+		err = l.migrate(2)
+	}
+	l.end()
+	w.clouds.Azure.Script(nil)
+	if err != nil && !errors.Is(err, errKilled) && !errors.Is(err, errNotDone) {
+		t.Errorf("%s, %s: %v", d.name, what, err)
+	}
+	for _, stanza := range []string{"", d.stanza} {
+		if err := w.opens(stanza); err != nil {
+			c.lost++
+			t.Errorf("%s, %s: lost: %v", d.name, what, err)
+			return
+		}
+	}
+	err = w.goesOn(d)
+	if err != nil && liar {
+		c.rekeyed++
+		if err = w.rekey(d); err == nil {
+			err = w.arrived(d)
+		}
+	}
+	if err != nil {
+		c.stranded++
+		t.Errorf("%s, %s: stranded: %v", d.name, what, err)
+	}
+}
+
+// TestShamirToAzureAndBack is the scenario that the project began with: a server
+// whose people hold 3 of 5 shares is given the stanza of a key in Azure, with
+// its client secret in a mounted file, and three shares with -migrate; then it
+// comes up by itself, and its people still open it when Azure is gone; and back.
+// The process is killed, and Azure fails, at every point.
+func TestShamirToAzureAndBack(t *testing.T) {
+	shamir, forward, back := azureWorld(t)
+	azure := shamir.copyOf(t)
+	if err := azure.goesOn(forward); err != nil {
+		t.Fatal(err)
+	}
+	if err := azure.opens(""); err != nil {
+		t.Fatal(err)
+	}
+	var c tally
+	for d, from := range map[*direction]*world{&forward: shamir, &back: azure} {
+		c.enumerate(t, from, *d)
+	}
+	t.Logf("GUARANTEE 1 shamir-to-azure-over-http: kills=%d kms_faults=%d store_faults=%d lost=%d stranded=%d", c.kills, c.faults, c.storeFaults, c.lost, c.stranded)
+	t.Logf("after %d points the KMS slot had to be rekeyed", c.rekeyed)
+
+	// Planted: a store that is another one's, and a record that is torn.
+	other, _, _ := azureWorld(t)
+	other.shares = shamir.shares
+	if err := other.opens(""); err == nil {
+		t.Error("a store that nobody's shares open is not missed")
+	}
+	damaged := shamir.copyOf(t)
+	db := &database{path: filepath.Join(damaged.dir, "sealwright.db")}
+	rec, rev, err := boltStore{db}.Load(t.Context())
+	if err == nil {
+		_, err = boltStore{db}.Swap(t.Context(), rec[:len(rec)-9], rev)
+	}
+	if err = errors.Join(err, db.close()); err != nil {
+		t.Fatal(err)
+	}
+	if err := damaged.opens(""); err == nil {
+		t.Error("a torn record is not missed")
+	}
+}
+
+// azureWorld returns a store that people hold, with a secret in it, and the two
+// migrations.
+func azureWorld(t *testing.T) (w *world, forward, back direction) {
+	t.Helper()
+	clouds, err := fakeclouds.Start(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(clouds.Close)
+	w = &world{dir: t.TempDir(), clouds: clouds, acked: map[string]string{}}
+	l, err := w.start("", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.end()
+	code, made, err := l.send("PUT", "sys/init", "", object{"secret_shares": 5, "secret_threshold": 3})
+	if err != nil || code != 200 {
+		t.Fatal(code, made, err)
+	}
+	for _, share := range made["keys"].([]any) {
+		w.shares = append(w.shares, share.(string))
+	}
+	w.token = made["root_token"].(string)
+	if err := errors.Join(l.unseal(), l.put("hello"), l.reads()); err != nil || len(w.acked) != 1 {
+		t.Fatal(err, w.acked)
+	}
+	return w, direction{"to Azure", clouds.AzureStanza(), true}, direction{"back to people", clouds.AzureStanza(`disabled = "true"`), false}
+}
+
+// enumerate counts the calls of a migration that goes well, and strikes at each.
+func (c *tally) enumerate(t *testing.T, from *world, d direction) {
+	t.Helper()
+	var calls atomic.Int64
+	var ops []string
+	var mu sync.Mutex
+	w := from.copyOf(t)
+	w.clouds.Azure.Script(func(call kmstest.Call) kmstest.Fault {
+		mu.Lock()
+		defer mu.Unlock()
+		ops = append(ops, call.Op)
+		return kmstest.Fault{}
+	})
+	l, err := w.start(d.stanza, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = l.unsealByKMS()
+	err = l.migrate(1)
+	loads, swaps := l.store.Calls()
+	l.end()
+	w.clouds.Azure.Script(nil)
+	if err != nil {
+		t.Fatalf("%s: %v", d.name, err)
+	}
+	if err := w.arrived(d); err != nil {
+		t.Fatalf("%s: %v", d.name, err)
+	}
+	t.Logf("%s: %d swaps, %d loads, calls of Azure: %v", d.name, swaps, loads, ops)
+	if swaps < 3 || len(ops) < 1 {
+		t.Fatal("too few to be a migration")
+	}
+
+	for k := 1; k <= swaps; k++ {
+		for _, effect := range []storetest.Effect{storetest.CrashBefore, storetest.CrashAfter} {
+			c.kills++
+			c.point(t, from, d, fmt.Sprintf("killed at swap %d, effect %d", k, effect), false, func(l *life) {
+				l.store.OnSwap = map[int]storetest.Fault{k: {Effect: effect}}
+			})
+		}
+		for _, effect := range []storetest.Effect{storetest.FailBefore, storetest.FailAfter} {
+			c.storeFaults++
+			c.point(t, from, d, fmt.Sprintf("swap %d fails, effect %d", k, effect), false, func(l *life) {
+				l.store.OnSwap = map[int]storetest.Fault{k: {Effect: effect}}
+			})
+		}
+	}
+	for k := 1; k <= loads && *everyPoint; k++ {
+		c.kills++
+		c.point(t, from, d, fmt.Sprintf("killed at load %d", k), false, func(l *life) {
+			l.store.OnLoad = map[int]storetest.Fault{k: {Effect: storetest.CrashBefore}}
+		})
+	}
+	for k := 1; k <= len(ops); k++ {
+		c.kills++
+		c.point(t, from, d, fmt.Sprintf("killed at call %d of Azure", k), false, func(l *life) {
+			calls.Store(0)
+			w.clouds.Azure.Script(func(kmstest.Call) kmstest.Fault {
+				if calls.Add(1) == int64(k) {
+					l.kill()
+				}
+				return kmstest.Fault{}
+			})
+		})
+		for _, f := range kmstest.Failures() {
+			for _, lasting := range []bool{false, true} {
+				for _, after := range []bool{false, true} {
+					common := slices.Contains([]kmstest.Failure{kmstest.ServerError, kmstest.NoDNS}, f)
+					if !*everyPoint && !common && (lasting || after) {
+						continue
+					}
+					c.faults++
+					c.point(t, from, d, fmt.Sprintf("%s at call %d of Azure, lasting %v, after %v", f, k, lasting, after), lasting && f == kmstest.WrongPlaintext, func(*life) {
+						calls.Store(0)
+						w.clouds.Azure.Script(func(kmstest.Call) kmstest.Fault {
+							if n := calls.Add(1); n == int64(k) || lasting && n > int64(k) {
+								return kmstest.Fault{Failure: f, After: after}
+							}
+							return kmstest.Fault{}
+						})
+					})
+				}
+			}
+		}
+	}
+}
