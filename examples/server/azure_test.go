@@ -349,6 +349,7 @@ func (c *tally) point(t *testing.T, from *world, d direction, what string, liar 
 	}
 	l.end()
 	w.clouds.Azure.Script(nil)
+	w.clouds.Azure.Intercept(nil)
 	if err != nil && !errors.Is(err, errKilled) && !errors.Is(err, errNotDone) {
 		t.Errorf("%s, %s: %v", d.name, what, err)
 	}
@@ -390,8 +391,7 @@ func TestShamirToAzureAndBack(t *testing.T) {
 	for d, from := range map[*direction]*world{&forward: shamir, &back: azure} {
 		c.enumerate(t, from, *d)
 	}
-	t.Logf("GUARANTEE 1 shamir-to-azure-over-http: kills=%d kms_faults=%d store_faults=%d lost=%d stranded=%d", c.kills, c.faults, c.storeFaults, c.lost, c.stranded)
-	t.Logf("after %d points the KMS slot had to be rekeyed", c.rekeyed)
+	t.Logf("GUARANTEE 1 shamir-to-azure-over-http: kills=%d kms_faults=%d store_faults=%d lost=%d stranded=%d liars_rekeyed=%d", c.kills, c.faults, c.storeFaults, c.lost, c.stranded, c.rekeyed)
 
 	// Planted: a store that is another one's, and a record that is torn.
 	other, _, _ := azureWorld(t)
@@ -455,6 +455,7 @@ func (c *tally) enumerate(t *testing.T, from *world, d direction) {
 		ops = append(ops, call.Op)
 		return kmstest.Fault{}
 	})
+	before := len(w.clouds.Azure.Requests())
 	l, err := w.start(d.stanza, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -462,6 +463,7 @@ func (c *tally) enumerate(t *testing.T, from *world, d direction) {
 	_ = l.unsealByKMS()
 	err = l.migrate(1)
 	loads, swaps := l.store.Calls()
+	requests := len(w.clouds.Azure.Requests()) - before // those for a token, too
 	l.end()
 	w.clouds.Azure.Script(nil)
 	if err != nil {
@@ -470,7 +472,7 @@ func (c *tally) enumerate(t *testing.T, from *world, d direction) {
 	if err := w.arrived(d); err != nil {
 		t.Fatalf("%s: %v", d.name, err)
 	}
-	t.Logf("%s: %d swaps, %d loads, calls of Azure: %v", d.name, swaps, loads, ops)
+	t.Logf("%s: %d swaps, %d loads, %d requests to Azure, of them calls of the key: %v", d.name, swaps, loads, requests, ops)
 	if swaps < 3 || len(ops) < 1 {
 		t.Fatal("too few to be a migration")
 	}
@@ -494,6 +496,20 @@ func (c *tally) enumerate(t *testing.T, from *world, d direction) {
 		c.point(t, from, d, fmt.Sprintf("killed at load %d", k), false, func(l *life) {
 			l.store.OnLoad = map[int]storetest.Fault{k: {Effect: storetest.CrashBefore}}
 		})
+	}
+	for k := 1; k <= requests; k++ {
+		for _, lasting := range []bool{false, true} {
+			c.faults++
+			c.point(t, from, d, fmt.Sprintf("request %d to Azure is cut, lasting %v", k, lasting), false, func(*life) {
+				calls.Store(0)
+				w.clouds.Azure.Intercept(func(http.ResponseWriter, *http.Request) bool {
+					if n := calls.Add(1); n == int64(k) || lasting && n > int64(k) {
+						panic(http.ErrAbortHandler)
+					}
+					return false
+				})
+			})
+		}
 	}
 	for k := 1; k <= len(ops); k++ {
 		c.kills++

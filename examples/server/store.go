@@ -23,22 +23,28 @@ import (
 type database struct {
 	path string
 
-	mu sync.Mutex
-	db *bbolt.DB
+	mu      sync.Mutex
+	db      *bbolt.DB
+	damaged error // bbolt panicked over it, and still has it locked: not tried again
 }
 
-func (d *database) open() (*bbolt.DB, error) {
+func (d *database) open() (db *bbolt.DB, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.db != nil {
-		return d.db, nil
+	if d.db != nil || d.damaged != nil {
+		return d.db, d.damaged
 	}
+	defer func() {
+		if p := recover(); p != nil {
+			d.damaged = fmt.Errorf("%s is damaged: %v: restore it, and start again", d.path, p)
+			err = d.damaged
+		}
+	}()
 	if err := os.Mkdir(filepath.Dir(d.path), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, err
 	}
 	// Another process that has the file keeps it locked.
-	db, err := bbolt.Open(d.path, 0o600, &bbolt.Options{Timeout: time.Second})
-	if err != nil {
+	if db, err = bbolt.Open(d.path, 0o600, &bbolt.Options{Timeout: time.Second}); err != nil {
 		return nil, fmt.Errorf("open %s: %w", d.path, err)
 	}
 	d.db = db
