@@ -124,6 +124,7 @@ func (b *Barrier) Submit(ctx context.Context, s Share, by By) (Status, error) {
 		return b.Status(), wrapError("submit", slot, err)
 	}
 	if !b.isSealed() {
+		b.emit(EventShare, by, "", s.String()+", while unsealed", nil)
 		return b.Status(), nil
 	}
 	slot, err := b.submitToUnseal(ctx, s, by, as)

@@ -60,6 +60,7 @@ func (s *server) build(cfg *config, sealed seal.Config) error {
 		MintRootToken: s.mint,
 		TokenLength:   tokenLength,
 		Plan:          func(context.Context) (migrate.Plan, error) { return cfg.plan(), nil },
+		OnEvent:       sealed.OnEvent,
 		Version:       "1.0.0",
 		StorageType:   "bbolt",
 

@@ -25,6 +25,10 @@ const (
 	Detail       Action = "detail"        // read the whole reason why the server is sealed
 )
 
+// EventRequest is a request to the handler: Detail has its method and path, and
+// Err is why it was refused. It comes beside what the barrier says of it.
+const EventRequest seal.EventKind = "request"
+
 // Config is what New needs. Barrier and Authorize are required.
 type Config struct {
 	Barrier *seal.Barrier
@@ -69,6 +73,12 @@ type Config struct {
 	// without a token. Package pgp, below this one, has it for OpenPGP. Nil:
 	// keys are refused.
 	ParseRecipient func(key string) (to seal.Recipient, fingerprint string, err error)
+
+	// OnEvent, if set, is called with an [EventRequest] for each request but
+	// those that only read and are answered: give it what has the barrier's
+	// events, [seal.Config] OnEvent. The barrier does not hear of requests that
+	// are refused for their token or their form.
+	OnEvent func(seal.Event)
 
 	// Version, StorageType and ClusterName are shown in seal-status.
 	Version     string

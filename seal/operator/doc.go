@@ -16,7 +16,8 @@
 // rotate/root, seal-backend-status, and, with init, update and verify below
 // them, rekey, rekey-recovery-key, rotate/root and rotate/recovery; with
 // attempt and update, generate-root and generate-root-token. DELETE of unseal
-// cancels a migration. PUT and POST are the same. Bodies are bounded, and fields that are not known are ignored.
+// cancels a migration. PUT and POST are the same. Bodies are bounded, and fields
+// that are not known are ignored.
 //
 // # Who may
 //

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/sealwright/sealwright/seal"
 )
@@ -111,6 +112,9 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, rt.limit)
 	out, err := act(w, r)
+	if err != nil || method != http.MethodGet && method != http.MethodHead {
+		h.emit(r, method+" "+name, err)
+	}
 	switch coded, isCoded := out.(withCode); {
 	case err != nil:
 		h.refuse(w, r, err)
@@ -123,6 +127,19 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		answer(w, http.StatusOK, out)
 	}
+}
+
+// emit calls the host's hook. One that panics loses its event, and not the
+// answer, which may be the only one that has the shares.
+func (h *handler) emit(r *http.Request, detail string, err error) {
+	if h.OnEvent == nil {
+		return
+	}
+	defer func() { _ = recover() }()
+	s := h.Barrier.Status()
+	h.OnEvent(seal.Event{
+		Time: time.Now(), Kind: EventRequest, Replica: s.Replica, Actor: h.Actor(r), Generation: s.Generation, Detail: detail, Err: err,
+	})
 }
 
 // withCode is an answer with a code of its own.

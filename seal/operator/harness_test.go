@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/sealwright/sealwright/kms"
 	"github.com/sealwright/sealwright/kms/kmstest"
@@ -32,6 +33,10 @@ type server struct {
 	events  func(seal.Event)
 	name    string
 	unpin   bool
+	pins    []string
+	retry   kms.Policy
+
+	patience time.Duration // with the store
 
 	b      *seal.Barrier
 	h      http.Handler
@@ -42,7 +47,7 @@ type server struct {
 
 func newServer(t testing.TB) *server {
 	t.Helper()
-	s := &server{t: t, store: seal.NewMemStore(), kms: &kmstest.Fake{}, name: "replica-1", tokens: map[string]bool{}}
+	s := &server{t: t, store: seal.NewMemStore(), kms: &kmstest.Fake{}, name: "replica-1", tokens: map[string]bool{}, retry: kms.Policy{Attempts: 1}, patience: 5 * time.Second}
 	s.restart()
 	return s
 }
@@ -59,8 +64,8 @@ func (s *server) restart() {
 	}
 	var err error
 	s.b, err = seal.Open(seal.Config{
-		Store: s.store, KMS: wrappers, Replica: s.name, OnEvent: s.events, Unpinned: s.unpin,
-		Retry: kms.Policy{Attempts: 1},
+		Store: s.store, KMS: wrappers, Replica: s.name, OnEvent: s.events, Unpinned: s.unpin, Pins: s.pins,
+		Retry: s.retry, StoreTimeout: s.patience,
 	})
 	if err != nil {
 		s.t.Fatal(err)
@@ -69,7 +74,7 @@ func (s *server) restart() {
 	s.h, err = operator.New(operator.Config{
 		Barrier: s.b, Authorize: s.authorize, MintRootToken: s.mint, TokenLength: 26,
 		Plan:    func(context.Context) (migrate.Plan, error) { return s.plan, nil },
-		Deliver: s.deliver, ParseRecipient: s.parse, Version: "1.2.3", StorageType: "inmem",
+		Deliver: s.deliver, ParseRecipient: s.parse, Version: "1.2.3", StorageType: "inmem", OnEvent: s.events,
 	})
 	if err != nil {
 		s.t.Fatal(err)
