@@ -69,14 +69,18 @@ func (s *server) build(cfg *config, sealed seal.Config) error {
 	if err != nil {
 		return err
 	}
+	s.Handler = s.routes(sys)
+	return nil
+}
+
+func (s *server) routes(sys http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/v1/sys/", sys)
 	mux.HandleFunc("GET /v1/sys/internal/ui/mounts/", s.guarded(mount))
 	mux.HandleFunc("/v1/secret/", s.guarded(s.secrets))
 	mux.Handle("/livez", sealhttp.Live())
 	mux.Handle("/readyz", sealhttp.Ready(s.barrier))
-	s.Handler = mux
-	return nil
+	return mux
 }
 
 // close seals, which waits for what is in flight and wipes the keys.
