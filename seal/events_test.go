@@ -47,6 +47,16 @@ var deeds = []deed{
 		b.Submit(ctx, other.held[1].Shares[0], seal.By{})
 		b.Unseal(ctx)
 	}},
+	{"a share while unsealed", seal.EventShare, false, func(ctx context.Context, v *vault, b *seal.Barrier) {
+		b.Submit(ctx, v.held[1].Shares[0], seal.By{})
+	}},
+	{"a share that is only looked at", seal.EventShare, false, func(ctx context.Context, v *vault, b *seal.Barrier) {
+		b.Check(ctx, v.held[1].Shares[0], seal.By{})
+	}},
+	{"a wrong share that is only looked at", seal.EventShare, true, func(ctx context.Context, v *vault, b *seal.Barrier) {
+		other := scenario{begin: shapes[0].slots}.prepare(ctx, v.t)
+		b.Check(ctx, other.held[1].Shares[0], seal.By{})
+	}},
 	{"a share for an operation that is not", seal.EventShare, true, func(ctx context.Context, v *vault, b *seal.Barrier) {
 		b.Submit(ctx, v.held[1].Shares[0], seal.By{Operation: "none"})
 	}},

@@ -85,6 +85,14 @@ func TestNoHang(t *testing.T) {
 					_, err := sealed.Submit(ctx, v.held[1].Shares[0], seal.By{})
 					return err
 				},
+				"check": func(ctx context.Context) error {
+					_, err := b.Check(ctx, v.held[1].Shares[0], seal.By{})
+					return err
+				},
+				"check while sealed": func(ctx context.Context) error {
+					_, err := sealed.Check(ctx, v.held[1].Shares[0], seal.By{})
+					return err
+				},
 			} {
 				calls++
 				ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
