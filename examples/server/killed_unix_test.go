@@ -48,7 +48,7 @@ type child struct {
 	log strings.Builder
 }
 
-var servingAt = regexp.MustCompile(`msg=serving address=(\S+)`)
+var servingAt = regexp.MustCompile(`msg=listening address=(\S+)`)
 
 // spawn starts a server and waits until it serves.
 func (w *world) spawn(t *testing.T, stanza string) *child {
