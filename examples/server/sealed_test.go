@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"go.etcd.io/bbolt"
@@ -154,4 +156,83 @@ func TestSealedButServing(t *testing.T) {
 		})
 	}
 	t.Logf("GUARANTEE 24 sealed-but-serving: cases=%d wrong=%d", cases, wrong)
+}
+
+// A second process over the same file comes up, says that it waits, and takes
+// over when the first one has ended.
+func TestSecondProcess(t *testing.T) {
+	shamir, _, _ := azureWorld(t)
+	w := shamir.copyOf(t)
+	first, err := w.start("", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := first.unseal(); err != nil {
+		t.Fatal(err)
+	}
+	second, err := w.start("", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer second.end()
+	code, status, err := second.send("GET", "sys/seal-status", "", nil)
+	if err != nil || code != 200 || !strings.Contains(fmt.Sprint(status["reason"]), "the store cannot be reached") {
+		t.Errorf("%d %v %v", code, status, err)
+	}
+	if code, out, _ := second.send("PUT", "sys/init", "", object{"secret_shares": 1, "secret_threshold": 1}); code != 503 {
+		t.Errorf("init: %d %v", code, out)
+	}
+	first.end()
+	if err := second.unseal(); err != nil {
+		t.Fatal(err)
+	}
+	if err := second.reads(); err != nil {
+		t.Error(err)
+	}
+}
+
+// A request that is on its way when the server is sealed is served, or told that
+// the server is sealed: never that something is wrong with it.
+func TestSealUnderLoad(t *testing.T) {
+	shamir, _, _ := azureWorld(t)
+	l, err := shamir.copyOf(t).start("", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.end()
+	if err := l.unseal(); err != nil {
+		t.Fatal(err)
+	}
+	var answers [2]atomic.Int64 // of both kinds
+	var wg sync.WaitGroup
+	for client := range 4 {
+		wg.Go(func() {
+			for range 200 {
+				method, body := "GET", any(nil)
+				if client == 0 {
+					method, body = "PUT", object{"data": object{"greeting": "hello"}}
+				}
+				switch code, out, err := l.send(method, "secret/data/hello", l.world.token, body); {
+				case code == 200:
+					answers[0].Add(1)
+				case code == 503 && fmt.Sprint(out["errors"]) == "[Vault is sealed]":
+					answers[1].Add(1)
+				default:
+					t.Errorf("%s: %d %v %v", method, code, out, err)
+				}
+			}
+		})
+	}
+	for range 20 {
+		if code, out, err := l.send("PUT", "sys/seal", l.world.token, nil); code != 204 {
+			t.Errorf("seal: %d %v %v", code, out, err)
+		}
+		if err := l.unseal(); err != nil {
+			t.Error(err)
+		}
+	}
+	wg.Wait()
+	if answers[0].Load() == 0 || answers[1].Load() == 0 {
+		t.Errorf("%d were served, %d were told", answers[0].Load(), answers[1].Load())
+	}
 }
