@@ -180,3 +180,48 @@ func TestFirstRecoveryShares(t *testing.T) {
 	expect(t, s.unseal(shares[1:]...), object{"sealed": false})
 	s.decrypts(data, "of a store without people")
 }
+
+// First shares, and those of a tree, are encrypted to keys that come with the
+// request, as others are.
+func TestFirstAndTreeSharesAreEncrypted(t *testing.T) {
+	names := []string{"anna", "berta", "carl"}
+	s := newServer(t)
+	s.parse = people
+	s.keys = []string{"cloud"}
+	s.plan = migrate.Plan{Slots: map[string]seal.Spec{"cloud": seal.KMS{Name: "cloud"}}}
+	s.restart()
+	_, token := s.init(object{"recovery_shares": 0, "recovery_threshold": 0})
+	const path = "/v1/sys/rotate/recovery/"
+	s.fails("PUT", path+"init", token, object{"secret_shares": 3, "secret_threshold": 2, "pgp_keys": names[:2]}, 400, "count mismatch")
+	s.fails("PUT", path+"init", token, object{"secret_shares": 3, "secret_threshold": 2, "pgp_keys": []string{"anna", "berta", "broken"}}, 500)
+	if slots := s.b.Status().Slots; len(slots) != 1 {
+		t.Fatalf("shares that nobody got are stored: %v", slots)
+	}
+	out := s.must("PUT", path+"init", token, object{"secret_shares": 3, "secret_threshold": 2, "pgp_keys": names})["data"].(object)
+	shares := opened(t, out, "keys", names...)
+	status := s.must("GET", path+"init", token, nil)["data"].(object)
+	if got := stringsOf(status["pgp_fingerprints"]); len(got) != 3 || got[0] != "fp-anna" {
+		t.Errorf("the fingerprints are %v", got)
+	}
+	for _, share := range shares[1:] {
+		s.must("PUT", path+"verify", "", object{"key": share, "nonce": out["verification_nonce"]})
+	}
+	s.keys, s.plan = nil, migrate.Plan{}
+	s.restart()
+	expect(t, s.unseal(shares[:2]...), object{"sealed": false})
+
+	tree := seal.Threshold{K: 2, Of: []seal.Spec{seal.KMS{Name: "a"}, seal.Shamir{Shares: 2, Threshold: 2}}}
+	s, old, token := withTree(t, tree)
+	s.parse = people
+	s.restart()
+	s.unseal(old...)
+	nonce := s.must("PUT", "/v1/sys/rekey/init", token, object{"secret_shares": 3, "secret_threshold": 2, "pgp_keys": names})["nonce"]
+	s.must("PUT", "/v1/sys/rekey/update", "", object{"key": old[0], "nonce": nonce})
+	out = s.must("PUT", "/v1/sys/rekey/update", "", object{"key": old[1], "nonce": nonce})
+	fresh := opened(t, out, "keys", names...)
+	for _, share := range fresh[:2] {
+		s.must("PUT", "/v1/sys/rekey/verify", "", object{"key": share, "nonce": out["verification_nonce"]})
+	}
+	s.restart()
+	expect(t, s.unseal(fresh[1:]...), object{"sealed": false})
+}
