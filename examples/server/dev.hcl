@@ -18,3 +18,13 @@ listener "tcp" {
 #   current_key_id = "2026"
 #   current_key    = "file:///etc/sealwright/kms.key"
 # }
+#
+# Or to a key in Azure, with the client's secret in a file that is mounted:
+#
+# seal "azurekeyvault" {
+#   tenant_id     = "72f988bf-86f1-41af-91ab-2d7cd011db47"
+#   client_id     = "11111111-2222-3333-4444-555555555555"
+#   client_secret = "file:///run/secrets/azure"
+#   vault_name    = "prod"
+#   key_name      = "unseal"
+# }

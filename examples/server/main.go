@@ -18,8 +18,8 @@
 // tls_key_file, which are read again when they change, or tls_disable; the seal
 // stanzas are those of package sealconf and of the three clouds. To move from
 // shares to a KMS, add its stanza, restart, and give the shares to bao operator
-// unseal -migrate; to move back, set disabled = "true" in it. With
-// -pgp-keys, init and rekey encrypt each share to its holder.
+// unseal -migrate; to move back, set disabled = "true" in it. With -pgp-keys,
+// init and rekey encrypt each share to its holder.
 //
 // It comes up whether or not it can reach its KMS and its file, and says what it
 // waits for; on SIGTERM it seals.

@@ -101,12 +101,12 @@ func (s *server) guarded(next http.HandlerFunc) http.HandlerFunc {
 		case err == nil:
 			r.Body = http.MaxBytesReader(w, r.Body, 1<<20)
 			next(w, r)
-		case s.barrier.Status().Sealed:
+		case errors.Is(err, seal.ErrSealed), s.barrier.Status().Sealed:
 			fail(w, http.StatusServiceUnavailable, "Vault is sealed")
 		case errors.Is(err, errNoToken):
 			fail(w, http.StatusForbidden, "permission denied")
 		default:
-			failed(w, "the token cannot be checked", err)
+			fail(w, http.StatusInternalServerError, "the token cannot be checked") // to strangers no more
 		}
 	}
 }
