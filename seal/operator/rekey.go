@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -204,8 +205,13 @@ func (k rekey) begin(_ http.ResponseWriter, r *http.Request) (any, error) {
 			return nil, err
 		}
 		if s.first {
-			out := k.body(s)
-			return out, k.newShares(ctx, r, s, seal.Shamir{Shares: in.SecretShares, Threshold: in.SecretThreshold, Custodians: to}, out)
+			shares := map[string]any{}
+			if err := k.newShares(ctx, r, s, seal.Shamir{Shares: in.SecretShares, Threshold: in.SecretThreshold, Custodians: to}, shares); err != nil {
+				return nil, err
+			}
+			out := k.body(k.now(s))
+			maps.Copy(out, shares)
+			return out, nil
 		}
 		if err := k.ask(ctx, r, s.slot, id); err != nil {
 			return nil, err

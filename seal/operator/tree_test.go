@@ -140,7 +140,7 @@ func TestFirstRecoveryShares(t *testing.T) {
 	s.fails("PUT", path+"update", "", object{"key": "00", "nonce": "x"}, 400, "no barrier rekey in progress")
 
 	lost := get("PUT", "init", shape)
-	expect(t, lost, object{"complete": true, "verification_required": true})
+	expect(t, lost, object{"complete": true, "started": true, "n": 3, "t": 2, "verification_required": true, "nonce": lost["verification_nonce"]})
 	s.fails("PUT", path+"init", token, shape, 400, "rekey already in progress")
 	// The answer was lost: given up, and made anew. What was handed out opens
 	// nothing then.
