@@ -47,6 +47,12 @@ type Config struct {
 
 	// PollInterval is how often Watch asks. Zero is five seconds.
 	PollInterval time.Duration
+
+	// AllowLostCommits takes a database that may lose what it confirmed, where
+	// Swap otherwise fails with [ErrNotDurable]. What was encrypted under a key
+	// of a lost record is lost with it. It is for tests, and for a cluster that
+	// has each commit on several machines instead of on a disk.
+	AllowLostCommits bool
 }
 
 // Schema returns the statement that makes the table unless it exists, without a

@@ -1,8 +1,6 @@
 package sqlstore
 
 import (
-	"context"
-	"database/sql"
 	"fmt"
 	"strings"
 )
@@ -15,6 +13,7 @@ type statements struct {
 	insert   string // name, new revision, record
 	update   string // new revision, record, name, old revision
 	tables   string // → how many tables of the name there are: 0 or 1
+	durable  string // what the dialect's function in durable.go needs
 }
 
 func (c Config) statements() statements {
@@ -37,6 +36,7 @@ func (c Config) statements() statements {
 		s.schema = fmt.Sprintf(schemaPostgreSQL, quoted)
 		s.insert += " ON CONFLICT DO NOTHING"
 		s.tables = "SELECT count(to_regclass('" + quoted + "'))"
+		s.durable = fmt.Sprintf(durablePostgreSQL, quoted)
 		for _, text := range []*string{&s.load, &s.revision, &s.insert, &s.update} {
 			*text = numbered(*text)
 		}
@@ -46,15 +46,15 @@ func (c Config) statements() statements {
 		if schema != "" {
 			in = "'" + schema + "'"
 		}
-		s.tables = "SELECT count(*) FROM information_schema.tables WHERE table_schema = " + in + " AND table_name = '" + table + "'"
+		from := " FROM information_schema.tables WHERE table_schema = " + in + " AND table_name = '" + table + "'"
+		s.tables, s.durable = "SELECT count(*)"+from, "SELECT engine"+from
 	case SQLite:
 		s.schema = fmt.Sprintf(schemaSQLite, quoted)
 		s.insert += " ON CONFLICT DO NOTHING"
-		master := "sqlite_master"
 		if schema != "" {
-			master = c.quote(schema) + "." + master
+			s.durable = c.quote(schema) + "."
 		}
-		s.tables = "SELECT count(*) FROM " + master + " WHERE type = 'table' AND name = '" + table + "'"
+		s.tables = "SELECT count(*) FROM " + s.durable + "sqlite_master WHERE type = 'table' AND name = '" + table + "'"
 	}
 	return s
 }
@@ -79,6 +79,11 @@ const (
 )`
 )
 
+// durablePostgreSQL raises synchronous_commit from off to on for the transaction,
+// and asks what else decides whether the commit lasts.
+const durablePostgreSQL = `SELECT set_config('synchronous_commit', CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, true),
+	current_setting('fsync'), (SELECT relpersistence::text FROM pg_class WHERE oid = to_regclass('%s'))`
+
 // quote quotes an identifier, which holds no quotes.
 func (c Config) quote(identifier string) string {
 	if c.Dialect == MySQL {
@@ -96,66 +101,4 @@ func numbered(text string) string {
 		fmt.Fprintf(&b, "$%d%s", i+1, part)
 	}
 	return b.String()
-}
-
-// change executes an INSERT or an UPDATE and reports whether it changed the row,
-// for good. It never runs twice, as statements outside of a transaction or of one
-// connection may when database/sql takes a lost connection for an unused one.
-func (s *Store) change(ctx context.Context, text string, args ...any) (changed bool, err error) {
-	if s.cfg.Dialect == SQLite {
-		return s.changeSQLite(ctx, text, args...)
-	}
-	options := &sql.TxOptions{}
-	if s.cfg.Dialect == PostgreSQL {
-		// The row is compared as it is now, whatever the session's default is.
-		options.Isolation = sql.LevelReadCommitted
-	}
-	tx, err := s.db.BeginTx(ctx, options)
-	if err != nil {
-		return false, err
-	}
-	defer tx.Rollback()
-	if s.cfg.Dialect == PostgreSQL {
-		const durable = "SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'"
-		if _, err := tx.ExecContext(ctx, durable); err != nil {
-			return false, err
-		}
-	}
-	changed, err = changedRow(tx.ExecContext(ctx, text, args...))
-	if err != nil || !changed {
-		return false, err
-	}
-	return true, tx.Commit()
-}
-
-// changeSQLite has the transaction reach the disk before it returns. With
-// synchronous = NORMAL a commit in WAL mode does not; with FULL a rollback journal
-// may come back. https://www.sqlite.org/pragma.html#pragma_synchronous
-func (s *Store) changeSQLite(ctx context.Context, text string, args ...any) (changed bool, err error) {
-	const extra = 3
-	conn, err := s.db.Conn(ctx)
-	if err != nil {
-		return false, err
-	}
-	defer conn.Close()
-	var before int
-	if err := conn.QueryRowContext(ctx, "PRAGMA synchronous").Scan(&before); err != nil {
-		return false, err
-	}
-	if before < extra {
-		if _, err := conn.ExecContext(ctx, "PRAGMA synchronous = EXTRA"); err != nil {
-			return false, err
-		}
-		// If this fails, the connection is slower than before, and no worse.
-		defer conn.ExecContext(context.WithoutCancel(ctx), fmt.Sprintf("PRAGMA synchronous = %d", before))
-	}
-	return changedRow(conn.ExecContext(ctx, text, args...))
-}
-
-func changedRow(result sql.Result, err error) (bool, error) {
-	if err != nil {
-		return false, err
-	}
-	n, err := result.RowsAffected()
-	return n == 1, err
 }

@@ -29,6 +29,12 @@ type fakeDB struct {
 	fail       func(text string) error // "OPEN" and "COMMIT" are texts, too
 	noAffected bool                    // RowsAffected fails
 	synchrony  int64                   // what PRAGMA synchronous answers
+
+	// What the dialects' questions about durability are answered with.
+	postgres []driver.Value // synchronous_commit, fsync, relpersistence
+	mysql    [][]driver.Value
+	engine   driver.Value
+	journal  string
 }
 
 type fakeRow struct {
@@ -37,7 +43,13 @@ type fakeRow struct {
 }
 
 func newFakeDB(t testing.TB) (*sql.DB, *fakeDB) {
-	f := &fakeDB{rows: map[string]fakeRow{}, hasTab: true, synchrony: 1}
+	f := &fakeDB{
+		rows: map[string]fakeRow{}, hasTab: true, synchrony: 1,
+		postgres: []driver.Value{"on", "on", "p"},
+		mysql:    [][]driver.Value{{"innodb_flush_log_at_trx_commit", "1"}, {"innodb_flush_method", "fsync"}, {"log_bin", "OFF"}, {"sync_binlog", "0"}},
+		engine:   "InnoDB",
+		journal:  "wal",
+	}
 	db := sql.OpenDB(f)
 	t.Cleanup(func() { db.Close() })
 	return db, f
@@ -134,9 +146,6 @@ func (c *fakeConn) ExecContext(_ context.Context, text string, args []driver.Nam
 	if err := c.db.note(text); err != nil {
 		return nil, err
 	}
-	if strings.HasPrefix(text, "SELECT set_config(") {
-		return driver.RowsAffected(0), nil
-	}
 	c.lock()
 	defer c.unlock()
 	affected := int64(0)
@@ -155,10 +164,11 @@ func (c *fakeConn) ExecContext(_ context.Context, text string, args []driver.Nam
 		affected = 1
 	}
 	switch {
-	case strings.HasPrefix(text, "PRAGMA synchronous = EXTRA"):
+	case strings.HasSuffix(text, "synchronous = EXTRA"):
 		c.db.synchrony = 3
-	case strings.HasPrefix(text, "PRAGMA synchronous = "):
-		fmt.Sscanf(text, "PRAGMA synchronous = %d", &c.db.synchrony)
+	case strings.Contains(text, "synchronous = "):
+		_, level, _ := strings.Cut(text, " = ")
+		fmt.Sscan(level, &c.db.synchrony)
 	case strings.HasPrefix(text, "CREATE TABLE"):
 		c.db.hasTab = true
 	case !c.db.hasTab:
@@ -190,17 +200,31 @@ func (c *fakeConn) QueryContext(_ context.Context, text string, args []driver.Na
 	if err := c.db.note(text); err != nil {
 		return nil, err
 	}
+	switch { // what reads no table waits for nobody
+
+	case strings.HasPrefix(text, "PRAGMA ") && strings.HasSuffix(text, "synchronous"):
+		return rowsOf([]driver.Value{c.db.synchrony}), nil
+	case strings.HasPrefix(text, "PRAGMA ") && strings.HasSuffix(text, "journal_mode"):
+		return rowsOf([]driver.Value{c.db.journal}), nil
+	case strings.HasPrefix(text, "SELECT set_config("):
+		return rowsOf(c.db.postgres), nil
+	case strings.HasPrefix(text, "SHOW GLOBAL VARIABLES "):
+		return &fakeRows{columns: 2, rows: c.db.mysql}, nil
+	case strings.HasPrefix(text, "SELECT engine "):
+		if !c.db.hasTab {
+			return &fakeRows{columns: 1}, nil
+		}
+		return rowsOf([]driver.Value{c.db.engine}), nil
+	}
 	c.lock()
 	defer c.unlock()
 	switch {
-	case text == "PRAGMA synchronous":
-		return &fakeRows{row: []driver.Value{c.db.synchrony}}, nil
 	case strings.HasPrefix(text, "SELECT count("):
 		n := int64(0)
 		if c.db.hasTab {
 			n = 1
 		}
-		return &fakeRows{row: []driver.Value{n}}, nil
+		return rowsOf([]driver.Value{n}), nil
 	case !c.db.hasTab:
 		return nil, errors.New("fake: what table?")
 	}
@@ -209,22 +233,27 @@ func (c *fakeConn) QueryContext(_ context.Context, text string, args []driver.Na
 	if !strings.HasPrefix(text, "SELECT revision, record FROM ") {
 		values = values[:1]
 	}
-	return &fakeRows{row: values, done: !ok}, nil
+	if !ok {
+		return &fakeRows{columns: len(values)}, nil
+	}
+	return rowsOf(values), nil
 }
 
 type fakeRows struct {
-	row  []driver.Value
-	done bool
+	columns int
+	rows    [][]driver.Value
 }
 
-func (r *fakeRows) Columns() []string { return make([]string, len(r.row)) }
+func rowsOf(row []driver.Value) *fakeRows { return &fakeRows{len(row), [][]driver.Value{row}} }
+
+func (r *fakeRows) Columns() []string { return make([]string, r.columns) }
 func (r *fakeRows) Close() error      { return nil }
 
 func (r *fakeRows) Next(dest []driver.Value) error {
-	if r.done {
+	if len(r.rows) == 0 {
 		return io.EOF
 	}
-	r.done = true
-	copy(dest, r.row)
+	copy(dest, r.rows[0])
+	r.rows = r.rows[1:]
 	return nil
 }

@@ -29,20 +29,22 @@
 // Swap returns nil only after the commit, and asks the database to put that on
 // the disk where a session may ask: PostgreSQL's synchronous_commit is raised from
 // off to on for the transaction, SQLite's synchronous to EXTRA for the connection
-// while it swaps. What belongs to the whole server is the administrator's:
-// PostgreSQL's fsync, MySQL's innodb_flush_log_at_trx_commit = 1 and
-// sync_binlog = 1, SQLite's journal_mode, which must not be OFF or MEMORY.
+// while it swaps. What belongs to the whole server or file is looked up each time,
+// and Swap fails with [ErrNotDurable] where a commit may be lost: PostgreSQL with
+// fsync = off or an unlogged table; MySQL with another
+// innodb_flush_log_at_trx_commit than 1, another sync_binlog than 1 beside a
+// binary log, or another engine than InnoDB; SQLite with journal_mode OFF or
+// MEMORY, as a database in memory has. [Config.AllowLostCommits] takes them all.
 //
 // # Errors
 //
 // [seal.ErrNotFound] means that the table was read and has no such row. A
 // database that can't be reached is another error, and so is a table that isn't
-// there, [ErrNoTable]. After an error of Swap other than [seal.ErrConflict] and
-// [seal.ErrTooLarge] the swap may or may not have taken place, and may even take
-// place a little later, as a server goes on with what a lost connection sent.
-// With MySQL this is also what all but one get that create the record at the
-// same moment. SQLite answers "database is locked" where its busy_timeout is too
-// short: set some seconds.
+// there, [ErrNoTable]. After an error of Swap other than [seal.ErrConflict],
+// [seal.ErrTooLarge] and [ErrNotDurable] the swap may or may not have taken place,
+// and may even take place a little later, as a server goes on with what a lost
+// connection sent. SQLite answers "database is locked" where its busy_timeout is
+// too short: set some seconds.
 package sqlstore
 
 import (
@@ -99,7 +101,7 @@ func (s *Store) CreateTable(ctx context.Context) error {
 // has no row of this name.
 func (s *Store) Load(ctx context.Context) (rec []byte, rev string, err error) {
 	var revision int64
-	err = s.db.QueryRowContext(ctx, s.stm.load, s.cfg.Name).Scan(&revision, &rec)
+	err = s.query(ctx, s.stm.load, &revision, &rec)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return nil, "", s.errorf(ctx, "load", seal.ErrNotFound)
@@ -112,7 +114,8 @@ func (s *Store) Load(ctx context.Context) (rec []byte, rev string, err error) {
 }
 
 // Swap replaces the record as [seal.Store] says. It fails with
-// [seal.ErrTooLarge] if rec is longer than [seal.MaxRecordSize].
+// [seal.ErrTooLarge] if rec is longer than [seal.MaxRecordSize], and with
+// [ErrNotDurable] where a commit may be lost.
 func (s *Store) Swap(ctx context.Context, rec []byte, old string) (rev string, err error) {
 	if len(rec) > seal.MaxRecordSize {
 		return "", s.errorf(ctx, "swap", fmt.Errorf("%d bytes: %w", len(rec), seal.ErrTooLarge))
@@ -139,12 +142,7 @@ func (s *Store) swap(ctx context.Context, rec []byte, old string, next int64) (s
 		}
 		return s.change(ctx, s.stm.update, next, rec, s.cfg.Name, revision)
 	}
-	// MySQL can't insert and tell a row that was there from a failure; the others
-	// tell even if the row comes between.
-	if _, err := s.revision(ctx); !errors.Is(err, sql.ErrNoRows) {
-		return false, err // nil: there is a record
-	}
-	return s.change(ctx, s.stm.insert, s.cfg.Name, next, rec)
+	return s.insert(ctx, next, rec)
 }
 
 // Watch tells of changes as [seal.Watcher] says, by asking for the revision
@@ -160,12 +158,6 @@ func (s *Store) Watch(ctx context.Context, changed chan<- struct{}) error {
 		}
 		return formatRevision(revision), err
 	}, changed)
-}
-
-// revision returns the present revision, or sql.ErrNoRows.
-func (s *Store) revision(ctx context.Context) (revision int64, err error) {
-	err = s.db.QueryRowContext(ctx, s.stm.revision, s.cfg.Name).Scan(&revision)
-	return revision, err
 }
 
 // explain finds out whether an error came of a missing table. Drivers tell that

@@ -13,7 +13,7 @@ import (
 var update = flag.Bool("update", false, "rewrite the goldens")
 
 // TestStatements compares every text that may reach a database with the golden
-// file. For MySQL this is all that is tested of the texts: they are not run.
+// file. internal/sqltest runs them.
 func TestStatements(t *testing.T) {
 	var b strings.Builder
 	for _, d := range []Dialect{PostgreSQL, MySQL, SQLite} {
@@ -24,7 +24,7 @@ func TestStatements(t *testing.T) {
 			}
 			s := c.statements()
 			fmt.Fprintf(&b, "%v %s\n----\n", d, c.Table)
-			for _, text := range []string{s.schema, s.load, s.revision, s.insert, s.update, s.tables} {
+			for _, text := range []string{s.schema, s.load, s.revision, s.insert, s.update, s.tables, s.durable} {
 				fmt.Fprintf(&b, "%s\n", text)
 			}
 			fmt.Fprintln(&b)

@@ -1,0 +1,100 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+)
+
+// query reads one row. MySQL is asked in a transaction: outside of one, a session
+// whose host made it READ UNCOMMITTED would read what may never be committed, and
+// one without autocommit would read what was there when it first asked.
+func (s *Store) query(ctx context.Context, text string, dest ...any) error {
+	if s.cfg.Dialect != MySQL {
+		return s.db.QueryRowContext(ctx, text, s.cfg.Name).Scan(dest...)
+	}
+	tx, err := s.db.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted, ReadOnly: true})
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback()
+	return tx.QueryRowContext(ctx, text, s.cfg.Name).Scan(dest...)
+}
+
+// revision returns the present revision, or sql.ErrNoRows.
+func (s *Store) revision(ctx context.Context) (revision int64, err error) {
+	err = s.query(ctx, s.stm.revision, &revision)
+	return revision, err
+}
+
+// insert makes the row, and reports whether it did.
+func (s *Store) insert(ctx context.Context, next int64, rec []byte) (changed bool, err error) {
+	// Only MySQL needs to be asked before: it can't insert and tell a row that was
+	// there from a failure. The others are spared the transfer of a record.
+	if _, err := s.revision(ctx); !errors.Is(err, sql.ErrNoRows) {
+		return false, err // nil: there is a record
+	}
+	return s.change(ctx, s.stm.insert, s.cfg.Name, next, rec)
+}
+
+// change executes an INSERT or an UPDATE and reports whether it changed the row,
+// for good. It never runs twice, as statements outside of a transaction or of one
+// connection may when database/sql takes a lost connection for an unused one.
+func (s *Store) change(ctx context.Context, text string, args ...any) (changed bool, err error) {
+	if s.cfg.Dialect == SQLite {
+		return s.changeSQLite(ctx, text, args...)
+	}
+	options := &sql.TxOptions{}
+	durable := s.durableMySQL
+	if s.cfg.Dialect == PostgreSQL {
+		// The row is compared as it is now, whatever the session's default is.
+		// MySQL does so at every level, and writes no statements to its binary log
+		// at this one.
+		options.Isolation = sql.LevelReadCommitted
+		durable = s.durablePostgreSQL
+	}
+	tx, err := s.db.BeginTx(ctx, options)
+	if err != nil {
+		return false, err
+	}
+	defer tx.Rollback()
+	if err := durable(ctx, tx); err != nil {
+		return false, err
+	}
+	changed, err = changedRow(tx.ExecContext(ctx, text, args...))
+	if err != nil && text == s.stm.insert {
+		// Nothing was committed, so a row that is there now is somebody else's.
+		tx.Rollback()
+		if _, missing := s.revision(ctx); missing == nil {
+			return false, nil
+		}
+	}
+	if err != nil || !changed {
+		return false, err
+	}
+	return true, tx.Commit()
+}
+
+func (s *Store) changeSQLite(ctx context.Context, text string, args ...any) (changed bool, err error) {
+	conn, err := s.db.Conn(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer conn.Close()
+	restore, err := s.durableSQLite(ctx, conn)
+	if err != nil {
+		return false, err
+	}
+	defer restore()
+	return changedRow(conn.ExecContext(ctx, text, args...))
+}
+
+// changedRow reports whether a row was changed. An UPDATE gives it a new revision,
+// so that MySQL's drivers say the same whether they count rows found or changed.
+func changedRow(result sql.Result, err error) (bool, error) {
+	if err != nil {
+		return false, err
+	}
+	n, err := result.RowsAffected()
+	return n == 1, err
+}
