@@ -81,7 +81,7 @@ func TestPostgreSQLUnreachable(t *testing.T) {
 	openPostgres(t, "admin")
 	t.Run("no server", func(t *testing.T) {
 		storetest.RunUnreachable(t, func(t *testing.T) seal.Store {
-			db, err := sql.Open("pgx", (&pgServer{dir: t.TempDir()}).dsn("admin"))
+			db, err := sql.Open("pgx", postgresDSN(t.TempDir(), "admin"))
 			must(t, err)
 			t.Cleanup(func() { db.Close() })
 			return openStore(t, db, sqlstore.Config{Dialect: sqlstore.PostgreSQL})
@@ -186,14 +186,5 @@ func TestPostgreSQLBlockedSwap(t *testing.T) {
 	must(t, holder.Rollback())
 	if rec, got, err := s.Load(t.Context()); err != nil || string(rec) != "one" || got != rev {
 		t.Errorf("Load = %q, %q, %v, want what was", rec, got, err)
-	}
-}
-
-func execute(t testing.TB, db *sql.DB, texts ...string) {
-	t.Helper()
-	for _, text := range texts {
-		if _, err := db.ExecContext(t.Context(), text); err != nil {
-			t.Fatalf("%s: %v", text, err)
-		}
 	}
 }

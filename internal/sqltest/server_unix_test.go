@@ -18,84 +18,90 @@ import (
 	"testing"
 	"time"
 
-	_ "github.com/jackc/pgx/v5/stdlib"
+	"github.com/go-sql-driver/mysql"
 )
 
-// errNoServer says why PostgreSQL is not run here.
-var errNoServer = errors.New("no PostgreSQL server is installed: no directory with initdb and postgres in the PATH or in /usr/lib/postgresql")
+// errNoServer says why a database is not run here.
+var errNoServer = errors.New("no server is installed")
 
-// pgServer is a PostgreSQL server on a socket in a directory of its own. It
-// listens to no network.
-type pgServer struct {
-	dir  string
-	cmd  *exec.Cmd
-	stop io.Closer // its end stops the server, also when this process is killed
+// A product is a database server that these tests know how to start.
+type product struct {
+	driver     string
+	user       string                        // its package's own, to run it where root may not
+	dsn        func(dir, user string) string // of the database that is there at first
+	initialize func(dir string) []string     // the command that makes its files in dir
+	serve      func(dir string) []string     // the command of the server, on a socket in dir and on no network
+	interrupt  string                        // the signal that ends it at once, in good order
 }
 
-// server starts the one server of this test binary at its first use.
-var server = sync.OnceValues(startServer)
+// A dbServer is a running server in a directory of its own.
+type dbServer struct {
+	product
+	dir  string
+	as   *syscall.SysProcAttr
+	cmd  *exec.Cmd
+	stop io.WriteCloser // its end stops the server, also when this process is killed
+}
+
+// servers are all that were started.
+var servers struct {
+	sync.Mutex
+	all []*dbServer
+}
 
 func TestMain(m *testing.M) {
+	mysql.SetLogger(&mysql.NopLogger{}) // connections break here, and it would say so each time
 	code := m.Run()
-	if started {
-		if s, err := server(); err == nil {
-			s.close()
-		}
+	for _, s := range servers.all {
+		s.close()
 	}
 	os.Exit(code)
 }
 
-var started bool // set by the first use of server
+// start makes a new database and starts its server.
+func (p product) start() (*dbServer, error) {
+	dir, err := os.MkdirTemp("", "sealwright-db")
+	if err != nil {
+		return nil, err
+	}
+	s := &dbServer{product: p, dir: dir}
+	servers.Lock()
+	servers.all = append(servers.all, s)
+	servers.Unlock()
+	if s.as, err = unprivileged(dir, p.user); err != nil {
+		return nil, err
+	}
+	command := p.initialize(dir)
+	initialize := exec.Command(command[0], command[1:]...)
+	initialize.Dir, initialize.SysProcAttr = dir, s.as
+	if out, err := initialize.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("%s: %w\n%s", command[0], err, out)
+	}
+	return s, s.run()
+}
 
-func startServer() (s *pgServer, err error) {
-	started = true
-	bin, err := serverBinaries()
-	if err != nil {
-		return nil, err
-	}
-	dir, err := os.MkdirTemp("", "sealwright-pg")
-	if err != nil {
-		return nil, err
-	}
-	s = &pgServer{dir: dir}
-	defer func() {
-		if err != nil {
-			s.close()
-		}
-	}()
-	as, err := unprivileged(dir)
-	if err != nil {
-		return nil, err
-	}
-	data := filepath.Join(dir, "data")
-	initdb := exec.Command(filepath.Join(bin, "initdb"), "-D", data, "-U", "admin", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
-	initdb.Dir, initdb.SysProcAttr = dir, as
-	if out, err := initdb.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("initdb: %w\n%s", err, out)
-	}
+// run starts the server and waits until it answers.
+func (s *dbServer) run() (err error) {
 	// The shell stops the server and cleans up when its input ends, which it
 	// does at the latest when this process does.
-	const keep = `dir=$1; shift; "$@" & server=$!; read _; kill -INT $server; wait $server; rm -rf "$dir"`
-	s.cmd = exec.Command("/bin/sh", "-c", keep, "sh", dir, filepath.Join(bin, "postgres"), "-D", data, "-k", dir, "-c", "listen_addresses=", "-c", "fsync=off")
-	s.cmd.Dir, s.cmd.SysProcAttr = dir, as
-	log, err := os.Create(filepath.Join(dir, "log"))
+	const keep = `dir=$1 interrupt=$2; shift 2; "$@" & server=$!; read word
+if [ "$word" = crash ]; then kill -KILL $server; wait $server; exit; fi
+kill -$interrupt $server; wait $server; rm -rf "$dir"`
+	s.cmd = exec.Command("/bin/sh", append([]string{"-c", keep, "sh", s.dir, s.interrupt}, s.serve(s.dir)...)...)
+	s.cmd.Dir, s.cmd.SysProcAttr = s.dir, s.as
+	log, err := os.Create(filepath.Join(s.dir, "log"))
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer log.Close()
 	s.cmd.Stdout, s.cmd.Stderr = log, log
 	if s.stop, err = s.cmd.StdinPipe(); err != nil {
-		return nil, err
+		return err
 	}
 	if err := s.cmd.Start(); err != nil {
-		return nil, err
+		return err
 	}
-	return s, s.wait()
-}
-
-// wait waits until the server answers.
-func (s *pgServer) wait() error {
-	db, err := sql.Open("pgx", s.dsn("admin"))
+	db, err := s.open("")
 	if err != nil {
 		return err
 	}
@@ -116,11 +122,18 @@ func (s *pgServer) wait() error {
 	}
 }
 
-func (s *pgServer) dsn(user string) string {
-	return fmt.Sprintf("host=%s user=%s dbname=postgres sslmode=disable", s.dir, user)
+// open opens the database as this user, or as the first one, who may everything.
+func (s *dbServer) open(user string) (*sql.DB, error) { return sql.Open(s.driver, s.dsn(s.dir, user)) }
+
+// crash kills the server and leaves its files.
+func (s *dbServer) crash() error {
+	_, err := io.WriteString(s.stop, "crash\n")
+	s.stop.Close()
+	s.cmd.Wait()
+	return err
 }
 
-func (s *pgServer) close() {
+func (s *dbServer) close() {
 	if s.stop != nil {
 		s.stop.Close()
 	}
@@ -130,33 +143,13 @@ func (s *pgServer) close() {
 	os.RemoveAll(s.dir)
 }
 
-// serverBinaries returns the directory of initdb and postgres: the server's own,
-// as links to single programs do not lead initdb to the others.
-func serverBinaries() (string, error) {
-	var dirs []string
-	if postgres, err := exec.LookPath("postgres"); err == nil {
-		if real, err := filepath.EvalSymlinks(postgres); err == nil {
-			dirs = append(dirs, filepath.Dir(real))
-		}
-	}
-	installed, _ := filepath.Glob("/usr/lib/postgresql/*/bin")
-	for _, dir := range append(dirs, installed...) {
-		_, initdbErr := os.Stat(filepath.Join(dir, "initdb"))
-		_, postgresErr := os.Stat(filepath.Join(dir, "postgres"))
-		if initdbErr == nil && postgresErr == nil {
-			return dir, nil
-		}
-	}
-	return "", errNoServer
-}
-
-// unprivileged gives dir to a user who may run the server, which refuses root,
-// and returns how to start it as that one.
-func unprivileged(dir string) (*syscall.SysProcAttr, error) {
+// unprivileged gives dir to a user who may run a server, which refuses root, and
+// returns how to start it as that one.
+func unprivileged(dir, name string) (*syscall.SysProcAttr, error) {
 	if os.Geteuid() != 0 {
 		return nil, nil
 	}
-	u, err := user.Lookup("postgres")
+	u, err := user.Lookup(name)
 	if err != nil {
 		if u, err = user.Lookup("nobody"); err != nil {
 			return nil, fmt.Errorf("no user to run the server as: %w", err)
@@ -176,16 +169,25 @@ func unprivileged(dir string) (*syscall.SysProcAttr, error) {
 	return &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}, nil
 }
 
-// openPostgres opens the database as this user, or skips the test.
-func openPostgres(t testing.TB, user string) *sql.DB {
+// openServer opens a database of the server as this user, or skips the test.
+func openServer(t testing.TB, server func() (*dbServer, error), user string) *sql.DB {
 	t.Helper()
 	s, err := server()
 	if errors.Is(err, errNoServer) {
 		t.Skip(err)
 	}
 	must(t, err)
-	db, err := sql.Open("pgx", s.dsn(user))
+	db, err := s.open(user)
 	must(t, err)
 	t.Cleanup(func() { db.Close() })
 	return db
+}
+
+func execute(t testing.TB, db *sql.DB, texts ...string) {
+	t.Helper()
+	for _, text := range texts {
+		if _, err := db.ExecContext(t.Context(), text); err != nil {
+			t.Fatalf("%s: %v", text, err)
+		}
+	}
 }

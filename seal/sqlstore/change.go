@@ -6,18 +6,36 @@ import (
 	"errors"
 )
 
-// query reads one row. MySQL is asked in a transaction: outside of one, a session
-// whose host made it READ UNCOMMITTED would read what may never be committed, and
-// one without autocommit would read what was there when it first asked.
+// query reads one row, of what is committed now.
 func (s *Store) query(ctx context.Context, text string, dest ...any) error {
-	if s.cfg.Dialect != MySQL {
-		return s.db.QueryRowContext(ctx, text, s.cfg.Name).Scan(dest...)
+	if s.cfg.Dialect == MySQL {
+		return s.queryMySQL(ctx, text, dest...)
 	}
-	tx, err := s.db.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted, ReadOnly: true})
+	return s.db.QueryRowContext(ctx, text, s.cfg.Name).Scan(dest...)
+}
+
+// readMySQL begins a transaction that reads what is committed, within one that
+// ended whatever went on in the session. Hosts make sessions READ UNCOMMITTED,
+// which read what may never be committed; without autocommit, or with a
+// completion_type of CHAIN, they read what was there when they were first used,
+// and take no other level until that has ended.
+var readMySQL = []string{
+	"COMMIT AND NO CHAIN NO RELEASE",
+	"SET TRANSACTION ISOLATION LEVEL READ COMMITTED",
+	"START TRANSACTION READ ONLY",
+}
+
+func (s *Store) queryMySQL(ctx context.Context, text string, dest ...any) error {
+	tx, err := s.db.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}
 	defer tx.Rollback()
+	for _, begin := range readMySQL {
+		if _, err := tx.ExecContext(ctx, begin); err != nil {
+			return err
+		}
+	}
 	return tx.QueryRowContext(ctx, text, s.cfg.Name).Scan(dest...)
 }
 

@@ -3,9 +3,10 @@ package sqlstore_test
 import (
 	"database/sql/driver"
 	"errors"
-	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/sealwright/sealwright/seal"
 	"github.com/sealwright/sealwright/seal/sqlstore"
@@ -83,8 +84,11 @@ func TestMySQLReads(t *testing.T) {
 	if _, _, err := s.Load(t.Context()); !errors.Is(err, seal.ErrNotFound) {
 		t.Fatal(err)
 	}
-	texts := f.log.texts
-	if !slices.Contains(texts, "BEGIN Read Committed") || texts[len(texts)-1] != "ROLLBACK" {
-		t.Errorf("sent %q", texts)
+	want := []string{
+		"OPEN", "BEGIN Default", "COMMIT AND NO CHAIN NO RELEASE", "SET TRANSACTION ISOLATION LEVEL READ COMMITTED", "START TRANSACTION READ ONLY",
+		"SELECT revision, record FROM `sealwright_records` WHERE name = ?", "ROLLBACK",
+	}
+	if diff := cmp.Diff(want, f.log.texts); diff != "" {
+		t.Errorf("sent (-want +got):\n%s", diff)
 	}
 }
