@@ -1,7 +1,8 @@
 // Package sqltest runs seal/sqlstore on real databases: SQLite in this process,
-// and PostgreSQL where its server is installed. It is a module of its own, never
-// released, because of the drivers. MySQL is not run here: its statements are
-// goldens in seal/sqlstore.
+// PostgreSQL and MariaDB where their servers are installed. The tests start those
+// themselves, on sockets in a directory of their own, and stop them. It is a
+// module of its own, never released, because of the drivers. Oracle's MySQL, which
+// the same dialect is for, is not run.
 //
 // It also checks histories of racing writers over every store for
 // linearizability, with porcupine.

@@ -80,6 +80,7 @@ func TestStaleWriter(t *testing.T) {
 			return func() []seal.Store { return openSQLiteStores(t, n, "journal_mode(WAL)") }
 		}},
 		{"PostgreSQL", disturbedPostgresStores},
+		{"MariaDB", disturbedMariaDBStores},
 	}
 	var run, violations int
 	var total tally

@@ -89,3 +89,12 @@ func openMariaDB(t testing.TB, user string) *sql.DB {
 	t.Helper()
 	return openServer(t, mariadb, user)
 }
+
+// newMariaDBDSN returns the name of a new database.
+func newMariaDBDSN(t *testing.T) string {
+	name := unique("processes")
+	execute(t, openMariaDB(t, "root"), "CREATE DATABASE "+name)
+	s, err := mariadb()
+	must(t, err)
+	return strings.Replace(mariadbDSN(s.dir, "root"), ")/app?", ")/"+name+"?", 1)
+}

@@ -46,7 +46,7 @@ func disturbedMariaDBStores(t testing.TB, n int) func() []seal.Store {
 	go func() {
 		defer close(ended)
 		for ctx.Err() == nil {
-			time.Sleep(7 * time.Millisecond)
+			time.Sleep(20 * time.Millisecond)
 			admin.ExecContext(ctx, `KILL CONNECTION USER `+user+`@localhost`)
 		}
 	}()

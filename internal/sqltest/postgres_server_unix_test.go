@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 
@@ -62,4 +63,13 @@ func postgresBinaries() (string, error) {
 func openPostgres(t testing.TB, user string) *sql.DB {
 	t.Helper()
 	return openServer(t, postgres, user)
+}
+
+// newPostgresDSN returns the name of a new database.
+func newPostgresDSN(t *testing.T) string {
+	name := unique("processes")
+	execute(t, openPostgres(t, "admin"), "CREATE DATABASE "+name)
+	s, err := postgres()
+	must(t, err)
+	return strings.Replace(postgresDSN(s.dir, "admin"), "dbname=postgres", "dbname="+name, 1)
 }

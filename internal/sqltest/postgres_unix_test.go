@@ -49,7 +49,7 @@ func disturbedPostgresStores(t testing.TB, n int) func() []seal.Store {
 	go func() {
 		defer close(ended)
 		for ctx.Err() == nil {
-			time.Sleep(7 * time.Millisecond)
+			time.Sleep(50 * time.Millisecond)
 			admin.ExecContext(ctx, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'admin' AND pid <> pg_backend_pid()`)
 		}
 	}()
@@ -163,6 +163,41 @@ func TestPostgreSQLSynchronousCommit(t *testing.T) {
 		must(t, db.QueryRow(`SHOW synchronous_commit`).Scan(&after))
 		if after != setting {
 			t.Errorf("synchronous_commit = %s is %s after the swaps", setting, after)
+		}
+	}
+}
+
+// A server, or a table, that loses what it confirmed is refused as soon as it is
+// made so, and no longer.
+func TestPostgreSQLNotDurable(t *testing.T) {
+	admin := openPostgres(t, "admin")
+	cfg := sqlstore.Config{Dialect: sqlstore.PostgreSQL, Table: unique("lossy")}
+	s := openStore(t, openPostgres(t, "admin"), cfg)
+	must(t, s.CreateTable(t.Context()))
+	rev, err := s.Swap(t.Context(), []byte("one"), "")
+	must(t, err)
+	fsync := func(value string) {
+		execute(t, admin, `ALTER SYSTEM SET fsync = `+value, `SELECT pg_reload_conf()`)
+		for now := ""; now != value; { // each session notices between two statements
+			must(t, admin.QueryRowContext(t.Context(), `SHOW fsync`).Scan(&now))
+		}
+	}
+	t.Cleanup(func() { admin.Exec(`ALTER SYSTEM RESET fsync`); admin.Exec(`SELECT pg_reload_conf()`) })
+	for words, set := range map[string][2]func(){
+		"fsync is off":          {func() { fsync("off") }, func() { fsync("on") }},
+		"the table is unlogged": {func() { execute(t, admin, `ALTER TABLE `+cfg.Table+` SET UNLOGGED`) }, func() { execute(t, admin, `ALTER TABLE `+cfg.Table+` SET LOGGED`) }},
+	} {
+		set[0]()
+		s := openStore(t, openPostgres(t, "admin"), cfg) // on a session that knows
+		if _, err := s.Swap(t.Context(), []byte("lost"), rev); !errors.Is(err, sqlstore.ErrNotDurable) || !strings.Contains(err.Error(), words) {
+			t.Errorf("Swap: error %v, want ErrNotDurable and %q", err, words)
+		}
+		if rec, got, err := s.Load(t.Context()); err != nil || string(rec) != "one" || got != rev {
+			t.Errorf("Load = %q, %q, %v, want what was", rec, got, err)
+		}
+		set[1]()
+		if rev, err = openStore(t, openPostgres(t, "admin"), cfg).Swap(t.Context(), []byte("one"), rev); err != nil {
+			t.Fatal(err)
 		}
 	}
 }

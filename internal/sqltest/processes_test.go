@@ -3,6 +3,7 @@ package sqltest
 import (
 	"bufio"
 	"context"
+	"database/sql"
 	"encoding/base64"
 	"fmt"
 	"io"
@@ -20,7 +21,16 @@ import (
 	"github.com/sealwright/sealwright/seal/sqlstore"
 )
 
-const replicaDir = "SEALWRIGHT_REPLICA_DIR"
+// What a replica is told in its environment: the directory of the keys, and the
+// database with its driver.
+const (
+	replicaDir    = "SEALWRIGHT_REPLICA_DIR"
+	replicaDriver = "SEALWRIGHT_REPLICA_DRIVER"
+	replicaDSN    = "SEALWRIGHT_REPLICA_DSN"
+)
+
+// dialects are what the drivers speak.
+var dialects = map[string]sqlstore.Dialect{"sqlite": sqlstore.SQLite, "pgx": sqlstore.PostgreSQL, "mysql": sqlstore.MySQL}
 
 // TestReplica is one of the processes of TestThreeProcesses, and nothing else.
 func TestReplica(t *testing.T) {
@@ -30,8 +40,13 @@ func TestReplica(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	store, err := sqlstore.Open(openSQLite(t, filepath.Join(dir, "app.db"), "busy_timeout(5000)"),
-		sqlstore.Config{Dialect: sqlstore.SQLite, PollInterval: 50 * time.Millisecond})
+	driver := os.Getenv(replicaDriver)
+	db, err := sql.Open(driver, os.Getenv(replicaDSN))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	store, err := sqlstore.Open(db, sqlstore.Config{Dialect: dialects[driver], Table: replicaTable, PollInterval: 50 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,26 +163,51 @@ func (r *replica) ask(t *testing.T, command string) string {
 	return ""
 }
 
+const replicaTable = "replicated_records"
+
 // TestThreeProcesses: three processes over one store. Each changes it in turn,
 // and every one reads what any other writes, before and after.
 func TestThreeProcesses(t *testing.T) {
 	if os.Getenv(replicaDir) != "" {
 		t.Skip("this is one of them")
 	}
+	databases := []struct {
+		name, driver string
+		dsn          func(t *testing.T) string // skips the test where there is none
+	}{
+		{"SQLite", "sqlite", func(t *testing.T) string {
+			return sqliteDSN(filepath.Join(t.TempDir(), "app.db"), "busy_timeout(5000)")
+		}},
+		{"PostgreSQL", "pgx", newPostgresDSN},
+		{"MariaDB", "mysql", newMariaDBDSN},
+	}
+	var names []string
+	steps, values, reads := 0, 0, 0
+	for _, d := range databases {
+		t.Run(d.name, func(t *testing.T) {
+			s, v, r := threeProcesses(t, d.driver, d.dsn(t))
+			names, steps, values, reads = append(names, d.name), steps+s, values+v, reads+r
+		})
+	}
+	if t.Failed() {
+		return
+	}
+	t.Logf("GUARANTEE 9 three-processes: steps=%d values=%d reads=%d unread=0 stores=%s", steps, values, reads, strings.Join(names, ","))
+}
+
+func threeProcesses(t *testing.T, driver, dsn string) (steps, values, reads int) {
 	dir := t.TempDir()
 	for _, name := range []string{"a.key", "b.key"} {
-		if err := localkms.Create(t.Context(), filepath.Join(dir, name)); err != nil {
-			t.Fatal(err)
-		}
+		must(t, localkms.Create(t.Context(), filepath.Join(dir, name)))
 	}
-	store := openStore(t, openSQLite(t, filepath.Join(dir, "app.db"), "busy_timeout(5000)"), sqlstore.Config{Dialect: sqlstore.SQLite})
-	if err := store.CreateTable(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	db, err := sql.Open(driver, dsn)
+	must(t, err)
+	defer db.Close()
+	must(t, openStore(t, db, sqlstore.Config{Dialect: dialects[driver], Table: replicaTable}).CreateTable(t.Context()))
 	var replicas []*replica
 	for range 3 {
 		child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestReplica$")
-		child.Env = append(os.Environ(), replicaDir+"="+dir)
+		child.Env = append(os.Environ(), replicaDir+"="+dir, replicaDriver+"="+driver, replicaDSN+"="+dsn)
 		child.Stderr = os.Stderr
 		in, err := child.StdinPipe()
 		if err != nil {
@@ -187,7 +227,6 @@ func TestThreeProcesses(t *testing.T) {
 	}
 	replicas[0].ask(t, "init")
 	written := map[string]string{}
-	reads := 0
 	everybody := func(step string) {
 		for i, r := range replicas {
 			text := fmt.Sprintf("%s by %d", strings.ReplaceAll(step, " ", "-"), i)
@@ -206,8 +245,8 @@ func TestThreeProcesses(t *testing.T) {
 		r.ask(t, "wait")
 	}
 	everybody("init")
-	steps := []string{"rotate", "rotate-root", "rekey", "rotate", "rekey again", "migrate", "rotate"}
-	for i, step := range steps {
+	changes := []string{"rotate", "rotate-root", "rekey", "rotate", "rekey again", "migrate", "rotate"}
+	for i, step := range changes {
 		replicas[i%3].ask(t, step)
 		everybody(step)
 		time.Sleep(400 * time.Millisecond) // for the new term to become active
@@ -219,5 +258,5 @@ func TestThreeProcesses(t *testing.T) {
 			t.Errorf("replica %d sees %s, the first %s", i, got, want)
 		}
 	}
-	t.Logf("GUARANTEE 9 three-processes: steps=%d values=%d reads=%d unread=0", len(steps), len(written), reads)
+	return len(changes), len(written), reads
 }

@@ -187,6 +187,46 @@ func TestSQLiteSynchronous(t *testing.T) {
 	}
 }
 
+// A journal that a crash does not survive is refused, and so is a database in
+// memory.
+func TestSQLiteNotDurable(t *testing.T) {
+	for _, mode := range []string{"OFF", "MEMORY", ":memory:"} {
+		path, pragma := filepath.Join(t.TempDir(), "app.db"), "journal_mode("+mode+")"
+		if mode == ":memory:" {
+			path, pragma = mode, "foreign_keys(1)"
+		}
+		for allowed, want := range map[bool]error{false: sqlstore.ErrNotDurable, true: nil} {
+			db := openSQLite(t, path, pragma)
+			db.SetMaxOpenConns(1)
+			s := openStore(t, db, sqlstore.Config{Dialect: sqlstore.SQLite, AllowLostCommits: allowed})
+			must(t, s.CreateTable(t.Context()))
+			if _, err := s.Swap(t.Context(), []byte("one"), ""); !errors.Is(err, want) {
+				t.Errorf("%s, allowed %v: Swap: error %v, want %v", mode, allowed, err, want)
+			}
+		}
+	}
+}
+
+// It is the attached database whose commits are made to wait, not the main one.
+func TestSQLiteAttached(t *testing.T) {
+	db := openSQLite(t, filepath.Join(t.TempDir(), "app.db"), "journal_mode(MEMORY)", "synchronous(OFF)")
+	db.SetMaxOpenConns(1)
+	vault := filepath.Join(t.TempDir(), "vault.db")
+	for _, text := range []string{`ATTACH '` + vault + `' AS vault`, `PRAGMA vault.journal_mode = WAL`, `PRAGMA vault.synchronous = OFF`} {
+		_, err := db.ExecContext(t.Context(), text)
+		must(t, err)
+	}
+	s := openStore(t, db, sqlstore.Config{Dialect: sqlstore.SQLite, Table: "vault.records"})
+	must(t, s.CreateTable(t.Context()))
+	_, err := s.Swap(t.Context(), []byte("one"), "")
+	must(t, err)
+	_, err = db.ExecContext(t.Context(), `PRAGMA vault.journal_mode = OFF`)
+	must(t, err)
+	if _, err := s.Swap(t.Context(), []byte("two"), "1"); !errors.Is(err, sqlstore.ErrNotDurable) {
+		t.Errorf("Swap where the attached database has no journal: error %v", err)
+	}
+}
+
 func wantNoTable(t testing.TB, s seal.Store) {
 	t.Helper()
 	_, _, loadErr := s.Load(t.Context())

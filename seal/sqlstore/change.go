@@ -47,8 +47,8 @@ func (s *Store) revision(ctx context.Context) (revision int64, err error) {
 
 // insert makes the row, and reports whether it did.
 func (s *Store) insert(ctx context.Context, next int64, rec []byte) (changed bool, err error) {
-	// Only MySQL needs to be asked before: it can't insert and tell a row that was
-	// there from a failure. The others are spared the transfer of a record.
+	// MySQL can't insert and tell a row that was there from a failure; the others
+	// tell even if the row comes between.
 	if _, err := s.revision(ctx); !errors.Is(err, sql.ErrNoRows) {
 		return false, err // nil: there is a record
 	}
@@ -66,8 +66,8 @@ func (s *Store) change(ctx context.Context, text string, args ...any) (changed b
 	durable := s.durableMySQL
 	if s.cfg.Dialect == PostgreSQL {
 		// The row is compared as it is now, whatever the session's default is.
-		// MySQL does so at every level, and writes no statements to its binary log
-		// at this one.
+		// MySQL does so at every level, and refuses this one where its binary log
+		// holds statements.
 		options.Isolation = sql.LevelReadCommitted
 		durable = s.durablePostgreSQL
 	}
