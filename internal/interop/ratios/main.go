@@ -11,8 +11,13 @@
 //
 // Against a peer the value says how many times as long as Sealwright it takes:
 // higher is better. Against a floor it says how many times as long as the
-// floor Sealwright takes: lower is better, and 1 is the end. With -svg, the
-// throughput of the encrypt benchmarks becomes a diagram.
+// floor Sealwright takes: lower is better, and 1 is the end. The floors are raw,
+// rand and hit. With -svg, the throughput of the encrypt benchmarks becomes a
+// diagram.
+//
+// At its end it runs the module internal/interop/peers likewise, which stands
+// outside of the workspace, for peers that require a lot. Where that cannot be
+// built, for want of a network, it says so and goes on.
 package main
 
 import (
@@ -20,65 +25,43 @@ import (
 	"fmt"
 	"log"
 	"os"
-	"regexp"
-	"runtime"
 	"slices"
-	"strings"
-	"text/tabwriter"
 	"time"
+
+	"github.com/sealwright/sealwright/internal/measure"
 )
 
-// A benchmark is an operation of Sealwright, and others to compare it with.
-type benchmark struct {
-	name   string      // "split/3of5/32B"
-	bytes  int         // that one operation goes through; 0 where that says little
-	ours   func(n int) // does it n times
-	others []other
-}
-
-// An other is what a benchmark is compared with.
-type other struct {
-	name  string // "vault"
-	floor bool   // not a peer, but part of what ours does as well
-	run   func(n int)
-}
-
-func benchmarks() []benchmark {
-	return slices.Concat(splitBenchmarks(), combineBenchmarks(), encryptBenchmarks(), decryptBenchmarks())
+func benchmarks() []measure.Benchmark {
+	others := encryptions()
+	return slices.Concat(splitBenchmarks(), combineBenchmarks(), measure.Encrypt(others), measure.Decrypt(others), parallelBenchmarks(), missBenchmarks())
 }
 
 func main() {
 	log.SetFlags(0)
-	run := flag.String("run", "", "only the benchmarks whose names match this regular expression")
-	passes := flag.Int("passes", 11, "how often to measure everything; the medians count")
 	svg := flag.String("svg", "", "write a diagram of the encrypt benchmarks to this file")
-	flag.Parse()
-	match, err := regexp.Compile(*run)
-	if err != nil || flag.NArg() > 0 || *passes < 1 {
-		flag.Usage()
-		os.Exit(2)
-	}
-	chosen := slices.DeleteFunc(benchmarks(), func(b benchmark) bool { return !match.MatchString(b.name) })
+	options := measure.ParseOptions()
 
 	start := time.Now()
-	conditions := fmt.Sprintf("%s %s/%s, %d processors%s, %d passes, medians",
-		runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.GOMAXPROCS(0), processor(), *passes)
+	conditions := measure.Conditions(options.Passes)
 	fmt.Printf("%s\n\n", conditions)
-	results := measure(chosen, *passes)
-
-	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	for _, r := range results {
-		fmt.Fprintf(table, "%s\tsealwright\t%v\t%d allocs\n", r.name, round(r.ours.time), r.ours.allocs)
-		for _, o := range r.others {
-			fmt.Fprintf(table, "\t%s\t%v\t%d allocs\t%.3g\n", o.name, round(o.time), o.allocs, o.ratio)
-		}
+	results := options.Run(benchmarks())
+	if err := measure.PrintTable(os.Stdout, results); err != nil {
+		log.Fatal(err)
 	}
-	table.Flush()
 	fmt.Println()
-	for _, r := range results {
-		for _, o := range r.others {
-			fmt.Printf("RATIO %s/%s %.4g\n", r.name, o.name, o.ratio)
+	more, err := peers(options)
+	if err != nil {
+		fmt.Printf("Without go-kms-wrapping and Go Cloud: %v\n\n", err)
+	} else if len(more) > 0 {
+		fmt.Print("In a process of their own:\n\n")
+		if err := measure.PrintTable(os.Stdout, more); err != nil {
+			log.Fatal(err)
 		}
+		fmt.Println()
+	}
+	results = append(results, more...)
+	if err := measure.PrintRatios(os.Stdout, results); err != nil {
+		log.Fatal(err)
 	}
 	fmt.Printf("\n%.0f s\n", time.Since(start).Seconds())
 
@@ -91,24 +74,4 @@ func main() {
 			log.Fatal(err)
 		}
 	}
-}
-
-// processor returns ", " and what Linux says that the processor is.
-func processor() string {
-	info, _ := os.ReadFile("/proc/cpuinfo")
-	for line := range strings.Lines(string(info)) {
-		if name, found := strings.CutPrefix(line, "model name"); found {
-			return ", " + strings.Trim(name, "\t\n :")
-		}
-	}
-	return ""
-}
-
-// round leaves three digits of d, or so.
-func round(d time.Duration) time.Duration {
-	unit := time.Duration(1)
-	for d/unit >= 1000 {
-		unit *= 10
-	}
-	return d.Round(unit)
 }

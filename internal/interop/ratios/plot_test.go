@@ -9,18 +9,22 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/sealwright/sealwright/internal/measure"
 )
 
 // measured are made-up results: everything takes 1 ns a byte, and what is
 // compared with twice that.
-func measured(sizes ...int) (results []result) {
+func measured(sizes ...int) (results []measure.Result) {
 	for _, n := range sizes {
-		results = append(results, result{
-			name: fmt.Sprintf("encrypt/%v", size(n)), bytes: n, ours: cost{time: time.Duration(n)},
-			others: []otherResult{{name: "a<b", cost: cost{time: time.Duration(2 * n)}}},
+		results = append(results, measure.Result{
+			Name: fmt.Sprintf("encrypt/%v", measure.Size(n)), Bytes: n, Ours: measure.Cost{Time: time.Duration(n)},
+			Others: []measure.OtherResult{{Name: "a<b", Cost: measure.Cost{Time: time.Duration(2 * n)}}},
 		})
 	}
-	return append(results, result{name: "split/3of5/32B", ours: cost{time: 1}})
+	// Another process measured ours a second time.
+	results = append(results, measure.Result{Name: "encrypt/64B", Bytes: 64, Ours: measure.Cost{Time: 1}})
+	return append(results, measure.Result{Name: "split/3of5/32B", Ours: measure.Cost{Time: 1}})
 }
 
 func TestPlot(t *testing.T) {

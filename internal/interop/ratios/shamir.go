@@ -7,6 +7,7 @@ import (
 
 	vault "github.com/hashicorp/vault/shamir"
 
+	"github.com/sealwright/sealwright/internal/measure"
 	"github.com/sealwright/sealwright/shamir"
 )
 
@@ -17,23 +18,11 @@ func (s shamirSet) String() string { return fmt.Sprintf("%dof%d", s.threshold, s
 
 var shamirSets = []shamirSet{{3, 5}, {10, 20}}
 
-type size int
-
-func (s size) String() string {
-	switch {
-	case s >= 1<<20 && s%(1<<20) == 0:
-		return fmt.Sprintf("%dMiB", int(s>>20))
-	case s >= 1<<10 && s%(1<<10) == 0:
-		return fmt.Sprintf("%dKiB", int(s>>10))
-	}
-	return fmt.Sprintf("%dB", int(s))
-}
-
 // splitBenchmarks compare with Vault's Split, and with drawing the random
 // bytes that no split can do without.
-func splitBenchmarks() (benchmarks []benchmark) {
+func splitBenchmarks() (benchmarks []measure.Benchmark) {
 	for _, set := range shamirSets {
-		for _, size := range []size{32, 1 << 10, 64 << 10, 1 << 20} {
+		for _, size := range []measure.Size{32, 1 << 10, 64 << 10, 1 << 20} {
 			secret := make([]byte, size)
 			random := make([]byte, (set.threshold-1)*int(size))
 			split := func(split func([]byte, int, int) ([][]byte, error)) func(n int) {
@@ -45,12 +34,12 @@ func splitBenchmarks() (benchmarks []benchmark) {
 					}
 				}
 			}
-			benchmarks = append(benchmarks, benchmark{
-				name: fmt.Sprintf("split/%v/%v", set, size),
-				ours: split(shamir.Split),
-				others: []other{
-					{name: "vault", run: split(vault.Split)},
-					{name: "rand", floor: true, run: func(n int) {
+			benchmarks = append(benchmarks, measure.Benchmark{
+				Name: fmt.Sprintf("split/%v/%v", set, size),
+				Ours: split(shamir.Split),
+				Others: []measure.Other{
+					{Name: "vault", Run: split(vault.Split)},
+					{Name: "rand", Floor: true, Run: func(n int) {
 						for range n {
 							rand.Read(random)
 						}
@@ -64,9 +53,9 @@ func splitBenchmarks() (benchmarks []benchmark) {
 
 // combineBenchmarks compare with Vault's Combine. The x of the shares are far
 // apart, as those that Vault draws.
-func combineBenchmarks() (benchmarks []benchmark) {
+func combineBenchmarks() (benchmarks []measure.Benchmark) {
 	for _, set := range shamirSets {
-		for _, size := range []size{32, 1 << 10} {
+		for _, size := range []measure.Size{32, 1 << 10} {
 			all, err := shamir.Split(make([]byte, size), shamir.MaxShares, set.threshold)
 			if err != nil {
 				log.Fatal(err)
@@ -84,10 +73,10 @@ func combineBenchmarks() (benchmarks []benchmark) {
 					}
 				}
 			}
-			benchmarks = append(benchmarks, benchmark{
-				name:   fmt.Sprintf("combine/%v/%v", set, size),
-				ours:   combine(shamir.Combine),
-				others: []other{{name: "vault", run: combine(vault.Combine)}},
+			benchmarks = append(benchmarks, measure.Benchmark{
+				Name:   fmt.Sprintf("combine/%v/%v", set, size),
+				Ours:   combine(shamir.Combine),
+				Others: []measure.Other{{Name: "vault", Run: combine(vault.Combine)}},
 			})
 		}
 	}

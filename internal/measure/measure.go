@@ -1,6 +1,10 @@
-package main
+// Package measure times functions beside each other, so that what it says of
+// them is a ratio, which the machine and what else runs on it change little. The
+// commands internal/interop/ratios and internal/interop/peers are made of it.
+package measure
 
 import (
+	"fmt"
 	"runtime"
 	"slices"
 	"time"
@@ -18,24 +22,54 @@ const (
 	slowPasses = 4
 )
 
-// A result is a benchmark with its medians.
-type result struct {
-	name   string
-	bytes  int
-	ours   cost
-	others []otherResult
+// A Benchmark is an operation of Sealwright, and others to compare it with.
+type Benchmark struct {
+	Name   string      // "split/3of5/32B"
+	Bytes  int         // that one operation goes through; 0 where that says little
+	Ours   func(n int) // does it n times
+	Others []Other
 }
 
-type otherResult struct {
-	name string
-	cost
-	ratio float64
+// An Other is what a benchmark is compared with.
+type Other struct {
+	Name  string // "vault"
+	Floor bool   // not a peer, but part of what ours does as well
+	Run   func(n int)
 }
 
-// A cost is what one operation takes.
-type cost struct {
-	time   time.Duration
-	allocs uint64
+// A Result is a benchmark with its medians.
+type Result struct {
+	Name   string
+	Bytes  int
+	Ours   Cost
+	Others []OtherResult
+}
+
+// An OtherResult is what it was compared with. The ratio says how many times as
+// long as ours a peer takes, or how many times as long as a floor ours takes.
+type OtherResult struct {
+	Name string
+	Cost
+	Ratio float64
+}
+
+// A Cost is what one operation takes.
+type Cost struct {
+	Time   time.Duration
+	Allocs uint64
+}
+
+// A Size is a number of bytes. It prints as "64B", "4KiB", "1MiB".
+type Size int
+
+func (s Size) String() string {
+	switch {
+	case s >= 1<<20 && s%(1<<20) == 0:
+		return fmt.Sprintf("%dMiB", int(s>>20))
+	case s >= 1<<10 && s%(1<<10) == 0:
+		return fmt.Sprintf("%dKiB", int(s>>10))
+	}
+	return fmt.Sprintf("%dB", int(s))
 }
 
 // A side is one function to measure, and the times of one call in each pass;
@@ -48,15 +82,15 @@ type side struct {
 	allocs uint64 // by one call, in the last measurement
 }
 
-// measure runs everything, passes times over. Within a pass what is compared
+// Run runs everything, passes times over. Within a pass what is compared
 // follows directly on each other, and it is compared before the medians are
 // taken, so that what slows down the machine slows down both.
-func measure(benchmarks []benchmark, passes int) []result {
+func Run(benchmarks []Benchmark, passes int) []Result {
 	sides := make([][]*side, len(benchmarks)) // ours, others…
 	for i, b := range benchmarks {
-		sides[i] = []*side{calibrate(b.ours)}
-		for _, o := range b.others {
-			sides[i] = append(sides[i], calibrate(o.run))
+		sides[i] = []*side{calibrate(b.Ours)}
+		for _, o := range b.Others {
+			sides[i] = append(sides[i], calibrate(o.Run))
 		}
 	}
 	for pass := range passes {
@@ -67,23 +101,23 @@ func measure(benchmarks []benchmark, passes int) []result {
 		}
 	}
 
-	results := make([]result, len(benchmarks))
+	results := make([]Result, len(benchmarks))
 	for i, b := range benchmarks {
 		ours := sides[i][0]
-		results[i] = result{name: b.name, bytes: b.bytes, ours: ours.cost()}
-		for j, o := range b.others {
+		results[i] = Result{Name: b.Name, Bytes: b.Bytes, Ours: ours.cost()}
+		for j, o := range b.Others {
 			theirs := sides[i][j+1]
 			var ratios []float64
 			for pass, mine := range ours.times {
 				ratio := float64(theirs.times[pass]) / float64(mine)
-				if o.floor {
+				if o.Floor {
 					ratio = float64(mine) / float64(theirs.times[pass])
 				}
 				if mine > 0 && theirs.times[pass] > 0 {
 					ratios = append(ratios, ratio)
 				}
 			}
-			results[i].others = append(results[i].others, otherResult{o.name, theirs.cost(), median(ratios)})
+			results[i].Others = append(results[i].Others, OtherResult{o.Name, theirs.cost(), median(ratios)})
 		}
 	}
 	return results
@@ -129,7 +163,7 @@ func (s *side) time() time.Duration {
 	return took
 }
 
-func (s *side) cost() cost { return cost{median(s.times), s.allocs} }
+func (s *side) cost() Cost { return Cost{median(s.times), s.allocs} }
 
 // median returns the middle one of the values that are not 0.
 func median[T float64 | time.Duration](values []T) T {
