@@ -69,7 +69,6 @@ func TestMariaDB(t *testing.T) {
 		"snapshots":         {"innodb_snapshot_isolation", "1"},
 		"no autocommit":     {"autocommit", "0"},
 		"chained":           {"completion_type", "'CHAIN'"},
-		"released":          {"completion_type", "'RELEASE'"},
 		"not strict":        {"sql_mode", "''"},
 		"ANSI, traditional": {"sql_mode", "'ANSI,TRADITIONAL'"},
 		"interpolated":      {"interpolateParams", "true", "clientFoundRows", "true"},

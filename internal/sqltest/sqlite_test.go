@@ -191,11 +191,11 @@ func TestSQLiteSynchronous(t *testing.T) {
 // memory.
 func TestSQLiteNotDurable(t *testing.T) {
 	for _, mode := range []string{"OFF", "MEMORY", ":memory:"} {
-		path, pragma := filepath.Join(t.TempDir(), "app.db"), "journal_mode("+mode+")"
-		if mode == ":memory:" {
-			path, pragma = mode, "foreign_keys(1)"
-		}
 		for allowed, want := range map[bool]error{false: sqlstore.ErrNotDurable, true: nil} {
+			path, pragma := filepath.Join(t.TempDir(), "app.db"), "journal_mode("+mode+")"
+			if mode == ":memory:" {
+				path, pragma = mode, "foreign_keys(1)"
+			}
 			db := openSQLite(t, path, pragma)
 			db.SetMaxOpenConns(1)
 			s := openStore(t, db, sqlstore.Config{Dialect: sqlstore.SQLite, AllowLostCommits: allowed})
