@@ -18,11 +18,12 @@ func (s *Store) query(ctx context.Context, text string, dest ...any) error {
 // ended whatever went on in the session. Hosts make sessions READ UNCOMMITTED,
 // which read what may never be committed; without autocommit, or with a
 // completion_type of CHAIN, they read what was there when they were first used,
-// and take no other level until that has ended.
+// and take no other level until that has ended. It is not READ ONLY: proxies send
+// those to replicas.
 var readMySQL = []string{
 	"COMMIT AND NO CHAIN NO RELEASE",
 	"SET TRANSACTION ISOLATION LEVEL READ COMMITTED",
-	"START TRANSACTION READ ONLY",
+	"START TRANSACTION",
 }
 
 func (s *Store) queryMySQL(ctx context.Context, text string, dest ...any) error {

@@ -85,7 +85,7 @@ func TestMySQLReads(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []string{
-		"OPEN", "BEGIN Default", "COMMIT AND NO CHAIN NO RELEASE", "SET TRANSACTION ISOLATION LEVEL READ COMMITTED", "START TRANSACTION READ ONLY",
+		"OPEN", "BEGIN Default", "COMMIT AND NO CHAIN NO RELEASE", "SET TRANSACTION ISOLATION LEVEL READ COMMITTED", "START TRANSACTION",
 		"SELECT revision, record FROM `sealwright_records` WHERE name = ?", "ROLLBACK",
 	}
 	if diff := cmp.Diff(want, f.log.texts); diff != "" {

@@ -146,7 +146,7 @@ func (c *fakeConn) ExecContext(_ context.Context, text string, args []driver.Nam
 	if err := c.db.note(text); err != nil {
 		return nil, err
 	}
-	if c.inTx && (strings.HasPrefix(text, "COMMIT AND ") || strings.HasPrefix(text, "SET TRANSACTION ") || strings.HasPrefix(text, "START TRANSACTION ")) {
+	if c.inTx && (strings.HasPrefix(text, "COMMIT AND ") || strings.HasPrefix(text, "SET TRANSACTION ") || text == "START TRANSACTION") {
 		return driver.ResultNoRows, nil // the transaction that reads is the one around it
 	}
 	c.lock()
