@@ -1,6 +1,8 @@
 // Package measure times functions beside each other, so that what it says of
-// them is a ratio, which the machine and what else runs on it change little. The
-// commands internal/interop/ratios and internal/interop/peers are made of it.
+// them is a ratio. On Unix time is that of the processors, of all threads of this
+// process: what else runs on the machine changes the ratios little, and garbage
+// counts with all that its collection takes. The commands internal/interop/ratios
+// and internal/interop/peers are made of it.
 package measure
 
 import (
@@ -28,6 +30,10 @@ type Benchmark struct {
 	Bytes  int         // that one operation goes through; 0 where that says little
 	Ours   func(n int) // does it n times
 	Others []Other
+
+	// Wall has the clock on the wall count, where one operation is spread over
+	// several processors.
+	Wall bool
 }
 
 // An Other is what a benchmark is compared with.
@@ -76,6 +82,7 @@ func (s Size) String() string {
 // 0 where it was left out.
 type side struct {
 	run    func(n int)
+	clock  func() time.Duration
 	n      int // calls in a measurement
 	every  int // passes between two measurements
 	times  []time.Duration
@@ -86,11 +93,19 @@ type side struct {
 // follows directly on each other, and it is compared before the medians are
 // taken, so that what slows down the machine slows down both.
 func Run(benchmarks []Benchmark, passes int) []Result {
+	return run(benchmarks, passes, processorTime)
+}
+
+func run(benchmarks []Benchmark, passes int, clock func() time.Duration) []Result {
 	sides := make([][]*side, len(benchmarks)) // ours, others…
 	for i, b := range benchmarks {
-		sides[i] = []*side{calibrate(b.Ours)}
+		clock := clock
+		if b.Wall {
+			clock = wallTime
+		}
+		sides[i] = []*side{calibrate(b.Ours, clock)}
 		for _, o := range b.Others {
-			sides[i] = append(sides[i], calibrate(o.Run))
+			sides[i] = append(sides[i], calibrate(o.Run, clock))
 		}
 	}
 	for pass := range passes {
@@ -125,8 +140,8 @@ func Run(benchmarks []Benchmark, passes int) []Result {
 
 // calibrate finds how many calls take about a span. The calls that it makes
 // warm up caches as well.
-func calibrate(run func(n int)) *side {
-	s := &side{run: run, n: 1, every: 1}
+func calibrate(run func(n int), clock func() time.Duration) *side {
+	s := &side{run: run, clock: clock, n: 1, every: 1}
 	for {
 		took := s.time()
 		if took >= span/2 {
@@ -155,13 +170,18 @@ func (s *side) time() time.Duration {
 	var before, after runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&before)
-	start := time.Now()
+	start := s.clock()
 	s.run(s.n)
-	took := time.Since(start)
+	took := s.clock() - start
 	runtime.ReadMemStats(&after)
 	s.allocs = (after.Mallocs - before.Mallocs) / uint64(s.n)
 	return took
 }
+
+// began is where wallTime counts from.
+var began = time.Now()
+
+func wallTime() time.Duration { return time.Since(began) }
 
 func (s *side) cost() Cost { return Cost{median(s.times), s.allocs} }
 

@@ -21,7 +21,7 @@ func takes(d time.Duration) func(n int) {
 func TestRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		calls := 0
-		results := measure.Run([]measure.Benchmark{
+		results := measure.RunBy([]measure.Benchmark{
 			{Name: "quick", Bytes: 64, Ours: takes(100 * time.Nanosecond), Others: []measure.Other{
 				{Name: "peer", Run: takes(250 * time.Nanosecond)},
 				{Name: "floor", Floor: true, Run: takes(50 * time.Nanosecond)},
@@ -30,7 +30,7 @@ func TestRun(t *testing.T) {
 			{Name: "slow", Ours: takes(time.Millisecond), Others: []measure.Other{
 				{Name: "peer", Run: func(n int) { calls += n; takes(time.Second)(n) }},
 			}},
-		}, 5)
+		}, 5, measure.WallTime)
 		for i := range results {
 			results[i].Ours.Allocs = 0 // of the clock in the bubble
 			for j := range results[i].Others {
@@ -68,13 +68,37 @@ func TestRunDisturbed(t *testing.T) {
 				takes(d)(n)
 			}
 		}
-		r := measure.Run([]measure.Benchmark{
+		r := measure.RunBy([]measure.Benchmark{
 			{Name: "x", Ours: disturbed(time.Microsecond), Others: []measure.Other{{Name: "peer", Run: disturbed(3 * time.Microsecond)}}},
-		}, 101)
+		}, 101, measure.WallTime)
 		if got := r[0].Others[0].Ratio; got != 3 {
 			t.Errorf("ratio %v, want 3", got)
 		}
 	})
+}
+
+// Where work is spread over several processors the wall's clock counts.
+func TestWall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		never := func() time.Duration { t.Error("another clock was asked"); return 0 }
+		r := measure.RunBy([]measure.Benchmark{
+			{Name: "x", Wall: true, Ours: takes(time.Microsecond), Others: []measure.Other{{Name: "peer", Run: takes(2 * time.Microsecond)}}},
+		}, 3, never)
+		if got := r[0].Others[0].Ratio; got != 2 {
+			t.Errorf("ratio %v, want 2", got)
+		}
+	})
+}
+
+// The processors' clock goes on with work, and with nothing else.
+func TestProcessorTime(t *testing.T) {
+	start := measure.ProcessorTime()
+	for n := 0; measure.ProcessorTime() == start; n++ {
+		_ = results[n%len(results)]
+	}
+	if measure.ProcessorTime() < start {
+		t.Error("it went back")
+	}
 }
 
 var results = []measure.Result{

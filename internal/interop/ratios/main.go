@@ -1,6 +1,6 @@
 // Ratios measures Sealwright beside other implementations of the same thing,
-// and beside what it cannot do without, in one run: each speaks of a ratio, so
-// the machine and what else runs on it matter little.
+// and beside what it cannot do without, in one run: each speaks of a ratio of the
+// processors' time, so the machine and what else runs on it matter little.
 //
 //	go run ./internal/interop/ratios [-run regexp] [-passes n] [-svg file]
 //
@@ -12,7 +12,8 @@
 // Against a peer the value says how many times as long as Sealwright it takes:
 // higher is better. Against a floor it says how many times as long as the
 // floor Sealwright takes: lower is better, and 1 is the end. The floors are raw,
-// rand and hit. With -svg, the throughput of the encrypt benchmarks becomes a
+// rand and hit. The ratios named parallel are of the clock on the wall, and need
+// processors that nobody else uses. With -svg, the throughput of the encrypt benchmarks becomes a
 // diagram.
 //
 // At its end it runs the module internal/interop/peers likewise, which stands

@@ -27,7 +27,7 @@ func parallelBenchmarks() (benchmarks []measure.Benchmark) {
 			}
 		}
 		benchmarks = append(benchmarks, measure.Benchmark{
-			Name: fmt.Sprintf("parallel/%v", size), Bytes: int(size),
+			Name: fmt.Sprintf("parallel/%v", size), Bytes: int(size), Wall: true,
 			Ours: func(n int) {
 				var wg sync.WaitGroup
 				for i := range cores {

@@ -1,0 +1,7 @@
+package measure
+
+var (
+	RunBy         = run
+	WallTime      = wallTime
+	ProcessorTime = processorTime
+)
