@@ -13,8 +13,8 @@
 // higher is better. Against a floor it says how many times as long as the
 // floor Sealwright takes: lower is better, and 1 is the end. The floors are raw,
 // rand and hit. The ratios named parallel are of the clock on the wall, and need
-// processors that nobody else uses. With -svg, the throughput of the encrypt benchmarks becomes a
-// diagram.
+// processors that nobody else uses. With -svg, the throughput of the encrypt
+// benchmarks becomes a diagram.
 //
 // At its end it runs the module internal/interop/peers likewise, which stands
 // outside of the workspace, for peers that require a lot. Where that cannot be
