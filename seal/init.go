@@ -249,8 +249,8 @@ func (b *Barrier) newSlot(ctx context.Context, rec *record.Record, name string, 
 	if err != nil {
 		return n, nil, err
 	}
-	defer key.wipe()
-	n.PublicKey = key.PublicKey().Bytes()
+	defer key.Wipe()
+	n.PublicKey = key.PublicKey()
 	n.Wrap, err = wrapRoot(n.PublicKey, wrapPlace(rec.Store, rec.LastSlot+1, rec.Root), root)
 	return n, g.sets, err
 }

@@ -181,8 +181,8 @@ func (b *Barrier) unlockThrough(l *loaded, slot *record.Slot, seed []byte, h *ha
 	if err != nil {
 		return nil, err
 	}
-	defer key.wipe()
-	if subtle.ConstantTimeCompare(key.PublicKey().Bytes(), slot.PublicKey) != 1 {
+	defer key.Wipe()
+	if subtle.ConstantTimeCompare(key.PublicKey(), slot.PublicKey) != 1 {
 		return nil, ErrWrongCustodian
 	}
 	root, err := unwrapRoot(key, wrapPlace(l.Store, slot.ID, l.Root), slot.Wrap)

@@ -2,7 +2,4 @@
 
 package seal_test
 
-const experiment = "runtimesecret"
-
-// maxWrapKeys is how many copies of keys that wrap the root key may be left.
-const maxWrapKeys = 0
+const build = "runtimesecret"

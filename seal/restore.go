@@ -189,7 +189,7 @@ func (b *Barrier) rootThrough(ctx context.Context, l *loaded, slot *record.Slot)
 	if err != nil {
 		return nil, err
 	}
-	defer key.wipe()
+	defer key.Wipe()
 	root, err := unwrapRoot(key, wrapPlace(l.Store, slot.ID, l.Root), slot.Wrap)
 	if err != nil {
 		return nil, err

@@ -3,12 +3,12 @@ package seal
 import (
 	"bytes"
 	"crypto/ecdh"
-	"crypto/hpke"
 	"crypto/mlkem"
 	"encoding/binary"
 	"fmt"
 
 	"github.com/sealwright/sealwright/internal/aead"
+	"github.com/sealwright/sealwright/internal/hpke"
 	"github.com/sealwright/sealwright/internal/secret"
 )
 
@@ -20,33 +20,16 @@ import (
 const (
 	seedSize = 32
 	rootSize = 32
-	encSize  = 1088 + 65 // of MLKEM768-P256
+	encSize  = hpke.EncSize
 )
 
-var slotKEM, slotKDF, exportOnly = hpke.MLKEM768P256(), hpke.HKDFSHA256(), hpke.ExportOnly()
-
-// A privateKey is the private key of a slot.
-type privateKey struct {
-	hpke.PrivateKey
-	pq *mlkem.DecapsulationKey768
-	t  *ecdh.PrivateKey
-}
-
-// wipe clears the components, as far as they can be reached. The key is not
-// used afterwards.
-func (k *privateKey) wipe() {
-	aead.WipeState(*k.pq)
-	aead.WipeField(k.t, "privateKey")
-	aead.WipeField(k.t, "fips", "d")
-}
-
 // slotKey returns the private key of a slot, for the caller to wipe.
-func slotKey(seed []byte) (k *privateKey, err error) {
+func slotKey(seed []byte) (k *hpke.PrivateKey, err error) {
 	secret.Do(func() { k, err = deriveSlotKey(seed) })
 	return k, err
 }
 
-func deriveSlotKey(seed []byte) (*privateKey, error) {
+func deriveSlotKey(seed []byte) (*hpke.PrivateKey, error) {
 	if len(seed) != seedSize {
 		return nil, fmt.Errorf("seal: a slot's seed has %d bytes, not %d", seedSize, len(seed))
 	}
@@ -62,8 +45,7 @@ func deriveSlotKey(seed []byte) (*privateKey, error) {
 		t, err := ecdh.P256().NewPrivateKey(scalar)
 		clear(scalar)
 		if err == nil {
-			key, err := hpke.NewHybridPrivateKey(pq, t)
-			return &privateKey{key, pq, t}, err
+			return hpke.NewPrivateKey(pq, t), nil
 		}
 	}
 	return nil, fmt.Errorf("seal: no P-256 scalar in this seed")
@@ -77,17 +59,9 @@ func wrapRoot(publicKey, place, root []byte) (wrap []byte, err error) {
 }
 
 func encryptRoot(publicKey, place, root []byte) ([]byte, error) {
-	pub, err := slotKEM.NewPublicKey(publicKey)
+	enc, key, err := hpke.Send(publicKey, place, rootExport)
 	if err != nil {
 		return nil, fmt.Errorf("seal: public key of a slot: %w", err)
-	}
-	enc, sender, err := hpke.NewSender(pub, slotKDF, exportOnly, place)
-	if err != nil {
-		return nil, fmt.Errorf("seal: wrap the root key: %w", err)
-	}
-	key, err := sender.Export(rootExport, 32)
-	if err != nil {
-		return nil, fmt.Errorf("seal: wrap the root key: %w", err)
 	}
 	defer clear(key)
 	box, err := aead.SealBox(key, rootExport, root, place)
@@ -100,20 +74,16 @@ func encryptRoot(publicKey, place, root []byte) ([]byte, error) {
 const rootExport = "sealwright/root/v1"
 
 // unwrapRoot is the inverse of wrapRoot. Its errors are those of aead.OpenBox.
-func unwrapRoot(key *privateKey, place, wrap []byte) (root []byte, err error) {
+func unwrapRoot(key *hpke.PrivateKey, place, wrap []byte) (root []byte, err error) {
 	secret.Do(func() { root, err = decryptRoot(key, place, wrap) })
 	return root, err
 }
 
-func decryptRoot(key *privateKey, place, wrap []byte) ([]byte, error) {
+func decryptRoot(key *hpke.PrivateKey, place, wrap []byte) ([]byte, error) {
 	if len(wrap) < encSize {
 		return nil, fmt.Errorf("%w: the wrapped root key is too short", aead.ErrCorrupt)
 	}
-	recipient, err := hpke.NewRecipient(wrap[:encSize], key.PrivateKey, slotKDF, exportOnly, place)
-	if err != nil {
-		return nil, fmt.Errorf("%w: the wrapped root key: %w", aead.ErrCorrupt, err)
-	}
-	k, err := recipient.Export(rootExport, 32)
+	k, err := key.Receive(wrap[:encSize], place, rootExport)
 	if err != nil {
 		return nil, fmt.Errorf("%w: the wrapped root key: %w", aead.ErrCorrupt, err)
 	}

@@ -158,8 +158,8 @@ func (b *Barrier) tryOpen(ctx context.Context, o *opened, slot *record.Slot, g *
 	if err != nil {
 		return record.Fresh{}, err
 	}
-	defer key.wipe()
-	if !bytes.Equal(key.PublicKey().Bytes(), slot.PublicKey) {
+	defer key.Wipe()
+	if !bytes.Equal(key.PublicKey(), slot.PublicKey) {
 		return record.Fresh{}, ErrWrongCustodian
 	}
 	root, err := unwrapRoot(key, wrapPlace(o.state.Store, slot.ID, o.state.Root), slot.Wrap)

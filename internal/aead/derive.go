@@ -21,15 +21,30 @@ func Derive(key, salt []byte, info string, n int) []byte {
 	}
 	h := newHMAC(max(len(key), sha256.Size+len(info)+1))
 	defer h.wipe()
+	prk := h.sum(make([]byte, 0, sha256.Size), salt, key)
+	defer clear(prk)
+	return h.expand(prk, info, n)
+}
+
+// Expand is the second half of [Derive] alone: HKDF-Expand of RFC 5869, with
+// SHA-256, from a key of at most 64 bytes that is uniformly random.
+func Expand(key []byte, info string, n int) []byte {
+	if n > 255*sha256.Size || len(key) > sha256.BlockSize {
+		panic("aead: derived key or its key too long")
+	}
+	h := newHMAC(sha256.Size + len(info) + 1)
+	defer h.wipe()
+	return h.expand(key, info, n)
+}
+
+func (h *hmacState) expand(prk []byte, info string, n int) []byte {
 	out := make([]byte, 0, n+sha256.Size)
 	msg := make([]byte, 0, sha256.Size+len(info)+1)
-	prk := h.sum(make([]byte, 0, sha256.Size), salt, key)
 	for i := byte(1); len(out) < n; i++ {
 		msg = append(append(msg, info...), i)
 		out = h.sum(out, prk, msg)
 		msg = append(msg[:0], out[len(out)-sha256.Size:]...)
 	}
-	clear(prk)
 	clear(msg[:cap(msg)])
 	clear(out[n:cap(out)])
 	return out[:n:n]
