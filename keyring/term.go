@@ -7,10 +7,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"slices"
 	"time"
 
 	"github.com/sealwright/sealwright/internal/aead"
+	"github.com/sealwright/sealwright/internal/secret"
 )
 
 // A Key is the secret of a term: 32 random bytes. It prints and logs as
@@ -59,7 +59,7 @@ type termKey struct {
 	number  uint32
 	keyID   [keyIDSize]byte
 	created time.Time
-	key     []byte
+	key     []byte // in locked memory
 	spent   *spent
 }
 
@@ -71,7 +71,7 @@ type spent struct {
 }
 
 func newTermKey(store string, t *Term) *termKey {
-	k := &termKey{store: store, number: t.Number, created: t.Created, key: slices.Clone(t.Key[:])}
+	k := &termKey{store: store, number: t.Number, created: t.Created, key: secret.Keep(t.Key[:])}
 	copy(k.keyID[:], k.derive(nil, labelKeyID, "", keyIDSize))
 	return k
 }
@@ -110,4 +110,7 @@ func cipherOf(okm []byte) *aead.AEAD {
 	return a
 }
 
-func (t *termKey) wipe() { clear(t.key) }
+func (t *termKey) wipe() {
+	secret.Free(t.key)
+	t.key = nil
+}

@@ -24,6 +24,9 @@ import (
 	"crypto/rand"
 	"errors"
 	"slices"
+	"sync"
+
+	"github.com/sealwright/sealwright/internal/secret"
 )
 
 const (
@@ -59,11 +62,13 @@ var (
 // concurrent use, except Wipe.
 type AEAD struct {
 	gcm    cipher.AEAD
-	random bool // whether gcm draws and carries the nonce itself
+	random bool   // whether gcm draws and carries the nonce itself
+	place  []byte // where the state of gcm is, if in locked memory
 }
 
-// New expands a key of [KeySize] bytes, and keeps no reference to it. The only
-// error is [ErrKeySize], unless the build has no AES-GCM at all.
+// New expands a key of [KeySize] bytes, and keeps no reference to it. The
+// expanded key is in locked memory where there is any; the caller wipes it. The
+// only error is [ErrKeySize], unless the build has no AES-GCM at all.
 func New(key []byte) (*AEAD, error) {
 	if len(key) != KeySize {
 		return nil, ErrKeySize
@@ -82,6 +87,11 @@ func New(key []byte) (*AEAD, error) {
 	}
 	if err != nil {
 		return nil, err
+	}
+	if !a.random {
+		// After a wipe a GCM with a random nonce would go on under a cleared
+		// key, and in locked memory soon under another's. The other panics.
+		a.gcm, a.place = relocate(a.gcm)
 	}
 	return a, nil
 }
@@ -147,9 +157,35 @@ func (a *AEAD) Open(dst, sealed, aad []byte) ([]byte, error) {
 	return dst, nil
 }
 
+// Memory returns how expanded keys, and other secrets that stay for long, are
+// kept in this process.
+func Memory() secret.Posture {
+	p := secret.Memory()
+	switch {
+	case !p.Locked && !p.Undumpable:
+	case fips140.Enabled():
+		p = secret.Posture{Reason: "in FIPS mode expanded keys are in ordinary memory"}
+	case !ownGCM():
+		p = secret.Posture{Reason: "expanded keys of this build of Go are in ordinary memory"}
+	}
+	return p
+}
+
+// ownGCM reports whether the layout of the standard library's GCM is one that
+// can be moved.
+var ownGCM = sync.OnceValue(func() bool {
+	a, err := New(make([]byte, KeySize))
+	if err != nil {
+		return false
+	}
+	defer a.Wipe()
+	return movable(a.gcm)
+})
+
 // Wipe clears the expanded key. The caller makes sure that no other method is
 // running; any later use panics rather than working with a cleared key.
 func (a *AEAD) Wipe() {
 	WipeState(a.gcm)
-	a.gcm = nil
+	secret.Free(a.place)
+	a.gcm, a.place = nil, nil
 }

@@ -1,8 +1,11 @@
 package aead
 
 import (
+	"crypto/cipher"
 	"reflect"
 	"unsafe"
+
+	"github.com/sealwright/sealwright/internal/secret"
 )
 
 // WipeState clears the state behind a pointer of the standard library, such as
@@ -18,6 +21,31 @@ func WipeState(state any) {
 		return
 	}
 	clear(unsafe.Slice((*byte)(v.UnsafePointer()), v.Type().Elem().Size()))
+}
+
+// relocate moves the state behind a pointer of the standard library to locked
+// memory, and returns the place, for the caller to free. Where it cannot be
+// moved, or nothing can be locked, the state stays and the place is nil.
+func relocate(state cipher.AEAD) (cipher.AEAD, []byte) {
+	if !movable(state) {
+		return state, nil
+	}
+	v := reflect.ValueOf(state)
+	t := v.Type().Elem()
+	place := secret.Alloc(int(t.Size()))
+	if place == nil {
+		return state, nil
+	}
+	copy(place, unsafe.Slice((*byte)(v.UnsafePointer()), t.Size()))
+	WipeState(state)
+	return reflect.NewAt(t, unsafe.Pointer(&place[0])).Interface().(cipher.AEAD), place
+}
+
+// movable reports whether a state may be anywhere: it is behind one pointer,
+// holds none, which the garbage collector would have to see, and has room.
+func movable(state cipher.AEAD) bool {
+	v := reflect.ValueOf(state)
+	return v.Kind() == reflect.Pointer && !v.IsNil() && plain(v.Type().Elem()) && v.Type().Elem().Size() <= secret.MaxLocked
 }
 
 // WipeField clears the bytes that a field holds, where the path of names leads
