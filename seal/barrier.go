@@ -56,12 +56,15 @@ type Barrier struct {
 	hooks hooks
 }
 
-// An opened is a record with what it protects.
+// An opened is a record with what it protects. At rest, as the Barrier holds
+// it, it has no other key than the root key.
 type opened struct {
 	state  record.State
-	root   []byte
+	root   []byte // in locked memory at rest
 	rev    string
 	digest record.Digest
+	clear  [sha256.Size]byte // digest of the clear part
+	sealed []byte            // the sealed part
 }
 
 // A mark is the newest record that was seen. It outlives a Seal, and with
@@ -169,8 +172,33 @@ func (b *Barrier) forget(why error) {
 }
 
 func (o *opened) wipe() {
-	clear(o.root)
+	secret.Free(o.root)
+	o.root = nil
 	o.state.Secrets.Wipe()
+}
+
+// rest wipes all keys but the root key, which it moves to locked memory.
+func (o *opened) rest() {
+	root := secret.Keep(o.root)
+	clear(o.root)
+	o.root = root
+	for i := range o.state.Terms {
+		o.state.Terms[i].Key = [32]byte{}
+	}
+	clear(o.state.Identities)
+}
+
+// wake returns a copy of an opened at rest with all its keys, for the caller to
+// wipe.
+func (o *opened) wake() (*opened, error) {
+	secrets, err := openSecrets(o.root, o.sealed, o.clear)
+	if err != nil {
+		return nil, fmt.Errorf("%w: what this process held: %w", ErrCorrupt, err)
+	}
+	out := *o
+	out.state, out.root = o.state.Clone(), bytes.Clone(o.root)
+	out.state.Secrets = *secrets
+	return &out, nil
 }
 
 // notify wakes those who wait for a change; b.mu is held.
@@ -267,9 +295,10 @@ func (b *Barrier) install(o *opened, as intent) error {
 	if b.open != nil {
 		b.open().wipe()
 	}
+	b.observe(o.state.Terms)
+	o.rest()
 	b.open = func() *opened { return o }
 	b.why, b.progress, b.sealedBy = nil, nil, false
-	b.observe(o.state.Terms)
 	b.dismiss(o.state.Operation)
 	b.notify()
 	return nil
@@ -312,9 +341,5 @@ func (b *Barrier) current() (*opened, error) {
 	if b.open == nil {
 		return nil, ErrSealed
 	}
-	o := b.open()
-	return &opened{
-		state: o.state.Clone(), root: bytes.Clone(o.root),
-		rev: o.rev, digest: o.digest,
-	}, nil
+	return b.open().wake()
 }

@@ -158,6 +158,7 @@ func (b *Barrier) keepDraft(draft *opened) {
 		draft.wipe()
 		return
 	}
+	draft.rest()
 	b.drafts = append(b.drafts, func() *opened { return draft })
 	if len(b.drafts) > maxDrafts {
 		b.drafts[0]().wipe()

@@ -128,7 +128,24 @@ func (b *Barrier) unlock(l *loaded, root []byte) (*opened, error) {
 // unlockAny is unlock for any record, also an older one or a fork.
 func unlockAny(l *loaded, root []byte) (*opened, error) {
 	digest := sha256.Sum256(l.clear)
-	plain, err := aead.OpenBox(root, sealedInfo, l.sealed, digest[:])
+	secrets, err := openSecrets(root, l.sealed, digest)
+	if err != nil {
+		return nil, err
+	}
+	o := &opened{
+		state: record.State{Record: *l.Record, Secrets: *secrets}, root: bytes.Clone(root),
+		rev: l.rev, digest: l.digest, clear: digest, sealed: l.sealed,
+	}
+	if err := o.state.Agree(); err != nil {
+		o.wipe()
+		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
+	return o, nil
+}
+
+// openSecrets opens a sealed part; digest is that of the clear part.
+func openSecrets(root, sealed []byte, digest [sha256.Size]byte) (*record.Secrets, error) {
+	plain, err := aead.OpenBox(root, sealedInfo, sealed, digest[:])
 	if err != nil {
 		return nil, err
 	}
@@ -137,12 +154,7 @@ func unlockAny(l *loaded, root []byte) (*opened, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
-	o := &opened{state: record.State{Record: *l.Record, Secrets: *secrets}, root: bytes.Clone(root), rev: l.rev, digest: l.digest}
-	if err := o.state.Agree(); err != nil {
-		o.wipe()
-		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
-	}
-	return o, nil
+	return secrets, nil
 }
 
 // descends checks that a record now authenticated is the one this process knew

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sealwright/sealwright/internal/aead"
 	"github.com/sealwright/sealwright/internal/record"
 )
 
@@ -16,6 +17,7 @@ type Status struct {
 	Sealed   bool
 	Reason   error         // why it is sealed; nil while unsealed
 	Progress []SetProgress // shares given so far for unsealing
+	Memory   MemoryStatus
 
 	// What follows is known from the first unseal on, and kept while sealed.
 	Store      string // the store's id, 32 hex digits
@@ -26,6 +28,16 @@ type Status struct {
 	Operation *OperationStatus // in progress; nil if none is
 	Terms     []TermStatus     // oldest first
 	Warnings  []string         // what an operator should mend, in words
+}
+
+// MemoryStatus is how this process keeps the root key and the data keys while
+// it is unsealed, and what is derived from them. It is about what stays: a key
+// passes through ordinary memory while something is done with it, and is wiped
+// there.
+type MemoryStatus struct {
+	Locked     bool   // never swapped out
+	Undumpable bool   // left out of core dumps
+	Reason     string // what was in the way, where either is false
 }
 
 // SetProgress counts the shares given of one set.
@@ -89,6 +101,7 @@ func (b *Barrier) Status() Status {
 	s := Status{
 		Replica: b.cfg.Replica, Sealed: b.open == nil, Reason: b.why,
 		Store: b.mark.store, Generation: b.mark.generation,
+		Memory: MemoryStatus(aead.Memory()),
 	}
 	if b.open == nil {
 		s.Progress = b.progress
