@@ -1,0 +1,232 @@
+//go:build !goexperiment.boringcrypto && !race
+
+package seal_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/subtle"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"runtime"
+	"syscall"
+	"testing"
+
+	"github.com/sealwright/sealwright/internal/aead"
+	"github.com/sealwright/sealwright/kms"
+	"github.com/sealwright/sealwright/seal"
+)
+
+const (
+	lifeEnv = "SEAL_TEST_LIFE"      // the mask, in hexadecimal
+	dumpEnv = "SEAL_TEST_LIFE_DUMP" // set to have all memory dumped
+)
+
+// TestLife is the process that TestCleanMemory and TestCoreDump look at.
+func TestLife(t *testing.T) {
+	mask, err := hex.DecodeString(os.Getenv(lifeEnv))
+	if err != nil || len(mask) != 32 {
+		t.Skip("run by TestCleanMemory")
+	}
+	allowCore()
+	l := life{t: t, mask: mask}
+	pause := func(word string) {
+		fmt.Println(word)
+		if _, err := bufio.NewReader(os.Stdin).ReadString('\n'); err != nil {
+			os.Exit(0)
+		}
+	}
+	control := new([32]byte)
+	l.control = control // and so on the heap
+	rand.Read(control[:])
+	l.tell("control", bytes.Clone(control[:]))
+	b := l.live()
+	if m := b.Status().Memory; m.Undumpable {
+		fmt.Println("memory=undumpable")
+	} else {
+		fmt.Println("memory=" + m.Reason)
+	}
+	if os.Getenv(dumpEnv) != "" {
+		dumpAll(t)
+	}
+	pause("OPEN")
+	if err := b.Seal(seal.By{}); err != nil {
+		t.Fatal(err)
+	}
+	runtime.GC()
+	runtime.GC()
+	pause("SEALED")
+	clear(control[:])
+	pause("WIPED")
+}
+
+// allowCore allows core dumps as large as the system lets.
+func allowCore() {
+	var limit syscall.Rlimit
+	if syscall.Getrlimit(syscall.RLIMIT_CORE, &limit) == nil {
+		limit.Cur = limit.Max
+		syscall.Setrlimit(syscall.RLIMIT_CORE, &limit)
+	}
+}
+
+// dumpAll takes back that some memory is left out of core dumps.
+func dumpAll(t *testing.T) {
+	const madvDoDump = 17
+	for _, r := range regionsOf(t, os.Getpid()) {
+		if !r.dumped {
+			syscall.Syscall(syscall.SYS_MADVISE, uintptr(r.lo), uintptr(r.hi-r.lo), madvDoDump)
+		}
+	}
+}
+
+// A life is what happens to one Barrier.
+type life struct {
+	t    *testing.T
+	b    *seal.Barrier
+	mask []byte
+
+	control *[32]byte
+}
+
+// tell tells a secret, masked, and loses it.
+func (l *life) tell(kind string, secret []byte) {
+	subtle.XORBytes(secret, secret, l.mask)
+	fmt.Printf("%s=%x\n", kind, secret)
+}
+
+// tellingStore tells every record that it is given.
+type tellingStore struct{ *seal.MemStore }
+
+func (s tellingStore) Swap(ctx context.Context, rec []byte, old string) (string, error) {
+	fmt.Printf("record=%x\n", rec)
+	return s.MemStore.Swap(ctx, rec, old)
+}
+
+// live has the Barrier do everything that handles keys, and leaves it unsealed.
+func (l *life) live() *seal.Barrier {
+	t, ctx, by := l.t, l.t.Context(), seal.By{}
+	cfg := seal.Config{Store: tellingStore{seal.NewMemStore()}, KMS: map[string]kms.Wrapper{}, Retry: kms.Policy{Attempts: 1}}
+	for _, name := range []string{"a", "b"} {
+		cfg.KMS[name] = plainKMS(name)
+	}
+	var err error
+	if l.b, err = seal.Open(cfg); err != nil {
+		t.Fatal(err)
+	}
+	b := l.b
+	check := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	unseal := func() { // by KMS
+		t.Helper()
+		_, err := b.Unseal(ctx)
+		check(err)
+	}
+	people := seal.Shamir{Shares: 3, Threshold: 2}
+	d, err := b.Init(ctx, map[string]seal.Spec{
+		"people": people,
+		"cloud":  seal.KMS{Name: "a"},
+		"both":   seal.Threshold{K: 2, Of: []seal.Spec{seal.KMS{Name: "b"}, people}},
+	}, by)
+	l.deliver(d)
+	check(err)
+	l.use()
+	op, _, err := b.Prove(ctx, "both", by)
+	check(err)
+	l.submit(d, "both", seal.By{Operation: op})
+	op, _, err = b.Prove(ctx, "people", by)
+	check(err)
+	l.submit(d, "people", seal.By{Operation: op})
+	check(b.Rotate(ctx, by))
+	l.use()
+	check(b.RotateRoot(ctx, by))
+	check(b.Rewrap(ctx, "cloud", by))
+	check(b.Drill(ctx))
+
+	renewed, err := b.Rekey(ctx, "people", people, by)
+	l.deliver(renewed)
+	check(err)
+	op, _, err = b.Prove(ctx, "people", by)
+	check(err)
+	l.submit(renewed, "people", seal.By{Operation: op})
+	l.use()
+	check(b.Seal(by))
+	unseal()
+	check(b.Seal(by))
+	l.submit(renewed, "people", by)
+	l.use()
+	check(b.Retire(ctx, 1, by))
+	_, done, err := b.Drop(ctx, []string{"both"}, by)
+	if check(err); !done {
+		t.Fatal("the drop waits for people")
+	}
+	d.Wipe()
+	renewed.Wipe()
+	check(b.Seal(by))
+	unseal()
+	l.use()
+	return b
+}
+
+// use encrypts and decrypts.
+func (l *life) use() {
+	l.t.Helper()
+	ciphertext, err := l.b.Keyring().Encrypt(nil, []byte("plaintext"), []byte("aad"))
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	fmt.Printf("epoch=%x\n", ciphertext[:41])
+	if _, err := l.b.Keyring().Decrypt(nil, ciphertext, []byte("aad")); err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+// submit gives the first two shares of a slot.
+func (l *life) submit(d seal.Delivery, slot string, by seal.By) {
+	l.t.Helper()
+	for _, set := range d.Sets {
+		if set.Slot != slot {
+			continue
+		}
+		for _, s := range set.Shares[:2] {
+			if _, err := l.b.Submit(l.t.Context(), s, by); err != nil {
+				l.t.Fatal(err)
+			}
+		}
+	}
+	if st := l.b.Status(); st.Sealed || st.Operation != nil {
+		l.t.Fatalf("%s: sealed %v, operation %v", slot, st.Sealed, st.Operation)
+	}
+}
+
+// deliver tells the shares.
+func (l *life) deliver(d seal.Delivery) {
+	for _, set := range d.Sets {
+		for _, s := range set.Shares {
+			raw := s.RevealRaw()
+			l.tell(fmt.Sprintf("share %d %d", set.Set, s.X()), raw[:32])
+		}
+	}
+}
+
+// plainKMS wraps keys under one made of its name, and keeps none.
+type plainKMS string
+
+func (w plainKMS) key() []byte { return bytes.Repeat([]byte(w), 32)[:32] }
+
+func (w plainKMS) Wrap(_ context.Context, key []byte, b kms.Binding) (*kms.Blob, error) {
+	box, err := aead.SealBox(w.key(), "plain", key, nil)
+	return &kms.Blob{Type: "plain", KeyID: string(w), Ciphertext: box}, err
+}
+
+func (w plainKMS) Unwrap(_ context.Context, blob *kms.Blob, b kms.Binding) ([]byte, error) {
+	return aead.OpenBox(w.key(), "plain", blob.Ciphertext, nil)
+}
+
+func (w plainKMS) Authenticated() bool { return true }
