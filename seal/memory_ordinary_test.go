@@ -1,5 +1,0 @@
-//go:build !goexperiment.runtimesecret
-
-package seal_test
-
-const build = "ordinary"
