@@ -42,7 +42,7 @@ func TestNothingLeftInMemory(t *testing.T) {
 		}
 		left += n
 	}
-	t.Logf("GUARANTEE 18 keyring-memory: keys=%d copies-while-open=%d copies-after-seal=%d tries=%d", len(open), sum, left, tries)
+	t.Logf("GUARANTEE 18 keyring-memory: build=%s keys=%d copies-while-open=%d copies-after-seal=%d tries=%d", aeadtest.Build, len(open), sum, left, tries)
 }
 
 // keysInMemory counts the copies of each key of a keyring, open or sealed.

@@ -49,6 +49,7 @@ func TestLife(t *testing.T) {
 	} else {
 		fmt.Println("memory=" + m.Reason)
 	}
+	overwriteRegisters(t)
 	if os.Getenv(dumpEnv) != "" {
 		dumpAll(t)
 	}
@@ -61,6 +62,21 @@ func TestLife(t *testing.T) {
 	pause("SEALED")
 	clear(control[:])
 	pause("WIPED")
+}
+
+// overwriteRegisters has the vector registers hold something of another key, as
+// in a server that goes on: a core dump has what they still hold of the last.
+func overwriteRegisters(t *testing.T) {
+	a, err := aead.New(make([]byte, aead.KeySize))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Wipe()
+	for _, n := range []int{16, 1 << 10} {
+		if _, err := a.Open(nil, a.Seal(nil, make([]byte, n), nil), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // allowCore allows core dumps as large as the system lets.
