@@ -50,7 +50,8 @@
 // [Open] touches nothing, so that a server comes up and says why it is sealed
 // ([Barrier.Status]). Once unsealed, neither a KMS nor the store is needed to
 // encrypt and decrypt; an outage never seals. [Barrier.Seal] does, and wipes
-// the keys when the last operation in flight has ended.
+// the keys when the last operation in flight has ended. Until then they are, on
+// Linux, in memory that is neither swapped out nor dumped: [Status.Memory].
 //
 // # Several processes
 //
