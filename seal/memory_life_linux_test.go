@@ -44,11 +44,6 @@ func TestLife(t *testing.T) {
 	rand.Read(control[:])
 	l.tell("control", bytes.Clone(control[:]))
 	b := l.live()
-	if m := b.Status().Memory; m.Undumpable {
-		fmt.Println("memory=undumpable")
-	} else {
-		fmt.Println("memory=" + m.Reason)
-	}
 	overwriteRegisters(t)
 	if os.Getenv(dumpEnv) != "" {
 		dumpAll(t)

@@ -26,7 +26,6 @@ type collector struct {
 	shares  map[uint32][][]byte
 	records [][]byte
 	epochs  [][]byte // the heads of ciphertexts
-	memory  string   // "undumpable", or why not
 }
 
 func newCollector(t *testing.T) *collector {
@@ -38,10 +37,6 @@ func newCollector(t *testing.T) *collector {
 func (c *collector) maskText() string { return hex.EncodeToString(c.mask[:]) }
 
 func (c *collector) hear(kind, value string) {
-	if kind == "memory" {
-		c.memory = value
-		return
-	}
 	b, err := hex.DecodeString(value)
 	if err != nil {
 		c.t.Fatal(err)
