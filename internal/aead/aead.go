@@ -185,7 +185,10 @@ var ownGCM = sync.OnceValue(func() bool {
 // Wipe clears the expanded key. The caller makes sure that no other method is
 // running; any later use panics rather than working with a cleared key.
 func (a *AEAD) Wipe() {
-	WipeState(a.gcm)
-	secret.Free(a.place)
+	if a.place != nil {
+		secret.Free(a.place)
+	} else {
+		WipeState(a.gcm)
+	}
 	a.gcm, a.place = nil, nil
 }
