@@ -77,7 +77,8 @@ func TestCoreDump(t *testing.T) {
 	if sealed.sum() > 0 {
 		t.Errorf("in a core dump after Seal, copies of %v", sealed)
 	}
-	memory, open := "undumpable", finds{}
+	memory := "undumpable"
+	var open finds
 	if m := secret.Memory(); m.Undumpable {
 		var more int
 		if open, more, _ = luckily(t, core("OPEN")); open.sum() > 0 {
