@@ -1,6 +1,6 @@
-// Autounseal is a small HTTP server that keeps notes encrypted in a file, and
-// comes back by itself after a kill -9: it is up at once, says why it is sealed,
-// and unseals through the KMS of a seal stanza as Vault has it.
+// Autounseal is a small HTTP server that keeps notes encrypted in a file, or in
+// PostgreSQL, and comes back by itself after a kill -9: it is up at once, says
+// why it is sealed, and unseals through the KMS of a seal stanza as Vault has it.
 //
 //	go run ./examples/autounseal -demo
 //	go run ./examples/autounseal -config seal.hcl -dir /some/dir -init
@@ -9,10 +9,16 @@
 //	curl -X PUT -d 'water the plants' http://127.0.0.1:8080/notes/monday
 //	curl http://127.0.0.1:8080/notes/monday
 //
+// -init makes the store and ends. It is given once, by a person, and never stands
+// in a manifest: a server that makes a store where it finds none takes a volume
+// that is not mounted for a new one.
+//
 // -demo runs Azure, AWS and Google in this process and plays the whole story:
 // a note, a kill -9, a restart, and what the server says of a wrong secret, a
 // wrong vault, a disabled key and no network. It exits with 0 only if every step
 // has verified itself.
+//
+// The directory kubernetes beside this one runs it there.
 package main
 
 import (
@@ -20,9 +26,8 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io/fs"
 	"log/slog"
-	"net"
-	"net/http"
 	"os"
 	"os/signal"
 	"sync"
@@ -30,25 +35,29 @@ import (
 
 	"github.com/sealwright/sealwright/examples/internal/cloudstore"
 	"github.com/sealwright/sealwright/seal"
-	"github.com/sealwright/sealwright/seal/sealhttp"
 )
 
 type options struct {
 	cloudstore.Place
-	addr string
-	init bool
+	addr, operators string
+	database        string
+	replica         string
+	init            bool
 }
 
 func main() {
 	var o options
 	o.Flags(flag.CommandLine)
 	flag.StringVar(&o.addr, "addr", "127.0.0.1:8080", "the `address` to listen at")
-	flag.BoolVar(&o.init, "init", false, "make a store in -dir, if there is none")
+	flag.StringVar(&o.operators, "operators", "", "another `address` for /reason, which names keys and slots (default: that of -addr)")
+	flag.StringVar(&o.database, "database", "", "a `file` with the connection string of the PostgreSQL database to use in place of -dir")
+	flag.StringVar(&o.replica, "replica", "", "the `name` of this process among those that share a store (default: a random one)")
+	flag.BoolVar(&o.init, "init", false, "make a store, if there is none, and end")
 	demo := flag.Bool("demo", false, "show the whole with fake clouds in this process, in a temporary directory")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	run := func() error { return serve(ctx, o) }
+	run := func() error { return o.run(ctx) }
 	if *demo {
 		run = func() error { return tell(ctx) }
 	}
@@ -58,11 +67,19 @@ func main() {
 	}
 }
 
-// serve runs the server until ctx ends. It is up whatever the store and the KMS
-// are doing.
-func serve(ctx context.Context, o options) error {
+// run opens the store, and makes it or serves.
+func (o *options) run(ctx context.Context) error {
 	logger := slog.New(slog.NewTextHandler(os.Stderr, nil))
-	b, setup, err := o.Open(seal.Config{OnEvent: seal.LogEvents(logger)})
+	kept, err := o.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer kept.Close()
+	cfg := seal.Config{OnEvent: seal.LogEvents(logger), Replica: o.replica}
+	if o.database != "" {
+		cfg.Propagation = propagation
+	}
+	b, setup, err := o.Open(cfg)
 	if err != nil {
 		return err
 	}
@@ -71,9 +88,7 @@ func serve(ctx context.Context, o options) error {
 		logger.Info(note)
 	}
 	if o.init {
-		if err := initialize(ctx, b, setup.Slots); err != nil {
-			return err
-		}
+		return initialize(ctx, b, setup.Slots)
 	}
 
 	var background sync.WaitGroup
@@ -88,46 +103,57 @@ func serve(ctx context.Context, o options) error {
 			}
 		})
 	}
-
-	listener, err := net.Listen("tcp", o.addr)
-	if err != nil {
-		return err
-	}
-	fmt.Printf("http://%s\n", listener.Addr())
-	server := &http.Server{Handler: routes(b, &notes{dir: o.Dir, b: b})}
-	background.Go(func() {
-		<-ctx.Done()
-		server.Close()
-	})
-	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-		return err
-	}
-	return nil
+	return o.serve(ctx, b, &notes{kept: kept, b: b})
 }
 
-// routes are the server's. The whole reason of a sealed server is for operators:
-// a real one gives /reason a listener of its own.
-func routes(b *seal.Barrier, n *notes) http.Handler {
-	mux := http.NewServeMux()
-	mux.Handle("GET /livez", sealhttp.Live())
-	mux.Handle("GET /readyz", sealhttp.Ready(b))
-	mux.Handle("GET /reason", sealhttp.Detailed(b))
-	mux.Handle("GET /notes/{name}", sealhttp.Require(b, http.HandlerFunc(n.read)))
-	mux.Handle("PUT /notes/{name}", sealhttp.Require(b, http.HandlerFunc(n.write)))
-	return mux
+// open returns where the notes are kept: in the directory of the record, or in
+// its database. With -init the one or the other is made.
+func (o *options) open(ctx context.Context) (shelf, error) {
+	if o.database == "" {
+		if o.init && o.Dir != "" {
+			if err := os.Mkdir(o.Dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+				return nil, err
+			}
+		}
+		return &files{dir: o.Dir}, nil
+	}
+	if o.Dir != "" {
+		return nil, errors.New("-dir and -database exclude each other: the record and the notes are in one of them")
+	}
+	db, store, err := openDatabase(o.database)
+	if err != nil {
+		return nil, err
+	}
+	o.Store = store
+	kept := &rows{db: db}
+	if o.init {
+		if err := errors.Join(store.CreateTable(ctx), kept.create(ctx)); err != nil {
+			kept.Close()
+			return nil, err
+		}
+	}
+	return kept, nil
 }
 
 // initialize makes a store by the slots that the configuration wants. People
 // would have to be given shares: this server has no way to.
 func initialize(ctx context.Context, b *seal.Barrier, slots map[string]seal.Spec) error {
+	if len(slots) == 0 {
+		return errors.New("-init: the configuration wants no slot: add a seal stanza that is not disabled")
+	}
 	for name, spec := range slots {
 		if seal.HasPeople(spec) {
 			return fmt.Errorf("-init: slot %q is held by people: init with KMS slots, and add it by a migration", name)
 		}
 	}
 	_, err := b.Init(ctx, slots, seal.By{Actor: "autounseal"})
-	if errors.Is(err, seal.ErrInitialized) {
+	switch {
+	case errors.Is(err, seal.ErrInitialized):
+		fmt.Println("There is a store already; nothing was changed.")
 		return nil
+	case err != nil:
+		return err
 	}
-	return err
+	fmt.Println("The store is made. A server that runs on it unseals by itself.")
+	return nil
 }

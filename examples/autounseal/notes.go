@@ -1,14 +1,9 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"io"
-	"io/fs"
 	"net/http"
-	"os"
-	"path/filepath"
-	"sync"
 
 	"github.com/sealwright/sealwright/seal"
 )
@@ -16,24 +11,20 @@ import (
 // maxNote is the length in bytes of the longest note.
 const maxNote = 64 << 10
 
-// notes are kept in a file, each encrypted and bound to its name.
+// notes are kept encrypted, each bound to its name.
 type notes struct {
-	dir string
-	b   *seal.Barrier
-	mu  sync.Mutex
+	kept shelf
+	b    *seal.Barrier
 }
 
 func (n *notes) read(w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("name")
-	n.mu.Lock()
-	stored, err := n.load()
-	n.mu.Unlock()
+	ciphertext, found, err := n.kept.get(r.Context(), name)
 	if err != nil {
 		fail(w, err)
 		return
 	}
-	ciphertext, ok := stored[name]
-	if !ok {
+	if !found {
 		http.NotFound(w, r)
 		return
 	}
@@ -56,7 +47,7 @@ func (n *notes) write(w http.ResponseWriter, r *http.Request) {
 	}
 	ciphertext, err := n.b.Keyring().Encrypt(nil, text, []byte(name))
 	if err == nil {
-		err = n.put(name, ciphertext)
+		err = n.kept.put(r.Context(), name, ciphertext)
 	}
 	if err != nil {
 		fail(w, err)
@@ -73,46 +64,4 @@ func fail(w http.ResponseWriter, err error) {
 		code = http.StatusServiceUnavailable
 	}
 	http.Error(w, http.StatusText(code), code)
-}
-
-func (n *notes) file() string { return filepath.Join(n.dir, "notes.json") }
-
-func (n *notes) load() (map[string][]byte, error) {
-	stored := map[string][]byte{}
-	text, err := os.ReadFile(n.file())
-	if errors.Is(err, fs.ErrNotExist) {
-		return stored, nil
-	}
-	if err == nil {
-		err = json.Unmarshal(text, &stored)
-	}
-	return stored, err
-}
-
-// put stores a note. The file is replaced as a whole, so that a kill leaves the
-// old one or the new.
-func (n *notes) put(name string, ciphertext []byte) error {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	stored, err := n.load()
-	if err != nil {
-		return err
-	}
-	stored[name] = ciphertext
-	text, err := json.Marshal(stored)
-	if err != nil {
-		return err
-	}
-	f, err := os.CreateTemp(n.dir, "notes-*")
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(text)
-	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
-		err = os.Rename(f.Name(), n.file())
-	}
-	if err != nil {
-		os.Remove(f.Name())
-	}
-	return err
 }

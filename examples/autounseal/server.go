@@ -1,107 +1,71 @@
 package main
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
+	"net"
 	"net/http"
-	"os"
-	"os/exec"
-	"strings"
+	"sync"
 	"time"
+
+	"github.com/sealwright/sealwright/seal"
+	"github.com/sealwright/sealwright/seal/sealhttp"
 )
 
-// patience is how long the story waits for what it expects.
-const patience = 2 * time.Minute
+// grace is how long requests that run have to end when the server is to end.
+const grace = 10 * time.Second
 
-// A server is this program as a process of its own.
-type server struct {
-	cmd    *exec.Cmd
-	url    string
-	client *http.Client
-}
-
-// start starts a server, which is up when start returns: sealed or not.
-func start(ctx context.Context, args ...string) (*server, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, err
+// serve serves until ctx ends. It is up whatever the store and the KMS are doing.
+func (o *options) serve(ctx context.Context, b *seal.Barrier, n *notes) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	var running sync.WaitGroup
+	defer running.Wait()
+	public, operators := routes(b, n)
+	listeners := []struct {
+		addr    string
+		handler http.Handler
+	}{{o.addr, public}, {o.operators, operators}}
+	if o.operators == "" {
+		public.Handle("GET /reason", operators)
+		listeners = listeners[:1]
 	}
-	s := &server{cmd: exec.CommandContext(ctx, self, append([]string{"-addr", "127.0.0.1:0"}, args...)...), client: &http.Client{Timeout: 10 * time.Second}}
-	var log strings.Builder
-	s.cmd.Stderr = &log
-	out, err := s.cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
+	for i, l := range listeners {
+		listener, err := net.Listen("tcp", l.addr)
+		if err != nil {
+			stop(err)
+			break
+		}
+		server := &http.Server{Handler: l.handler, ReadHeaderTimeout: 10 * time.Second}
+		running.Go(func() { stop(server.Serve(listener)) })
+		running.Go(func() {
+			<-ctx.Done()
+			end, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
+			defer cancel()
+			if server.Shutdown(end) != nil {
+				server.Close()
+			}
+		})
+		if i == 0 {
+			fmt.Printf("http://%s\n", listener.Addr())
+		}
 	}
-	if err := s.cmd.Start(); err != nil {
-		return nil, err
-	}
-	line, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil {
-		s.kill()
-		return nil, fmt.Errorf("the server did not come up: %s", log.String())
-	}
-	s.url = strings.TrimSpace(line)
-	return s, nil
-}
-
-// kill is kill -9: the process has no chance to do anything.
-func (s *server) kill() error {
-	if err := s.cmd.Process.Kill(); err != nil {
+	<-ctx.Done()
+	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) && !errors.Is(err, http.ErrServerClosed) {
 		return err
-	}
-	if err := s.cmd.Wait(); err == nil {
-		return errors.New("the server was not killed")
 	}
 	return nil
 }
 
-// do makes a request, and returns the status and the body.
-func (s *server) do(ctx context.Context, method, path, body string) (int, string, error) {
-	req, err := http.NewRequestWithContext(ctx, method, s.url+path, strings.NewReader(body))
-	if err != nil {
-		return 0, "", err
-	}
-	resp, err := s.client.Do(req)
-	if err != nil {
-		return 0, "", err
-	}
-	defer resp.Body.Close()
-	b, err := io.ReadAll(resp.Body)
-	return resp.StatusCode, string(b), err
-}
-
-// expect asks for a path until the answer has the status and the words.
-func (s *server) expect(ctx context.Context, path string, want int, words ...string) (reason string, err error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	for last := ""; ; time.Sleep(100 * time.Millisecond) {
-		code, body, err := s.do(ctx, http.MethodGet, path, "")
-		if ctx.Err() != nil {
-			return "", fmt.Errorf("%s: not %d with %q within %v, but %s", path, want, words, patience, last)
-		}
-		if err != nil {
-			return "", err
-		}
-		last = fmt.Sprintf("%d %s", code, body)
-		if code != want || !all(body, words) {
-			continue
-		}
-		var answer struct{ Reason string }
-		err = json.Unmarshal([]byte(body), &answer)
-		return answer.Reason, err
-	}
-}
-
-func all(text string, words []string) bool {
-	for _, w := range words {
-		if !strings.Contains(text, w) {
-			return false
-		}
-	}
-	return true
+// routes are the server's: what everybody may ask, and what operators may. The
+// whole reason of a sealed server names keys and slots.
+func routes(b *seal.Barrier, n *notes) (public, operators *http.ServeMux) {
+	public, operators = http.NewServeMux(), http.NewServeMux()
+	public.Handle("GET /livez", sealhttp.Live())
+	public.Handle("GET /readyz", sealhttp.Ready(b))
+	public.Handle("GET /notes/{name}", sealhttp.Require(b, http.HandlerFunc(n.read)))
+	public.Handle("PUT /notes/{name}", sealhttp.Require(b, http.HandlerFunc(n.write)))
+	operators.Handle("GET /reason", sealhttp.Detailed(b))
+	return public, operators
 }

@@ -62,17 +62,22 @@ func tell(ctx context.Context) (err error) {
 func say(format string, args ...any) { fmt.Printf("   "+format+"\n", args...) }
 
 // restart kills the server that runs, and starts one with a configuration.
-func (s *story) restart(ctx context.Context, config string, args ...string) error {
+func (s *story) restart(ctx context.Context, config string) error {
 	if err := s.kill(); err != nil {
 		return err
 	}
-	path := filepath.Join(s.dir, "seal.hcl")
-	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
+	if err := os.WriteFile(s.config(), []byte(config), 0o600); err != nil {
 		return err
 	}
 	var err error
-	s.server, err = start(ctx, append([]string{"-config", path, "-dir", s.dir, "-fakes", s.clouds.File}, args...)...)
+	s.server, err = start(ctx, s.args()...)
 	return err
+}
+
+func (s *story) config() string { return filepath.Join(s.dir, "seal.hcl") }
+
+func (s *story) args() []string {
+	return []string{"-config", s.config(), "-dir", s.dir, "-fakes", s.clouds.File}
 }
 
 func (s *story) kill() error {
@@ -132,9 +137,11 @@ func (s *story) first(ctx context.Context) error {
 	if err := s.sealed(ctx, "not initialized"); err != nil {
 		return err
 	}
-	if err := s.restart(ctx, config, "-init"); err != nil {
+	out, err := once(ctx, append(s.args(), "-init")...)
+	if err != nil {
 		return err
 	}
+	say("a second process, with -init: %s", out)
 	if _, err := s.server.expect(ctx, "/readyz", http.StatusOK); err != nil {
 		return err
 	}
@@ -142,7 +149,7 @@ func (s *story) first(ctx context.Context) error {
 	if err != nil || code != http.StatusNoContent {
 		return fmt.Errorf("the note was not written: %d %s %v", code, body, err)
 	}
-	say("with -init: unsealed, and the note is written")
+	say("the server that runs unseals by itself, and the note is written")
 	return s.reads(ctx)
 }
 

@@ -19,6 +19,8 @@ type Place struct {
 	Dir         string // the record is in record.json there
 	Environment bool   // the variables of Vault and of the clouds may be read
 	Fakes       string // the file of a fakeclouds.Clouds; "" for the true clouds
+
+	Store seal.Store // where the record is instead, for a server with a database
 }
 
 // Flags registers a flag for each field.
@@ -34,7 +36,7 @@ func (p *Place) Record() string { return filepath.Join(p.Dir, "record.json") }
 
 // Stanzas reads the configuration.
 func (p *Place) Stanzas() ([]sealconf.Stanza, error) {
-	if p.Config == "" || p.Dir == "" {
+	if p.Config == "" || p.Dir == "" && p.Store == nil {
 		return nil, errors.New("-config and -dir are required; -demo shows the whole without an account")
 	}
 	src, err := os.ReadFile(p.Config)
@@ -44,8 +46,9 @@ func (p *Place) Stanzas() ([]sealconf.Stanza, error) {
 	return sealconf.Parse(src, p.Config)
 }
 
-// Open returns a sealed Barrier, and what the stanzas come to. Base is what the
-// caller wants besides; the store and all that the stanzas say is set.
+// Open returns a sealed Barrier, and what the stanzas come to; its notes also say
+// what is doubtful about the place. Base is what the caller wants besides; the
+// store and all that the stanzas say is set.
 func (p *Place) Open(base seal.Config) (*seal.Barrier, *sealconf.Setup, error) {
 	stanzas, err := p.Stanzas()
 	if err != nil {
@@ -59,8 +62,13 @@ func (p *Place) Open(base seal.Config) (*seal.Barrier, *sealconf.Setup, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if base.Store, err = seal.OpenFileStore(p.Record()); err != nil {
-		return nil, nil, err
+	if base.Store = p.Store; p.Store == nil {
+		file, err := seal.OpenFileStore(p.Record())
+		if err != nil {
+			return nil, nil, err
+		}
+		setup.Notes = append(setup.Notes, file.Warnings()...)
+		base.Store = file
 	}
 	setup.Apply(&base)
 	b, err := seal.Open(base)
