@@ -31,7 +31,7 @@ func (o *options) serve(ctx context.Context, b *seal.Barrier, n *notes) error {
 		public.Handle("GET /reason", operators)
 		listeners = listeners[:1]
 	}
-	for i, l := range listeners {
+	for _, l := range listeners {
 		listener, err := net.Listen("tcp", l.addr)
 		if err != nil {
 			stop(err)
@@ -47,9 +47,7 @@ func (o *options) serve(ctx context.Context, b *seal.Barrier, n *notes) error {
 				server.Close()
 			}
 		})
-		if i == 0 {
-			fmt.Printf("http://%s\n", listener.Addr())
-		}
+		fmt.Printf("http://%s\n", listener.Addr())
 	}
 	<-ctx.Done()
 	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) && !errors.Is(err, http.ErrServerClosed) {
