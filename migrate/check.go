@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/sealwright/sealwright/kms"
 	"github.com/sealwright/sealwright/seal"
 )
 
@@ -23,9 +24,10 @@ func (r Report) OK() bool { return len(r.Problems) == 0 }
 
 // Check tells what [Reconcile] would do with the plan. It loads the record
 // anew, has every KMS that the plan wants wrap and unwrap a random key, and
-// tries whether the KMS slots that stay still open the store. It changes
-// nothing. The error is about Check itself; what stands in the plan's way is in
-// the Report.
+// tries whether the KMS slots that stay still open the store: a slot of a name
+// that the configuration now gives to another key does not. It changes nothing.
+// The error is about Check itself; what stands in the plan's way is in the
+// Report.
 func Check(ctx context.Context, b *seal.Barrier, plan Plan) (Report, error) {
 	if err := plan.check(); err != nil {
 		return Report{}, err
@@ -35,9 +37,26 @@ func Check(ctx context.Context, b *seal.Barrier, plan Plan) (Report, error) {
 	}
 	s := b.Status()
 	r := Report{Moves: plan.moves(s)}
+	refused := map[string]bool{}
 	for _, name := range slices.Sorted(maps.Keys(plan.Slots)) {
 		if err := b.Rehearse(ctx, plan.Slots[name]); err != nil {
+			refused[name] = true
 			r.Problems = append(r.Problems, fmt.Errorf("slot %q: %w", name, err))
+		}
+	}
+	if stay := plan.staying(s); len(stay) > 0 {
+		_ = b.Drill(ctx, stay...) // each outcome stands in Status
+		s = b.Status()
+		for _, name := range stay {
+			slot := opening(s, name)
+			if slot == nil || slot.DrillError == nil || refused[name] {
+				continue
+			}
+			if _, wanted := plan.Slots[name]; wanted {
+				r.Problems = append(r.Problems, notOpening(slot))
+			} else {
+				r.Warnings = append(r.Warnings, notOpening(slot).Error())
+			}
 		}
 	}
 	for _, name := range plan.Drop {
@@ -81,6 +100,53 @@ func samePlan(op *seal.OperationStatus, plan Plan) bool {
 	return slices.EqualFunc(other.goals(), plan.goals(), func(a, b seal.Goal) bool {
 		return a.Name == b.Name && a.Drop == b.Drop && (a.Drop || same(a.Spec, b.Spec))
 	})
+}
+
+// staying returns the slots that open the store without people, now and when
+// the plan is carried out.
+func (p Plan) staying(s seal.Status) (names []string) {
+	for _, slot := range s.Slots {
+		want, wanted := p.Slots[slot.Name]
+		replaced := wanted && (!same(slot.Spec, want) || find(s, slot.Name, seal.SlotPending) != nil)
+		if slot.State == seal.SlotPending || seal.NeedsPeople(slot.Spec) || slices.Contains(p.Drop, slot.Name) || replaced {
+			continue
+		}
+		names = append(names, slot.Name)
+	}
+	return names
+}
+
+// foreign returns an error for a wanted slot that is there and of another key
+// than the one that the configuration has under its name. That is not the slot
+// that is wanted, and to replace it would lock out whoever has the old
+// configuration.
+func (p Plan) foreign(ctx context.Context, b *seal.Barrier) error {
+	names := slices.DeleteFunc(p.staying(b.Status()), func(name string) bool { return p.Slots[name] == nil })
+	if len(names) == 0 {
+		return nil
+	}
+	_ = b.Drill(ctx, names...) // each outcome stands in Status
+	s := b.Status()
+	for _, name := range names {
+		if slot := opening(s, name); slot != nil && errors.Is(slot.DrillError, kms.ErrWrongKey) {
+			return notOpening(slot)
+		}
+	}
+	return nil
+}
+
+func opening(s seal.Status, name string) *seal.SlotStatus {
+	if slot := find(s, name, seal.SlotActive); slot != nil {
+		return slot
+	}
+	return find(s, name, seal.SlotInitial)
+}
+
+func notOpening(slot *seal.SlotStatus) error {
+	if errors.Is(slot.DrillError, kms.ErrWrongKey) {
+		return fmt.Errorf("slot %q of the store is of another key than the configuration has under that name: give the new key a name of its own, and drop this slot when that one is proven: %w", slot.Name, slot.DrillError)
+	}
+	return fmt.Errorf("slot %q does not open the store now: %w", slot.Name, slot.DrillError)
 }
 
 var errStuck = errors.New("migrate: no further move")

@@ -51,12 +51,19 @@ type Result struct {
 // and returns when it is there or when it waits for people. Called again with
 // the same plan, after an error, a crash, or on another replica, it goes on
 // where it was. The Barrier is unsealed, and stays so.
+//
+// A wanted slot that is there already is asked to open the store. One that is of
+// another key than the configuration has under its name is an error
+// (kms.ErrWrongKey), and stays: other replicas may still start by it.
 func Reconcile(ctx context.Context, b *seal.Barrier, plan Plan, opt Options) (Result, error) {
 	var r Result
 	if err := plan.check(); err != nil {
 		return r, err
 	}
 	if err := b.Refresh(ctx); err != nil {
+		return r, fmt.Errorf("migrate: %w", err)
+	}
+	if err := plan.foreign(ctx, b); err != nil {
 		return r, fmt.Errorf("migrate: %w", err)
 	}
 	if len(plan.moves(b.Status())) == 0 && b.Status().Operation == nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/sealwright/sealwright/internal/record"
@@ -24,12 +25,13 @@ type note struct {
 }
 
 // Drill tries, by a true unwrap with this process's own credentials, whether
-// each KMS slot still opens the store, and shows the outcome in Status: wrapping
-// proves nothing, since a disabled key may still wrap. Where a KMS tells, it
+// each KMS slot, or each of the named ones, still opens the store, and shows the
+// outcome in Status: wrapping proves nothing, since a disabled key may still
+// wrap. Where a KMS tells, it
 // notes keys that are disabled, scheduled for deletion, or have a newer version
 // than the one that wrapped. It changes nothing. While the store is away it
 // tries the record last seen.
-func (b *Barrier) Drill(ctx context.Context) error {
+func (b *Barrier) Drill(ctx context.Context, slots ...string) error {
 	done, err := b.take(ctx)
 	if err != nil {
 		return wrapError("drill", "", err)
@@ -46,7 +48,7 @@ func (b *Barrier) Drill(ctx context.Context) error {
 	var errs []error
 	for i := range o.state.Slots {
 		slot := &o.state.Slots[i]
-		if !slot.Opens() {
+		if !slot.Opens() || len(slots) > 0 && !slices.Contains(slots, slot.Name) {
 			continue
 		}
 		var d drilled

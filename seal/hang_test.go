@@ -72,7 +72,7 @@ func TestNoHang(t *testing.T) {
 				"wait":        sealed.Wait,
 				"run":         sealed.Run,
 				"refresh":     b.Refresh,
-				"drill":       b.Drill,
+				"drill":       func(ctx context.Context) error { return b.Drill(ctx) },
 				"rotate":      func(ctx context.Context) error { return b.Rotate(ctx, seal.By{}) },
 				"rotate root": func(ctx context.Context) error { return b.RotateRoot(ctx, seal.By{}) },
 				"add":         func(ctx context.Context) error { _, err := b.Add(ctx, "x", seal.KMS{Name: "a"}, seal.By{}); return err },
