@@ -34,7 +34,7 @@ var program = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	built.dir = dir
-	build := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", filepath.Join(dir, "autounseal"), "./autounseal")
+	build := exec.Command("go", "build", "-ldflags=-s -w", "-o", filepath.Join(dir, "autounseal"), "./autounseal")
 	build.Dir, build.Env = "..", append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("%w: %s", err, out)

@@ -32,14 +32,14 @@ func TestThreeReplicas(t *testing.T) {
 	n := newNode(t, w)
 	pods := make([]*pod, 3)
 	start := func(i int) { t.Helper(); pods[i] = n.start(fmt.Sprintf("notes-%d", i)) }
-	for i := range pods {
-		start(i)
-		pods[i].probe(w, http.StatusServiceUnavailable, "the store cannot be reached")
-	}
+	start(0)
+	pods[0].probe(w, http.StatusServiceUnavailable, "the store cannot be reached")
 	w.secrets["notes-database"]["url"] = server.DSN(postgrestest.Admin)
 	n.project("notes-database")
 	pods[0].probe(w, http.StatusServiceUnavailable, "the store cannot be reached", "the table is missing")
 	n.initialize()
+	start(1)
+	start(2)
 	for _, p := range pods {
 		p.probe(w, http.StatusOK)
 	}
