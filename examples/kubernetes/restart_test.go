@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -58,7 +57,7 @@ func TestPodRestart(t *testing.T) {
 	}
 	p = restart()
 	reads(p)
-	peak(t, p, w)
+	p.fits(t, w)
 	if err := p.end(syscall.SIGTERM); err != nil {
 		t.Errorf("the pod does not end in peace: %v", err)
 	}
@@ -97,32 +96,6 @@ func TestPodRestart(t *testing.T) {
 	if bytes.Contains(p.log.Bytes(), []byte("a new secret")) {
 		t.Error("the log shows the secret")
 	}
-}
-
-// peak compares the memory that the pod has used with what the manifest allows.
-func peak(t *testing.T, p *pod, w *workload) {
-	t.Helper()
-	if runtime.GOOS != "linux" {
-		return
-	}
-	status, err := os.ReadFile("/proc/" + strconv.Itoa(p.cmd.Process.Pid) + "/status")
-	must(t, err)
-	limit, err := strconv.Atoi(strings.TrimSuffix(w.Resources.Limits.Memory, "Mi"))
-	must(t, err)
-	for line := range strings.Lines(string(status)) {
-		name, value, _ := strings.Cut(line, ":")
-		if name != "VmHWM" {
-			continue
-		}
-		kib, err := strconv.Atoi(strings.Fields(value)[0])
-		must(t, err)
-		t.Logf("the pod has used %d KiB of %d MiB", kib, limit)
-		if kib > limit<<10 {
-			t.Errorf("the pod has used %d KiB, and may use %d MiB", kib, limit)
-		}
-		return
-	}
-	t.Error("no VmHWM")
 }
 
 // The program needs no file of the image's but itself.
