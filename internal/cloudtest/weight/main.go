@@ -1,0 +1,140 @@
+// Weight measures what the core and each cloud weigh in a program: the modules
+// of others that it links, its size with and without symbols, and the time from
+// its start to unsealed, against a fake cloud on loopback. It prints a table.
+//
+//	go run ./internal/cloudtest/weight
+//
+// The programs are the least that there are; see package least. The first
+// attempt to unseal is made at once: Run spreads it over Config.Spread.
+package main
+
+import (
+	"debug/buildinfo"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+)
+
+// programs are the directories beside this file.
+var programs = []string{"core", "azure", "gcp", "aws"}
+
+const module = "github.com/sealwright/sealwright"
+
+// A weight is what one program weighs.
+type weight struct {
+	program        string
+	modules        []string // of others
+	size, stripped int64
+	start          time.Duration
+}
+
+func main() {
+	starts := flag.Int("starts", 21, "the `number` of starts to take the median of")
+	flag.Parse()
+	if err := run(*starts); err != nil {
+		fmt.Fprintln(os.Stderr, "weight:", err)
+		os.Exit(1)
+	}
+}
+
+func run(starts int) error {
+	dir, err := os.MkdirTemp("", "sealwright-weight-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	fmt.Printf("%s, %s/%s, median of %d starts\n\n", runtime.Version(), runtime.GOOS, runtime.GOARCH, starts)
+	fmt.Println("| program | modules of others | size | stripped | start to unsealed |\n|---|---|---|---|---|")
+	for _, program := range programs {
+		w, err := measure(program, filepath.Join(dir, program), starts)
+		if err != nil {
+			return fmt.Errorf("%s: %w", program, err)
+		}
+		fmt.Printf("| %s | %d | %.1f MiB | %.1f MiB | %.0f ms |\n", w.program, len(w.modules),
+			float64(w.size)/(1<<20), float64(w.stripped)/(1<<20), float64(w.start.Microseconds())/1000)
+	}
+	return nil
+}
+
+func measure(program, dir string, starts int) (w weight, err error) {
+	w.program = program
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return w, err
+	}
+	binary := filepath.Join(dir, "stripped.exe")
+	for _, b := range []struct {
+		name, flags string
+		size        *int64
+	}{{filepath.Join(dir, "whole.exe"), "", &w.size}, {binary, "-s -w", &w.stripped}} {
+		if err := build(program, b.name, b.flags); err != nil {
+			return w, err
+		}
+		info, err := os.Stat(b.name)
+		if err != nil {
+			return w, err
+		}
+		*b.size = info.Size()
+	}
+	if w.modules, err = linked(binary); err != nil {
+		return w, err
+	}
+	stop, err := prepare(program, dir)
+	if err != nil {
+		return w, err
+	}
+	defer stop()
+	if _, err := once(binary, dir, "init"); err != nil {
+		return w, err
+	}
+	var times []time.Duration
+	for range starts {
+		took, err := once(binary, dir)
+		if err != nil {
+			return w, err
+		}
+		times = append(times, took)
+	}
+	slices.Sort(times)
+	w.start = times[len(times)/2]
+	return w, nil
+}
+
+func build(program, to, flags string) error {
+	cmd := exec.Command("go", "build", "-ldflags="+flags, "-o", to, module+"/internal/cloudtest/weight/"+program)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%w: %s", err, out)
+	}
+	return nil
+}
+
+// linked returns the modules of others in a program.
+func linked(binary string) (modules []string, err error) {
+	info, err := buildinfo.ReadFile(binary)
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range info.Deps {
+		if m.Path != module && !strings.HasPrefix(m.Path, module+"/") {
+			modules = append(modules, m.Path)
+		}
+	}
+	return modules, nil
+}
+
+// once runs the program, and returns the time from its start to its end, which
+// comes as soon as it has unsealed.
+func once(binary string, args ...string) (time.Duration, error) {
+	began := time.Now()
+	out, err := exec.Command(binary, args...).CombinedOutput()
+	if err != nil || strings.TrimSpace(string(out)) != "unsealed" {
+		return 0, fmt.Errorf("%v: %s", err, out)
+	}
+	return time.Since(began), nil
+}
