@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -201,6 +202,9 @@ func explain(err error) (words string, kind error) {
 		}
 		if _, ok := errors.AsType[*tls.CertificateVerificationError](text); ok {
 			return shorten(text.Error()) + " (check Endpoint, or set an HTTPClient that trusts its CA)", kms.ErrUnavailable
+		}
+		if dns, ok := errors.AsType[*net.DNSError](text); ok && dns.IsNotFound {
+			return shorten(text.Error()) + " (check Region and Endpoint, and DNS)", kms.ErrUnavailable
 		}
 		return shorten(text.Error()), kms.ErrUnavailable
 	case errors.As(err, &decoded):

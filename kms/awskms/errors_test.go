@@ -197,7 +197,7 @@ func TestNetwork(t *testing.T) {
 	}{
 		"refused":   {"http://" + closed.Addr().String(), nil, "connect"},
 		"untrusted": {untrusted.URL, nil, "check Endpoint, or set an HTTPClient"},
-		"no name":   {"", lookup, "no such host"},
+		"no name":   {"", lookup, "no such host (check Region and Endpoint, and DNS)"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg := cfg

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -113,6 +114,9 @@ func unreachable(met *exchange) *fault {
 	text := line(err.Error())
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		text = fmt.Sprintf("the answer is longer than %d bytes", maxAnswer)
+	}
+	if dns, ok := errors.AsType[*net.DNSError](err); ok && dns.IsNotFound {
+		text += ": is that name right, and does this machine have DNS?" // there is no vault of a wrong name
 	}
 	return &fault{kind: kms.ErrUnavailable, text: met.host + ": " + text, err: err}
 }

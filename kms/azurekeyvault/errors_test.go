@@ -272,7 +272,7 @@ func TestNetwork(t *testing.T) {
 		err  error
 		word string
 	}{
-		"no name":        {noSuchHost, "lookup sealwright.vault.azure.net: no such host"},
+		"no name":        {noSuchHost, "lookup sealwright.vault.azure.net: no such host: is that name right"},
 		"refused":        {&net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}, syscall.ECONNREFUSED.Error()},
 		"no route":       {&net.OpError{Op: "dial", Net: "tcp", Err: syscall.EHOSTUNREACH}, syscall.EHOSTUNREACH.Error()},
 		"dial timed out": {&net.OpError{Op: "dial", Net: "tcp", Err: context.DeadlineExceeded}, "dial tcp"},
