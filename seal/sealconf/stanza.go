@@ -212,5 +212,9 @@ func diagnosed(diags hcl.Diagnostics) error {
 	if d.Subject != nil {
 		where = fmt.Sprintf("%s:%d: ", d.Subject.Filename, d.Subject.Start.Line)
 	}
-	return fmt.Errorf("%w: %s%s", ErrConfig, where, d.Summary)
+	summary := d.Summary
+	if summary == "Invalid multi-line string" {
+		summary = "a text goes on in the next line: is its closing quote missing?"
+	}
+	return fmt.Errorf("%w: %s%s", ErrConfig, where, summary)
 }

@@ -124,6 +124,7 @@ func TestRefused(t *testing.T) {
 		"renewal maybe":       {fmt.Sprintf(transit, "https://vault.example:8200", `disable_renewal = "maybe"`), []string{"disable_renewal is true or false"}},
 		"plain maybe":         {fmt.Sprintf(transit, "https://vault.example:8200", `allow_plain_http = "maybe"`), []string{"allow_plain_http is true or false"}},
 		"a provider's no":     {"seal \"awskms\" {\n kms_key_id = \"alias/a\"\n}", []string{`seal "awskms"`, "no credentials"}},
+		"no closing quote":    {"seal \"shamir\" {\n shares = \"3\n threshold = 2\n}", []string{":2", "is its closing quote missing?"}},
 		"too long":            {strings.Repeat("# x\n", 1<<18+1), []string{"at most 1048576"}},
 		"too deep":            {"a = " + strings.Repeat("[", 65), []string{"nested too deeply"}},
 		"too many lines":      {"a = <<E\n" + strings.Repeat("x\n", 10001) + "E\n", []string{"lines of text"}},
