@@ -20,7 +20,7 @@ var (
 	ErrConfig = errors.New("seal: configuration")
 
 	// ErrUninitialized: the store was reached and holds no record. Call Init.
-	ErrUninitialized = errors.New("seal: not initialized")
+	ErrUninitialized = errors.New("seal: not initialized: init it, if it is a new store")
 	// ErrInitialized: the store holds a record already.
 	ErrInitialized = errors.New("seal: already initialized")
 	// ErrUnproven: shares or keys were made, but none was proven yet, so

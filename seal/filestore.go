@@ -85,7 +85,7 @@ func OpenFileStore(path string) (*FileStore, error) {
 func (s *FileStore) Load(ctx context.Context) (rec []byte, rev string, err error) {
 	rec, rev, err = s.load(ctx)
 	if err != nil {
-		return nil, "", fmt.Errorf("seal: load file %q: %w", s.path, err)
+		return nil, "", s.errorf("load", err)
 	}
 	return rec, rev, nil
 }
@@ -121,7 +121,7 @@ func (s *FileStore) load(ctx context.Context) (rec []byte, rev string, err error
 func (s *FileStore) Swap(ctx context.Context, rec []byte, old string) (rev string, err error) {
 	rev, err = s.swap(ctx, rec, old)
 	if err != nil {
-		return "", fmt.Errorf("seal: swap file %q: %w", s.path, err)
+		return "", s.errorf("swap", err)
 	}
 	return rev, nil
 }
@@ -163,6 +163,13 @@ func (s *FileStore) swap(ctx context.Context, rec []byte, old string) (rev strin
 	defer s.mu.Unlock()
 	s.synced = rev
 	return rev, nil
+}
+
+func (s *FileStore) errorf(op string, err error) error {
+	if user := os.Geteuid(); errors.Is(err, fs.ErrPermission) && user >= 0 { // there is none on Windows
+		err = fmt.Errorf("%w: this process is user %d: have it own the file and its directory, or run it as their owner", err, user)
+	}
+	return fmt.Errorf("seal: %s file %q: %w", op, s.path, err)
 }
 
 // Watch tells of changes as [Watcher] says, by looking at the file every

@@ -3,6 +3,8 @@
 package seal_test
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -43,5 +45,24 @@ func TestFileStorePipe(t *testing.T) {
 	_, _, err := openFileStore(t, path).Load(t.Context())
 	if err == nil || !strings.Contains(err.Error(), "is no regular file") {
 		t.Errorf("Load of a pipe: error %v", err)
+	}
+}
+
+// Who may not read the file is told who it is.
+func TestFileStoreDenied(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "record")
+	s := openFileStore(t, path)
+	rev, err := s.Swap(t.Context(), []byte("one"), "")
+	fileMust(t, err)
+	if os.Geteuid() == 0 {
+		t.Skip("an administrator may read everything; examples has this as another user")
+	}
+	fileMust(t, os.Chmod(path, 0))
+	_, _, loaded := s.Load(t.Context())
+	_, swapped := s.Swap(t.Context(), []byte("two"), rev)
+	for _, err := range []error{loaded, swapped} {
+		if !errors.Is(err, fs.ErrPermission) || !strings.Contains(err.Error(), "have it own the file") {
+			t.Errorf("error %v", err)
+		}
 	}
 }
