@@ -5,6 +5,7 @@ package cloudstore
 import (
 	"errors"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 
@@ -41,9 +42,13 @@ func (p *Place) Stanzas() ([]sealconf.Stanza, error) {
 	}
 	src, err := os.ReadFile(p.Config)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("-config: %w", err)
 	}
-	return sealconf.Parse(src, p.Config)
+	stanzas, err := sealconf.Parse(src, p.Config)
+	if err == nil && len(stanzas) == 0 {
+		err = fmt.Errorf("%s has no seal stanza: write seal \"azurekeyvault\" { … }, or another type, as Vault has it", p.Config)
+	}
+	return stanzas, err
 }
 
 // Open returns a sealed Barrier, and what the stanzas come to; its notes also say

@@ -71,7 +71,7 @@ func (p Program) run(ctx context.Context, o options) error {
 		fmt.Println("note:", note)
 	}
 	if _, err := os.Stat(o.Record()); errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("there is no store in %s", o.Dir)
+		return fmt.Errorf("there is no store in %s: is -dir right, and its volume mounted?", o.Dir)
 	}
 	if err := o.unseal(ctx, b); err != nil {
 		return err
@@ -107,7 +107,15 @@ func (p Program) suits(o options) error {
 		return err
 	}
 	if !slices.ContainsFunc(stanzas, func(s sealconf.Stanza) bool { return s.Type == p.Wants && !s.Disabled }) {
-		return fmt.Errorf("%s has no seal %q stanza that is not disabled: there is nothing to migrate to", o.Config, p.Wants)
+		var has []string
+		for _, s := range stanzas {
+			text := fmt.Sprintf("%q", s.Type)
+			if s.Disabled {
+				text += " (disabled)"
+			}
+			has = append(has, text)
+		}
+		return fmt.Errorf("%s has no seal %q stanza that is not disabled, so there is nothing to migrate to; it has: %s", o.Config, p.Wants, strings.Join(has, ", "))
 	}
 	return nil
 }

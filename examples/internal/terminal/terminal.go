@@ -5,7 +5,6 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strings"
 
@@ -14,6 +13,8 @@ import (
 	"github.com/sealwright/sealwright/migrate"
 	"github.com/sealwright/sealwright/seal"
 )
+
+var errNoMore = errors.New("-shares has no more lines: put a threshold of the slot's shares there, one on each line")
 
 // A Source gives shares, one at a time: from a terminal without echo, from a
 // file, or from standard input.
@@ -71,7 +72,7 @@ func (s *Source) Next(prompt string) (seal.Share, error) {
 func (s *Source) line(prompt string) (string, error) {
 	if s.lines != nil {
 		if !s.lines.Scan() {
-			return "", errors.Join(s.lines.Err(), io.ErrUnexpectedEOF)
+			return "", errors.Join(s.lines.Err(), errNoMore)
 		}
 		return s.lines.Text(), nil
 	}
