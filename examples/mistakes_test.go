@@ -37,7 +37,6 @@ type newcomer struct {
 	dir    string
 	clouds *fakeclouds.Clouds
 	config string // its text
-	files  []string
 }
 
 func (n *newcomer) path(name string) string { return filepath.Join(n.dir, name) }
