@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/sealwright/sealwright/kms"
 	"github.com/sealwright/sealwright/seal"
@@ -116,6 +117,10 @@ func (p Plan) staying(s seal.Status) (names []string) {
 	return names
 }
 
+// foreignTimeout bounds the wait for a KMS that does not answer, which says
+// nothing of its keys.
+const foreignTimeout = 10 * time.Second
+
 // foreign returns an error for a wanted slot that is there and of another key
 // than the one that the configuration has under its name. That is not the slot
 // that is wanted, and to replace it would lock out whoever has the old
@@ -125,6 +130,8 @@ func (p Plan) foreign(ctx context.Context, b *seal.Barrier) error {
 	if len(names) == 0 {
 		return nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, foreignTimeout)
+	defer cancel()
 	_ = b.Drill(ctx, names...) // each outcome stands in Status
 	s := b.Status()
 	for _, name := range names {

@@ -1,10 +1,13 @@
 package migrate_test
 
 import (
+	"crypto/fips140"
 	"errors"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/sealwright/sealwright/kms"
 	"github.com/sealwright/sealwright/kms/kmstest"
@@ -92,5 +95,33 @@ func TestSlotOfAnotherKey(t *testing.T) {
 	}
 	if err := b.Drill(ctx, "cloud"); err != nil {
 		t.Errorf("the new slot: %v", err)
+	}
+}
+
+// A KMS that asks to be left alone, or does not answer, delays no migration that
+// is there already.
+func TestReconcileDoesNotWait(t *testing.T) {
+	if fips140.Enabled() {
+		t.Skip("crypto/rand finds no entropy in virtual time there")
+	}
+	for _, fault := range []kmstest.Fault{{Failure: kmstest.Throttled, RetryAfter: time.Hour}, {Failure: kmstest.Hang}} {
+		synctest.Test(t, func(t *testing.T) {
+			fake := &kmstest.Fake{}
+			b, err := seal.Open(seal.Config{Store: seal.NewMemStore(), KMS: map[string]kms.Wrapper{"cloud": fake.Key("one")}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer b.Close()
+			plan := migrate.Plan{Slots: map[string]seal.Spec{"cloud": seal.KMS{Name: "cloud"}}}
+			if _, err := b.Init(t.Context(), plan.Slots, seal.By{}); err != nil {
+				t.Fatal(err)
+			}
+			fake.Script(kmstest.Always(fault))
+			began := time.Now()
+			r, err := migrate.Reconcile(t.Context(), b, plan, migrate.Options{})
+			if took := time.Since(began); err != nil || !r.Done || took > 15*time.Second {
+				t.Errorf("%v: %v, %v after %v", fault.Failure, r, err, took)
+			}
+		})
 	}
 }
