@@ -35,12 +35,14 @@ type podSpec struct {
 		RunAsUser, FSGroup uint32
 	} `yaml:"securityContext"`
 	Containers []container
-	Volumes    []struct {
-		Name   string
-		Secret struct {
-			SecretName  string `yaml:"secretName"`
-			DefaultMode uint32 `yaml:"defaultMode"`
-		}
+	Volumes    []volume
+}
+
+type volume struct {
+	Name   string
+	Secret struct {
+		SecretName  string `yaml:"secretName"`
+		DefaultMode uint32 `yaml:"defaultMode"`
 	}
 }
 
@@ -48,19 +50,23 @@ type container struct {
 	Args []string
 	Env  []struct{ Name, Value string }
 
-	Ports []struct {
-		Name          string
-		ContainerPort string `yaml:"containerPort"`
-	}
-	LivenessProbe  probe `yaml:"livenessProbe"`
-	ReadinessProbe probe `yaml:"readinessProbe"`
-	VolumeMounts   []struct {
-		Name      string
-		MountPath string `yaml:"mountPath"`
-		ReadOnly  bool   `yaml:"readOnly"`
-		SubPath   string `yaml:"subPath"`
-	} `yaml:"volumeMounts"`
-	Resources struct{ Limits struct{ Memory string } }
+	Ports          []port
+	LivenessProbe  probe   `yaml:"livenessProbe"`
+	ReadinessProbe probe   `yaml:"readinessProbe"`
+	VolumeMounts   []mount `yaml:"volumeMounts"`
+	Resources      struct{ Limits struct{ Memory string } }
+}
+
+type port struct {
+	Name          string
+	ContainerPort string `yaml:"containerPort"`
+}
+
+type mount struct {
+	Name      string
+	MountPath string `yaml:"mountPath"`
+	ReadOnly  bool   `yaml:"readOnly"`
+	SubPath   string `yaml:"subPath"`
 }
 
 type probe struct {
@@ -139,12 +145,7 @@ func TestProbes(t *testing.T) {
 			t.Errorf("%s: the probes are %v and %v", dir, live, ready)
 		}
 		for _, p := range []probe{w.LivenessProbe, w.ReadinessProbe} {
-			i := slices.IndexFunc(w.Ports, func(port struct {
-				Name          string
-				ContainerPort string `yaml:"containerPort"`
-			}) bool {
-				return port.Name == p.HTTPGet.Port
-			})
+			i := slices.IndexFunc(w.Ports, func(port port) bool { return port.Name == p.HTTPGet.Port })
 			_, port, err := net.SplitHostPort(w.arg("addr"))
 			if i < 0 || err != nil || w.Ports[i].ContainerPort != port {
 				t.Errorf("%s: probe %v, ports %v, -addr %s", dir, p, w.Ports, w.arg("addr"))

@@ -80,8 +80,10 @@ func newNode(t *testing.T, w *workload) *node {
 	must(t, os.Chmod(n.clouds.File, 0o644))
 
 	files := w.secrets["notes-seal"]
-	files["client-secret"], err = n.clouds.Azure.Config("unseal").ClientSecret()
-	must(t, err)
+	if files["client-secret"] != "" {
+		files["client-secret"], err = n.clouds.Azure.Config("unseal").ClientSecret()
+		must(t, err)
+	}
 	for field, value := range map[string]string{
 		"tenant_id": azurekeyvaulttest.TenantID, "client_id": azurekeyvaulttest.ClientID, "vault_name": "sealwright", "key_name": "unseal",
 	} {

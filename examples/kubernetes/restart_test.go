@@ -98,6 +98,44 @@ func TestPodRestart(t *testing.T) {
 	}
 }
 
+// With Azure workload identity there is no secret: the cluster mounts a token,
+// and replaces it before it expires.
+func TestWorkloadIdentity(t *testing.T) {
+	w := readWorkload(t, "single")
+	for _, o := range read(t, "identity/azure") {
+		if o.Kind == "Secret" {
+			w.secrets[o.Metadata.Name] = map[string]string{"seal.hcl": o.StringData["seal.hcl"]}
+		}
+	}
+	// What the cluster's webhook adds to a pod of that label.
+	token := volume{Name: "azure-identity-token"}
+	token.Secret.SecretName, token.Secret.DefaultMode = token.Name, 0o440
+	w.Volumes = append(w.Volumes, token)
+	w.VolumeMounts = append(w.VolumeMounts, mount{Name: token.Name, MountPath: "/var/run/secrets/azure/tokens"})
+	present := func(text string) { w.secrets[token.Name] = map[string]string{"azure-identity-token": text} }
+	present("the first token")
+
+	n := newNode(t, w)
+	n.clouds.Azure.SetFederated("the first token")
+	n.mount()
+	n.initialize()
+	p := n.start("notes-0")
+	p.probe(w, http.StatusOK)
+	p.write("monday", "water the plants")
+	p.end(syscall.SIGKILL)
+
+	n.clouds.Azure.SetFederated("the second token")
+	n.clouds.Azure.Revoke()
+	p = n.start("notes-0")
+	p.probe(w, http.StatusServiceUnavailable, "the KMS does not know this server")
+	present("the second token")
+	n.project(token.Name)
+	p.probe(w, http.StatusOK)
+	if code, text := p.get("/notes/monday"); code != http.StatusOK || text != "water the plants" {
+		t.Errorf("the note reads %d %q", code, text)
+	}
+}
+
 // The program needs no file of the image's but itself.
 func TestStatic(t *testing.T) {
 	if testing.Short() || runtime.GOOS != "linux" {
