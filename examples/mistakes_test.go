@@ -14,12 +14,15 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/sealwright/sealwright/examples/internal/cloudstore"
 	"github.com/sealwright/sealwright/examples/internal/fakeclouds"
+	"github.com/sealwright/sealwright/kms/awskms/awskmstest"
+	"github.com/sealwright/sealwright/kms/kmstest"
 	"github.com/sealwright/sealwright/seal"
 )
 
@@ -119,32 +122,76 @@ func TestMistakes(t *testing.T) {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
+	var tried, untold atomic.Int64
+	t.Cleanup(func() {
+		t.Logf("GUARANTEE 24 mistakes: programs=%d tried=%d untold=%d", len(programs), tried.Load(), untold.Load())
+	})
+	one := func(t *testing.T, program, kind string, do func(*newcomer), want []string) {
+		t.Parallel()
+		n := arrive(t, bin, kind)
+		do(n)
+		n.hears(program, want)
+		tried.Add(1)
+		if t.Failed() {
+			untold.Add(1)
+		}
+	}
+	for _, m := range mistakesElsewhere {
+		t.Run(m.cloud+"/"+m.name, func(t *testing.T) { one(t, "autounseal", m.cloud, m.do, m.says) })
+	}
 	for _, m := range mistakes {
 		for _, program := range programs {
 			t.Run(m.name+"/"+program, func(t *testing.T) {
-				t.Parallel()
-				n := arrive(t, bin, program)
-				m.do(n)
-				said := n.try(program)
 				want := m.says[program]
 				if want == nil {
 					want = m.says[""]
 				}
-				for _, w := range want {
-					if !strings.Contains(said, w) {
-						t.Errorf("it does not say %q", w)
-					}
-				}
-				if strings.Contains(said, canary) {
-					t.Error("it shows the secret")
-				}
-				t.Log(said)
+				one(t, program, program, m.do, want)
 			})
 		}
 	}
 }
 
-// arrive makes a store, and the configuration that a program is to be run with.
+// The same with the two other clouds, and the server.
+var mistakesElsewhere = []struct {
+	name, cloud string
+	do          func(*newcomer)
+	says        []string
+}{
+	{"the secret key is wrong", "aws", func(n *newcomer) { n.edit("aws-credentials", awskmstest.SecretAccessKey, canary) }, []string{"InvalidSignatureException", "check the secret access key"}},
+	{"the access key is wrong", "aws", func(n *newcomer) { n.edit("aws-credentials", awskmstest.AccessKeyID, "AKIAI44QH8DHBEXAMPLE") }, []string{"renew the credentials", "UnrecognizedClientException"}},
+	{"the credentials' file is missing", "aws", func(n *newcomer) { must(n.t, os.Remove(n.path("aws-credentials"))) }, []string{"renew the credentials", "aws-credentials: no such file"}},
+	{"the key is another", "aws", func(n *newcomer) { n.replace(n.clouds.AWSKey, n.clouds.AWS.CreateKey()) }, []string{"wrong key", "configure the key that the blob names"}},
+	{"the key is a typo", "aws", func(n *newcomer) { n.replace("arn:aws:kms", "arn:aws:kmss") }, []string{"seal.hcl:", "KeyID is not the ARN of a KMS key"}},
+	{"the permission is missing", "aws", func(n *newcomer) {
+		n.clouds.AWS.Inject(awskmstest.Fault{Code: "AccessDeniedException", Message: "not authorized"})
+	}, []string{"permission denied", "grant kms:Decrypt"}},
+	{"there is no network", "aws", func(n *newcomer) { n.replace(n.clouds.AWS.URL, "http://127.0.0.1:1") }, []string{"unavailable: try again later", "connection refused"}},
+	{"the key is disabled", "aws", func(n *newcomer) { n.clouds.AWS.Inject(awskmstest.Fault{Code: "DisabledException"}) }, []string{"key disabled: enable it"}},
+	{"a field is a typo", "aws", func(n *newcomer) { n.replace("kms_key_id", "kms_keyid") }, []string{"seal.hcl:", `unknown field "kms_keyid": known are`}},
+
+	{"the credentials' file is missing", "gcp", func(n *newcomer) { must(n.t, os.Remove(n.path("gcp.json"))) }, []string{"renew the credentials", "gcp.json: no such file"}},
+	{"the credentials' file is empty", "gcp", func(n *newcomer) { must(n.t, os.WriteFile(n.path("gcp.json"), nil, 0o644)) }, []string{"renew the credentials", "not a JSON credentials file"}},
+	{"the key is another", "gcp", func(n *newcomer) { n.replace(`"unseal"`, `"unseel"`) }, []string{"wrong key", "configure the key that the blob names"}},
+	{"the permission is missing", "gcp", func(n *newcomer) { n.clouds.GCP.Script(kmstest.Always(kmstest.Fault{Failure: kmstest.Denied})) }, []string{"permission denied", "grant roles/cloudkms.cryptoKeyEncrypterDecrypter on the key"}},
+	{"there is no network", "gcp", func(n *newcomer) { n.replace(n.clouds.GCP.Endpoint(), "127.0.0.1:1") }, []string{"unavailable: try again later", "connection refused"}},
+	{"the key is disabled", "gcp", func(n *newcomer) { n.clouds.GCP.Script(kmstest.Always(kmstest.Fault{Failure: kmstest.Disabled})) }, []string{"key disabled: enable it", "gcloud kms keys versions enable"}},
+	{"a field is a typo", "gcp", func(n *newcomer) { n.replace("key_ring", "keyring") }, []string{"seal.hcl:", `unknown field "keyring": known are`}},
+}
+
+// edit replaces a text in a file.
+func (n *newcomer) edit(name, old, new string) {
+	n.t.Helper()
+	text, err := os.ReadFile(n.path(name))
+	must(n.t, err)
+	if !strings.Contains(string(text), old) {
+		n.t.Fatalf("%s has no %s", name, old)
+	}
+	must(n.t, os.WriteFile(n.path(name), []byte(strings.ReplaceAll(string(text), old, new)), 0o644))
+}
+
+// arrive makes a store, and the configuration that a program, or the server with
+// a cloud, is to be run with.
 func arrive(t *testing.T, bin, program string) *newcomer {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "sealwright-newcomer-")
@@ -161,6 +208,12 @@ func arrive(t *testing.T, bin, program string) *newcomer {
 	before := n.clouds.AzureStanza()
 	n.config = before
 	switch program {
+	case "aws":
+		before = n.clouds.AWSStanza()
+		n.config = before
+	case "gcp":
+		before = n.clouds.GCPStanza()
+		n.config = before
 	case "shamir-to-azure":
 		before = people
 	case "azure-to-shamir":
@@ -190,6 +243,21 @@ func arrive(t *testing.T, bin, program string) *newcomer {
 	return n
 }
 
+// hears runs the program, and checks what it says.
+func (n *newcomer) hears(program string, want []string) {
+	n.t.Helper()
+	said := n.try(program)
+	for _, w := range want {
+		if !strings.Contains(said, w) {
+			n.t.Errorf("it does not say %q", w)
+		}
+	}
+	if strings.Contains(said, canary) {
+		n.t.Error("it shows the secret")
+	}
+	n.t.Log(said)
+}
+
 // try runs the program, and returns what it says.
 func (n *newcomer) try(program string) string {
 	n.t.Helper()
@@ -197,7 +265,7 @@ func (n *newcomer) try(program string) string {
 	if n.config != "" {
 		must(n.t, os.WriteFile(config, []byte(n.config), 0o644))
 	}
-	ctx, cancel := context.WithTimeout(n.t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(n.t.Context(), 2*time.Minute)
 	defer cancel()
 	args := []string{"-config", config, "-dir", n.path("store"), "-fakes", n.clouds.File}
 	if program == "autounseal" {
