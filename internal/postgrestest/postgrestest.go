@@ -61,7 +61,7 @@ func Start() (s *Server, err error) {
 	// The shell stops the server and cleans up when its input ends, which it
 	// does at the latest when this process does.
 	const keep = `dir=$1; shift; "$@" & server=$!; read _; kill -INT $server; wait $server; rm -rf "$dir"`
-	s.cmd = exec.Command("/bin/sh", "-c", keep, "sh", dir, filepath.Join(bin, "postgres"), "-D", data, "-k", dir, "-c", "listen_addresses=", "-c", "fsync=off")
+	s.cmd = exec.Command("/bin/sh", "-c", keep, "sh", dir, filepath.Join(bin, "postgres"), "-D", data, "-k", dir, "-c", "listen_addresses=")
 	s.cmd.Dir, s.cmd.SysProcAttr = dir, as
 	log, err := os.Create(filepath.Join(dir, "log"))
 	if err != nil {
