@@ -171,16 +171,11 @@ func (b *Barrier) descends(s *record.State, digest record.Digest) error {
 		// slots, and digests are public; the data key in use is neither.
 		return fmt.Errorf("%w: generation %d does not hold the data key in use", ErrForked, s.Generation)
 	}
-	if s.Generation <= seen.generation {
-		return fmt.Errorf("%w: generation %d beside the %d this process knew", ErrForked, s.Generation, seen.generation)
-	}
-	back := s.Generation - seen.generation - 1 // as it is stored: up to 2^64 - 1
-	if back >= uint64(len(s.Digests)) {
-		b.emit(EventLongFork, By{}, "", fmt.Sprintf("%d changes were missed, and the record tells of %d", back+1, len(s.Digests)), nil)
-		return nil
-	}
-	if s.Digests[back] != seen.digest {
+	switch after, sure := s.After(seen.generation, seen.digest); {
+	case !after:
 		return fmt.Errorf("%w: generation %d does not descend from the generation %d this process knew", ErrForked, s.Generation, seen.generation)
+	case !sure:
+		b.emit(EventLongFork, By{}, "", fmt.Sprintf("%d changes were missed, and the record tells of %d", s.Generation-seen.generation, len(s.Digests)), nil)
 	}
 	return nil
 }

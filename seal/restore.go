@@ -24,9 +24,18 @@ const skipTerms = 1024
 // Numbers of terms that the lost records may have used are left out, so that
 // none ever means two keys, and a new term is active at once. Terms that this
 // process still holds from the lost records are kept: what was written under
-// them stays readable. Other processes that saw the lost records report
-// [ErrForked] or [ErrRolledBack] until they are restarted, and so may any that
-// was running on the record now restored.
+// them stays readable. Where the record was changed since it was put back, and
+// has another key for one of their numbers, Restore fails with [ErrTermTwice].
+//
+// The root key is replaced too: a slot that only a lost record had opens nothing
+// that comes after. A slot that was dropped since, and that the older record
+// has, opens the store again, and with it what this process kept: drop it
+// anew.
+//
+// Stop other processes before the record is put back. Those that saw the lost
+// records report [ErrForked] or [ErrRolledBack] until they are restarted, and
+// encrypt under their last term until then; any that was running on the record
+// now restored would change it unasked.
 func (b *Barrier) Restore(ctx context.Context, generation uint64, by By) error {
 	if err := by.check(); err != nil {
 		return err
@@ -67,16 +76,23 @@ func (b *Barrier) restore(ctx context.Context, generation uint64, by By) error {
 	b.mu.Lock()
 	above := b.mark.generation
 	b.mu.Unlock()
-	var lost []record.Term
-	for _, t := range cur.state.Terms {
-		if t.Number > o.state.LastTerm {
-			lost = append(lost, t)
-		}
-	}
 	last := max(o.state.LastTerm, cur.state.LastTerm)
-	return b.branch(ctx, l, o, by, func(st record.Step) (record.State, error) {
-		return o.state.Restore(st, above, lost, termAfter(last+skipTerms))
-	})
+	rewrap, root, err := newBranch(&o.state, last+skipTerms)
+	if err != nil {
+		return err
+	}
+	defer clear(root)
+	defer rewrap.Wipe()
+	next, err := o.state.Restore(b.step(l.digest, by), above, cur.state.Terms, *rewrap)
+	if err != nil {
+		return err
+	}
+	defer next.Secrets.Wipe()
+	draft, stored, err := draftOf(next, root)
+	if err != nil {
+		return err
+	}
+	return b.swap(ctx, stored, l.rev, draft, intent{})
 }
 
 // Join takes in the data keys of a fork: of a record of the same store that
@@ -84,7 +100,9 @@ func (b *Barrier) restore(ctx context.Context, generation uint64, by By) error {
 // copy. What was written on either side is readable afterwards. Where both used
 // a term number for keys of their own, Join fails with [ErrTermTwice] and
 // changes nothing: the two sides' data cannot be told apart by number. The
-// fork is opened with the root key in use, or through a KMS slot.
+// fork is opened with the root key in use, or through a KMS slot. The root key
+// is replaced, so that a slot that only the fork had opens nothing that comes
+// after.
 func (b *Barrier) Join(ctx context.Context, fork []byte, by By) error {
 	if err := by.check(); err != nil {
 		return err
@@ -122,9 +140,13 @@ func (b *Barrier) join(ctx context.Context, fork []byte, by By) error {
 		return fmt.Errorf("%w: the fork holds no data key that this process knows", ErrForked)
 	}
 	return b.commit(ctx, EventJoin, by, func(_ context.Context, st record.Step, o *opened) (record.State, []byte, error) {
-		last := max(o.state.LastTerm, other.state.LastTerm)
-		next, err := o.state.Join(st, other.state.Terms, termAfter(last))
-		return next, nil, err
+		rewrap, root, err := newBranch(&o.state, max(o.state.LastTerm, other.state.LastTerm))
+		if err != nil {
+			return record.State{}, nil, err
+		}
+		defer rewrap.Wipe()
+		next, err := o.state.Join(st, other.state.Terms, *rewrap)
+		return next, root, err
 	})
 }
 
@@ -202,20 +224,13 @@ func (b *Barrier) rootThrough(ctx context.Context, l *loaded, slot *record.Slot)
 	return root, b.believe(o, slot, &h)
 }
 
-// branch stores what f makes of o, in place of the record l.
-func (b *Barrier) branch(ctx context.Context, l *loaded, o *opened, by By, f func(record.Step) (record.State, error)) error {
-	next, err := f(b.step(l.digest, by))
+// newBranch makes a root key, and a term whose number comes after last.
+func newBranch(s *record.State, last uint32) (*record.Rewrap, []byte, error) {
+	r, root, err := newRoot(s, nil, false)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	defer next.Secrets.Wipe()
-	draft, stored, err := draftOf(next, o.root)
-	if err != nil {
-		return err
-	}
-	return b.swap(ctx, stored, l.rev, draft, intent{})
-}
-
-func termAfter(last uint32) record.Term {
-	return newTerm(&record.Record{LastTerm: last}, record.TermActive)
+	term := newTerm(&record.Record{LastTerm: last}, record.TermActive)
+	r.Term = &term
+	return r, root, nil
 }

@@ -263,9 +263,10 @@ func (b *Barrier) drop(ctx context.Context, names []string, by By, g *gather) er
 	})
 }
 
-// freshProof asks the KMS slots that stay to open the record, until one does.
-// It returns nil where people have given their proof to the operation in
-// progress, and ErrLastSlot where there is nobody to ask.
+// freshProof asks the slots that stay to open the record, until one does: those
+// of KMS keys, those whose people have just given their shares in g, and those
+// whose people gave their proof to the operation in progress, of which it asks
+// the keys. It returns ErrLastSlot where there is nobody to ask.
 func (b *Barrier) freshProof(ctx context.Context, o *opened, ids []uint32, g *gather) (*record.Fresh, error) {
 	var errs []error
 	others := 0
@@ -275,22 +276,38 @@ func (b *Barrier) freshProof(ctx context.Context, o *opened, ids []uint32, g *ga
 			continue
 		}
 		others++
-		if slot.Tree.NeedsPeople() {
+		var fresh record.Fresh
+		var err error
+		switch {
+		case !slot.Tree.NeedsPeople(), g != nil && g.suffices(&slot.Tree):
+			fresh, err = b.tryOpen(ctx, o, slot, g)
+		case o.state.Agreed(ids, slot):
+			fresh, err = b.tryKeys(ctx, o, slot)
+		default:
 			continue
 		}
-		fresh, err := b.tryOpen(ctx, o, slot, g)
 		if err == nil {
 			return &fresh, nil
 		}
 		errs = append(errs, wrapError("open", slot.Name, err))
 	}
-	switch {
-	case others == 0:
+	if others == 0 {
 		return nil, ErrLastSlot
-	case o.state.ProvenBut(ids, nil):
-		return nil, nil
 	}
 	return nil, errors.Join(append([]error{ErrNoProof}, errs...)...)
+}
+
+// tryKeys asks the KMS keys of a slot that its people have proven to the
+// operation in progress: one may have died since.
+func (b *Barrier) tryKeys(ctx context.Context, o *opened, slot *record.Slot) (record.Fresh, error) {
+	h := harvest{barrier: b, store: o.state.Store, slot: slot}
+	if err := h.answer(ctx, &slot.Tree, "", 1, 1); err != nil {
+		return record.Fresh{}, err
+	}
+	if !h.vouches(o.state.Identities[slot.ID]) {
+		return record.Fresh{}, fmt.Errorf("%w: slot %q does not name its own identity", ErrForged, slot.Name)
+	}
+	return record.Fresh{Slot: slot.ID, Root: o.state.Root, Generation: o.state.Generation, Keys: true}, nil
 }
 
 // anyProof is the planted fault of hooks.believe.

@@ -74,6 +74,13 @@ func rewrapOf(s *record.State, without ...uint32) record.Rewrap {
 	return r
 }
 
+// branchOf is what a restore or a join comes with.
+func branchOf(s *record.State, number uint32) record.Rewrap {
+	r := rewrapOf(s)
+	r.Term = &record.Term{Number: number, State: record.TermActive}
+	return r
+}
+
 func stepOn(s *record.State, operation string) record.Step {
 	return record.Step{
 		Previous: digestOf(s), At: 1_700_000_000 + int64(s.Generation),
@@ -226,6 +233,9 @@ func lawful(before, after *record.State, st record.Step) error {
 	}
 	// Another branch may bring back a term that was retired in this one.
 	adopts := event == "restore" || event == "join"
+	if adopts && after.Root == before.Root {
+		return fmt.Errorf("another branch was taken in, and its root key stayed")
+	}
 	if err := lawfulTerms(before, after, adopts); err != nil {
 		return err
 	}
@@ -364,3 +374,6 @@ func describe(s *record.State) string {
 	fmt.Fprintf(&b, "journal %d %s %s\n", e.Generation, e.Event, e.Slot)
 	return strings.ReplaceAll(b.String(), " \n", "\n") + "\n"
 }
+
+// active is the number of the term that encrypts.
+func active(s *record.State) uint32 { return s.ActiveTerm().Number }

@@ -11,36 +11,37 @@ import (
 // Restore returns the state in which an older record is gone on with. Its
 // generation comes above all that were seen, and its next term, active at once,
 // is one that the lost records cannot have used. Of their terms, extra are the
-// ones that are still known; what was written under them stays readable.
-func (s State) Restore(st Step, above uint64, extra []Term, t Term) (State, error) {
-	if !s.Proved() {
-		return State{}, ErrUnproven
-	}
-	s = s.clone()
+// ones that are still known; what was written under them stays readable. The
+// root key is new: whoever a lost record let in, and this one does not, opens
+// nothing that comes after.
+func (s State) Restore(st Step, above uint64, extra []Term, r Rewrap) (State, error) {
 	s.Generation = max(s.Generation, above)
-	if err := s.adopt(extra, t.Number-1); err != nil {
-		return State{}, err
-	}
-	if err := s.addTerm(t); err != nil {
-		return State{}, err
-	}
-	return s.commit(st, "restore", ""), nil
+	return s.branch(st, "restore", extra, r)
 }
 
-// Join returns the state with the terms of a fork of the same store, whose last
-// term is given, and a new active term beyond both.
-func (s State) Join(st Step, terms []Term, t Term) (State, error) {
-	if !s.Proved() {
+// Join returns the state with the terms of a fork of the same store, and a new
+// active term beyond both. The root key is new, as for a Restore.
+func (s State) Join(st Step, terms []Term, r Rewrap) (State, error) {
+	return s.branch(st, "join", terms, r)
+}
+
+// branch takes in the terms of another branch, under a new root key and with a
+// new term, whose number is beyond all that either branch can have used.
+func (s State) branch(st Step, event string, terms []Term, r Rewrap) (State, error) {
+	switch {
+	case !s.Proved():
 		return State{}, ErrUnproven
+	case r.Term == nil || r.Term.State != TermActive:
+		return State{}, errors.New("record: another branch is taken in under a new term, active at once")
 	}
 	s = s.clone()
-	if err := s.adopt(terms, t.Number-1); err != nil {
+	if err := s.adopt(terms, r.Term.Number-1); err != nil {
 		return State{}, err
 	}
-	if err := s.addTerm(t); err != nil {
+	if err := s.rotate(r); err != nil {
 		return State{}, err
 	}
-	return s.commit(st, "join", ""), nil
+	return s.commit(st, event, ""), nil
 }
 
 // adopt takes in terms of another branch, to read what was written under them,

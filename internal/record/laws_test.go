@@ -57,6 +57,14 @@ func TestLawsAreHeld(t *testing.T) {
 			fresh := proofOf(&before, before.Find("auto", record.Active))
 			return before.Drop(st, ids, &fresh, rewrapOf(&before, ids...))
 		}, func(s *record.State) { s.Former = nil }, "is forgotten"},
+		{"a restore keeps the root key", func() (record.State, error) {
+			return before.Restore(st, 40, nil, branchOf(&before, 40))
+		}, func(s *record.State) {
+			s.Root--
+			for i := range s.Slots {
+				s.Slots[i].Wrap = before.Slot(s.Slots[i].ID).Wrap
+			}
+		}, "its root key stayed"},
 		{"an identity is lost", added, func(s *record.State) { clear(s.Identities) }, "not one identity"},
 	} {
 		after, err := tt.made()

@@ -321,6 +321,13 @@ func (n *Node) People() bool {
 	return found
 }
 
+// Keys reports whether any leaf is protected by a KMS.
+func (n *Node) Keys() bool {
+	found := false
+	n.Leaves(func(l *Node) bool { found = l.KMS != nil; return !found })
+	return found
+}
+
 // Equal reports whether two shapes are the same.
 func (s Spec) Equal(t Spec) bool {
 	return s.KMS == t.KMS && s.Shares == t.Shares && s.Threshold == t.Threshold && slices.EqualFunc(s.Of, t.Of, Spec.Equal)

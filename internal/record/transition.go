@@ -67,11 +67,14 @@ func (r *Rewrap) Wipe() {
 }
 
 // Fresh is a proof made now: slot ID opened the record of that generation and
-// found that root key.
+// found that root key. With Keys, only the keys in its tree were asked, and
+// opened their parts: what people hold of it is left to the proof that they gave
+// to the operation in progress.
 type Fresh struct {
 	Slot       uint32
 	Root       uint32
 	Generation uint64
+	Keys       bool
 }
 
 // FingerprintOf returns what a slot's custodians hold of its identity: the
@@ -221,18 +224,26 @@ func (s State) Drop(st Step, ids []uint32, fresh *Fresh, rewrap Rewrap) (State, 
 // ProvenBut reports whether a slot other than ids has shown that it opens the
 // present record: by the fresh proof, or, where people are needed, who cannot
 // be asked at every step, by one they gave to the operation in progress while
-// the root key was the same.
+// the root key was the same. A key beside them in the tree may have died since,
+// so the fresh proof must be of the keys of that slot.
 func (s *State) ProvenBut(ids []uint32, fresh *Fresh) bool {
 	return slices.ContainsFunc(s.Slots, func(o Slot) bool {
 		if o.State != Active || slices.Contains(ids, o.ID) {
 			return false
 		}
-		if fresh != nil && fresh.Slot == o.ID && fresh.Root == s.Root && fresh.Generation == s.Generation {
+		answered := fresh != nil && fresh.Slot == o.ID && fresh.Root == s.Root && fresh.Generation == s.Generation
+		if answered && !fresh.Keys {
 			return true
 		}
-		return o.Tree.NeedsPeople() && s.Operation != nil && s.drops(ids) &&
-			o.Proven.Operation == s.Operation.ID && o.Proven.Generation >= s.Operation.Began && o.Proven.Root == s.Root
+		return s.Agreed(ids, &o) && (answered || !o.Tree.Keys())
 	})
+}
+
+// Agreed reports whether the people of a slot proved it to the operation in
+// progress, under the present root key, and that operation is to drop ids.
+func (s *State) Agreed(ids []uint32, o *Slot) bool {
+	return o.State == Active && o.Tree.NeedsPeople() && s.Operation != nil && s.drops(ids) &&
+		o.Proven.Operation == s.Operation.ID && o.Proven.Generation >= s.Operation.Began && o.Proven.Root == s.Root
 }
 
 // Reissue returns the state in which n takes the place of a slot that was never

@@ -14,7 +14,7 @@ import (
 	"github.com/sealwright/sealwright/internal/record"
 )
 
-var update = flag.Bool("update", false, "rewrite testdata/transitions.txt")
+var update = flag.Bool("update", false, "rewrite testdata")
 
 // TestTransitions walks one store through every transition. What each leaves
 // is in testdata/transitions.txt, to be read as a diff when it changes.
@@ -142,7 +142,13 @@ func TestTransitions(t *testing.T) {
 	begin("begin a migration", "op-3", record.OpMigrate, "", record.Goal{Name: "tree", Spec: &aAndPeople}, record.Goal{Name: "people", Drop: true})
 	add("it adds a tree", "op-3", "tree", aAndPeople)
 	prove("the tree is proven", "op-3", "tree", record.Pending)
-	drop("it drops people, and goes on", "op-3", "people", record.Active, "")
+	drop("it drops people, and nobody asks the tree's key", "op-3", "people", record.Active, "")
+	do("the key answers: it drops people, and goes on", step("op-3"), func(s record.State, st record.Step) (record.State, error) {
+		ids := []uint32{s.Find("people", record.Active).ID}
+		fresh := proofOf(&s, s.Find("tree", record.Active))
+		fresh.Keys = true
+		return s.Drop(st, ids, &fresh, rewrapOf(&s, ids...))
+	})
 	add("it adds people, who never get their shares", "op-3", "people", onePerson)
 	do("their shares are issued anew", step("op-3"), func(s record.State, st record.Step) (record.State, error) {
 		return reissue(&s, st, s.Find("people", record.Pending), "people", people3of2)
@@ -155,11 +161,11 @@ func TestTransitions(t *testing.T) {
 	})
 	lost := termOf(&h.Record, record.TermActive)
 	do("an older record is gone on with; of the lost ones generation 40 and one term are known", step(""), func(s record.State, st record.Step) (record.State, error) {
-		return s.Restore(st, 40, []record.Term{lost}, record.Term{Number: lost.Number + 100, State: record.TermActive})
+		return s.Restore(st, 40, []record.Term{lost}, branchOf(&s, lost.Number+100))
 	})
 	do("a fork with terms of its own is joined", step(""), func(s record.State, st record.Step) (record.State, error) {
 		fork := termOf(&s.Record, record.TermActive)
-		return s.Join(st, []record.Term{s.Terms[0], fork}, record.Term{Number: fork.Number + 1, State: record.TermActive})
+		return s.Join(st, []record.Term{s.Terms[0], fork}, branchOf(&s, fork.Number+1))
 	})
 
 	golden := filepath.Join("testdata", "transitions.txt")
@@ -346,15 +352,19 @@ func TestRefusals(t *testing.T) {
 			return n
 		}())), nil, `slot "auto": a KMS leaf with a missing`},
 
-		{"restore an unproven store", failure(young.Restore(step, 9, nil, record.Term{Number: 9, State: record.TermActive})), record.ErrUnproven, "no slot was proven yet"},
-		{"restore and give a term number twice", failure(h.Restore(step, 9, nil, record.Term{Number: 1, State: record.TermActive})), nil, "term numbers go back"},
-		{"restore with a term above the new one", failure(h.Restore(step, 9, []record.Term{{Number: 5}}, record.Term{Number: 5, State: record.TermActive})), nil, "beyond the other branch's last"},
-		{"restore with another key for a term", failure(h.Restore(step, 9, []record.Term{{Number: 1}}, record.Term{Number: 5, State: record.TermActive})), record.ErrTermTwice, "a term number has two keys: number 1"},
-		{"restore with too many terms", failure(manyTerms.Restore(step, 9, nil, record.Term{Number: record.MaxTerms + 1, State: record.TermActive})), record.ErrTermInUse, "at most 65536"},
-		{"join an unproven store", failure(young.Join(step, nil, record.Term{Number: 9, State: record.TermActive})), record.ErrUnproven, "no slot was proven yet"},
-		{"join a fork that used a number too", failure(h.Join(step, []record.Term{{Number: 1}}, record.Term{Number: 5, State: record.TermActive})), record.ErrTermTwice, "a term number has two keys: number 1"},
-		{"join and go back", failure(h.Join(step, nil, record.Term{Number: 1, State: record.TermActive})), nil, "term numbers go back"},
-		{"join with too many terms", failure(manyTerms.Join(step, nil, record.Term{Number: record.MaxTerms + 1, State: record.TermActive})), record.ErrTermInUse, "at most 65536"},
+		{"restore an unproven store", failure(young.Restore(step, 9, nil, branchOf(&young, 9))), record.ErrUnproven, "no slot was proven yet"},
+		{"restore and give a term number twice", failure(h.Restore(step, 9, nil, branchOf(&h.State, 1))), nil, "term numbers go back"},
+		{"restore with a term above the new one", failure(h.Restore(step, 9, []record.Term{{Number: 5}}, branchOf(&h.State, 5))), nil, "beyond the other branch's last"},
+		{"restore with another key for a term", failure(h.Restore(step, 9, []record.Term{{Number: 1}}, branchOf(&h.State, 5))), record.ErrTermTwice, "a term number has two keys: number 1"},
+		{"restore with too many terms", failure(manyTerms.Restore(step, 9, nil, branchOf(&manyTerms, record.MaxTerms+1))), record.ErrTermInUse, "at most 65536"},
+		{"restore under the old term", failure(h.Restore(step, 9, nil, func() record.Rewrap { r := branchOf(&h.State, 9); r.Term = nil; return r }())), nil, "under a new term"},
+		{"restore under the old root key", failure(h.Restore(step, 9, nil, func() record.Rewrap { r := branchOf(&h.State, 9); r.Root--; return r }())), nil, "root keys are numbered in order"},
+		{"join under a passive term", failure(h.Join(step, nil, func() record.Rewrap { r := branchOf(&h.State, 9); r.Term.State = record.TermPassive; return r }())), nil, "under a new term"},
+		{"join and leave a wrap behind", failure(h.Join(step, nil, func() record.Rewrap { r := branchOf(&h.State, 9); delete(r.Wraps, auto.ID); return r }())), nil, "wrapped for every slot"},
+		{"join an unproven store", failure(young.Join(step, nil, branchOf(&young, 9))), record.ErrUnproven, "no slot was proven yet"},
+		{"join a fork that used a number too", failure(h.Join(step, []record.Term{{Number: 1}}, branchOf(&h.State, 5))), record.ErrTermTwice, "a term number has two keys: number 1"},
+		{"join and go back", failure(h.Join(step, nil, branchOf(&h.State, 1))), nil, "term numbers go back"},
+		{"join with too many terms", failure(manyTerms.Join(step, nil, branchOf(&manyTerms, record.MaxTerms+1))), record.ErrTermInUse, "at most 65536"},
 
 		{"rotate the root key of an unproven store", rotateRoot(&young, func(*record.Rewrap) {}), record.ErrUnproven, "no slot was proven yet"},
 		{"keep the root key", rotateRoot(&h.State, func(r *record.Rewrap) { r.Root-- }), nil, "root keys are numbered in order"},
@@ -443,6 +453,35 @@ func TestPeoplesProof(t *testing.T) {
 	h.then(h.RotateRoot(stepOn(&h.State, ""), r))
 	if h.ProvenBut(auto, nil) {
 		t.Error("a proof of the old root key stands for the new one")
+	}
+}
+
+// TestKeyBesidePeople: where a tree needs a key and people, their proof stands in
+// the record, and the key is asked at the drop.
+func TestKeyBesidePeople(t *testing.T) {
+	h := proven(t)
+	ids := []uint32{h.Find("people", record.Active).ID, h.Find("auto", record.Active).ID}
+	h.then(h.Add(stepOn(&h.State, ""), slotOf(&h.Record, "tree", aAndPeople)))
+	h.then(h.Begin(stepOn(&h.State, "op-1"), record.Operation{Kind: record.OpMigrate, Desired: []record.Goal{{Name: "people", Drop: true}, {Name: "auto", Drop: true}}}))
+	h.prove("tree", record.Pending, "op-1")
+	tree := h.Find("tree", record.Active)
+	asked := proofOf(&h.State, tree)
+	asked.Keys = true
+	if h.ProvenBut(ids, nil) {
+		t.Error("a key is believed without being asked")
+	}
+	before := asked
+	before.Generation--
+	if h.ProvenBut(ids, &before) {
+		t.Error("a key is believed for an answer about an older record")
+	}
+	if !h.ProvenBut(ids, &asked) {
+		t.Error("people agreed and the key answered, in vain")
+	}
+	h.then(h.End(stepOn(&h.State, "op-1")))
+	asked.Generation = h.Generation
+	if h.ProvenBut(ids, &asked) {
+		t.Error("a key's answer stands for people who agreed to nothing")
 	}
 }
 

@@ -1,0 +1,423 @@
+package record_test
+
+import (
+	"slices"
+
+	"github.com/sealwright/sealwright/internal/record"
+)
+
+// A yield takes a move: its sentence, if the model is telling, and where it
+// leads. It returns false to end the walk.
+type yield func(text string, next world) bool
+
+// moves calls f with every state that one move leads to, always in the same
+// order.
+func (m *model) moves(w *world, f yield) {
+	ok := true
+	next := func(text string, n world) {
+		ok = ok && f(text, n)
+	}
+	m.custodianMoves(w, next)
+	if m.history && ok {
+		m.putBacks(w, next)
+	}
+	for i := 0; i < replicas && ok; i++ {
+		if !m.twin(w, i) {
+			m.replicaMoves(w, i, next)
+		}
+	}
+}
+
+// twin reports whether an earlier replica is in the same place: its moves are
+// the same.
+func (m *model) twin(w *world, i int) bool {
+	for j := range i {
+		if m.knows[i] == m.knows[j] && w.gatherer != int8(i) && w.gatherer != int8(j) && same(&w.replica[i], &w.replica[j]) {
+			return true
+		}
+	}
+	return false
+}
+
+func same(a, b *replica) bool {
+	x, y := *a, *b
+	x.flight.next, x.flight.epoch, y.flight.next, y.flight.epoch = 0, 0, 0, 0
+	return x == y && a.flight.phase != hand
+}
+
+func (m *model) replicaMoves(w *world, i int, f func(string, world)) {
+	r := &w.replica[i]
+	if w.budget[crashes] > 0 && (r.mark != 0 || r.flight.phase != idle) {
+		n := *w
+		n.budget[crashes]--
+		n.replica[i] = replica{}
+		f(m.say("%s crashes%s.", who(i), m.losing(&r.flight)), n)
+	}
+	switch {
+	case r.flight.phase == hand:
+		n := *w
+		n.replica[i].flight = flight{}
+		n.delivered = m.sets.with(n.delivered, m.madeFor(&r.flight))
+		f(m.say("%s hands out the shares.", who(i)), n)
+	case r.flight.phase == computed:
+		m.land(w, i, f)
+	case w.store == 0:
+		for j, shapes := range m.inits {
+			m.compute(w, i, offer{change{do: doInitialize, i: int8(j)}, 0}, 0, f, m.say("%s computes a new store with %s.", who(i), list(shapes)))
+		}
+	case !r.open:
+		m.unseal(w, i, f)
+	default:
+		m.work(w, i, f)
+	}
+	if w.budget[seals] > 0 && r.open && r.flight.phase == idle {
+		n := *w
+		n.budget[seals]--
+		n.replica[i].open = false
+		f(m.say("%s is sealed by an operator, and remembers what it has seen.", who(i)), n)
+	}
+}
+
+// madeFor is the seed of the slot whose shares a flight carries; 0: none.
+func (m *model) madeFor(f *flight) id {
+	e := m.at(f.next)
+	if n := len(e.locks); n > 0 && (f.change.do <= doAdd || f.change.do == doReissue) {
+		for i := n - 1; i >= 0; i-- { // what is new stands last
+			if e.locks[i].people && e.state.Slots[i].ID > m.at(f.on).state.LastSlot {
+				return e.locks[i].seed
+			}
+		}
+	}
+	return 0
+}
+
+// compute puts a change in flight. What the change needs of the world was
+// looked at before.
+func (m *model) compute(w *world, i int, o offer, with rec, f func(string, world), text string) {
+	n := *w
+	fl := flight{phase: computed, change: o.change, on: w.store, with: with, next: o.next, epoch: w.epoch}
+	if fl.next == 0 {
+		next, err := m.apply(w.store, o.change, with, w.epoch)
+		if err != nil {
+			return
+		}
+		fl.next = next
+	}
+	if b, bounded := m.cost(&fl); bounded {
+		if n.budget[b] == 0 {
+			return
+		}
+		n.budget[b]--
+	}
+	fl.relies = m.relies(&fl)
+	n.replica[i].flight = fl
+	if m.faults.unstoredTerms && n.replica[i].open {
+		n.written = m.sets.with(n.written, m.at(fl.next).active)
+	}
+	f(text, n)
+}
+
+func (m *model) cost(f *flight) (kind int, bounded bool) {
+	switch f.change.do {
+	case doInitAgain:
+		return inits, true
+	case doAdd:
+		if m.at(f.on).state.Find(m.shapes[f.change.i], record.Active) != nil {
+			return rekeys, true
+		}
+		return adds, true
+	case doDrop, doDropAgreed, doDropPending:
+		return drops, true
+	case doProve:
+		return drills, m.at(f.on).locks[f.change.i].state == record.Active && m.at(f.on).op == ""
+	case doBeginProve, doBeginDrop, doBeginMigrate:
+		return ops, true
+	}
+	kind, bounded = map[deed]int{
+		doReissue: reissues, doRotate: rotates, doActivate: activates, doRetire: retires, doRotateRoot: roots,
+		doRewrap: rewraps, doClaim: claims, doRestore: restores, doJoin: joins,
+	}[f.change.do]
+	return kind, bounded
+}
+
+// relies are the keys that gave the fresh proof of a change in flight.
+func (m *model) relies(f *flight) byte {
+	c, e := f.change, m.at(f.on)
+	switch {
+	case m.faults.staleProof:
+	case c.do == doProve && e.state.Predecessor(&e.state.Slots[c.i]) != nil:
+		return e.locks[c.i].keys
+	case c.do == doDropAgreed && m.faults.keysUnasked:
+	case (c.do == doDrop || c.do == doDropAgreed || c.do == doReissue) && c.by >= 0:
+		return e.locks[c.by].keys
+	}
+	return 0
+}
+
+// land swaps what is in flight.
+func (m *model) land(w *world, i int, f func(string, world)) {
+	fl := w.replica[i].flight
+	n := *w
+	n.replica[i].flight = flight{}
+	if fl.on != w.store && !m.faults.blindPut {
+		f(m.say("%s finds another record in the store than it changed, and gives up.", who(i)), n)
+		return
+	}
+	if fl.epoch != w.epoch {
+		fl.next, _ = m.apply(fl.on, fl.change, fl.with, w.epoch)
+	}
+	m.store(&n, i, &fl)
+	f(m.say("%s stores it%s.", who(i), m.outcome(w, &fl)), n)
+}
+
+// store is a swap that took place.
+func (m *model) store(n *world, i int, fl *flight) {
+	old, next := n.store, m.at(fl.next)
+	m.depart(n, old, fl.next)
+	n.store = fl.next
+	switch fl.change.do {
+	case doBeginProve, doBeginDrop, doBeginMigrate, doClaim:
+		n.gatherer = int8(i)
+	case doRestore:
+		m.depart(n, fl.with, fl.next)
+		for _, lost := range n.lost {
+			m.depart(n, lost, fl.next)
+		}
+		if !m.keepsAll(fl.with, fl.next) {
+			n.wrong = lostKey
+		}
+	case doJoin:
+		m.depart(n, fl.with, fl.next)
+		m.found(n, fl.with)
+	case doRetire:
+		// Its data was re-encrypted before, and what is written now is not
+		// under it, unless a process still has it active.
+		n.written = m.sets.without(n.written, m.at(old).terms[fl.change.i])
+	}
+	switch {
+	case n.line != putBack:
+	case fl.change.do == doRestore:
+		n.line = straight
+	default:
+		n.line = astray
+	}
+	if next.op == "" {
+		n.gatherer = -1
+	}
+	r := &n.replica[i]
+	if fl.change.do != doRestore {
+		m.see(n, i, fl.next)
+	}
+	r.mark = fl.next
+	if m.madeFor(fl) != 0 {
+		r.flight = *fl
+		r.flight.phase, r.flight.relies = hand, 0
+	}
+	for j := range n.replica {
+		m.write(n, j)
+	}
+}
+
+// depart notes what those know who could open one record, and are not in
+// another: both its keys and those that it holds.
+func (m *model) depart(n *world, from, to rec) {
+	a, b := m.at(from), m.at(to)
+	for i := range a.locks {
+		seed := a.locks[i].seed
+		if slices.ContainsFunc(b.locks, func(l lock) bool { return l.seed == seed }) {
+			continue
+		}
+		n.leaked = m.sets.with(n.leaked, a.root)
+		for _, t := range a.terms {
+			n.leaked = m.sets.with(n.leaked, t)
+		}
+	}
+}
+
+// keepsAll reports whether a record has every data key of another.
+func (m *model) keepsAll(of, in rec) bool {
+	return !slices.ContainsFunc(m.at(of).terms, func(t id) bool { return !slices.Contains(m.at(in).terms, t) })
+}
+
+// see is what a process does with a record before it makes it its own; the
+// model looks whether it should have.
+func (m *model) see(n *world, i int, next rec) {
+	r := &n.replica[i]
+	if r.mark == 0 || !m.history {
+		return
+	}
+	old, now := m.at(r.mark), m.at(next)
+	if !m.descends(next, r.mark) {
+		n.wrong = max(n.wrong, tookOlder)
+	}
+	for j, t := range old.state.Terms {
+		for k, u := range now.state.Terms {
+			if t.Number == u.Number && old.terms[j] != now.terms[k] {
+				n.wrong = twoKeys
+			}
+		}
+	}
+}
+
+// write has an unsealed replica encrypt, as it does all the time.
+func (m *model) write(n *world, i int) {
+	if e := m.at(n.replica[i].view()); e.active != 0 {
+		n.written = m.sets.with(n.written, e.active)
+	}
+}
+
+// accepts reports whether a process takes the stored record for one that comes
+// after what it has seen: load and descends of package seal.
+func (m *model) accepts(r *replica, stored rec) bool {
+	if r.mark == 0 || r.mark == stored || m.faults.followsOlder {
+		return true
+	}
+	seen, now := m.at(r.mark), m.at(stored)
+	if !m.history {
+		return now.state.Generation > seen.state.Generation // there is nothing else
+	}
+	if seen.active != 0 && !slices.Contains(now.terms, seen.active) {
+		return false
+	}
+	after, _ := now.state.After(seen.state.Generation, seen.digest)
+	return after
+}
+
+func (m *model) unseal(w *world, i int, f func(string, world)) {
+	e, r := m.at(w.store), &w.replica[i]
+	if m.accepts(r, w.store) {
+		for j := range e.locks {
+			m.unsealBy(w, i, j, f)
+		}
+	}
+	// Shares of this init that never reached anybody: it is made again.
+	if !e.state.Proved() && w.budget[inits] > 0 {
+		for j, shapes := range m.inits {
+			m.compute(w, i, offer{change{do: doInitAgain, i: int8(j)}, 0}, 0, f, m.say("%s computes the new store again, with %s.", who(i), list(shapes)))
+		}
+	}
+}
+
+func (m *model) unsealBy(w *world, i, j int, f func(string, world)) {
+	e := m.at(w.store)
+	l := &e.locks[j]
+	if l.state == record.Pending && !m.faults.pendingUnseals || !l.right || !m.willing(w, l, m.knows[i], true, true) {
+		return
+	}
+	n := *w
+	name := e.state.Slots[j].Name
+	text := m.say("%s is unsealed by %s%s.", who(i), m.custodians(l, name), m.writes(w.store))
+	if l.state == record.Pending {
+		n.wrong = unproven
+	}
+	n.replica[i].open = true
+	if l.state == record.Initial {
+		// The swap that proves the slot is the unseal: it is one move, or it
+		// did not happen.
+		s := &e.state
+		proved, err := s.Prove(record.Step{Previous: e.digest}, proofOf(s, &s.Slots[j]), nil)
+		if err != nil {
+			panic(err)
+		}
+		fl := flight{change: change{do: doProve, i: int8(j)}, on: w.store, next: m.keep(proved, e.root, w.store)}
+		text = m.say("%s is unsealed by %s, which proves that slot%s.", who(i), m.custodians(l, name), m.writes(fl.next))
+		n.replica[i].open = false // for the moment, so that nothing is written under the record before
+		m.store(&n, i, &fl)
+		n.replica[i].open = true
+		m.write(&n, i)
+		f(text, n)
+		return
+	}
+	m.see(&n, i, w.store)
+	n.replica[i].mark = w.store
+	m.write(&n, i)
+	f(text, n)
+}
+
+// work is what an unsealed replica does: every change begins by loading.
+func (m *model) work(w *world, i int, f func(string, world)) {
+	r := &w.replica[i]
+	if r.mark != w.store {
+		if m.accepts(r, w.store) && m.follows(w, i) {
+			n := *w
+			m.see(&n, i, w.store)
+			n.replica[i].mark = w.store
+			m.write(&n, i)
+			f(m.say("%s takes in the record that is stored%s.", who(i), m.writes(w.store)), n)
+		}
+		if m.history {
+			m.restores(w, i, f)
+		}
+		return
+	}
+	for _, o := range m.offersOn(w.store, w.epoch) {
+		if m.can(w, i, &o.change) {
+			m.compute(w, i, o, 0, f, m.say("%s computes: %s.", who(i), m.deed(w.store, &o.change)))
+		}
+	}
+	if m.history {
+		m.restores(w, i, f)
+		m.joins(w, i, f)
+	}
+}
+
+// follows reports whether an unsealed replica can open the stored record: it
+// has the root key, or the keys of a slot answer.
+func (m *model) follows(w *world, i int) bool { return m.opensOther(w, i, w.store) }
+
+func (m *model) opensOther(w *world, i int, r rec) bool {
+	e := m.at(r)
+	return m.at(w.replica[i].mark).root == e.root || slices.ContainsFunc(e.locks, func(l lock) bool {
+		return l.state != record.Pending && l.right && !l.asks && m.willing(w, &l, m.knows[i], true, false)
+	})
+}
+
+// can reports whether the custodians do, at this moment, what a change needs of
+// them.
+func (m *model) can(w *world, i int, c *change) bool {
+	e := m.at(w.store)
+	opens := func(j int8, asked bool) bool {
+		l := &e.locks[j]
+		return l.right && m.willing(w, l, m.knows[i], true, asked)
+	}
+	wraps := func(mask byte) bool { return mask&^m.knows[i] == 0 && w.answers(mask) }
+	switch c.do {
+	case doAdd:
+		return wraps(shapeKeys(m.shapes[c.i]))
+	case doProve:
+		if e.locks[c.i].asks {
+			return w.gatherer == int8(i) && opens(c.i, true)
+		}
+		return opens(c.i, false)
+	case doDrop:
+		return m.faults.staleProof || m.faults.pendingCounts && e.locks[c.by].state == record.Pending || opens(c.by, false)
+	case doDropAgreed:
+		return m.faults.keysUnasked || wraps(e.locks[c.by].keys)
+	case doReissue:
+		return wraps(shapeKeys(e.state.Slots[c.i].Name)) && (c.by < 0 || opens(c.by, false) || e.locks[c.by].asks && wraps(e.locks[c.by].keys))
+	case doRewrap:
+		return wraps(e.locks[c.i].keys) && (e.locks[c.i].asks || opens(c.i, false))
+	case doRetire:
+		return m.faults.retiresEarly || !slices.ContainsFunc(w.replica[:], func(r replica) bool { return m.at(r.view()).active == e.terms[c.i] })
+	}
+	return true
+}
+
+// restores goes on with the record that was put into the store.
+func (m *model) restores(w *world, i int, f func(string, world)) {
+	r := &w.replica[i]
+	if w.line == straight || w.budget[restores] == 0 || !m.opensOther(w, i, w.store) {
+		return
+	}
+	m.compute(w, i, offer{change{do: doRestore}, 0}, r.mark, f,
+		m.say("An operator has %s go on with the record that is stored, and says so.", who(i)))
+}
+
+func (m *model) joins(w *world, i int, f func(string, world)) {
+	for _, fork := range w.lost {
+		if fork != 0 && w.budget[joins] > 0 && m.opensOther(w, i, fork) {
+			m.compute(w, i, offer{change{do: doJoin}, 0}, fork, f,
+				m.say("%s takes in the data keys of the record that was lost.", who(i)))
+		}
+	}
+}

@@ -1,0 +1,93 @@
+package record_test
+
+import "github.com/sealwright/sealwright/internal/record"
+
+// A scenario is where a walk begins and how much of everything there is in it.
+// Small ones are walked to their ends, so that between them every operation
+// meets every other one, at every moment, with nothing left out.
+type scenario struct {
+	name    string
+	stored  []string   // slots of the store that it begins with, proven; none: there is no store
+	inits   [][]string // slots that a store is made with
+	shapes  []string   // slots that operators add
+	knows   [replicas]byte
+	history bool // records are told apart by their histories, since old ones are put back
+	budget  budget
+}
+
+var everybody = [replicas]byte{everyKey, everyKey, everyKey}
+
+func scenarios() []scenario {
+	return []scenario{
+		{
+			name: "init", inits: [][]string{{people}, {"a"}, {people, "a"}, {mixed}}, shapes: []string{people, "a"},
+			knows: everybody, budget: budget{adds: 1, reissues: 1, inits: 2, crashes: 2, cuts: 1, deaths: 1, ops: 1},
+		},
+		{
+			name: "people and keys", stored: []string{people, "a"}, shapes: []string{people, "a", "b"},
+			knows: everybody, budget: budget{adds: 1, rekeys: 1, drops: 2, ops: 1, crashes: 2, cuts: 1, deaths: 1},
+		},
+		{
+			name: "trees", stored: []string{"a"}, shapes: []string{both, mixed, anyTwo},
+			knows: everybody, budget: budget{adds: 2, drops: 1, ops: 1, crashes: 1, cuts: 1, deaths: 1},
+		},
+		{
+			name: "tree of a key and people", stored: []string{people}, shapes: []string{mixed},
+			knows: everybody, budget: budget{adds: 1, drops: 1, ops: 1, crashes: 1, deaths: 1},
+		},
+		{
+			name: "keys", stored: []string{people, "a"}, shapes: []string{"a"},
+			knows: everybody, budget: budget{rotates: 2, activates: 1, retires: 1, roots: 1, rewraps: 1, versions: 1, drops: 1, crashes: 1, rekeys: 1},
+		},
+		{
+			name: "operations", stored: []string{people, "a"}, shapes: []string{"b", people},
+			knows: everybody, budget: budget{adds: 1, rekeys: 1, drops: 1, ops: 2, claims: 1, crashes: 1, reissues: 1, deaths: 1},
+		},
+		{
+			name: "mixed configurations", stored: []string{"a"}, shapes: []string{"b", both},
+			knows: [replicas]byte{1, 2, 3}, budget: budget{adds: 2, drops: 2, roots: 1, rotates: 1, crashes: 2, cuts: 1, deaths: 1},
+		},
+		{
+			name: "restore", stored: []string{people, "a"}, shapes: []string{"b", people}, history: true,
+			knows: everybody, budget: budget{adds: 1, drops: 1, rotates: 2, roots: 1, crashes: 1, seals: 1, putBacks: 1, restores: 1},
+		},
+		{
+			name: "join", stored: []string{people, "a"}, shapes: []string{"b"}, history: true,
+			knows: everybody, budget: budget{adds: 1, rotates: 2, drops: 1, crashes: 1, putBacks: 2, restores: 1, joins: 1},
+		},
+		{
+			name: "all at once", inits: [][]string{{people}, {"a"}, {people, "a"}}, shapes: []string{"a", "b", both, mixed, people},
+			knows: everybody, budget: budget{
+				adds: 2, rekeys: 1, drops: 2, reissues: 1, inits: 1, rotates: 1, activates: 1, retires: 1, roots: 1, rewraps: 1,
+				drills: 1, ops: 1, claims: 1, crashes: 2, seals: 1, cuts: 1, deaths: 1, versions: 1,
+			},
+		},
+	}
+}
+
+// begin is the world that the scenario begins in.
+func (m *model) begin() world {
+	w := world{gatherer: -1, budget: m.budget}
+	if len(m.stored) == 0 {
+		return w
+	}
+	m.inits = [][]string{m.stored}
+	r, err := m.apply(0, change{do: doInitialize}, 0, 0)
+	for i := 0; err == nil && i < len(m.stored); i++ {
+		s := &m.at(r).state
+		var next record.State
+		if next, err = s.Prove(record.Step{Previous: m.at(r).digest}, proofOf(s, &s.Slots[i]), nil); err == nil {
+			r = m.keep(next, m.at(r).root, r)
+		}
+	}
+	if err != nil {
+		panic(err)
+	}
+	w.store = r
+	for _, l := range m.at(r).locks {
+		if l.people {
+			w.delivered = m.sets.with(w.delivered, l.seed)
+		}
+	}
+	return w
+}
