@@ -7,6 +7,9 @@ import "slices"
 // the proof that it just gave: nothing protects against that.
 func (m *model) custodianMoves(w *world, f func(string, world)) {
 	for k := range keys {
+		if m.matters>>k&1 == 0 {
+			continue
+		}
 		switch {
 		case w.key[k] == alive && w.budget[cuts] > 0:
 			n := *w

@@ -378,6 +378,9 @@ func (k *maker) join(st record.Step, with rec) (record.State, id, error) {
 		s = &own
 	}
 	next, err := s.Join(st, fork.Terms, r)
+	if k.faults.joinKeepsRoot && err == nil {
+		next, root = oldRoot(next, s), k.root
+	}
 	return next, root, err
 }
 

@@ -1,52 +1,94 @@
 package record_test
 
 import (
+	"os"
+	"path/filepath"
 	"slices"
+	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/sealwright/sealwright/internal/record"
 )
 
 // faults are the ways to break the protocol that the model must find.
 type faults struct {
-	blindPut         bool // swap without comparing
-	deliverAfter     bool // a rekey commits before its shares are delivered
-	staleProof       bool // a drop believes any proof ever recorded
-	wrapLeft         bool // a root rotation leaves a slot's wrap behind
-	termKept         bool // a drop keeps the data key
-	unstoredTerms    bool // a replica encrypts under a term it has not stored yet
-	cancelKeeps      bool // a rekey given up after its shares were delivered keeps root key and term
-	lastSlot         bool // the last proven slot can go
-	pendingCounts    bool // a pending slot counts as one that opens
-	pendingUnseals   bool // a pending slot unseals
-	followsOlder     bool // a process takes an older record for the present one
-	restoreReuses    bool // a restore goes on with the term number after its own
-	restoreKeepsRoot bool // a restore keeps the root key
-	restoreForgets   bool // a restore gives up what the process knew below the record's last term
-	keysUnasked      bool // a key beside people who agreed to a drop is not asked again
-	joinTrusts       bool // a join takes the fork's key where both have one of a number
-	retiresEarly     bool // a term is retired while a process still encrypts under it
+	blindPut         bool
+	deliverAfter     bool
+	staleProof       bool
+	keysUnasked      bool
+	wrapLeft         bool
+	termKept         bool
+	cancelKeeps      bool
+	lastSlot         bool
+	pendingCounts    bool
+	pendingUnseals   bool
+	unstoredTerms    bool
+	retiresEarly     bool
+	followsOlder     bool
+	countsRecords    bool
+	restoreReuses    bool
+	restoreForgets   bool
+	restoreKeepsRoot bool
+	joinKeepsRoot    bool
+	joinTrusts       bool
 }
 
-// planted are the faults, each in the scenario that shows it.
-var planted = []plant{
-	{"blind-put", "people and keys", faults{blindPut: true}},
-}
-
+// A plant is a fault, in the scenario that shows it. Its story, the shortest
+// there is, stands in testdata/stories.
 type plant struct {
-	name, scenario string
-	faults         faults
+	name     string
+	fault    string // in a sentence
+	scenario string
+	faults   faults
 }
 
-func (p plant) walk() (wrong string, story []string) {
+var planted = []plant{
+	{"blind-put", "A change is stored without a look at what it replaces.", "key to key", faults{blindPut: true}},
+	{"delivered-after-commit", "A rekey takes effect before its shares are handed out.", "rekey", faults{deliverAfter: true}},
+	{"stale-proof", "A drop believes that a slot opens the store because it once did.", "people to key", faults{staleProof: true}},
+	{"key-not-asked-again", "Where people and a key open a slot together, a drop relies on what they proved a step before.", "people to a tree", faults{keysUnasked: true}},
+	{"wrap-left-behind", "A new root key is not encrypted to the slots that stay.", "keys", faults{wrapLeft: true}},
+	{"term-kept", "A drop replaces the root key, and keeps the data key.", "key to key", faults{termKept: true}},
+	{"cancel-keeps-keys", "A rekey that is given up keeps root key and data key, although its shares were handed out.", "rekey", faults{cancelKeeps: true}},
+	{"last-slot-dropped", "The last proven slot can be dropped.", "key to key", faults{lastSlot: true}},
+	{"pending-counts", "A slot that nobody has proven counts as one that opens the store.", "key to people", faults{pendingCounts: true}},
+	{"pending-unseals", "A slot that nobody has proven unseals.", "key to people", faults{pendingUnseals: true}},
+	{"unstored-term", "A process encrypts under a term before it is stored.", "keys", faults{unstoredTerms: true}},
+	{"retired-early", "A term is retired while a process that did not look at the store since encrypts under it.", "keys", faults{retiresEarly: true}},
+	{"older-record-followed", "A process takes an older record for the present one.", "restore", faults{followsOlder: true}},
+	{"generations-counted", "A process looks for the record it saw by counting generations, and a restore left some out.", "restore", faults{countsRecords: true}},
+	{"restore-reuses-terms", "A restore goes on with the term number after the restored record's last.", "restore", faults{restoreReuses: true}},
+	{"restore-forgets", "A restore gives up what the process knows and the restored record should.", "join", faults{restoreForgets: true}},
+	{"restore-keeps-root", "A restore keeps the root key.", "restore", faults{restoreKeepsRoot: true}},
+	{"join-keeps-root", "A join keeps the root key.", "join", faults{joinKeepsRoot: true}},
+	{"join-trusts-fork", "A join takes the fork's key where both have one of a number.", "join", faults{joinTrusts: true}},
+}
+
+// find has the model look for the fault, and compares its story.
+func (p plant) find(t *testing.T) (found bool) {
 	i := slices.IndexFunc(scenarios(), func(s scenario) bool { return s.name == p.scenario })
 	m := newModel(scenarios()[i], p.faults)
-	wrong, story, _ = m.explore(1_000_000)
-	return wrong, story
-}
-
-func (p plant) caught() bool {
-	wrong, _ := p.walk()
-	return wrong != ""
+	wrong, story, _ := m.explore(1_000_000)
+	if wrong == "" {
+		t.Errorf("not found in %d states", m.visited)
+		return false
+	}
+	told := p.fault + "\n" + m.scenario.opening() + "\n\n" + tell(story, wrong)
+	t.Logf("after %d states:\n%s", m.visited, told)
+	golden := filepath.Join("testdata", "stories", p.name+".txt")
+	if *update {
+		if err := os.WriteFile(golden, []byte(told), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(string(want), told); d != "" {
+		t.Errorf("another story than in %s: read it, then -update\n%s", golden, d)
+	}
+	return true
 }
 
 // taken returns the state with a slot taken for a proven one.

@@ -74,7 +74,7 @@ func (m *model) replicaMoves(w *world, i int, f func(string, world)) {
 		n := *w
 		n.budget[seals]--
 		n.replica[i].open = false
-		f(m.say("%s is sealed by an operator, and remembers what it has seen.", who(i)), n)
+		f(m.say("%s is sealed by an operator; it remembers which record it saw last.", who(i)), n)
 	}
 }
 
@@ -183,8 +183,9 @@ func (m *model) store(n *world, i int, fl *flight) {
 		for _, lost := range n.lost {
 			m.depart(n, lost, fl.next)
 		}
+		m.compare(n, fl.with, fl.next)
 		if !m.keepsAll(fl.with, fl.next) {
-			n.wrong = lostKey
+			n.wrong = max(n.wrong, lostKey)
 		}
 	case doJoin:
 		m.depart(n, fl.with, fl.next)
@@ -246,10 +247,16 @@ func (m *model) see(n *world, i int, next rec) {
 	if r.mark == 0 || !m.history {
 		return
 	}
-	old, now := m.at(r.mark), m.at(next)
 	if !m.descends(next, r.mark) {
 		n.wrong = max(n.wrong, tookOlder)
 	}
+	m.compare(n, r.mark, next)
+}
+
+// compare looks for a number that means one key in what a process knew, and
+// another in what it knows now.
+func (m *model) compare(n *world, knew, knows rec) {
+	old, now := m.at(knew), m.at(knows)
 	for j, t := range old.state.Terms {
 		for k, u := range now.state.Terms {
 			if t.Number == u.Number && old.terms[j] != now.terms[k] {
@@ -278,6 +285,11 @@ func (m *model) accepts(r *replica, stored rec) bool {
 	}
 	if seen.active != 0 && !slices.Contains(now.terms, seen.active) {
 		return false
+	}
+	if m.faults.countsRecords {
+		back := now.state.Generation - seen.state.Generation - 1
+		return now.state.Generation > seen.state.Generation &&
+			(back >= uint64(len(now.state.Digests)) || now.state.Digests[back] == seen.digest)
 	}
 	after, _ := now.state.After(seen.state.Generation, seen.digest)
 	return after
@@ -410,14 +422,14 @@ func (m *model) restores(w *world, i int, f func(string, world)) {
 		return
 	}
 	m.compute(w, i, offer{change{do: doRestore}, 0}, r.mark, f,
-		m.say("An operator has %s go on with the record that is stored, and says so.", who(i)))
+		m.say("An operator has %s restore: go on with the record that is stored.", who(i)))
 }
 
 func (m *model) joins(w *world, i int, f func(string, world)) {
 	for _, fork := range w.lost {
 		if fork != 0 && w.budget[joins] > 0 && m.opensOther(w, i, fork) {
 			m.compute(w, i, offer{change{do: doJoin}, 0}, fork, f,
-				m.say("%s takes in the data keys of the record that was lost.", who(i)))
+				m.say("An operator has %s join: take in the data keys of a record that was lost.", who(i)))
 		}
 	}
 }

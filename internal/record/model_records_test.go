@@ -51,10 +51,16 @@ type entry struct {
 }
 
 func newModel(s scenario, f faults) *model {
-	return &model{
+	m := &model{
 		scenario: s, faults: f,
 		records: []*entry{{}}, byImage: map[string]rec{}, names: map[naming]id{}, sets: newSets(),
 	}
+	for _, shapes := range append(slices.Clone(s.inits), s.stored, s.shapes) {
+		for _, shape := range shapes {
+			m.matters |= shapeKeys(shape)
+		}
+	}
+	return m
 }
 
 func (m *model) at(r rec) *entry { return m.records[r] }

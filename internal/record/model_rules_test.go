@@ -14,8 +14,8 @@ const (
 	none fault = iota
 	tookOlder
 	unproven
-	twoKeys
 	lostKey
+	twoKeys
 )
 
 func (f fault) String() string {

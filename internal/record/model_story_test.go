@@ -15,6 +15,20 @@ func (m *model) say(format string, args ...any) string {
 	return fmt.Sprintf(format, args...)
 }
 
+// opening says where a story begins.
+func (s scenario) opening() string {
+	text := "There is no store yet, and three replicas are sealed."
+	if len(s.stored) > 0 {
+		text = fmt.Sprintf("The store has a proven slot of %s, and three replicas are sealed.", strings.Join(strings.Split(list(s.stored).String(), " and "), " and of "))
+	}
+	if s.knows != everybody {
+		for i, mask := range s.knows {
+			text += fmt.Sprintf(" %s knows %s.", who(i), list(keyNames(mask)))
+		}
+	}
+	return text
+}
+
 // tell numbers the sentences of a story, and says how it ends.
 func tell(story []string, wrong string) string {
 	var b strings.Builder
@@ -105,9 +119,13 @@ func (m *model) deed(on rec, c *change) string {
 		}
 		return text
 	case doDrop:
-		return "drop " + two() + ", since " + slot(c.by) + " opened the stored record just now"
+		return "drop " + two() + m.because(s, c, slot)
 	case doDropAgreed:
-		return "drop " + two() + ", since people gave their shares to the operation"
+		why := ", since people gave their shares to the operation"
+		if s.Slots[c.by].Tree.Keys() && !m.faults.keysUnasked {
+			why += " and the key beside them answered just now"
+		}
+		return "drop " + two() + why
 	case doDropPending:
 		return "drop " + slot(c.i) + ", which opens nothing"
 	case doReissue:
@@ -137,6 +155,19 @@ func (m *model) deed(on rec, c *change) string {
 		return "end the operation"
 	}
 	return ""
+}
+
+// because is what a drop relies on.
+func (m *model) because(s *record.State, c *change, slot func(int8) string) string {
+	switch {
+	case c.by == c.i || c.by == c.j:
+		return ""
+	case s.Slots[c.by].State == record.Pending:
+		return ", since " + slot(c.by) + " is there"
+	case m.faults.staleProof:
+		return ", since " + slot(c.by) + " was proven once"
+	}
+	return ", since " + slot(c.by) + " opened the stored record just now"
 }
 
 // outcome says what it means that a change is stored.
