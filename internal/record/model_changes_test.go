@@ -40,6 +40,15 @@ const (
 	doJoin              // with the fork with
 )
 
+// transition is the name of the function that a deed calls.
+func (d deed) transition() string {
+	return [...]string{
+		doInitialize: "Init", doInitAgain: "Init", doAdd: "Add", doProve: "Prove", doDrop: "Drop", doDropAgreed: "Drop", doDropPending: "Drop",
+		doReissue: "Reissue", doRotate: "Rotate", doActivate: "Activate", doRetire: "Retire", doRotateRoot: "RotateRoot", doRewrap: "Rewrap",
+		doBeginProve: "Begin", doBeginDrop: "Begin", doBeginMigrate: "Begin", doClaim: "Claim", doEnd: "End", doRestore: "Restore", doJoin: "Join",
+	}[d]
+}
+
 // An offer is a change that the transition accepts, and what it makes.
 type offer struct {
 	change

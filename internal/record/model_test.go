@@ -38,7 +38,8 @@ type model struct {
 	met     map[uint64]uint64 // every state met, by its hash: the one it was met from
 	visited int               // states whose moves were all made
 	buf     []byte
-	telling bool // moves come with their sentences
+	telling bool          // moves come with their sentences
+	watch   func(*flight) // told of every swap
 }
 
 // explore walks until something that must not be, the limit of states visited,

@@ -495,6 +495,51 @@ func TestKMSProofIsNotKept(t *testing.T) {
 	}
 }
 
+// TestAfter: a record tells which records came before it, across the generations
+// that a restore leaves out, as far back as its memory reaches.
+func TestAfter(t *testing.T) {
+	h := proven(t)
+	type point struct {
+		generation uint64
+		digest     record.Digest
+	}
+	var line []point
+	rotate := func() {
+		line = append(line, point{h.Generation, digestOf(&h.State)})
+		h.then(h.RotateRoot(stepOn(&h.State, ""), rewrapOf(&h.State)))
+	}
+	rotate()
+	lost := h.State // a branch that is given up
+	lost, err := lost.RotateRoot(stepOn(&lost, ""), rewrapOf(&lost))
+	if err != nil {
+		t.Fatal(err)
+	}
+	line = append(line, point{h.Generation, digestOf(&h.State)})
+	h.then(h.Restore(stepOn(&h.State, ""), 1000, nil, branchOf(&h.State, 2000)))
+	for range 20 {
+		rotate()
+	}
+	for _, p := range line {
+		if after, sure := h.After(p.generation, p.digest); !after || !sure {
+			t.Errorf("generation %d: after=%v sure=%v", p.generation, after, sure)
+		}
+	}
+	for _, p := range []point{{lost.Generation, digestOf(&lost)}, {1, record.Digest{1}}, {h.Generation, digestOf(&h.State)}, {h.Generation + 1, record.Digest{}}} {
+		if after, _ := h.After(p.generation, p.digest); after {
+			t.Errorf("generation %d of another branch", p.generation)
+		}
+	}
+	for range record.MaxDigests {
+		rotate()
+	}
+	if after, sure := h.After(lost.Generation, digestOf(&lost)); !after || sure {
+		t.Errorf("further back than the record's memory: after=%v sure=%v", after, sure)
+	}
+	if after, _ := h.After(h.Generation-record.MaxDigests, record.Digest{1}); after {
+		t.Error("a record within its memory, and not in it")
+	}
+}
+
 // TestLimitsOfLists: journal, digests and former sets forget the oldest.
 func TestLimitsOfLists(t *testing.T) {
 	h := proven(t)
