@@ -35,7 +35,9 @@ func (b *Barrier) Activate(ctx context.Context, term uint32, by By) error {
 }
 
 // Retire removes a term. Whatever is still encrypted under it is lost: rewrap
-// the data first, and count what is left. The active term cannot go.
+// the data first, and count what is left. The active term cannot go. A process
+// that has not seen the term's successor yet still encrypts under it: see that
+// every one has, before the count.
 func (b *Barrier) Retire(ctx context.Context, term uint32, by By) error {
 	return b.change(ctx, EventRetire, "retire", by, func(_ context.Context, st record.Step, o *opened) (record.State, []byte, error) {
 		next, err := o.state.Retire(st, term)

@@ -178,7 +178,9 @@ func (b *Barrier) tryOpen(ctx context.Context, o *opened, slot *record.Slot, g *
 
 // Drop removes slots. In the same swap the root key and the data key are
 // replaced, so that nobody who held what opens a dropped slot opens what comes
-// after, even with an old copy of the record.
+// after, even with an old copy of the record. Another process encrypts under the
+// old data key until it has seen the new record, and one that reports
+// [ErrRootMoved] until it is unsealed anew.
 //
 // A slot that opens the store goes only after one that stays has opened the
 // stored record, now: each KMS slot is asked. Where none can, and people hold

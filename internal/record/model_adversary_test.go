@@ -21,7 +21,7 @@ func (m *model) custodianMoves(w *world, f func(string, world)) {
 			n.key[k] = alive
 			f(m.say("Key %s answers again.", keys[k]), n)
 		}
-		if slices.ContainsFunc(w.replica[:], func(r replica) bool { return r.flight.relies>>k&1 == 1 }) {
+		if slices.ContainsFunc(w.replica[:], func(r replica) bool { return r.flight.relies>>k&1 == 1 && !m.doomed(w, &r.flight) }) {
 			continue
 		}
 		if w.key[k] != dead && w.budget[deaths] > 0 {

@@ -32,17 +32,11 @@ func (m *model) moves(w *world, f yield) {
 // the same.
 func (m *model) twin(w *world, i int) bool {
 	for j := range i {
-		if m.knows[i] == m.knows[j] && w.gatherer != int8(i) && w.gatherer != int8(j) && same(&w.replica[i], &w.replica[j]) {
+		if m.place(w, j) == m.place(w, i) {
 			return true
 		}
 	}
 	return false
-}
-
-func same(a, b *replica) bool {
-	x, y := *a, *b
-	x.flight.next, x.flight.epoch, y.flight.next, y.flight.epoch = 0, 0, 0, 0
-	return x == y && a.flight.phase != hand
 }
 
 func (m *model) replicaMoves(w *world, i int, f func(string, world)) {
@@ -117,27 +111,29 @@ func (m *model) compute(w *world, i int, o offer, with rec, f func(string, world
 	f(text, n)
 }
 
+// cost is the budget that a change is paid from, and whether it is from any:
+// the others can be made only so often as it is.
 func (m *model) cost(f *flight) (kind int, bounded bool) {
-	switch f.change.do {
-	case doInitAgain:
-		return inits, true
+	switch c := f.change; c.do {
 	case doAdd:
-		if m.at(f.on).state.Find(m.shapes[f.change.i], record.Active) != nil {
+		if m.at(f.on).state.Find(m.shapes[c.i], record.Active) != nil {
 			return rekeys, true
 		}
 		return adds, true
-	case doDrop, doDropAgreed, doDropPending:
-		return drops, true
 	case doProve:
-		return drills, m.at(f.on).locks[f.change.i].state == record.Active && m.at(f.on).op == ""
-	case doBeginProve, doBeginDrop, doBeginMigrate:
-		return ops, true
+		l := &m.at(f.on).locks[c.i]
+		return drills, l.state == record.Active && !l.asks // people prove an active slot once to an operation
+	case doInitialize, doEnd:
+		return 0, false
+	default:
+		return prices[c.do], true
 	}
-	kind, bounded = map[deed]int{
-		doReissue: reissues, doRotate: rotates, doActivate: activates, doRetire: retires, doRotateRoot: roots,
-		doRewrap: rewraps, doClaim: claims, doRestore: restores, doJoin: joins,
-	}[f.change.do]
-	return kind, bounded
+}
+
+var prices = [...]int{
+	doInitAgain: inits, doDrop: drops, doDropAgreed: drops, doDropPending: drops, doReissue: reissues,
+	doRotate: rotates, doActivate: activates, doRetire: retires, doRotateRoot: roots, doRewrap: rewraps,
+	doBeginProve: ops, doBeginDrop: ops, doBeginMigrate: ops, doClaim: claims, doRestore: restores, doJoin: joins,
 }
 
 // relies are the keys that gave the fresh proof of a change in flight.
@@ -152,150 +148,6 @@ func (m *model) relies(f *flight) byte {
 		return e.locks[c.by].keys
 	}
 	return 0
-}
-
-// land swaps what is in flight.
-func (m *model) land(w *world, i int, f func(string, world)) {
-	fl := w.replica[i].flight
-	n := *w
-	n.replica[i].flight = flight{}
-	if fl.on != w.store && !m.faults.blindPut {
-		f(m.say("%s finds another record in the store than it changed, and gives up.", who(i)), n)
-		return
-	}
-	if fl.epoch != w.epoch {
-		fl.next, _ = m.apply(fl.on, fl.change, fl.with, w.epoch)
-	}
-	m.store(&n, i, &fl)
-	f(m.say("%s stores it%s.", who(i), m.outcome(w, &fl)), n)
-}
-
-// store is a swap that took place.
-func (m *model) store(n *world, i int, fl *flight) {
-	old, next := n.store, m.at(fl.next)
-	if m.watch != nil {
-		m.watch(fl)
-	}
-	m.depart(n, old, fl.next)
-	n.store = fl.next
-	switch fl.change.do {
-	case doBeginProve, doBeginDrop, doBeginMigrate, doClaim:
-		n.gatherer = int8(i)
-	case doRestore:
-		m.depart(n, fl.with, fl.next)
-		for _, lost := range n.lost {
-			m.depart(n, lost, fl.next)
-		}
-		m.compare(n, fl.with, fl.next)
-		if !m.keepsAll(fl.with, fl.next) {
-			n.wrong = max(n.wrong, lostKey)
-		}
-	case doJoin:
-		m.depart(n, fl.with, fl.next)
-		m.found(n, fl.with)
-	case doRetire:
-		// Its data was re-encrypted before, and what is written now is not
-		// under it, unless a process still has it active.
-		n.written = m.sets.without(n.written, m.at(old).terms[fl.change.i])
-	}
-	switch {
-	case n.line != putBack:
-	case fl.change.do == doRestore:
-		n.line = straight
-	default:
-		n.line = astray
-	}
-	if next.op == "" {
-		n.gatherer = -1
-	}
-	r := &n.replica[i]
-	if fl.change.do != doRestore {
-		m.see(n, i, fl.next)
-	}
-	r.mark = fl.next
-	if m.madeFor(fl) != 0 {
-		r.flight = *fl
-		r.flight.phase, r.flight.relies = hand, 0
-	}
-	for j := range n.replica {
-		m.write(n, j)
-	}
-}
-
-// depart notes what those know who could open one record, and are not in
-// another: both its keys and those that it holds.
-func (m *model) depart(n *world, from, to rec) {
-	a, b := m.at(from), m.at(to)
-	for i := range a.locks {
-		seed := a.locks[i].seed
-		if slices.ContainsFunc(b.locks, func(l lock) bool { return l.seed == seed }) {
-			continue
-		}
-		n.leaked = m.sets.with(n.leaked, a.root)
-		for _, t := range a.terms {
-			n.leaked = m.sets.with(n.leaked, t)
-		}
-	}
-}
-
-// keepsAll reports whether a record has every data key of another.
-func (m *model) keepsAll(of, in rec) bool {
-	return !slices.ContainsFunc(m.at(of).terms, func(t id) bool { return !slices.Contains(m.at(in).terms, t) })
-}
-
-// see is what a process does with a record before it makes it its own; the
-// model looks whether it should have.
-func (m *model) see(n *world, i int, next rec) {
-	r := &n.replica[i]
-	if r.mark == 0 || !m.history {
-		return
-	}
-	if !m.descends(next, r.mark) {
-		n.wrong = max(n.wrong, tookOlder)
-	}
-	m.compare(n, r.mark, next)
-}
-
-// compare looks for a number that means one key in what a process knew, and
-// another in what it knows now.
-func (m *model) compare(n *world, knew, knows rec) {
-	old, now := m.at(knew), m.at(knows)
-	for j, t := range old.state.Terms {
-		for k, u := range now.state.Terms {
-			if t.Number == u.Number && old.terms[j] != now.terms[k] {
-				n.wrong = twoKeys
-			}
-		}
-	}
-}
-
-// write has an unsealed replica encrypt, as it does all the time.
-func (m *model) write(n *world, i int) {
-	if e := m.at(n.replica[i].view()); e.active != 0 {
-		n.written = m.sets.with(n.written, e.active)
-	}
-}
-
-// accepts reports whether a process takes the stored record for one that comes
-// after what it has seen: load and descends of package seal.
-func (m *model) accepts(r *replica, stored rec) bool {
-	if r.mark == 0 || r.mark == stored || m.faults.followsOlder {
-		return true
-	}
-	seen, now := m.at(r.mark), m.at(stored)
-	if !m.history {
-		return now.state.Generation > seen.state.Generation // there is nothing else
-	}
-	if seen.active != 0 && !slices.Contains(now.terms, seen.active) {
-		return false
-	}
-	if m.faults.countsRecords {
-		back := now.state.Generation - seen.state.Generation - 1
-		return now.state.Generation > seen.state.Generation &&
-			(back >= uint64(len(now.state.Digests)) || now.state.Digests[back] == seen.digest)
-	}
-	after, _ := now.state.After(seen.state.Generation, seen.digest)
-	return after
 }
 
 func (m *model) unseal(w *world, i int, f func(string, world)) {

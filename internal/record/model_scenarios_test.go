@@ -17,67 +17,77 @@ type scenario struct {
 
 var everybody = [replicas]byte{everyKey, everyKey, everyKey}
 
+// scenarios are in the order of their sizes: what the small ones leave of the
+// states to visit is for the others.
 func scenarios() []scenario {
 	return []scenario{
 		{
-			name: "init", inits: [][]string{{people}, {"a"}, {people, "a"}, {mixed}},
-			knows: everybody, budget: budget{inits: 2, crashes: 2, cuts: 1, deaths: 1},
+			name: "restore after a drop", stored: []string{people, "a"}, history: true, knows: everybody,
+			budget: budget{drops: 1, rotates: 1, crashes: 1, seals: 1, putBacks: 1, restores: 1},
 		},
 		{
-			name: "init, and its shares lost", inits: [][]string{{people, "a"}},
-			knows: everybody, budget: budget{reissues: 1, drops: 1, ops: 1, crashes: 1, deaths: 1},
+			name: "rekey", stored: []string{people}, shapes: []string{people}, knows: everybody,
+			budget: budget{rekeys: 2, drops: 1, reissues: 1, ops: 1, claims: 1, crashes: 1},
 		},
 		{
-			name: "rekey", stored: []string{people}, shapes: []string{people},
-			knows: everybody, budget: budget{rekeys: 1, drops: 1, reissues: 1, ops: 1, claims: 1, crashes: 1},
+			name: "rewrap", stored: []string{people, "a"}, shapes: []string{"a"}, knows: everybody,
+			budget: budget{rewraps: 2, versions: 1, rekeys: 1, drops: 1, roots: 1, crashes: 1, drills: 1},
 		},
 		{
-			name: "people to key", stored: []string{people}, shapes: []string{"a"},
-			knows: everybody, budget: budget{adds: 1, drops: 1, ops: 1, crashes: 1, deaths: 1},
+			name: "two forks", stored: []string{people}, history: true, knows: everybody,
+			budget: budget{rotates: 2, roots: 1, crashes: 1, putBacks: 2, restores: 1, joins: 2},
 		},
 		{
-			name: "key to people", stored: []string{"a"}, shapes: []string{people},
-			knows: everybody, budget: budget{adds: 1, drops: 1, ops: 1, crashes: 1, deaths: 1},
+			name: "keys", stored: []string{people, "a"}, knows: everybody,
+			budget: budget{rotates: 2, activates: 2, retires: 1, roots: 1, crashes: 2, seals: 1, drills: 1},
 		},
 		{
-			name: "key to key", stored: []string{"a"}, shapes: []string{"b", "a"},
-			knows: everybody, budget: budget{adds: 1, rekeys: 1, drops: 2, roots: 1, crashes: 1, cuts: 1, deaths: 1},
+			name: "init", inits: [][]string{{people}, {"a"}, {people, "a"}, {mixed}}, knows: everybody,
+			budget: budget{inits: 3, crashes: 3, cuts: 1, deaths: 1},
 		},
 		{
-			name: "people to a tree", stored: []string{people}, shapes: []string{mixed},
-			knows: everybody, budget: budget{adds: 1, drops: 1, ops: 1, crashes: 1, deaths: 1},
+			name: "key to key", stored: []string{"a"}, shapes: []string{"b", "a"}, knows: everybody,
+			budget: budget{adds: 1, rekeys: 1, drops: 2, roots: 1, crashes: 1, cuts: 1, deaths: 1},
 		},
 		{
-			name: "trees", stored: []string{"a"}, shapes: []string{both, anyTwo},
-			knows: everybody, budget: budget{adds: 1, drops: 1, ops: 1, deaths: 1},
+			name: "mixed configurations", stored: []string{"a"}, shapes: []string{"b", both}, knows: [replicas]byte{1, 2, 3},
+			budget: budget{adds: 2, drops: 2, roots: 1, crashes: 1, cuts: 1, deaths: 1},
 		},
 		{
-			name: "two operators", stored: []string{people, "a"}, shapes: []string{people},
-			knows: everybody, budget: budget{drops: 1, ops: 2, claims: 1, crashes: 1},
+			name: "people to a tree", stored: []string{people}, shapes: []string{mixed}, knows: everybody,
+			budget: budget{adds: 1, reissues: 1, drops: 2, ops: 2, crashes: 1, deaths: 1},
 		},
 		{
-			name: "keys", stored: []string{people, "a"},
-			knows: everybody, budget: budget{rotates: 2, activates: 2, retires: 2, roots: 1, crashes: 2, seals: 1, drills: 1},
+			name: "two operators", stored: []string{people, "a"}, shapes: []string{"b"}, knows: everybody,
+			budget: budget{adds: 1, drops: 1, ops: 2, claims: 1, crashes: 1},
 		},
 		{
-			name: "rewrap", stored: []string{people, "a"}, shapes: []string{"a"},
-			knows: everybody, budget: budget{rewraps: 2, versions: 1, rekeys: 1, drops: 1, crashes: 1, drills: 1},
+			name: "restore", stored: []string{people, "a"}, shapes: []string{"b"}, history: true, knows: everybody,
+			budget: budget{adds: 1, rotates: 1, crashes: 1, seals: 1, putBacks: 1, restores: 1},
 		},
 		{
-			name: "mixed configurations", stored: []string{"a"}, shapes: []string{"b", both},
-			knows: [replicas]byte{1, 2, 3}, budget: budget{adds: 2, drops: 2, rotates: 1, roots: 1, crashes: 1, cuts: 1, deaths: 1},
+			name: "people to key", stored: []string{people}, shapes: []string{"a"}, knows: everybody,
+			budget: budget{adds: 1, rekeys: 1, drops: 2, ops: 2, crashes: 1, deaths: 1},
 		},
 		{
-			name: "restore", stored: []string{people, "a"}, shapes: []string{"b"}, history: true,
-			knows: everybody, budget: budget{adds: 1, drops: 1, rotates: 1, crashes: 1, putBacks: 1, restores: 1},
+			name: "init, and its shares lost", inits: [][]string{{people, "a"}}, knows: everybody,
+			budget: budget{inits: 1, reissues: 1, drops: 1, ops: 1, crashes: 2, cuts: 1, deaths: 1},
 		},
 		{
-			name: "join", stored: []string{people, "a"}, shapes: []string{"b"}, history: true,
-			knows: everybody, budget: budget{adds: 1, rotates: 2, crashes: 1, putBacks: 2, restores: 1, joins: 1},
+			name: "join", stored: []string{people}, shapes: []string{"a"}, history: true, knows: everybody,
+			budget: budget{adds: 1, rotates: 2, crashes: 1, putBacks: 1, restores: 1, joins: 1},
 		},
 		{
-			name: "all at once", inits: [][]string{{people}, {"a"}, {people, "a"}}, shapes: []string{"a", "b", both, mixed, people},
-			knows: everybody, budget: budget{
+			name: "trees", stored: []string{"a"}, shapes: []string{both, mixed, anyTwo}, knows: everybody,
+			budget: budget{adds: 2, drops: 1, ops: 1, crashes: 1, deaths: 1},
+		},
+		{
+			name: "key to people", stored: []string{"a"}, shapes: []string{people}, knows: everybody,
+			budget: budget{adds: 1, rekeys: 1, reissues: 1, drops: 2, ops: 2, crashes: 1, deaths: 1},
+		},
+		{
+			name: "all at once", inits: [][]string{{people}, {"a"}, {people, "a"}}, shapes: []string{"a", "b", both, mixed, people}, knows: everybody,
+			budget: budget{
 				adds: 2, rekeys: 1, drops: 2, reissues: 1, inits: 1, rotates: 1, activates: 1, retires: 1, roots: 1, rewraps: 1,
 				drills: 1, ops: 1, claims: 1, crashes: 2, seals: 1, cuts: 1, deaths: 1, versions: 1,
 			},

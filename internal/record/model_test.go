@@ -16,6 +16,7 @@ import (
 //	model_world_test.go      what there is: the store, replicas, custodians
 //	model_records_test.go    records, each kept once, and what is symbolic in them
 //	model_moves_test.go      what replicas do
+//	model_swap_test.go       what a swap changes in the world
 //	model_changes_test.go    the changes of a record: calls of the transitions
 //	model_adversary_test.go  what happens to them
 //	model_rules_test.go      what must hold

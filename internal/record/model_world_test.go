@@ -159,22 +159,11 @@ func (r *replica) view() rec {
 // hash is of all that the future depends on. Replicas that know the same keys
 // are interchangeable.
 func (m *model) hash(w *world) uint64 {
-	var parts [replicas][40]byte
-	for i := range w.replica {
-		r, b := &w.replica[i], parts[i][:0]
-		b = append(b, m.knows[i], bit(r.open), bit(w.gatherer == int8(i)))
-		b = binary.LittleEndian.AppendUint32(b, uint32(r.mark))
-		if f := &r.flight; f.phase != idle {
-			c := f.change
-			b = append(b, byte(f.phase), byte(c.do), byte(c.i), byte(c.j), byte(c.by), f.relies)
-			b = binary.LittleEndian.AppendUint32(b, uint32(f.on))
-			b = binary.LittleEndian.AppendUint32(b, uint32(f.with))
-			if f.phase == hand {
-				b = binary.LittleEndian.AppendUint32(b, uint32(f.next))
-			}
-		}
+	var parts [replicas]place
+	for i := range parts {
+		parts[i] = m.place(w, i)
 	}
-	slices.SortFunc(parts[:], func(x, y [40]byte) int { return bytes.Compare(x[:], y[:]) })
+	slices.SortFunc(parts[:], func(x, y place) int { return bytes.Compare(x[:], y[:]) })
 	b := m.buf[:0]
 	for i := range parts {
 		b = append(b, parts[i][:]...)
@@ -192,6 +181,44 @@ func (m *model) hash(w *world) uint64 {
 	m.buf = b
 	return maphash.Bytes(seed, b)
 }
+
+// A place is what the future of one replica depends on.
+type place [32]byte
+
+func (m *model) place(w *world, i int) (p place) {
+	r, b := &w.replica[i], p[:0]
+	b = append(b, m.knows[i], bit(r.open), bit(w.gatherer == int8(i)), byte(r.flight.phase))
+	mark, root, active := r.mark, id(0), id(0)
+	if m.forwardOnly() && mark != w.store {
+		// The record it saw is gone for good. What is left of it is whether it
+		// can follow, and what it encrypts under.
+		if mark = 0; r.open {
+			root, active = m.at(r.mark).root, m.at(r.mark).active
+		}
+	}
+	for _, n := range [...]uint32{uint32(mark), uint32(root), uint32(active)} {
+		b = binary.LittleEndian.AppendUint32(b, n)
+	}
+	switch f := &r.flight; {
+	case f.phase == hand:
+		b = binary.LittleEndian.AppendUint32(b, uint32(m.madeFor(f)))
+	case f.phase == computed && m.doomed(w, f):
+		b = append(b, 1)
+	case f.phase == computed:
+		c := f.change
+		b = append(b, 2, byte(c.do), byte(c.i), byte(c.j), byte(c.by), f.relies)
+		b = binary.LittleEndian.AppendUint32(b, uint32(f.on))
+		_ = binary.LittleEndian.AppendUint32(b, uint32(f.with))
+	}
+	return p
+}
+
+// forwardOnly reports whether no record ever comes back.
+func (m *model) forwardOnly() bool { return !m.history && !m.faults.blindPut }
+
+// doomed reports whether a change in flight can only find that another was
+// faster.
+func (m *model) doomed(w *world, f *flight) bool { return f.on != w.store && m.forwardOnly() }
 
 var seed = maphash.MakeSeed()
 
