@@ -32,7 +32,7 @@ func (m *model) moves(w *world, f yield) {
 // the same.
 func (m *model) twin(w *world, i int) bool {
 	for j := range i {
-		if m.place(w, j) == m.place(w, i) {
+		if !m.exact && m.place(w, j) == m.place(w, i) {
 			return true
 		}
 	}

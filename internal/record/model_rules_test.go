@@ -27,7 +27,12 @@ func (f fault) String() string {
 	}[f]
 }
 
-// violation checks what must hold in every state.
+// violation checks what must hold in every state. What the model takes for
+// granted, since nothing in a record can protect against it: a key does not die
+// between the proof that it gives and the swap that relies on it; the host
+// re-encrypts data before it retires a term, and no process has that term active
+// any more; and what is said of the numbers of terms, and of who was dropped,
+// holds as long as nobody changes an old record before the door is used.
 func (m *model) violation(w *world) string {
 	if w.wrong != none {
 		return w.wrong.String()

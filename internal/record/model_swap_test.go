@@ -21,9 +21,6 @@ func (m *model) land(w *world, i int, f func(string, world)) {
 // store is a swap that took place.
 func (m *model) store(n *world, i int, fl *flight) {
 	old, next := n.store, m.at(fl.next)
-	if m.watch != nil {
-		m.watch(fl)
-	}
 	m.depart(n, old, fl.next)
 	n.store = fl.next
 	switch fl.change.do {
@@ -67,6 +64,9 @@ func (m *model) store(n *world, i int, fl *flight) {
 	}
 	for j := range n.replica {
 		m.write(n, j)
+	}
+	if m.watch != nil {
+		m.watch(n, fl)
 	}
 }
 

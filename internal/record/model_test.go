@@ -2,16 +2,25 @@ package record_test
 
 import (
 	"flag"
+	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // An explicit-state model of a store with three replicas, walked breadth first.
 // Its steps are the transition functions themselves; what is symbolic is the
 // cryptography: keys, seeds and the wraps of one for the other are numbers. A
 // step that changes the record takes two moves, as in life: a replica loads and
-// computes, and later swaps, with anything in between.
+// computes, and later swaps, with anything in between. The record is what it is
+// about: an unsealed replica is taken to encrypt all the time.
+//
+// States are told apart by 64 bits of hash, in which replicas are interchangeable,
+// and what only they remember of records that never come back is left out.
+// TestModelReductions walks without that and gets to the same records.
 //
 //	model_world_test.go      what there is: the store, replicas, custodians
 //	model_records_test.go    records, each kept once, and what is symbolic in them
@@ -39,8 +48,9 @@ type model struct {
 	met     map[uint64]uint64 // every state met, by its hash: the one it was met from
 	visited int               // states whose moves were all made
 	buf     []byte
-	telling bool          // moves come with their sentences
-	watch   func(*flight) // told of every swap
+	telling bool                  // moves come with their sentences
+	exact   bool                  // no two states are taken for one
+	watch   func(*world, *flight) // told of every swap, and of what it leads to
 }
 
 // explore walks until something that must not be, the limit of states visited,
@@ -132,4 +142,38 @@ func TestModel(t *testing.T) {
 	t.Logf("GUARANTEE 2 deliver-prove-commit: states=%d met=%d violations=0 scenarios=%d exhausted=%d replicas=%d planted=%d/%d",
 		visited, met, len(all), len(exhausted), replicas, found, len(planted))
 	t.Logf("exhausted: %s", strings.Join(exhausted, ", "))
+}
+
+// TestModelReductions: what is left out of the hash changes nothing: without it,
+// the same swaps are made, with the same data, custodians and leaks around them.
+func TestModelReductions(t *testing.T) {
+	for _, s := range []scenario{
+		{name: "drop", stored: []string{people, "a"}, knows: everybody, budget: budget{drops: 1, roots: 1, ops: 1, crashes: 1, deaths: 1}},
+		{name: "add", stored: []string{"a"}, shapes: []string{people}, knows: everybody, budget: budget{adds: 1, drops: 1, cuts: 1}},
+		{name: "keys", stored: []string{"a"}, knows: [replicas]byte{1, 1, 2}, budget: budget{rotates: 2, retires: 1, seals: 1}},
+		{name: "restore", stored: []string{"a"}, history: true, knows: everybody, budget: budget{rotates: 2, putBacks: 1, restores: 1}},
+	} {
+		swaps := [2]map[string]bool{{}, {}}
+		var visited [2]int
+		for i := range swaps {
+			m := newModel(s, faults{})
+			m.exact = i == 1
+			m.watch = func(w *world, f *flight) {
+				e := m.at(f.next)
+				image := appendImage(bytesOf(e.root), &e.state)
+				for _, set := range []set{w.delivered, w.written, w.leaked} {
+					image = fmt.Append(image, m.sets.members[set])
+				}
+				swaps[i][string(fmt.Append(image, w.key, w.line))] = true
+			}
+			if wrong, _, complete := m.explore(1_000_000); wrong != "" || !complete {
+				t.Fatalf("%s: %q complete=%v", s.name, wrong, complete)
+			}
+			visited[i] = m.visited
+		}
+		if d := cmp.Diff(len(swaps[1]), len(swaps[0])); d != "" || !maps.Equal(swaps[0], swaps[1]) {
+			t.Errorf("%s: other swaps than without reductions: %s", s.name, d)
+		}
+		t.Logf("%s: %d swaps in %d states, or in %d", s.name, len(swaps[0]), visited[0], visited[1])
+	}
 }

@@ -163,7 +163,9 @@ func (m *model) hash(w *world) uint64 {
 	for i := range parts {
 		parts[i] = m.place(w, i)
 	}
-	slices.SortFunc(parts[:], func(x, y place) int { return bytes.Compare(x[:], y[:]) })
+	if !m.exact {
+		slices.SortFunc(parts[:], func(x, y place) int { return bytes.Compare(x[:], y[:]) })
+	}
 	b := m.buf[:0]
 	for i := range parts {
 		b = append(b, parts[i][:]...)
@@ -214,7 +216,7 @@ func (m *model) place(w *world, i int) (p place) {
 }
 
 // forwardOnly reports whether no record ever comes back.
-func (m *model) forwardOnly() bool { return !m.history && !m.faults.blindPut }
+func (m *model) forwardOnly() bool { return !m.history && !m.faults.blindPut && !m.exact }
 
 // doomed reports whether a change in flight can only find that another was
 // faster.

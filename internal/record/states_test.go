@@ -56,7 +56,7 @@ func TestStatesColumns(t *testing.T) {
 	made := map[string]int{}
 	for _, s := range scenarios() {
 		m := newModel(s, faults{})
-		m.watch = func(f *flight) {
+		m.watch = func(_ *world, f *flight) {
 			before, after := m.at(f.on), m.at(f.next)
 			row := f.change.do.transition()
 			if row == "Prove" {
