@@ -25,6 +25,7 @@ type faults struct {
 	unstoredTerms    bool
 	retiresEarly     bool
 	followsOlder     bool
+	anchorIgnored    bool
 	countsRecords    bool
 	restoreReuses    bool
 	restoreForgets   bool
@@ -56,6 +57,7 @@ var planted = []plant{
 	{"unstored-term", "A process encrypts under a term before it is stored.", "keys", faults{unstoredTerms: true}},
 	{"retired-early", "A term is retired while a process that did not look at the store since encrypts under it.", "keys", faults{retiresEarly: true}},
 	{"older-record-followed", "A process takes an older record for the present one.", "restore", faults{followsOlder: true}},
+	{"anchor-ignored", "A process that starts does not look at its anchor.", "anchors", faults{anchorIgnored: true}},
 	{"generations-counted", "A process looks for the record it saw by counting generations, and a restore left some out.", "restore", faults{countsRecords: true}},
 	{"restore-reuses-terms", "A restore goes on with the term number after the restored record's last.", "restore", faults{restoreReuses: true}},
 	{"restore-forgets", "A restore gives up what the process knows and the restored record should.", "join", faults{restoreForgets: true}},

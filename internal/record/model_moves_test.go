@@ -41,10 +41,13 @@ func (m *model) twin(w *world, i int) bool {
 
 func (m *model) replicaMoves(w *world, i int, f func(string, world)) {
 	r := &w.replica[i]
-	if w.budget[crashes] > 0 && (r.mark != 0 || r.flight.phase != idle) {
+	if w.budget[crashes] > 0 && (r.open || r.flight.phase != idle || r.mark != 0 && !m.anchors) {
 		n := *w
 		n.budget[crashes]--
 		n.replica[i] = replica{}
+		if m.anchors {
+			n.replica[i].mark = r.mark
+		}
 		f(m.say("%s crashes%s.", who(i), m.losing(&r.flight)), n)
 	}
 	switch {

@@ -12,6 +12,7 @@ type scenario struct {
 	shapes  []string   // slots that operators add
 	knows   [replicas]byte
 	history bool // records are told apart by their histories, since old ones are put back
+	anchors bool // a process that starts knows the record that it saw last
 	budget  budget
 }
 
@@ -64,6 +65,10 @@ func scenarios() []scenario {
 		{
 			name: "restore", stored: []string{people, "a"}, shapes: []string{"b"}, history: true, knows: everybody,
 			budget: budget{adds: 1, rotates: 1, crashes: 1, seals: 1, putBacks: 1, restores: 1},
+		},
+		{
+			name: "anchors", stored: []string{people, "a"}, shapes: []string{"b"}, history: true, anchors: true, knows: everybody,
+			budget: budget{adds: 1, rotates: 1, crashes: 2, putBacks: 1, restores: 1},
 		},
 		{
 			name: "people to key", stored: []string{people}, shapes: []string{"a"}, knows: everybody,

@@ -21,6 +21,9 @@ func (s scenario) opening() string {
 	if len(s.stored) > 0 {
 		text = fmt.Sprintf("The store has a proven slot of %s, and three replicas are sealed.", strings.Join(strings.Split(list(s.stored).String(), " and "), " and of "))
 	}
+	if s.anchors {
+		text += " Each has an anchor."
+	}
 	if s.knows != everybody {
 		for i, mask := range s.knows {
 			text += fmt.Sprintf(" %s knows %s.", who(i), list(keyNames(mask)))

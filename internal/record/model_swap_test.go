@@ -127,7 +127,7 @@ func (m *model) write(n *world, i int) {
 // accepts reports whether a process takes the stored record for one that comes
 // after what it has seen: load and descends of package seal.
 func (m *model) accepts(r *replica, stored rec) bool {
-	if r.mark == 0 || r.mark == stored || m.faults.followsOlder {
+	if r.mark == 0 || r.mark == stored || m.faults.followsOlder || m.faults.anchorIgnored && !r.open {
 		return true
 	}
 	seen, now := m.at(r.mark), m.at(stored)
