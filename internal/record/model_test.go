@@ -60,11 +60,9 @@ func (m *model) explore(limit int) (wrong string, story []string, complete bool)
 	h := m.hash(&start)
 	m.met = map[uint64]uint64{h: 0}
 	level, next := []world{start}, []world(nil)
+	left := false // some that were met are not visited
 	for len(level) > 0 {
 		for i := range level {
-			if m.visited == limit {
-				return "", nil, false
-			}
 			m.visited++
 			from := m.hash(&level[i])
 			m.moves(&level[i], func(_ string, w world) bool {
@@ -77,7 +75,11 @@ func (m *model) explore(limit int) (wrong string, story []string, complete bool)
 					story = m.story(start, h)
 					return false
 				}
-				next = append(next, w)
+				if m.visited+len(level)-1-i+len(next) < limit {
+					next = append(next, w)
+				} else {
+					left = true
+				}
 				return true
 			})
 			if wrong != "" {
@@ -86,7 +88,7 @@ func (m *model) explore(limit int) (wrong string, story []string, complete bool)
 		}
 		level, next = next, level[:0]
 	}
-	return "", nil, true
+	return "", nil, !left
 }
 
 // story makes the moves that lead to a state again, and tells them.
