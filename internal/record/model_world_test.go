@@ -187,7 +187,8 @@ func (m *model) hash(w *world) uint64 {
 // A place is what the future of one replica depends on.
 type place [32]byte
 
-func (m *model) place(w *world, i int) (p place) {
+func (m *model) place(w *world, i int) place {
+	var p place // zeros stand behind what is written
 	r, b := &w.replica[i], p[:0]
 	b = append(b, m.knows[i], bit(r.open), bit(w.gatherer == int8(i)), byte(r.flight.phase))
 	mark, root, active := r.mark, id(0), id(0)
@@ -210,9 +211,9 @@ func (m *model) place(w *world, i int) (p place) {
 		c := f.change
 		b = append(b, 2, byte(c.do), byte(c.i), byte(c.j), byte(c.by), f.relies)
 		b = binary.LittleEndian.AppendUint32(b, uint32(f.on))
-		_ = binary.LittleEndian.AppendUint32(b, uint32(f.with))
+		b = binary.LittleEndian.AppendUint32(b, uint32(f.with))
 	}
-	return p
+	return place(b[:len(p)])
 }
 
 // forwardOnly reports whether no record ever comes back.
