@@ -118,12 +118,13 @@ func TestModel(t *testing.T) {
 	if testing.Short() {
 		limit = min(limit, 20_000)
 	}
-	visited, met, exhausted := 0, 0, []string{}
+	visited, met, violations, exhausted := 0, 0, 0, []string{}
 	all := scenarios()
 	for i, s := range all {
 		m := newModel(s, faults{})
 		wrong, story, complete := m.explore((limit - visited) / (len(all) - i))
 		if wrong != "" {
+			violations++
 			t.Errorf("%s: %s:\n%s", s.name, wrong, tell(story, wrong))
 		}
 		visited += m.visited
@@ -141,8 +142,8 @@ func TestModel(t *testing.T) {
 			}
 		})
 	}
-	t.Logf("GUARANTEE 2 deliver-prove-commit: states=%d met=%d violations=0 scenarios=%d exhausted=%d replicas=%d planted=%d/%d",
-		visited, met, len(all), len(exhausted), replicas, found, len(planted))
+	t.Logf("GUARANTEE 2 deliver-prove-commit: states=%d met=%d violations=%d scenarios=%d exhausted=%d replicas=%d planted=%d/%d",
+		visited, met, violations, len(all), len(exhausted), replicas, found, len(planted))
 	t.Logf("exhausted: %s", strings.Join(exhausted, ", "))
 }
 
