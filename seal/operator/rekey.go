@@ -226,6 +226,14 @@ func (k rekey) giveUp(ctx context.Context, r *http.Request, s subject) error {
 	if successor(s.Status, s.slot) == nil {
 		return nil
 	}
+	// Another replica may have verified them since this one last looked: by
+	// their name, those that count would go.
+	if err := k.Barrier.Refresh(ctx); err != nil {
+		return err
+	}
+	if successor(k.Barrier.Status(), s.slot) == nil {
+		return nil
+	}
 	_, _, err := k.Barrier.Drop(ctx, []string{s.slot}, k.by(r, ""))
 	return err
 }
@@ -257,6 +265,9 @@ func (h *handler) give(r *http.Request, op *seal.OperationStatus, in *shareReque
 	}
 	if err != nil {
 		return false, err
+	}
+	if status.Sealed {
+		return false, errSealed // it knows of no operation any more, which is no quorum
 	}
 	return status.Operation == nil || status.Operation.ID != op.ID, nil
 }

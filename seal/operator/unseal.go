@@ -141,6 +141,12 @@ func (h *handler) unsealMigrating(r *http.Request, s seal.Share, nonce string) (
 		return nil, err
 	}
 	defer release()
+	if !h.Barrier.Status().Sealed {
+		// What another replica ended is nothing that was agreed to here.
+		if err := h.Barrier.Refresh(ctx); err != nil {
+			return nil, err
+		}
+	}
 	v := h.look(ctx)
 	switch {
 	case v.planErr != nil:
