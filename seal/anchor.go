@@ -124,6 +124,8 @@ func (b *Barrier) moorOnce(ctx context.Context, newest mark) error {
 		return err
 	case rev != "" && held.store != newest.store:
 		return fmt.Errorf("%w: it is that of store %s", ErrAnchor, held.store)
+	case rev != "" && held.generation == newest.generation && held.digest != newest.digest:
+		return fmt.Errorf("%w: the anchor holds another record of generation %d", ErrForked, held.generation)
 	case rev != "" && held.generation >= newest.generation:
 		return nil // another replica was further
 	}

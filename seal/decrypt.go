@@ -62,16 +62,7 @@ func (b *Barrier) catchUp(ctx context.Context) error {
 		}
 		pause := catchUpPause - time.Since(b.caughtUp.began)
 		if pause <= 0 {
-			defer done()
-			began := time.Now()
-			o, err := b.fetch(ctx)
-			if err == nil {
-				o.wipe()
-			}
-			if ctx.Err() == nil { // else it says nothing to those who wait
-				b.caughtUp = catchUp{began, err}
-			}
-			return err
+			return b.catchUpNow(ctx, done)
 		}
 		done()
 		select {
@@ -79,5 +70,28 @@ func (b *Barrier) catchUp(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		}
+	}
+}
+
+// catchUpNow loads the record for everybody who waits for it; the caller has the
+// turn, which done gives back. The load goes on where ctx ends: whoever leaves in
+// the middle would have the others wait again, or the record be loaded again.
+func (b *Barrier) catchUpNow(ctx context.Context, done func()) error {
+	result := make(chan error, 1)
+	go func() {
+		defer done()
+		began := time.Now()
+		o, err := b.fetch(context.WithoutCancel(ctx))
+		if err == nil {
+			o.wipe()
+		}
+		b.caughtUp = catchUp{began, err}
+		result <- err
+	}()
+	select {
+	case err := <-result:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }

@@ -2,6 +2,7 @@ package seal
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"github.com/sealwright/sealwright/internal/record"
@@ -10,9 +11,16 @@ import (
 // Rewrap has the KMS keys of a slot wrap anew, by their present versions, so
 // that the versions that wrapped before can be retired. Custodians, seed and
 // root key stay; where people hold a part of the slot, theirs does too. The slot
-// // is opened through the new blobs before they are stored. Run does it by itself,
+// is opened through the new blobs before they are stored. Run does it by itself,
 // unless [Config.KeepVersions] is set.
 func (b *Barrier) Rewrap(ctx context.Context, name string, by By) error {
+	return b.rewrapSlot(ctx, name, by, false)
+}
+
+var errSameVersions = errors.New("the KMS has a newer version of the key, and wraps by the same as before: tried again after the next drill")
+
+// rewrapSlot is Rewrap, which may ask for other versions than the slot has.
+func (b *Barrier) rewrapSlot(ctx context.Context, name string, by By, others bool) error {
 	if err := by.check(); err != nil {
 		return err
 	}
@@ -31,6 +39,9 @@ func (b *Barrier) Rewrap(ctx context.Context, name string, by By) error {
 		if err != nil {
 			return record.State{}, nil, err
 		}
+		if others && slices.Equal(versions(&slot.Tree), versions(&tree)) {
+			return record.State{}, nil, errSameVersions
+		}
 		if !slot.Tree.NeedsPeople() {
 			renewed := *slot
 			renewed.Tree = tree
@@ -47,6 +58,16 @@ func (b *Barrier) Rewrap(ctx context.Context, name string, by By) error {
 	}
 	b.emit(EventRewrap, by, name, "", err)
 	return wrapError("rewrap", name, err)
+}
+
+// versions lists those that wrapped a tree's KMS leaves.
+func versions(tree *record.Node) (out []string) {
+	tree.Walk("", func(_ string, leaf *record.Node) {
+		if leaf.KMS != nil {
+			out = append(out, leaf.KMS.Blob.Version)
+		}
+	})
+	return out
 }
 
 // rewrap returns the tree with every KMS leaf wrapped anew: the leaf's value is
@@ -87,7 +108,9 @@ func (b *Barrier) forgetVersions(slot uint32) {
 }
 
 // followVersions rewraps the slots of which the last drill said that their keys
-// have newer versions, once for each. Slots that people hold a part of are left
+// have newer versions, once for each. A version that the KMS does not wrap by yet
+// changes no record, and is tried again after the next drill: where a primary
+// version is chosen, the choice may take hours to spread. Slots that people hold a part of are left
 // alone, since nobody could try them.
 func (b *Barrier) followVersions(ctx context.Context) {
 	if b.cfg.KeepVersions {
@@ -109,7 +132,7 @@ func (b *Barrier) followVersions(ctx context.Context) {
 	}
 	b.mu.Unlock()
 	for _, slot := range slots {
-		if err := b.Rewrap(ctx, slot.name, By{Actor: "sealwright"}); err == nil { // an event says what came of it
+		if err := b.rewrapSlot(ctx, slot.name, By{Actor: "sealwright"}, true); err == nil { // an event says what came of it
 			b.mu.Lock()
 			b.followed[slot.id] = slot.newer
 			b.mu.Unlock()

@@ -1,6 +1,7 @@
 package seal
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -169,7 +170,10 @@ func (b *Barrier) warnings(s Status) []string {
 	if opens == 1 {
 		out = append(out, "a single slot opens the store: whoever loses it loses everything; add another")
 	}
-	if b.anchorErr != nil {
+	switch {
+	case errors.Is(b.anchorErr, ErrForked):
+		out = append(out, fmt.Sprintf("this process would not open the store after a restart: join the halves, or take the anchor away: %v", b.anchorErr))
+	case b.anchorErr != nil:
 		out = append(out, fmt.Sprintf("the anchor is behind, a rollback to its generation would not be noticed at a start: %v", b.anchorErr))
 	}
 	if b.cfg.Unpinned {
