@@ -166,3 +166,36 @@ func TestAttackAnchorOfTheOtherHalf(t *testing.T) {
 		}
 	})
 }
+
+// TestAttackRewrapKeepsTheTurn: where the KMS that has a new version of a key
+// asks to be left alone for an hour, Run's attempt to rewrap lets everybody else
+// change the record, and people give their shares.
+func TestAttackRewrapKeepsTheTurn(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		ctx := t.Context()
+		v, b := scenario{begin: threeSlots}.prepare(ctx, t).from(ctx, t, seal.NewMemStore())
+		b.Close()
+		fleet, stop := v.fleet(ctx, 1, func(c *seal.Config) { c.KMS = v.own() })
+		defer stop()
+		must(t, fleet[0].Wait(ctx))
+		v.fake.Rotate("a")
+		v.fake.Script(func(c kmstest.Call) kmstest.Fault {
+			if c.Op != kmstest.OpWrap {
+				return kmstest.Fault{}
+			}
+			return kmstest.Fault{Failure: kmstest.Throttled, RetryAfter: time.Hour}
+		})
+		for range 24 * 60 {
+			time.Sleep(time.Minute)
+			mine, cancel := context.WithTimeout(ctx, 30*time.Second)
+			err := fleet[0].Refresh(mine)
+			cancel()
+			if err != nil {
+				t.Fatalf("nobody else has the turn: %v", err)
+			}
+		}
+		if v.fake.Count(kmstest.OpWrap) == 0 {
+			t.Fatal("nothing was tried")
+		}
+	})
+}

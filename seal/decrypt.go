@@ -80,8 +80,10 @@ func (b *Barrier) catchUpNow(ctx context.Context, done func()) error {
 	result := make(chan error, 1)
 	go func() {
 		defer done()
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), b.cfg.StoreTimeout)
+		defer cancel()
 		began := time.Now()
-		o, err := b.fetch(context.WithoutCancel(ctx))
+		o, err := b.fetch(ctx)
 		if err == nil {
 			o.wipe()
 		}

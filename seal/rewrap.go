@@ -132,7 +132,12 @@ func (b *Barrier) followVersions(ctx context.Context) {
 	}
 	b.mu.Unlock()
 	for _, slot := range slots {
-		if err := b.rewrapSlot(ctx, slot.name, By{Actor: "sealwright"}, true); err == nil { // an event says what came of it
+		// Nobody asked for it, so nobody is to wait for it longer than for the
+		// store: a KMS may want an hour's rest.
+		ctx, cancel := context.WithTimeout(ctx, b.cfg.StoreTimeout)
+		err := b.rewrapSlot(ctx, slot.name, By{Actor: "sealwright"}, true) // an event says what came of it
+		cancel()
+		if err == nil {
 			b.mu.Lock()
 			b.followed[slot.id] = slot.newer
 			b.mu.Unlock()
