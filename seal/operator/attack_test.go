@@ -1,10 +1,14 @@
 package operator_test
 
 import (
+	"context"
+	"strings"
+	"sync"
 	"testing"
 
 	"github.com/sealwright/sealwright/migrate"
 	"github.com/sealwright/sealwright/seal"
+	"github.com/sealwright/sealwright/seal/operator"
 )
 
 // TestAttackSealWhileSharesAreGiven: a server that is sealed while a share is
@@ -128,6 +132,38 @@ func TestAttackEndedAgreementServesAgain(t *testing.T) {
 	for _, slot := range s.b.Status().Slots {
 		if slot.Name == "new" {
 			t.Errorf("one of two shares moved the store: %v", s.b.Status().Slots)
+		}
+	}
+}
+
+// TestAttackStrangerAtTheUnseal: others unseal the server while somebody without
+// a share sends -migrate: nobody has looked at that share, and it begins nothing.
+func TestAttackStrangerAtTheUnseal(t *testing.T) {
+	for _, share := range []string{strings.Repeat("07", 33), strings.Repeat("01", 33)} {
+		s := newServer(t)
+		shares, _ := s.init(object{"secret_shares": 1, "secret_threshold": 1})
+		s.toCloud("cloud")
+		s.restart()
+		unseal := sync.OnceFunc(func() { // while the handler looks at the configuration
+			held, err := seal.ParseShare(shares[0])
+			if err != nil {
+				t.Fatal(err)
+			}
+			if st, err := s.b.Submit(t.Context(), held, seal.By{}); err != nil || st.Sealed {
+				t.Fatal(st, err)
+			}
+		})
+		var err error
+		s.h, err = operator.New(operator.Config{
+			Barrier: s.b, Authorize: s.authorize,
+			Plan: func(context.Context) (migrate.Plan, error) { unseal(); return s.plan, nil },
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		code, out := s.do("PUT", "/v1/sys/unseal", "", object{"key": share, "migrate": true})
+		if op := s.b.Status().Operation; op != nil || code < 400 {
+			t.Errorf("a stranger began %v: %d %v", op, code, out)
 		}
 	}
 }

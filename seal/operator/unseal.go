@@ -182,6 +182,11 @@ func (h *handler) unsealMigrating(r *http.Request, s seal.Share, nonce string) (
 	if !h.consent.suffices(status) {
 		return h.sealStatusOf(r, h.look(ctx), "the server is unsealed, and was not migrated: some shares came without -migrate. Give them again with -migrate"), nil
 	}
+	// Others may have unsealed it in the meantime, and then nobody has looked at
+	// this share.
+	if _, err := h.Barrier.Check(ctx, s, h.by(r, id)); err != nil {
+		return nil, err
+	}
 	return h.migrate(r, h.look(ctx), id, h.consent.shares)
 }
 
