@@ -17,7 +17,7 @@ func (b *Barrier) Rewrap(ctx context.Context, name string, by By) error {
 	return b.rewrapSlot(ctx, name, by, false)
 }
 
-var errSameVersions = errors.New("the KMS has a newer version of the key, and wraps by the same as before: tried again after the next drill")
+var errSameVersions = errors.New("the KMS wraps by the versions that the slot has: another replica was first, or the newer ones are not in force yet; the next drill looks again")
 
 // rewrapSlot is Rewrap, which may ask for other versions than the slot has.
 func (b *Barrier) rewrapSlot(ctx context.Context, name string, by By, others bool) error {
