@@ -199,3 +199,33 @@ func TestAttackRewrapKeepsTheTurn(t *testing.T) {
 		}
 	})
 }
+
+// TestAttackDrillHoldsUpRun: a KMS that wants to be left alone while it is
+// drilled keeps Run from nothing else: what another replica rotates is read in
+// time.
+func TestAttackDrillHoldsUpRun(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		ctx := t.Context()
+		v, b := scenario{begin: threeSlots}.prepare(ctx, t).from(ctx, t, seal.NewMemStore())
+		b.Close()
+		fleet, stop := v.fleet(ctx, 2, func(c *seal.Config) { c.KMS, c.Propagation, c.Drill = v.own(), time.Minute, time.Hour })
+		defer stop()
+		for _, b := range fleet {
+			must(t, b.Wait(ctx))
+		}
+		v.fake.Script(kmstest.Always(kmstest.Fault{Failure: kmstest.Throttled, RetryAfter: 3 * time.Hour}))
+		time.Sleep(2 * time.Hour) // both drill by now
+		must(t, fleet[0].Rotate(ctx, seal.By{}))
+		time.Sleep(5 * time.Minute)
+		for i, b := range fleet {
+			ct, err := b.Keyring().Encrypt(nil, []byte("x"), nil)
+			must(t, err)
+			if term := b.Status().Terms[len(b.Status().Terms)-1]; term.State != "active" {
+				t.Errorf("replica %d: term %d is %s", i, term.Number, term.State)
+			}
+			if _, err := fleet[1-i].Keyring().Decrypt(nil, ct, nil); err != nil {
+				t.Errorf("replica %d does not read what %d writes: %v", 1-i, i, err)
+			}
+		}
+	})
+}

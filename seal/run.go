@@ -34,6 +34,7 @@ func (b *Barrier) Run(ctx context.Context) error {
 	defer usage.Stop()
 	drill := time.NewTimer(b.nextDrill())
 	defer drill.Stop()
+	drilled := make(chan struct{}, 1)
 	bound := b.cfg.Spread
 	next := time.Now().Add(rand.N(bound)) // when to try to unseal
 	for {
@@ -73,10 +74,16 @@ func (b *Barrier) Run(ctx context.Context) error {
 		case <-activate:
 			b.activateDue(ctx)
 		case <-drill.C:
-			if !sealed {
+			if sealed {
+				drill.Reset(b.nextDrill())
+				continue
+			}
+			go func() { // a KMS may take its time, and the rest is not to wait for it
 				_ = b.Drill(ctx) // each outcome is an event, and stands in Status
 				b.followVersions(ctx)
-			}
+				drilled <- struct{}{}
+			}()
+		case <-drilled:
 			drill.Reset(b.nextDrill())
 		}
 	}
