@@ -229,3 +229,33 @@ func TestAttackDrillHoldsUpRun(t *testing.T) {
 		}
 	})
 }
+
+// TestAttackSealedWhileFollowing: a replica waits for a KMS that wants to be left
+// alone, to follow a new root key. Whoever seals it, to unseal it with people,
+// need not wait with it.
+func TestAttackSealedWhileFollowing(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		ctx := t.Context()
+		v, b := scenario{begin: threeSlots}.prepare(ctx, t).from(ctx, t, seal.NewMemStore())
+		defer b.Close()
+		fleet, stop := v.fleet(ctx, 1, func(c *seal.Config) { c.KMS = v.own() })
+		defer stop()
+		must(t, fleet[0].Wait(ctx))
+		v.fake.Script(kmstest.Always(kmstest.Fault{Failure: kmstest.Throttled, RetryAfter: 3 * time.Hour}))
+		must(t, b.RotateRoot(ctx, seal.By{}))
+		time.Sleep(time.Minute) // it has noticed
+		must(t, fleet[0].Seal(seal.By{}))
+		mine, cancel := context.WithTimeout(ctx, time.Minute)
+		defer cancel()
+		for _, set := range v.held {
+			for _, share := range set.Shares {
+				if _, err := fleet[0].Submit(mine, share, seal.By{}); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		if s := fleet[0].Status(); s.Sealed {
+			t.Errorf("sealed: %v", s.Reason)
+		}
+	})
+}

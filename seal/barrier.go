@@ -31,6 +31,11 @@ type Barrier struct {
 	life context.Context
 	end  context.CancelFunc
 
+	// unsealed is a part of life: it ends when the Barrier is sealed. Guarded by
+	// mu.
+	unsealed    context.Context
+	endUnsealed context.CancelFunc
+
 	// keysMu orders what happens to the keyring; it is taken before mu.
 	keysMu sync.Mutex
 
@@ -135,7 +140,8 @@ func (b *Barrier) Close() error {
 }
 
 // shut seals; it reports false if the Barrier was closed before. A change in
-// flight has its own copy of the root key, and finishes.
+// flight has its own copy of the root key, and finishes, unless it waits for a
+// KMS.
 func (b *Barrier) shut(why error) bool {
 	b.keysMu.Lock()
 	defer b.keysMu.Unlock()
@@ -158,6 +164,7 @@ func (b *Barrier) forget(why error) {
 	if b.open != nil {
 		b.open().wipe()
 		b.open = nil
+		b.endUnsealed()
 	}
 	for i := range b.drafts {
 		b.drafts[i]().wipe()
@@ -294,6 +301,8 @@ func (b *Barrier) install(o *opened, as intent) error {
 	}
 	if b.open != nil {
 		b.open().wipe()
+	} else {
+		b.unsealed, b.endUnsealed = context.WithCancel(b.life)
 	}
 	b.observe(o.state.Terms)
 	o.rest()

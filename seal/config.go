@@ -44,8 +44,8 @@ type Config struct {
 	//
 	// A process that cannot read its anchor stays sealed ([ErrAnchor]); one
 	// that runs needs it for nothing, and warns where it cannot be moved on.
-	// To go on with an older record on purpose, take the anchor away first;
-	// an empty one believes the first record that opens.
+	// To go on with an older record on purpose, take the anchor away and start
+	// anew; an empty one believes the first record that opens.
 	Anchor Store
 
 	// Replica names this process in Status, events and errors; it must differ

@@ -59,11 +59,19 @@ func (b *Barrier) unwrap(ctx context.Context, name string, blob *kms.Blob, place
 	return key, nil
 }
 
-// ask calls a KMS under the retry policy, until Close.
+// ask calls a KMS under the retry policy, until Close. What is asked while
+// unsealed ends with a Seal as well: people who are to unseal then must not wait
+// for a change that waits for its KMS.
 func ask[T any](ctx context.Context, b *Barrier, f func(context.Context) (T, error)) (T, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer context.AfterFunc(b.life, cancel)()
+	b.mu.Lock()
+	until := b.life
+	if b.open != nil {
+		until = b.unsealed
+	}
+	b.mu.Unlock()
+	defer context.AfterFunc(until, cancel)()
 	var out T
 	err := b.cfg.Retry.Do(ctx, func(ctx context.Context) error {
 		v, err := inTime(ctx, f)
@@ -72,8 +80,11 @@ func ask[T any](ctx context.Context, b *Barrier, f func(context.Context) (T, err
 		}
 		return err
 	})
-	if err != nil && b.life.Err() != nil {
+	switch {
+	case err != nil && b.life.Err() != nil:
 		err = fmt.Errorf("%w: %w", ErrClosed, err)
+	case err != nil && until.Err() != nil:
+		err = fmt.Errorf("%w: %w", ErrSealed, err)
 	}
 	return out, err
 }
