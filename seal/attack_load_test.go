@@ -259,3 +259,33 @@ func TestAttackSealedWhileFollowing(t *testing.T) {
 		}
 	})
 }
+
+// TestAttackSealedWhileDrilled: a drill that a Seal cut short, or whoever asked
+// for it, tells nothing of the slot.
+func TestAttackSealedWhileDrilled(t *testing.T) {
+	for name, cut := range map[string]func(b *seal.Barrier, leave func()){
+		"a Seal":     func(b *seal.Barrier, _ func()) { b.Seal(seal.By{}) },
+		"the caller": func(_ *seal.Barrier, leave func()) { leave() },
+	} {
+		virtual(t, func(t *testing.T) {
+			ctx, leave := context.WithCancel(t.Context())
+			defer leave()
+			v, b := scenario{begin: threeSlots}.prepare(ctx, t).from(ctx, t, seal.NewMemStore())
+			defer b.Close()
+			v.fake.Script(kmstest.Always(kmstest.Fault{Delay: 5 * time.Second}))
+			drilled := make(chan error)
+			go func() { drilled <- b.Drill(ctx) }()
+			time.Sleep(7 * time.Second)
+			cut(b, leave)
+			if err := <-drilled; err == nil {
+				t.Errorf("%s: it went on", name)
+			}
+			v.fake.Script(nil)
+			_, err := b.Unseal(t.Context())
+			must(t, err)
+			if w := b.Status().Warnings; len(w) != 0 {
+				t.Errorf("%s: %q", name, w)
+			}
+		})
+	}
+}

@@ -55,6 +55,9 @@ func (b *Barrier) Drill(ctx context.Context, slots ...string) error {
 		d.notes, d.newer = b.probe(ctx, slot)
 		if !slot.Tree.NeedsPeople() {
 			_, d.err = b.tryOpen(ctx, o, slot, nil)
+			if errors.Is(d.err, ErrSealed) || errors.Is(d.err, ErrClosed) || errors.Is(ctx.Err(), context.Canceled) {
+				return errors.Join(append(errs, wrapError("drill", slot.Name, d.err))...) // cut short, which says nothing of the slot
+			}
 			d.at = time.Now()
 			detail := "opens the store"
 			if d.err != nil {
