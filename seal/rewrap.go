@@ -110,8 +110,8 @@ func (b *Barrier) forgetVersions(slot uint32) {
 // followVersions rewraps the slots of which the last drill said that their keys
 // have newer versions, once for each. A version that the KMS does not wrap by yet
 // changes no record, and is tried again after the next drill: where a primary
-// version is chosen, the choice may take hours to spread. Slots that people hold a part of are left
-// alone, since nobody could try them.
+// version is chosen, the choice may take hours to spread. Slots that people hold
+// a part of are left alone, since nobody could try them.
 func (b *Barrier) followVersions(ctx context.Context) {
 	if b.cfg.KeepVersions {
 		return
