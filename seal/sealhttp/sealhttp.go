@@ -85,13 +85,13 @@ func Kind(reason error) string {
 		text string
 	}{
 		{seal.ErrClosed, "shutting down"},
+		{seal.ErrAnchor, "the anchor cannot be read"}, // and not the record, whatever is wrong with it
 		{seal.ErrUninitialized, "not initialized"},
 		{seal.ErrUnproven, "initialized, and not yet unsealed once"},
 		{seal.ErrStoreUnavailable, "the store cannot be reached"},
 		{seal.ErrMissing, "the record is gone"},
 		{seal.ErrCorrupt, "the record is damaged"},
 		{seal.ErrNewerFormat, "the record needs a newer release"},
-		{seal.ErrAnchor, "the anchor cannot be read"},
 		{seal.ErrRolledBack, "the record was rolled back"},
 		{seal.ErrForked, "the record is a fork"},
 		{seal.ErrForged, "the record is forged"},
