@@ -31,7 +31,7 @@ func (g golden) open(t *testing.T) ([]byte, error) {
 	return newAEAD(t, unhex(t, g.Key)).Open(nil, unhex(t, g.Sealed), unhex(t, g.AAD))
 }
 
-func unhex(t *testing.T, s string) []byte {
+func unhex(t testing.TB, s string) []byte {
 	t.Helper()
 	b, err := hex.DecodeString(s)
 	if err != nil {

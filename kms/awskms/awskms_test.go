@@ -24,7 +24,7 @@ var home = kms.Binding{Store: "0123456789abcdef", Slot: "cloud", Path: "2"}
 // secretKey is what the tests wrap; no log and no error may show it.
 var secretKey = []byte("a-canary-key-that-nobody-may-see")
 
-func start(t *testing.T) *awskmstest.Server {
+func start(t testing.TB) *awskmstest.Server {
 	s := awskmstest.NewServer()
 	t.Cleanup(s.Close)
 	return s
@@ -40,7 +40,7 @@ func with(s *awskmstest.Server, key string) awskms.Config {
 	}
 }
 
-func open(t *testing.T, cfg awskms.Config) *awskms.Wrapper {
+func open(t testing.TB, cfg awskms.Config) *awskms.Wrapper {
 	t.Helper()
 	w, err := awskms.New(cfg)
 	if err != nil {
@@ -49,7 +49,7 @@ func open(t *testing.T, cfg awskms.Config) *awskms.Wrapper {
 	return w
 }
 
-func wrap(t *testing.T, w *awskms.Wrapper) *kms.Blob {
+func wrap(t testing.TB, w *awskms.Wrapper) *kms.Blob {
 	t.Helper()
 	blob, err := w.Wrap(t.Context(), secretKey, home)
 	if err != nil {

@@ -24,14 +24,14 @@ var (
 var home = kms.Binding{Store: "0123456789abcdef", Slot: "cloud", Path: "2.1"}
 
 // newServer starts a KMS that ends with t.
-func newServer(t *testing.T) *gcpckmstest.Server {
+func newServer(t testing.TB) *gcpckmstest.Server {
 	t.Helper()
 	server := gcpckmstest.NewServer()
 	t.Cleanup(server.Close)
 	return server
 }
 
-func newWrapper(t *testing.T, cfg gcpckms.Config) *gcpckms.Wrapper {
+func newWrapper(t testing.TB, cfg gcpckms.Config) *gcpckms.Wrapper {
 	t.Helper()
 	w, err := gcpckms.New(cfg)
 	if err != nil {

@@ -24,7 +24,7 @@ import (
 
 var place = kms.Binding{Store: "s", Slot: "file"}
 
-func open(t *testing.T, path string) *localkms.Wrapper {
+func open(t testing.TB, path string) *localkms.Wrapper {
 	t.Helper()
 	w, err := localkms.New(localkms.Config{Path: path})
 	if err != nil {
@@ -43,7 +43,7 @@ func create(t *testing.T) (path string, w *localkms.Wrapper) {
 }
 
 // wrap wraps 32 bytes, which must succeed.
-func wrap(t *testing.T, w *localkms.Wrapper) *kms.Blob {
+func wrap(t testing.TB, w *localkms.Wrapper) *kms.Blob {
 	t.Helper()
 	blob, err := w.Wrap(t.Context(), bytes.Repeat([]byte{7}, 32), place)
 	if err != nil {

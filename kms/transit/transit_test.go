@@ -28,7 +28,7 @@ var (
 	place  = kms.Binding{Store: "s", Slot: "vault"}
 )
 
-func open(t *testing.T, cfg transit.Config) *transit.Wrapper {
+func open(t testing.TB, cfg transit.Config) *transit.Wrapper {
 	t.Helper()
 	w, err := transit.New(cfg)
 	if err != nil {
@@ -38,7 +38,7 @@ func open(t *testing.T, cfg transit.Config) *transit.Wrapper {
 }
 
 // wrap wraps the secret, which must succeed.
-func wrap(t *testing.T, w *transit.Wrapper) *kms.Blob {
+func wrap(t testing.TB, w *transit.Wrapper) *kms.Blob {
 	t.Helper()
 	blob, err := w.Wrap(t.Context(), secret, place)
 	if err != nil {

@@ -1,0 +1,40 @@
+package gcpckms_test
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/sealwright/sealwright/kms"
+)
+
+// FuzzUnwrap gives a Wrapper blobs from anywhere, before a KMS that answers.
+func FuzzUnwrap(f *testing.F) {
+	server := newServer(f)
+	w := newWrapper(f, server.Config("a"))
+	good, err := w.Wrap(f.Context(), make([]byte, 32), home)
+	if err != nil {
+		f.Fatal(err)
+	}
+	if _, err := w.Unwrap(f.Context(), good, home); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(good.Type, good.KeyID, good.Version, good.Ciphertext)
+	f.Add(good.Type, good.KeyID, "2", append([]byte("2:"), good.Ciphertext...))
+	f.Add(good.Type, good.KeyID, "", good.Ciphertext)
+	f.Add("awskms", "projects/../a", "\r\n", []byte{})
+	f.Fuzz(func(t *testing.T, typ, id, version string, ciphertext []byte) {
+		blob := &kms.Blob{Type: typ, KeyID: id, Version: version, Ciphertext: ciphertext}
+		got, err := w.Unwrap(t.Context(), blob, home)
+		if err != nil {
+			if e, ok := errors.AsType[*kms.Error](err); !ok || e.Kind == nil || got != nil || strings.ContainsAny(err.Error(), "\r\n") {
+				t.Errorf("%d bytes, %q", len(got), err)
+			}
+			return
+		}
+		if typ != good.Type || id != good.KeyID || !bytes.HasSuffix(ciphertext, good.Ciphertext[2:]) {
+			t.Errorf("forged: %+v opens", blob)
+		}
+	})
+}
