@@ -30,8 +30,7 @@ func FuzzUnwrap(f *testing.F) {
 			}
 			return
 		}
-		// A blob without a version is of a KMS that tells none.
-		if typ != good.Type || id != good.KeyID || version != good.Version && version != "" || !bytes.Equal(ciphertext, good.Ciphertext) {
+		if typ != good.Type || id != good.KeyID || !bytes.Equal(got, secretKey) {
 			t.Errorf("forged: %+v opens", blob)
 		}
 	})

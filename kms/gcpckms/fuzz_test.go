@@ -13,7 +13,8 @@ import (
 func FuzzUnwrap(f *testing.F) {
 	server := newServer(f)
 	w := newWrapper(f, server.Config("a"))
-	good, err := w.Wrap(f.Context(), make([]byte, 32), home)
+	key := make([]byte, 32)
+	good, err := w.Wrap(f.Context(), key, home)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -33,7 +34,7 @@ func FuzzUnwrap(f *testing.F) {
 			}
 			return
 		}
-		if typ != good.Type || id != good.KeyID || !bytes.HasSuffix(ciphertext, good.Ciphertext[2:]) {
+		if typ != good.Type || id != good.KeyID || !bytes.Equal(got, key) {
 			t.Errorf("forged: %+v opens", blob)
 		}
 	})
