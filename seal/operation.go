@@ -61,19 +61,27 @@ func (b *Barrier) BeginMigration(ctx context.Context, goals []Goal, by By) (Oper
 		return "", wrapError("begin migration", "", err)
 	}
 	defer release()
-	id, err := b.begin(ctx, op, by)
+	id, err := b.begin(ctx, op, by, nil)
 	return id, wrapError("begin migration", "", err)
 }
 
-// begin records an operation and returns its id. Where the same is in progress
-// already, it is joined; the caller has the turn.
-func (b *Barrier) begin(ctx context.Context, op record.Operation, by By) (OperationID, error) {
+// begin records an operation and returns its id, unless check, if there is one,
+// says of the stored record that nothing could come of it. Where the same is in
+// progress already, it is joined; the caller has the turn.
+func (b *Barrier) begin(ctx context.Context, op record.Operation, by By, check func(*record.State) error) (OperationID, error) {
 	var joined string
+	idle := false // there is nothing to begin
 	inside := by.Operation
 	if by.Operation == "" {
 		by.Operation = newOperationID()
 	}
 	err := b.commit(ctx, EventBegin, by, func(_ context.Context, st record.Step, o *opened) (record.State, []byte, error) {
+		if check != nil {
+			if err := check(&o.state); err != nil {
+				idle = true
+				return record.State{}, nil, err
+			}
+		}
 		cur := o.state.Operation
 		if cur != nil && (cur.Same(&op) || cur.ID == string(inside) && cur.Covers(&op)) {
 			joined = cur.ID
@@ -87,6 +95,9 @@ func (b *Barrier) begin(ctx context.Context, op record.Operation, by By) (Operat
 	})
 	if errors.Is(err, errJoined) {
 		return OperationID(joined), nil
+	}
+	if idle {
+		return "", err
 	}
 	b.emit(EventBegin, by, op.Slot, op.Kind, err)
 	if err != nil {

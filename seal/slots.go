@@ -91,7 +91,7 @@ func (b *Barrier) Prove(ctx context.Context, name string, by By) (op OperationID
 		return "", false, wrapError("prove", name, ErrNoSlot)
 	}
 	if slot.Tree.NeedsPeople() {
-		op, err = b.begin(ctx, record.Operation{Kind: record.OpProve, Slot: name}, by)
+		op, err = b.begin(ctx, record.Operation{Kind: record.OpProve, Slot: name}, by, nil)
 		return op, false, wrapError("prove", name, err)
 	}
 	err = b.prove(ctx, slot.ID, by, nil)
@@ -212,23 +212,30 @@ func (b *Barrier) Drop(ctx context.Context, names []string, by By) (op Operation
 	return by.Operation, err == nil, wrapError("drop", list, err)
 }
 
-// beginDrop asks people for the proof that no KMS could give.
+// beginDrop asks people for the proof that no KMS could give, if a slot of
+// theirs stays.
 func (b *Barrier) beginDrop(ctx context.Context, names []string, by By) (OperationID, error) {
-	o, err := b.fetch(ctx)
-	if err != nil {
-		return "", err
-	}
-	defer o.wipe()
 	op := record.Operation{Kind: record.OpDrop}
 	for _, name := range names {
 		op.Desired = append(op.Desired, record.Goal{Name: name, Drop: true})
 	}
-	for i := range o.state.Slots {
-		if s := &o.state.Slots[i]; s.State == record.Active && s.Tree.People() && !slices.Contains(names, s.Name) {
-			return b.begin(ctx, op, by)
+	return b.begin(ctx, op, by, func(s *record.State) error {
+		for _, name := range names {
+			if provable(s, name) == nil {
+				return fmt.Errorf("%w: %q", ErrNoSlot, name)
+			}
 		}
-	}
-	return "", ErrNoProof
+		err := ErrLastSlot
+		for i := range s.Slots {
+			if o := &s.Slots[i]; o.State == record.Active && !slices.Contains(names, o.Name) {
+				if o.Tree.People() {
+					return nil
+				}
+				err = ErrNoProof
+			}
+		}
+		return err
+	})
 }
 
 // drop removes the slots if they may go, with the shares in g for a proof; the
