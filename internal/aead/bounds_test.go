@@ -26,7 +26,7 @@ func TestDeriveNeverMovesItsBuffers(t *testing.T) {
 	}
 }
 
-func TestDeriveLimits(t *testing.T) {
+func TestLimits(t *testing.T) {
 	for name, derive := range map[string]func(){
 		"too much":      func() { Derive(make([]byte, 32), make([]byte, 64), "", 255*32+1) },
 		"a long salt":   func() { Derive(make([]byte, 32), make([]byte, 65), "", 32) },
@@ -43,6 +43,9 @@ func TestDeriveLimits(t *testing.T) {
 	}
 	if got := Derive(make([]byte, 32), make([]byte, 64), "", 255*32); len(got) != 255*32 {
 		t.Errorf("%d bytes", len(got))
+	}
+	if MaxPlaintext != 1<<36-32 { // 2^39 - 256 bits, SP 800-38D section 5.2.1.1
+		t.Errorf("MaxPlaintext is %d", MaxPlaintext)
 	}
 }
 

@@ -1,0 +1,203 @@
+package record_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/sealwright/sealwright/internal/record"
+)
+
+// What the small questions about a record answer, case by case.
+
+func TestSameOperation(t *testing.T) {
+	make := func() record.Operation {
+		return record.Operation{Kind: record.OpMigrate, Slot: "s", Desired: []record.Goal{{Name: "a", Spec: &record.Spec{KMS: "k"}}, {Name: "b", Drop: true}}}
+	}
+	o, p := make(), make()
+	p.ID, p.Actor, p.Replica = "another", "another", "another"
+	if !o.Same(&p) {
+		t.Error("not the same, by who asks for it")
+	}
+	for name, change := range map[string]func(*record.Operation){
+		"kind":             func(o *record.Operation) { o.Kind = record.OpDrop },
+		"slot":             func(o *record.Operation) { o.Slot = "" },
+		"a goal fewer":     func(o *record.Operation) { o.Desired = o.Desired[:1] },
+		"a goal's name":    func(o *record.Operation) { o.Desired[0].Name = "c" },
+		"a drop's name":    func(o *record.Operation) { o.Desired[1].Name = "c" },
+		"a drop or not":    func(o *record.Operation) { o.Desired[1].Drop = false },
+		"a goal's shape":   func(o *record.Operation) { o.Desired[0].Spec = &record.Spec{KMS: "l"} },
+		"a goal, no shape": func(o *record.Operation) { o.Desired[0].Spec = nil },
+		"a drop, a shape":  func(o *record.Operation) { o.Desired[1].Spec = &record.Spec{} },
+		"the order":        func(o *record.Operation) { slices.Reverse(o.Desired) },
+	} {
+		p := make()
+		change(&p)
+		if o.Same(&p) || p.Same(&o) {
+			t.Errorf("%s: the same", name)
+		}
+	}
+}
+
+func TestOperationCovers(t *testing.T) {
+	drop := func(names ...string) (goals []record.Goal) {
+		for _, n := range names {
+			goals = append(goals, record.Goal{Name: n, Drop: true})
+		}
+		return goals
+	}
+	migration := record.Operation{Kind: record.OpMigrate, Desired: append(drop("a", "b"), record.Goal{Name: "c", Spec: &record.Spec{KMS: "k"}})}
+	for name, test := range map[string]struct {
+		o, p record.Operation
+		want bool
+	}{
+		"a proof":                        {migration, record.Operation{Kind: record.OpProve, Slot: "c"}, true},
+		"a drop of one it drops":         {migration, record.Operation{Kind: record.OpDrop, Desired: drop("b")}, true},
+		"a drop of both":                 {migration, record.Operation{Kind: record.OpDrop, Desired: drop("b", "a")}, true},
+		"a drop of another":              {migration, record.Operation{Kind: record.OpDrop, Desired: drop("d")}, false},
+		"a drop of one it drops, and on": {migration, record.Operation{Kind: record.OpDrop, Desired: drop("a", "d")}, false},
+		"a drop of one it wants":         {migration, record.Operation{Kind: record.OpDrop, Desired: drop("c")}, false},
+		"a migration":                    {migration, record.Operation{Kind: record.OpMigrate, Desired: drop("a")}, false},
+		"within a drop":                  {record.Operation{Kind: record.OpDrop, Desired: drop("a")}, record.Operation{Kind: record.OpDrop, Desired: drop("a")}, false},
+		"within a proof":                 {record.Operation{Kind: record.OpProve, Slot: "c"}, record.Operation{Kind: record.OpProve, Slot: "c"}, false},
+	} {
+		if got := test.o.Covers(&test.p); got != test.want {
+			t.Errorf("%s: %t", name, got)
+		}
+	}
+}
+
+func TestSpecEqual(t *testing.T) {
+	all := []record.Spec{
+		{}, {KMS: "a"}, {KMS: "b"}, {Shares: 3, Threshold: 2}, {Shares: 3, Threshold: 3}, {Shares: 2, Threshold: 2},
+		{Threshold: 2, Of: []record.Spec{{KMS: "a"}, {KMS: "b"}}}, {Threshold: 2, Of: []record.Spec{{KMS: "a"}, {KMS: "c"}}},
+		{Threshold: 2, Of: []record.Spec{{KMS: "a"}}}, {Threshold: 1, Of: []record.Spec{{KMS: "a"}, {KMS: "b"}}},
+	}
+	for i, a := range all {
+		for j, b := range all {
+			if a.Equal(b) != (i == j) {
+				t.Errorf("%v and %v: %t", a, b, i != j)
+			}
+		}
+	}
+}
+
+func TestTrees(t *testing.T) {
+	next := uint32(0)
+	tree := func(s record.Spec) *record.Node { n := nodeOf(s, &next); return &n }
+	of := func(k int, specs ...record.Spec) record.Spec { return record.Spec{Threshold: k, Of: specs} }
+	for name, test := range map[string]struct {
+		spec          record.Spec
+		needs, people bool
+		paths         string
+	}{
+		"KMS":                         {kmsA, false, false, ""},
+		"people":                      {people3of2, true, true, ""},
+		"both":                        {of(2, kmsA, people3of2), true, true, "1 2"},
+		"people first":                {of(2, people3of2, kmsA), true, true, "1 2"},
+		"one of two":                  {of(1, people3of2, kmsA), false, true, "1 2"},
+		"two keys":                    {of(2, kmsA, kmsB), false, false, "1 2"},
+		"two of three, with a person": {of(2, kmsA, onePerson, kmsB), false, true, "1 2 3"},
+		"three of three":              {of(3, kmsA, onePerson, kmsB), true, true, "1 2 3"},
+		"a tree in a tree":            {of(2, kmsA, of(1, kmsB, of(2, people3of2, onePerson))), false, true, "1 2.1 2.2.1 2.2.2"},
+		"a tree that needs people":    {of(2, kmsA, of(2, kmsB, onePerson)), true, true, "1 2.1 2.2"},
+	} {
+		n := tree(test.spec)
+		var paths []string
+		n.Walk("", func(path string, leaf *record.Node) {
+			paths = append(paths, path)
+			if leaf.Threshold != nil {
+				t.Errorf("%s: %q is no leaf", name, path)
+			}
+		})
+		leaves := 0
+		n.Leaves(func(*record.Node) bool { leaves++; return true })
+		first := 0
+		n.Leaves(func(*record.Node) bool { first++; return false })
+		if got := strings.Join(paths, " "); got != test.paths || leaves != len(paths) || first != 1 {
+			t.Errorf("%s: the paths %q, %d leaves, %d when told to stop", name, got, leaves, first)
+		}
+		if n.NeedsPeople() != test.needs || n.People() != test.people || !n.Spec().Equal(test.spec) {
+			t.Errorf("%s: needs people %t, has them %t, %v", name, n.NeedsPeople(), n.People(), n.Spec())
+		}
+	}
+}
+
+func TestActiveTerm(t *testing.T) {
+	h := proven(t)
+	h.then(h.Rotate(stepOn(&h.State, ""), termOf(&h.Record, record.TermActive)))
+	h.then(h.Rotate(stepOn(&h.State, ""), termOf(&h.Record, record.TermPassive)))
+	if n := h.ActiveTerm().Number; n != 2 {
+		t.Errorf("the active one of 1, 2 and a passive 3 is %d", n)
+	}
+}
+
+// A drop that people agreed to goes no further than they were asked.
+func TestProofOfADropIsForItsSlotsAlone(t *testing.T) {
+	h := proven(t)
+	h.then(h.Add(stepOn(&h.State, ""), slotOf(&h.Record, "other", kmsB)))
+	h.prove("other", record.Pending, "")
+	h.then(h.Add(stepOn(&h.State, ""), slotOf(&h.Record, "waits", kmsB)))
+	h.then(h.Begin(stepOn(&h.State, "op-1"), record.Operation{Kind: record.OpMigrate, Desired: []record.Goal{
+		{Name: "auto", Drop: true}, {Name: "other", Spec: &kmsB}, {Name: "waits", Spec: &kmsB},
+	}}))
+	h.prove("people", record.Active, "op-1")
+	auto, other, waits := h.Find("auto", record.Active).ID, h.Find("other", record.Active).ID, h.Find("waits", record.Pending).ID
+	for name, test := range map[string]struct {
+		ids  []uint32
+		want bool
+	}{
+		"the one named":           {[]uint32{auto}, true},
+		"a pending one":           {[]uint32{waits}, true},
+		"both":                    {[]uint32{waits, auto}, true},
+		"one that is to stay":     {[]uint32{other}, false},
+		"that and the one named":  {[]uint32{auto, other}, false},
+		"no slot":                 {[]uint32{99}, false},
+		"the one named, and none": {[]uint32{auto, 99}, false},
+	} {
+		if got := h.ProvenBut(test.ids, nil); got != test.want {
+			t.Errorf("%s: %t", name, got)
+		}
+	}
+}
+
+// A list of keys that had too little room was moved when it grew, and left a
+// copy of them behind.
+func TestKeysAreNotMoved(t *testing.T) {
+	h := proven(t)
+	fork := h.State.Clone()
+	for range 5 {
+		h.then(h.Rotate(stepOn(&h.State, ""), termOf(&h.Record, record.TermActive)))
+	}
+	theirs := slices.Clone(h.Terms)
+	last := theirs[len(theirs)-1]
+	fresh := record.Term{Number: last.Number + 1, State: record.TermActive}
+	joined, err := fork.Join(stepOn(&fork, ""), theirs, fresh)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := len(fork.Terms) + len(theirs) + 1; cap(joined.Terms) != want || len(joined.Terms) != len(theirs)+1 {
+		t.Errorf("%d terms in room for %d, want %d", len(joined.Terms), cap(joined.Terms), want)
+	}
+	room := -1
+	for _, s := range []*record.State{&fork, &h.State, &full(t).State, longJournal(t)} {
+		b := s.Marshal()
+		if room < 0 {
+			room = cap(b) - len(b)
+		}
+		if cap(b)-len(b) != room {
+			t.Errorf("%d bytes in room for %d: %d to spare, and %d before", len(b), cap(b), cap(b)-len(b), room)
+		}
+	}
+}
+
+func longJournal(t testing.TB) *record.State {
+	h := proven(t)
+	st := stepOn(&h.State, "")
+	st.Actor, st.Replica, st.Operation = strings.Repeat("a", 64), strings.Repeat("r", 60), ""
+	h.then(h.Rotate(st, termOf(&h.Record, record.TermActive)))
+	st = stepOn(&h.State, "")
+	st.Operation, st.Actor = strings.Repeat("o", 64), ""
+	h.then(h.Begin(st, record.Operation{Kind: record.OpMigrate}))
+	return &h.State
+}
