@@ -1,0 +1,117 @@
+package keyring
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/sealwright/sealwright/internal/aead"
+)
+
+// Bounds that decide how much is taken, kept or put off, and no result.
+
+func TestGrant(t *testing.T) {
+	var k Keyring
+	e := &epoch{limit: limits{epochUnits: 100, lease: 4}, free: 20}
+	l := &e.gate[0]
+	for _, step := range []struct {
+		count         uint64
+		ok            bool
+		granted, free uint64
+	}{
+		{1, true, 4, 16},   // a lease
+		{4, true, 4, 16},   // was granted before
+		{5, true, 8, 12},   // another
+		{14, true, 14, 6},  // more than a lease
+		{21, false, 14, 6}, // more than there is
+		{20, true, 20, 0},  // all there is
+		{20, true, 20, 0},
+		{21, false, 20, 0},
+	} {
+		if ok := k.grant(e, l, step.count); ok != step.ok || l.granted.Load() != step.granted || e.free != step.free {
+			t.Errorf("up to %d: %t, %d granted, %d free, want %+v", step.count, ok, l.granted.Load(), e.free, step)
+		}
+	}
+}
+
+func TestLargestMessage(t *testing.T) {
+	o := New()
+	o.SetLimits(Limits{EpochUnits: 8, Lease: 1, TermEpochs: 2, Chunks: 4})
+	if err := o.Install("store", []Term{{Number: 1, Key: Key{1}, Active: true, Created: time.Unix(1, 0)}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := o.Keyring().Encrypt(nil, make([]byte, 8*unit-1), nil); err != nil {
+		t.Errorf("a message of all the units of an epoch: %v", err)
+	}
+	if _, err := o.Keyring().Encrypt(nil, make([]byte, 8*unit), nil); !errors.Is(err, ErrLength) {
+		t.Errorf("a message of one unit more: %v", err)
+	}
+}
+
+// cached puts n openers of one set into the cache, and counts those found there.
+func cached(t *testing.T, k *Keyring, n int) (found int) {
+	t.Helper()
+	v := k.view.Load()
+	var openers []*opener
+	for i := range n {
+		a, err := aead.New(make([]byte, aead.KeySize))
+		if err != nil {
+			t.Fatal(err)
+		}
+		o := &opener{term: v.active, aead: a}
+		o.head.salt()[0], o.head.salt()[1], o.head.salt()[2] = 7, byte(i), byte(i>>8)
+		openers = append(openers, o)
+		k.remember(k.view.Load(), o)
+	}
+	for _, o := range openers {
+		if k.cache.find(&o.head) == o {
+			found++
+		}
+	}
+	return found
+}
+
+func opened(t *testing.T) *Keyring {
+	t.Helper()
+	o := New()
+	if err := o.Install("store", []Term{{Number: 1, Key: Key{1}, Active: true, Created: time.Unix(1, 0)}}); err != nil {
+		t.Fatal(err)
+	}
+	return o.k
+}
+
+func TestCacheIsFilledBeforeAnythingLeaves(t *testing.T) {
+	for n := range cacheWays + 3 {
+		if found := cached(t, opened(t), n); found != min(n, cacheWays) {
+			t.Errorf("%d of %d openers are cached", found, n)
+		}
+	}
+}
+
+func TestEvictedAreBuriedInTime(t *testing.T) {
+	k := opened(t)
+	v := k.view.Load()
+	cached(t, k, cacheWays+maxEvicted-1)
+	if k.view.Load() != v || len(v.evicted) != maxEvicted-1 {
+		t.Fatalf("%d evicted, the view is the same: %t", len(v.evicted), k.view.Load() == v)
+	}
+	k = opened(t)
+	v = k.view.Load()
+	cached(t, k, cacheWays+maxEvicted)
+	if k.view.Load() == v || len(k.burials) != 0 {
+		t.Errorf("%d burials, the view is the same: %t", len(k.burials), k.view.Load() == v)
+	}
+}
+
+func TestBurialsAreBounded(t *testing.T) {
+	for burials, want := range map[int]int{maxBurials: 1, maxBurials + 1: 0} {
+		k := opened(t)
+		k.enterView() // and never leaves
+		for range burials {
+			k.bury(&k.view.Load().gate)
+		}
+		if found := cached(t, k, 1); found != want {
+			t.Errorf("with %d burials %d openers are cached, want %d", burials, found, want)
+		}
+	}
+}
