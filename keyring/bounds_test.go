@@ -115,3 +115,18 @@ func TestBurialsAreBounded(t *testing.T) {
 		}
 	}
 }
+
+// TermOf needs the header alone, which a reader has when it has nothing else.
+func TestTermOfAHeader(t *testing.T) {
+	k := opened(t)
+	message, err := k.Encrypt(nil, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if term, err := TermOf(message[:headerSize]); err != nil || term != 1 {
+		t.Errorf("%d, %v", term, err)
+	}
+	if _, err := TermOf(message[:headerSize-1]); !errors.Is(err, ErrCorrupt) {
+		t.Errorf("%v", err)
+	}
+}

@@ -201,3 +201,101 @@ func longJournal(t testing.TB) *record.State {
 	h.then(h.Begin(st, record.Operation{Kind: record.OpMigrate}))
 	return &h.State
 }
+
+// A rewrap changes blobs, their versions and boxes, and nothing else.
+func TestRewrapOfOtherCustodians(t *testing.T) {
+	both := record.Spec{Threshold: 2, Of: []record.Spec{kmsA, kmsB}}
+	h := proven(t)
+	h.then(h.Add(stepOn(&h.State, ""), slotOf(&h.Record, "tree", both)))
+	slot := *h.Find("tree", record.Pending)
+	tree := func() record.Node {
+		next := uint32(0)
+		return nodeOf(both, &next)
+	}
+	for name, change := range map[string]func(*record.Node){
+		"":              func(*record.Node) {},
+		"version":       func(n *record.Node) { n.Threshold.Of[0].KMS.Blob.Version = "2" },
+		"ciphertext":    func(n *record.Node) { n.Threshold.Of[1].KMS.Blob.Ciphertext = []byte("new") },
+		"!name":         func(n *record.Node) { n.Threshold.Of[0].KMS.Name = "c" },
+		"!type":         func(n *record.Node) { n.Threshold.Of[0].KMS.Blob.Type = "other" },
+		"!key":          func(n *record.Node) { n.Threshold.Of[1].KMS.Blob.KeyID = "key/c" },
+		"!threshold":    func(n *record.Node) { n.Threshold.Threshold = 1 },
+		"!a leaf fewer": func(n *record.Node) { n.Threshold.Of = n.Threshold.Of[:1] },
+		"!a lone leaf":  func(n *record.Node) { *n = n.Threshold.Of[0] },
+		"!people":       func(n *record.Node) { n.Threshold.Of[1] = record.Node{Shamir: &record.Shares{Shares: 1, Threshold: 1}} },
+	} {
+		n := tree()
+		change(&n)
+		_, err := h.Rewrap(stepOn(&h.State, ""), slot.ID, n)
+		if refused := err != nil; refused != strings.HasPrefix(name, "!") {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err != nil && !strings.Contains(err.Error(), "changes no custodian") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestWipedRewrap(t *testing.T) {
+	r := record.Rewrap{Term: &record.Term{Number: 7, Key: [32]byte{1}}}
+	r.Wipe()
+	if r.Term.Key != [32]byte{} || r.Term.Number != 7 {
+		t.Errorf("%+v", r.Term)
+	}
+	(&record.Rewrap{}).Wipe() // of a change of the root key alone
+}
+
+// The longest lists that a record can have are read back.
+func TestFullLists(t *testing.T) {
+	h := proven(t)
+	for len(h.Journal) < record.MaxJournal || len(h.Digests) < record.MaxDigests {
+		before := len(h.Terms)
+		h.then(h.Rotate(stepOn(&h.State, ""), termOf(&h.Record, record.TermActive)))
+		if cap(h.Terms) != before+1 {
+			t.Fatalf("%d terms in room for %d: they were moved", len(h.Terms), cap(h.Terms))
+		}
+	}
+	for len(h.Former) < record.MaxFormer {
+		h.then(h.Add(stepOn(&h.State, ""), slotOf(&h.Record, "gone", onePerson)))
+		id := []uint32{h.Find("gone", record.Pending).ID}
+		h.then(h.Drop(stepOn(&h.State, ""), id, nil, rewrapOf(&h.State, id...)))
+	}
+	for i := len(h.Slots); i < record.MaxSlots; i++ {
+		h.then(h.Add(stepOn(&h.State, ""), slotOf(&h.Record, "slot"+string(rune('a'+i)), onePerson)))
+	}
+	for i := range h.Slots {
+		h.Slots[i].PublicKey, h.Slots[i].Wrap = make([]byte, 4096), make([]byte, 4096)
+	}
+	key := h.Find("auto", record.Active).Tree.KMS
+	key.Blob.Type, key.Blob.KeyID = strings.Repeat("t", 64), strings.Repeat("i", 2048)
+	s, err := record.ParseSecrets(h.Marshal())
+	if err != nil || len(s.Journal) != record.MaxJournal || len(s.Digests) != record.MaxDigests || len(s.Identities) != record.MaxSlots {
+		t.Fatalf("%v, %+v", err, s)
+	}
+	if _, _, _, err := record.Parse(storedBytes(t, &h.State)); err != nil {
+		t.Error(err)
+	}
+}
+
+// Where the two parts name no predecessor, none disagrees.
+func TestAgreeWithoutPredecessor(t *testing.T) {
+	h := proven(t)
+	if err := h.Agree(); err != nil || h.Generation < 2 {
+		t.Fatal(err)
+	}
+	none := h.State
+	none.Digests = nil
+	if err := none.Agree(); err != nil {
+		t.Errorf("no digests are kept: %v", err)
+	}
+	first := initialized(t, named{"p", onePerson})
+	first.Digests = []record.Digest{{1}}
+	if err := first.Agree(); err != nil || first.Generation != 1 {
+		t.Errorf("a first record: %v", err)
+	}
+	other := h.State
+	other.Digests = []record.Digest{{1}}
+	if err := other.Agree(); err == nil {
+		t.Error("another predecessor is named")
+	}
+}

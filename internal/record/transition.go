@@ -85,7 +85,7 @@ func FingerprintOf(identity [32]byte) [32]byte { return sha256.Sum256(identity[:
 // Base holds the store's id and the number of the root key; over a store that
 // was never proven it is that store's record, whose numbers go on.
 func Init(st Step, base Record, term Term, slots []NewSlot) (State, error) {
-	if len(base.Slots) > 0 && base.Proved() {
+	if base.Proved() {
 		return State{}, ErrSlotExists
 	}
 	s := State{
