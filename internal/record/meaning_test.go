@@ -1,6 +1,7 @@
 package record_test
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -297,5 +298,29 @@ func TestAgreeWithoutPredecessor(t *testing.T) {
 	other.Digests = []record.Digest{{1}}
 	if err := other.Agree(); err == nil {
 		t.Error("another predecessor is named")
+	}
+}
+
+// A record of later code is told from a damaged one also where it has longer
+// lists than this code takes.
+func TestNewerWithLongLists(t *testing.T) {
+	long := `{"format":2,"min_reader":2,"list":[0` + strings.Repeat(",0", 300) + `]}`
+	if _, _, _, err := record.Parse([]byte(long)); !errors.Is(err, record.ErrNewer) {
+		t.Errorf("%v", err)
+	}
+	if _, _, _, err := record.Parse([]byte(strings.Replace(long, `"min_reader":2`, `"min_reader":1`, 1))); !errors.Is(err, record.ErrMalformed) {
+		t.Errorf("%v", err)
+	}
+}
+
+// A length makes no room for more than the input holds.
+func TestSecretsClaimTooMuch(t *testing.T) {
+	claim := append([]byte{1, 0, 0, 2, 0}, make([]byte, 20)...) // 512 terms in 20 bytes
+	if n := allocated(func() {
+		if _, err := record.ParseSecrets(claim); !errors.Is(err, record.ErrMalformed) {
+			t.Errorf("%v", err)
+		}
+	}); n > 8<<10 {
+		t.Errorf("%d bytes are allocated for %d", n, len(claim))
 	}
 }
