@@ -1,7 +1,9 @@
 package keyring
 
 import (
+	"bytes"
 	"errors"
+	"io"
 	"testing"
 	"time"
 
@@ -128,5 +130,37 @@ func TestTermOfAHeader(t *testing.T) {
 	}
 	if _, err := TermOf(message[:headerSize-1]); !errors.Is(err, ErrCorrupt) {
 		t.Errorf("%v", err)
+	}
+}
+
+// A last chunk that is empty says the same as none, so it is refused, though it
+// authenticates: a stream has one form.
+func TestEmptyLastChunk(t *testing.T) {
+	k := opened(t)
+	for _, size := range []int{0, 1, chunkSize} {
+		var stream bytes.Buffer
+		w, err := k.NewWriter(&stream, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Write(make([]byte, size)); err != nil {
+			t.Fatal(err)
+		}
+		if size == chunkSize {
+			if err := w.flush(false); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		r, err := k.NewReader(&stream, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := io.ReadAll(r)
+		if len(got) != size || (size == chunkSize) != errors.Is(err, ErrCorrupt) {
+			t.Errorf("%d bytes, and read %d: %v", size, len(got), err)
+		}
 	}
 }
