@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"strings"
 	"testing"
 	"time"
 
@@ -162,5 +163,75 @@ func TestEmptyLastChunk(t *testing.T) {
 		if len(got) != size || (size == chunkSize) != errors.Is(err, ErrCorrupt) {
 			t.Errorf("%d bytes, and read %d: %v", size, len(got), err)
 		}
+	}
+}
+
+// Encrypt appends to any slice, and moves it only if it has too little room.
+func TestEncryptAppends(t *testing.T) {
+	k := opened(t)
+	plaintext := []byte("ten bytes.")
+	need := len(plaintext) + Overhead
+	for have := range need + 100 {
+		for _, room := range []int{0, 1, need - 1, need, need + 1} {
+			dst := make([]byte, have, have+room)
+			for i := range dst {
+				dst[i] = byte(i)
+			}
+			out, err := k.Encrypt(dst, plaintext, nil)
+			if err != nil || len(out) != have+need || !bytes.Equal(out[:have], dst) {
+				t.Fatalf("%d bytes with room for %d: %d, %v", have, room, len(out), err)
+			}
+			if moved := have > 0 && &out[0] != &dst[0]; moved != (have > 0 && room < need) {
+				t.Fatalf("%d bytes with room for %d: moved %t", have, room, moved)
+			}
+			if got, err := k.Decrypt(nil, out[have:], nil); err != nil || !bytes.Equal(got, plaintext) {
+				t.Fatalf("%q, %v", got, err)
+			}
+		}
+	}
+}
+
+func TestStoreNames(t *testing.T) {
+	for length, ok := range map[int]bool{0: false, 1: true, 255: true, 256: false} {
+		err := New().Install(strings.Repeat("s", length), []Term{{Number: 1, Key: Key{1}, Active: true, Created: time.Unix(1, 0)}})
+		if (err == nil) != ok {
+			t.Errorf("a store's name of %d bytes: %v", length, err)
+		}
+	}
+}
+
+// A stream that is begun while its keyring is sealed, or its term retired, has
+// no key, and its error says which it was.
+func TestStreamBegunTooLate(t *testing.T) {
+	o := New()
+	install := func(numbers ...uint32) {
+		var terms []Term
+		for i, n := range numbers {
+			terms = append(terms, Term{Number: n, Key: Key{byte(n)}, Active: i == len(numbers)-1, Created: time.Unix(1, 0)})
+		}
+		if err := o.Install("store", terms); err != nil {
+			t.Fatal(err)
+		}
+	}
+	install(1, 2)
+	old := o.k.view.Load().terms[0]
+	begin := func() error {
+		a, err := aead.New(make([]byte, aead.KeySize))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = o.k.register(old, a)
+		return err
+	}
+	if err := begin(); err != nil {
+		t.Error(err)
+	}
+	install(2)
+	if err := begin(); !errors.Is(err, ErrUnknownTerm) {
+		t.Errorf("retired: %v", err)
+	}
+	o.Seal()
+	if err := begin(); !errors.Is(err, ErrSealed) {
+		t.Errorf("sealed: %v", err)
 	}
 }
