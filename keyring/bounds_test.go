@@ -235,3 +235,20 @@ func TestStreamBegunTooLate(t *testing.T) {
 		t.Errorf("sealed: %v", err)
 	}
 }
+
+// What ends before its header does is no stream if its first byte says so, and
+// otherwise one that was cut.
+func TestStreamCutInItsHeader(t *testing.T) {
+	k := opened(t)
+	for n := range headerSize {
+		for version, want := range map[byte]error{versionStream: ErrCorrupt, versionMessage: ErrFormat, 0: ErrFormat} {
+			if n == 0 {
+				want = ErrCorrupt
+			}
+			cut := bytes.Repeat([]byte{version}, n)
+			if _, err := k.NewReader(bytes.NewReader(cut), nil); !errors.Is(err, want) {
+				t.Errorf("%d bytes of version %d: %v, want %v", n, version, err, want)
+			}
+		}
+	}
+}
