@@ -2,6 +2,8 @@ package aead
 
 import (
 	"bytes"
+	"crypto/hkdf"
+	"crypto/sha256"
 	"fmt"
 	"reflect"
 	"strings"
@@ -28,13 +30,17 @@ func TestDeriveNeverMovesItsBuffers(t *testing.T) {
 
 func TestLimits(t *testing.T) {
 	for name, derive := range map[string]func(){
+		"expanded: too much":      func() { Expand(make([]byte, 64), "", 255*32+1) },
+		"expanded: a long key":    func() { Expand(make([]byte, 65), "", 32) },
+		"expanded: both too long": func() { Expand(make([]byte, 65), "", 255*32+1) },
+
 		"too much":      func() { Derive(make([]byte, 32), make([]byte, 64), "", 255*32+1) },
 		"a long salt":   func() { Derive(make([]byte, 32), make([]byte, 65), "", 32) },
 		"both too long": func() { Derive(make([]byte, 32), make([]byte, 65), "", 255*32+1) },
 	} {
 		func() {
 			defer func() {
-				if got := fmt.Sprint(recover()); got != "aead: derived key or salt too long" {
+				if got := fmt.Sprint(recover()); got != "aead: derived key or salt too long" && got != "aead: derived key or its key too long" {
 					t.Errorf("%s: %s", name, got)
 				}
 			}()
@@ -46,6 +52,28 @@ func TestLimits(t *testing.T) {
 	}
 	if MaxPlaintext != 1<<36-32 { // 2^39 - 256 bits, SP 800-38D section 5.2.1.1
 		t.Errorf("MaxPlaintext is %d", MaxPlaintext)
+	}
+}
+
+// TestExpand compares with the standard library's.
+func TestExpand(t *testing.T) {
+	key := bytes.Repeat([]byte{7}, 64)
+	for _, n := range []int{1, 31, 32, 33, 64, 100, 255 * 32} {
+		for size := 32; size <= 64; size += 16 {
+			want, err := hkdf.Expand(sha256.New, key[:size], "info", n)
+			if got := Expand(key[:size], "info", n); err != nil || !bytes.Equal(got, want) {
+				t.Errorf("%d bytes from %d: %x, want %x, %v", n, size, got, want, err)
+			}
+		}
+	}
+	expand := func(info int) float64 {
+		text := strings.Repeat("i", info)
+		return testing.AllocsPerRun(10, func() { Expand(key[:32], text, 100) })
+	}
+	for info := range 200 {
+		if got, want := expand(info), expand(0); got != want {
+			t.Errorf("an info of %d bytes: %v allocations, want %v", info, got, want)
+		}
 	}
 }
 
