@@ -86,28 +86,28 @@ func (o *oracle) begin(m *mind, want operation, op, begun seal.OperationID) erro
 	})
 }
 
-// freshProof reports whether a slot that stays opens the record now.
-func (o *oracle) freshProof(t *truth, ids []int) error {
+// freshProof reports whether a slot that stays opens the record now: by keys
+// alone, with the shares in g, or with keys beside people who have agreed.
+func (o *oracle) freshProof(t *truth, ids []int, g gather) error {
 	others := 0
 	for i := range t.slots {
 		s := &t.slots[i]
 		if s.state != seal.SlotActive || slices.Contains(ids, s.id) {
 			continue
 		}
-		if others++; o.machine(s) {
+		others++
+		asked := s.shape.k == 0 || g != nil && g.suffices(s) || t.agreed(ids, s)
+		if asked && o.kmsOf(s.shape) == nil {
 			return nil
 		}
 	}
-	switch {
-	case others == 0:
+	if others == 0 {
 		return seal.ErrLastSlot
-	case t.provenBut(ids):
-		return nil
 	}
 	return seal.ErrNoProof
 }
 
-func (o *oracle) drop(m *mind, names []string, op seal.OperationID) error {
+func (o *oracle) drop(m *mind, names []string, op seal.OperationID, g gather) error {
 	return o.commit(m, func(t *truth) error {
 		var ids []int
 		opens := false
@@ -120,7 +120,7 @@ func (o *oracle) drop(m *mind, names []string, op seal.OperationID) error {
 			opens = opens || s.state != seal.SlotPending
 		}
 		if opens {
-			if err := o.freshProof(t, ids); err != nil {
+			if err := o.freshProof(t, ids, g); err != nil {
 				return err
 			}
 		}
@@ -140,7 +140,7 @@ func (o *oracle) drop(m *mind, names []string, op seal.OperationID) error {
 
 // dropByName is the call, which asks people where no machine can give a proof.
 func (o *oracle) dropByName(m *mind, names []string, op, begun seal.OperationID) error {
-	err := o.drop(m, names, op)
+	err := o.drop(m, names, op, nil)
 	if err != seal.ErrNoProof {
 		return err
 	}
@@ -163,7 +163,7 @@ func (o *oracle) reissue(m *mind, name string, sh shape, op seal.OperationID, d 
 			return seal.ErrNoSlot
 		}
 		if s.state == seal.SlotInitial {
-			if err := o.freshProof(t, []int{s.id}); err != nil {
+			if err := o.freshProof(t, []int{s.id}, nil); err != nil {
 				return err
 			}
 		}
@@ -278,7 +278,7 @@ func (o *oracle) submitTo(m *mind, s seal.Share, id seal.OperationID) error {
 	for _, g := range op.goals {
 		names = append(names, g.Name)
 	}
-	return o.drop(m, names, id)
+	return o.drop(m, names, id, g)
 }
 
 // restore goes on with an older record, which was put into the store.
@@ -291,13 +291,13 @@ func (o *oracle) restore(m *mind) error {
 	common := false
 	for term := range m.view.terms {
 		common = common || t.terms[term]
-		if term > t.lastTerm {
-			next.terms[term] = true
-		}
+		next.terms[term] = true
 	}
 	if !common {
 		return seal.ErrForked
 	}
+	o.ids++
+	next.root = o.ids
 	next.addTerm(max(t.lastTerm, m.view.lastTerm) + 1024 + 1)
 	next.generation = max(next.generation, m.mark.generation)
 	return o.swap(m, next, false)

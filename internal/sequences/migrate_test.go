@@ -156,7 +156,7 @@ func (o *oracle) move(m *mind, want map[string]shape, drop []string, delivered *
 		return nil
 	}
 	return func(op seal.OperationID) (bool, error) {
-		err := o.drop(m, gone, op)
+		err := o.drop(m, gone, op, nil)
 		if err == seal.ErrNoProof && slices.ContainsFunc(m.view.slots, func(s slot) bool {
 			return s.state == seal.SlotActive && s.shape.k > 0 && !slices.Contains(gone, s.name)
 		}) {

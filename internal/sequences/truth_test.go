@@ -159,18 +159,15 @@ func (t *truth) mine(op seal.OperationID) error {
 	return nil
 }
 
-// provenBut reports whether people have shown, within the operation in
-// progress, that a slot opens the record that would be left without ids.
-func (t *truth) provenBut(ids []int) bool {
+// agreed reports whether the people of a slot have proven it within the
+// operation in progress, which is to drop ids.
+func (t *truth) agreed(ids []int, s *slot) bool {
 	for _, id := range ids {
-		if s := t.slot(id); t.op == nil || s.state != seal.SlotPending && !t.op.drops(s.name) {
+		if gone := t.slot(id); t.op == nil || gone.state != seal.SlotPending && !t.op.drops(gone.name) {
 			return false
 		}
 	}
-	return slices.ContainsFunc(t.slots, func(s slot) bool {
-		return s.state == seal.SlotActive && !slices.Contains(ids, s.id) && s.shape.k > 0 &&
-			s.proof.op == t.op.id && s.proof.generation >= t.op.began && s.proof.root == t.root
-	})
+	return s.shape.k > 0 && s.proof.op == t.op.id && s.proof.generation >= t.op.began && s.proof.root == t.root
 }
 
 // match says whose share it is.
