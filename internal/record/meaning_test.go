@@ -172,8 +172,9 @@ func TestKeysAreNotMoved(t *testing.T) {
 	}
 	theirs := slices.Clone(h.Terms)
 	last := theirs[len(theirs)-1]
-	fresh := record.Term{Number: last.Number + 1, State: record.TermActive}
-	joined, err := fork.Join(stepOn(&fork, ""), theirs, fresh)
+	r := rewrapOf(&fork)
+	r.Term = &record.Term{Number: last.Number + 1, State: record.TermActive}
+	joined, err := fork.Join(stepOn(&fork, ""), theirs, r)
 	if err != nil {
 		t.Fatal(err)
 	}
