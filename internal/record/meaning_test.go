@@ -325,3 +325,30 @@ func TestSecretsClaimTooMuch(t *testing.T) {
 		t.Errorf("%d bytes are allocated for %d", n, len(claim))
 	}
 }
+
+// How far a record's lists reach back decides what can be said of an older one.
+func TestAfterReachesAsFarAsItsLists(t *testing.T) {
+	near, far, other := record.Digest{1}, record.Digest{2}, record.Digest{3}
+	s := record.State{Record: record.Record{Generation: 10}}
+	s.Digests, s.Journal = []record.Digest{near, far}, []record.Entry{{Generation: 5}}
+	for name, test := range map[string]struct {
+		generation  uint64
+		digest      record.Digest
+		after, sure bool
+	}{
+		"its predecessor":                 {9, near, true, true},
+		"the one before":                  {8, far, true, true},
+		"another predecessor":             {9, other, false, true},
+		"another one before":              {8, other, false, true},
+		"beyond its digests":              {7, other, false, true},
+		"where its journal begins":        {5, other, false, true},
+		"beyond its journal":              {4, other, true, false},
+		"a younger one":                   {11, other, false, true},
+		"one of its own generation":       {10, other, false, true},
+		"one of its generation, it knows": {10, near, false, true},
+	} {
+		if after, sure := s.After(test.generation, test.digest); after != test.after || sure != test.sure {
+			t.Errorf("%s: %t, %t", name, after, sure)
+		}
+	}
+}
