@@ -351,4 +351,8 @@ func TestAfterReachesAsFarAsItsLists(t *testing.T) {
 			t.Errorf("%s: %t, %t", name, after, sure)
 		}
 	}
+	s.Journal = nil
+	if after, sure := s.After(5, other); !after || sure {
+		t.Errorf("without a journal: %t, %t", after, sure)
+	}
 }
