@@ -34,6 +34,8 @@ import (
 //	sealwright_slot_drill_timestamp_seconds{slot}  and when
 //	sealwright_active_term, sealwright_terms       the term that encrypts; how many there are
 //	sealwright_operation_in_progress{kind}         1 while there is one
+//	sealwright_memory_locked                       whether keys are never swapped out
+//	sealwright_memory_undumpable                   and left out of core dumps
 //	sealwright_warnings                            how many Status has
 //	sealwright_events_total{kind,result}           result is ok or failed
 type Metrics struct {
@@ -135,6 +137,8 @@ func (p *page) status(s seal.Status) {
 	if s.Operation != nil {
 		p.sample(1, "kind", string(s.Operation.Kind))
 	}
+	p.gauge("memory_locked", "Whether the keys of this process are never swapped out.", bit(s.Memory.Locked))
+	p.gauge("memory_undumpable", "Whether the keys of this process are left out of core dumps.", bit(s.Memory.Undumpable))
 }
 
 func (p *page) slots(slots []seal.SlotStatus) {
