@@ -11,7 +11,7 @@ import (
 
 	_ "github.com/jackc/pgx/v5/stdlib"
 
-	"github.com/sealwright/sealwright/internal/postgrestest"
+	"github.com/sealwright/sealwright/internal/dbtest"
 )
 
 // Three pods over one database: each is killed in turn and comes back by itself,
@@ -21,8 +21,8 @@ func TestThreeReplicas(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds and runs programs")
 	}
-	server, err := postgrestest.Start()
-	if errors.Is(err, postgrestest.ErrNoServer) {
+	server, err := dbtest.StartPostgreSQL()
+	if errors.Is(err, dbtest.ErrNoServer) {
 		t.Skip(err)
 	}
 	must(t, err)
@@ -34,7 +34,7 @@ func TestThreeReplicas(t *testing.T) {
 	start := func(i int) { t.Helper(); pods[i] = n.start(fmt.Sprintf("notes-%d", i)) }
 	start(0)
 	pods[0].probe(w, http.StatusServiceUnavailable, "the store cannot be reached")
-	w.secrets["notes-database"]["url"] = server.DSN(postgrestest.Admin)
+	w.secrets["notes-database"]["url"] = server.DSN("")
 	n.project("notes-database")
 	pods[0].probe(w, http.StatusServiceUnavailable, "the store cannot be reached", "the table is missing")
 	n.initialize()

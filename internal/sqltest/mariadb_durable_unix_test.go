@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sealwright/sealwright/internal/dbtest"
 	"github.com/sealwright/sealwright/seal"
 	"github.com/sealwright/sealwright/seal/sqlstore"
 )
@@ -51,13 +52,14 @@ func TestMariaDBNotDurable(t *testing.T) {
 // a second, it has not. Here the binary log takes part in every commit.
 func TestMariaDBKilled(t *testing.T) {
 	openMariaDB(t, "root") // or skip
-	s, err := startMariaDB("--log-bin", "--sync-binlog=1", "--binlog-format=STATEMENT")
+	s, err := dbtest.StartMariaDB("--log-bin", "--sync-binlog=1", "--binlog-format=STATEMENT")
 	must(t, err)
+	defer s.Close()
 	kills, lost := 0, 0
 	swap := func(cfg sqlstore.Config, global string) (kept bool) {
 		t.Helper()
 		cfg.Dialect, cfg.Name = sqlstore.MySQL, unique("killed")
-		db, err := s.open("root")
+		db, err := s.Open("root")
 		must(t, err)
 		defer db.Close()
 		execute(t, db, global)
@@ -67,8 +69,8 @@ func TestMariaDBKilled(t *testing.T) {
 		must(t, err)
 		rev, err = store.Swap(t.Context(), []byte("two"), rev)
 		must(t, err)
-		must(t, s.crash())
-		must(t, s.run())
+		must(t, s.Crash())
+		must(t, s.Run())
 		rec, got, err := store.Load(t.Context())
 		for range 3 { // the pool may still hold connections to the one that was killed
 			if err == nil || errors.Is(err, seal.ErrNotFound) {

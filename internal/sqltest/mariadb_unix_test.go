@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sealwright/sealwright/internal/dbtest"
 	"github.com/sealwright/sealwright/seal"
 	"github.com/sealwright/sealwright/seal/sqlstore"
 	"github.com/sealwright/sealwright/seal/storetest"
@@ -156,7 +157,7 @@ func TestMariaDBUnreachable(t *testing.T) {
 	openMariaDB(t, "root")
 	t.Run("no server", func(t *testing.T) {
 		storetest.RunUnreachable(t, func(t *testing.T) seal.Store {
-			db, err := sql.Open("mysql", mariadbDSN(t.TempDir(), "root"))
+			db, err := sql.Open("mysql", dbtest.MariaDBDSN(t.TempDir(), "root"))
 			must(t, err)
 			t.Cleanup(func() { db.Close() })
 			return openStore(t, db, sqlstore.Config{Dialect: sqlstore.MySQL})

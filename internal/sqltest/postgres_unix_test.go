@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sealwright/sealwright/internal/dbtest"
 	"github.com/sealwright/sealwright/seal"
 	"github.com/sealwright/sealwright/seal/sqlstore"
 	"github.com/sealwright/sealwright/seal/storetest"
@@ -81,7 +82,7 @@ func TestPostgreSQLUnreachable(t *testing.T) {
 	openPostgres(t, "admin")
 	t.Run("no server", func(t *testing.T) {
 		storetest.RunUnreachable(t, func(t *testing.T) seal.Store {
-			db, err := sql.Open("pgx", postgresDSN(t.TempDir(), "admin"))
+			db, err := sql.Open("pgx", dbtest.PostgreSQLDSN(t.TempDir(), "admin"))
 			must(t, err)
 			t.Cleanup(func() { db.Close() })
 			return openStore(t, db, sqlstore.Config{Dialect: sqlstore.PostgreSQL})
