@@ -14,7 +14,7 @@ import (
 
 // The functions below stand in the README to the letter.
 
-func open(ctx context.Context, dir string) (*seal.Barrier, error) {
+func open(dir string) (*seal.Barrier, error) {
 	store, err := seal.OpenFileStore(filepath.Join(dir, "record.json"))
 	if err != nil {
 		return nil, err
@@ -24,15 +24,44 @@ func open(ctx context.Context, dir string) (*seal.Barrier, error) {
 	if err != nil {
 		return nil, err
 	}
-	b, err := seal.Open(seal.Config{
+	return seal.Open(seal.Config{
 		Store: store,
 		KMS:   map[string]kms.Wrapper{"local": key},
 	})
+}
+
+// create makes the store, once.
+func create(ctx context.Context, b *seal.Barrier, deliver func(share string) error) error {
+	d, err := b.Init(ctx, map[string]seal.Spec{
+		"auto":   seal.KMS{Name: "local"},
+		"people": seal.Shamir{Shares: 5, Threshold: 3},
+	}, seal.By{Actor: "installer"})
 	if err != nil {
-		return nil, err
+		return err
 	}
+	defer d.Wipe()
+	for _, share := range d.Sets[0].Shares {
+		if err := deliver(share.Reveal()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// start waits for the KMS, or for people. A server that is to be up meanwhile
+// does not wait, and mounts package sealhttp.
+func start(ctx context.Context, b *seal.Barrier) error {
 	go b.Run(ctx) // unseals by itself, follows other replicas, drills the keys
-	return b, b.Wait(ctx)
+	return b.Wait(ctx)
+}
+
+// give takes one share; the third one unseals.
+func give(ctx context.Context, b *seal.Barrier, text string) (seal.Status, error) {
+	share, err := seal.ParseShare(text)
+	if err != nil {
+		return b.Status(), err
+	}
+	return b.Submit(ctx, share, seal.By{})
 }
 
 func save(b *seal.Barrier, name string, secret []byte) ([]byte, error) {
@@ -69,34 +98,43 @@ func TestReadme(t *testing.T) {
 		}
 		return w
 	}
-	store, err := seal.OpenFileStore(filepath.Join(dir, "record.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	first, err := seal.Open(seal.Config{Store: store, KMS: map[string]kms.Wrapper{"local": wrapper("kms.key"), "cloud": wrapper("cloud.key")}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer first.Close()
-	if _, err := first.Init(ctx, map[string]seal.Spec{"auto": seal.KMS{Name: "local"}, "people": seal.Shamir{Shares: 5, Threshold: 3}}, seal.By{Actor: "installer"}); err != nil {
-		t.Fatal(err)
-	}
-	b, err := open(ctx, dir)
+	b, err := open(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer b.Close()
+	var shares []string
+	if err := create(ctx, b, func(share string) error { shares = append(shares, share); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if err := start(ctx, b); err != nil {
+		t.Fatal(err)
+	}
 	ct, err := save(b, "token", []byte("secret"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := toCloud(ctx, first); err != nil {
+	store, err := seal.OpenFileStore(filepath.Join(dir, "record.json"))
+	if err != nil {
 		t.Fatal(err)
 	}
-	if got, err := first.Keyring().Decrypt(nil, ct, []byte("token")); err != nil || string(got) != "secret" {
+	later, err := seal.Open(seal.Config{Store: store, KMS: map[string]kms.Wrapper{"local": wrapper("kms.key"), "cloud": wrapper("cloud.key")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer later.Close()
+	for i, share := range shares[1:4] {
+		if s, err := give(ctx, later, share); err != nil || s.Sealed != (i < 2) {
+			t.Fatalf("share %d: sealed %v, %v", i, s.Sealed, err)
+		}
+	}
+	if err := toCloud(ctx, later); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := later.Keyring().Decrypt(nil, ct, []byte("token")); err != nil || string(got) != "secret" {
 		t.Errorf("%q, %v", got, err)
 	}
-	if s := first.Status(); len(s.Slots) != 2 || s.Slots[1].Name != "cloud" {
+	if s := later.Status(); len(s.Slots) != 2 || s.Slots[1].Name != "cloud" {
 		t.Errorf("slots: %+v", s.Slots)
 	}
 }
