@@ -91,9 +91,6 @@ func TestWhoIsTold(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.Init(t.Context(), map[string]seal.Spec{"auto": seal.KMS{Name: "cloud"}}, seal.By{}); err != nil {
-		t.Fatal(err)
-	}
 	ask := func(h http.Handler) (int, string) {
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
@@ -101,6 +98,13 @@ func TestWhoIsTold(t *testing.T) {
 			t.Error("no Retry-After")
 		}
 		return w.Code, w.Body.String()
+	}
+	const untried = `"reason":"sealed"`
+	if _, text := ask(sealhttp.Ready(b)); !strings.Contains(text, untried) {
+		t.Errorf("before anything was tried: %s", text)
+	}
+	if _, err := b.Init(t.Context(), map[string]seal.Spec{"auto": seal.KMS{Name: "cloud"}}, seal.By{}); err != nil {
+		t.Fatal(err)
 	}
 	if code, text := ask(sealhttp.Detailed(b)); code != 200 || !strings.Contains(text, "a single slot opens the store") {
 		t.Errorf("operators, unsealed: %d %s", code, text)
@@ -110,6 +114,9 @@ func TestWhoIsTold(t *testing.T) {
 	}
 	if err := b.Seal(seal.By{}); err != nil {
 		t.Fatal(err)
+	}
+	if _, text := ask(sealhttp.Ready(b)); !strings.Contains(text, untried) {
+		t.Errorf("sealed by an operator, and no people hold it: %s", text)
 	}
 	fake.Disable("prod")
 	if _, err := b.Unseal(t.Context()); !errors.Is(err, kms.ErrKeyDisabled) {
