@@ -1,6 +1,7 @@
 package examples_test
 
 import (
+	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
@@ -16,12 +17,20 @@ func TestDemos(t *testing.T) {
 	}
 	dir := t.TempDir()
 	demos := []string{"autounseal", "shamir-to-azure", "azure-to-shamir", "aws-to-gcp", "two-of-three-clouds"}
-	build := exec.Command("go", "build", "-o", dir+string(filepath.Separator))
-	for _, demo := range demos {
-		build.Args = append(build.Args, "./"+demo)
-	}
+	build := exec.Command("go", "build", "-o", dir+string(filepath.Separator), "./...")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
+	}
+	programs, err := os.ReadDir(dir)
+	if err != nil || len(programs) < 2*len(demos) {
+		t.Fatalf("%v: %v", programs, err)
+	}
+	for _, p := range programs {
+		// A dash that was forgotten makes no migration of a dry run.
+		out, err := exec.Command(filepath.Join(dir, p.Name()), "dry-run").CombinedOutput()
+		if err == nil || !strings.Contains(string(out), `"dry-run" is no flag: is its dash missing?`) {
+			t.Errorf("%s: %v\n%s", p.Name(), err, out)
+		}
 	}
 	for _, demo := range demos {
 		t.Run(demo, func(t *testing.T) {

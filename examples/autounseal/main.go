@@ -34,6 +34,7 @@ import (
 	"syscall"
 
 	"github.com/sealwright/sealwright/examples/internal/cloudstore"
+	"github.com/sealwright/sealwright/examples/internal/flags"
 	"github.com/sealwright/sealwright/seal"
 )
 
@@ -54,7 +55,7 @@ func main() {
 	flag.StringVar(&o.replica, "replica", "", "the `name` of this process among those that share a store (default: a random one)")
 	flag.BoolVar(&o.init, "init", false, "make a store, if there is none, and end")
 	demo := flag.Bool("demo", false, "show the whole with fake clouds in this process, in a temporary directory")
-	flag.Parse()
+	flags.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	run := func() error { return o.run(ctx) }

@@ -16,13 +16,15 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+
+	"github.com/sealwright/sealwright/examples/internal/flags"
 )
 
 func main() {
 	dir := flag.String("dir", "", "an empty or new `directory` to work in (default: a temporary one)")
 	keep := flag.Bool("keep", false, "keep the directory, to look at the files")
 	rows := flag.Int("rows", 2000, "the `number` of tokens")
-	flag.Parse()
+	flags.Parse()
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()

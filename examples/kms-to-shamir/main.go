@@ -17,6 +17,7 @@ import (
 	"os/signal"
 	"strings"
 
+	"github.com/sealwright/sealwright/examples/internal/flags"
 	"github.com/sealwright/sealwright/examples/internal/localstore"
 	"github.com/sealwright/sealwright/examples/internal/terminal"
 	"github.com/sealwright/sealwright/migrate"
@@ -40,7 +41,7 @@ func main() {
 	flag.BoolVar(&o.drop, "drop", false, "drop the KMS slots when the people have proven theirs")
 	flag.BoolVar(&o.dryRun, "dry-run", false, "tell what would be done, and change nothing")
 	flag.BoolVar(&o.reissue, "reissue", false, "make the new shares again: the ones made before are lost")
-	flag.Parse()
+	flags.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	if err := run(ctx, o); err != nil {
@@ -68,6 +69,9 @@ func run(ctx context.Context, o options) error {
 	report, err := migrate.Check(ctx, b, plan)
 	if err == nil {
 		err = terminal.Report(report)
+	}
+	if err == nil {
+		err = terminal.NewFile(o.out, report, o.reissue)
 	}
 	if err != nil || o.dryRun {
 		return err

@@ -13,13 +13,15 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+
+	"github.com/sealwright/sealwright/examples/internal/flags"
 )
 
 func main() {
 	dir := flag.String("dir", "", "an empty or new `directory` to work in (default: a temporary one)")
 	keep := flag.Bool("keep", false, "keep the directory, to look at the files")
 	killAfter := flag.Int("kill-after", 0, "internal: migrate, and stop for ever after that many writes")
-	flag.Parse()
+	flags.Parse()
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()

@@ -43,12 +43,13 @@ import (
 	"time"
 
 	"github.com/sealwright/sealwright/examples/internal/fakeclouds"
+	"github.com/sealwright/sealwright/examples/internal/flags"
 )
 
 func main() {
 	file := flag.String("config", "", "the configuration `file`, in Vault's HCL")
 	demo := flag.Bool("demo", false, "go through a server's life in a temporary directory, and verify every step")
-	flag.Parse()
+	flags.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := start(ctx, *file, "", *demo); err != nil {

@@ -18,6 +18,7 @@ import (
 	"os"
 	"os/signal"
 
+	"github.com/sealwright/sealwright/examples/internal/flags"
 	"github.com/sealwright/sealwright/examples/internal/localstore"
 	"github.com/sealwright/sealwright/examples/internal/terminal"
 	"github.com/sealwright/sealwright/migrate"
@@ -30,7 +31,7 @@ func main() {
 	slot := flag.String("slot", "auto", "the `name` of the new slot")
 	drop := flag.Bool("drop", false, "drop the people's slots: their shares open nothing afterwards")
 	dryRun := flag.Bool("dry-run", false, "tell what would be done, and change nothing")
-	flag.Parse()
+	flags.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	if err := run(ctx, *dir, *shares, *slot, *drop, *dryRun); err != nil {

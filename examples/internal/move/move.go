@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/sealwright/sealwright/examples/internal/cloudstore"
+	"github.com/sealwright/sealwright/examples/internal/flags"
 	"github.com/sealwright/sealwright/examples/internal/terminal"
 	"github.com/sealwright/sealwright/migrate"
 	"github.com/sealwright/sealwright/seal"
@@ -45,7 +46,7 @@ func (p Program) Main() {
 	flag.BoolVar(&o.dryRun, "dry-run", false, "tell what would be done, and change nothing")
 	flag.BoolVar(&o.reissue, "reissue", false, "make new shares again: the ones made before are lost")
 	demo := flag.Bool("demo", false, "show the whole with fake clouds in this process, in a temporary directory")
-	flag.Parse()
+	flags.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	run := func() error { return p.run(ctx, o) }
@@ -88,6 +89,9 @@ func (p Program) run(ctx context.Context, o options) error {
 	report, err := migrate.Check(ctx, b, plan)
 	if err == nil {
 		err = terminal.Report(report)
+	}
+	if err == nil {
+		err = terminal.NewFile(o.out, report, o.reissue)
 	}
 	if err != nil || o.dryRun {
 		return err

@@ -5,7 +5,9 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"slices"
 	"strings"
 
 	"golang.org/x/term"
@@ -122,6 +124,20 @@ func Report(r migrate.Report) error {
 		fmt.Println("  ", o)
 	}
 	return errors.Join(r.Problems...)
+}
+
+// NewFile reports whether the file for new shares is there already, where the
+// migration makes new ones: those in it would be worthless, and the new ones
+// could not be written.
+func NewFile(path string, r migrate.Report, reissue bool) error {
+	makes := reissue || slices.ContainsFunc(r.Moves, func(m migrate.Move) bool { return m.Kind == migrate.Add && seal.HasPeople(m.Spec) })
+	if path == "" || !makes {
+		return nil
+	}
+	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+		return errors.Join(err, fmt.Errorf("-out: %s is there already: name a new file", path))
+	}
+	return nil
 }
 
 // Progress tells of each move as it is made.
