@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/signal"
 	"slices"
 	"strings"
 
@@ -16,7 +17,10 @@ import (
 	"github.com/sealwright/sealwright/seal"
 )
 
-var errNoMore = errors.New("-shares has no more lines: put a threshold of the slot's shares there, one on each line")
+var (
+	errNoMore      = errors.New("-shares has no more lines: put a threshold of the slot's shares there, one on each line")
+	errInterrupted = errors.New("interrupted")
+)
 
 // A Source gives shares, one at a time: from a terminal without echo, from a
 // file, or from standard input.
@@ -79,9 +83,35 @@ func (s *Source) line(prompt string) (string, error) {
 		return s.lines.Text(), nil
 	}
 	fmt.Print(prompt)
-	b, err := term.ReadPassword(int(os.Stdin.Fd()))
-	fmt.Println()
-	return string(b), err
+	defer fmt.Println()
+	return ask(int(os.Stdin.Fd()))
+}
+
+// ask reads a line without echo. An interrupt ends it, which no read would, and
+// leaves the terminal as it was.
+func ask(terminal int) (string, error) {
+	before, err := term.GetState(terminal)
+	if err != nil {
+		return "", err
+	}
+	interrupt := make(chan os.Signal, 1)
+	signal.Notify(interrupt, os.Interrupt)
+	defer signal.Stop(interrupt)
+	type answer struct {
+		text []byte
+		err  error
+	}
+	answered := make(chan answer, 1)
+	go func() {
+		text, err := term.ReadPassword(terminal)
+		answered <- answer{text, err}
+	}()
+	select {
+	case a := <-answered:
+		return string(a.text), a.err
+	case <-interrupt:
+		return "", errors.Join(errInterrupted, term.Restore(terminal, before))
+	}
 }
 
 // Submit gives shares to do until it says that they suffice. A share that is
