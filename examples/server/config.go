@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"path/filepath"
 
@@ -47,11 +46,13 @@ type listener struct {
 func parseConfig(src []byte, name string, providers []sealconf.Provider) (*config, error) {
 	parsed, diags := hclsyntax.ParseConfig(src, name, hcl.InitialPos)
 	if diags.HasErrors() {
-		return nil, errors.New(diags[0].Summary + " in " + name)
+		d := diags[0]
+		return nil, fmt.Errorf("%s:%d: %s", name, d.Subject.Start.Line, d.Summary) // its detail may quote a secret
 	}
 	var f file
 	if diags := gohcl.DecodeBody(parsed.Body, nil, &f); diags.HasErrors() {
-		return nil, fmt.Errorf("%s: %s", name, diags[0].Summary)
+		d := diags[0]
+		return nil, fmt.Errorf("%s:%d: %s: %s", name, d.Subject.Start.Line, d.Summary, d.Detail)
 	}
 	switch {
 	case len(f.Storage) != 1 || f.Storage[0].Type != "file":
