@@ -36,6 +36,7 @@ import (
 	"github.com/sealwright/sealwright/examples/internal/cloudstore"
 	"github.com/sealwright/sealwright/examples/internal/flags"
 	"github.com/sealwright/sealwright/seal"
+	"github.com/sealwright/sealwright/seal/sealhttp"
 )
 
 type options struct {
@@ -50,7 +51,7 @@ func main() {
 	var o options
 	o.Flags(flag.CommandLine)
 	flag.StringVar(&o.addr, "addr", "127.0.0.1:8080", "the `address` to listen at")
-	flag.StringVar(&o.operators, "operators", "", "another `address` for /reason, which names keys and slots (default: that of -addr)")
+	flag.StringVar(&o.operators, "operators", "", "another `address` for /reason and /metrics, which name keys and slots (default: that of -addr)")
 	flag.StringVar(&o.database, "database", "", "a `file` with the connection string of the PostgreSQL database to use in place of -dir")
 	flag.StringVar(&o.replica, "replica", "", "the `name` of this process among those that share a store (default: a random one)")
 	flag.BoolVar(&o.init, "init", false, "make a store, if there is none, and end")
@@ -76,7 +77,12 @@ func (o *options) run(ctx context.Context) error {
 		return err
 	}
 	defer kept.Close()
-	cfg := seal.Config{OnEvent: seal.LogEvents(logger), Replica: o.replica}
+	var metrics sealhttp.Metrics
+	log := seal.LogEvents(logger)
+	cfg := seal.Config{Replica: o.replica, OnEvent: func(e seal.Event) {
+		log(e)
+		metrics.Event(e)
+	}}
 	if o.database != "" {
 		cfg.Propagation = propagation
 	}
@@ -104,7 +110,7 @@ func (o *options) run(ctx context.Context) error {
 			}
 		})
 	}
-	return o.serve(ctx, b, &notes{kept: kept, b: b})
+	return o.serve(ctx, b, &notes{kept: kept, b: b}, &metrics)
 }
 
 // open returns where the notes are kept: in the directory of the record, or in

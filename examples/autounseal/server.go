@@ -17,18 +17,19 @@ import (
 const grace = 10 * time.Second
 
 // serve serves until ctx ends. It is up whatever the store and the KMS are doing.
-func (o *options) serve(ctx context.Context, b *seal.Barrier, n *notes) error {
+func (o *options) serve(ctx context.Context, b *seal.Barrier, n *notes, metrics *sealhttp.Metrics) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	var running sync.WaitGroup
 	defer running.Wait()
-	public, operators := routes(b, n)
+	public, operators := routes(b, n, metrics)
 	listeners := []struct {
 		addr    string
 		handler http.Handler
 	}{{o.addr, public}, {o.operators, operators}}
 	if o.operators == "" {
 		public.Handle("GET /reason", operators)
+		public.Handle("GET /metrics", operators)
 		listeners = listeners[:1]
 	}
 	for _, l := range listeners {
@@ -57,13 +58,14 @@ func (o *options) serve(ctx context.Context, b *seal.Barrier, n *notes) error {
 }
 
 // routes are the server's: what everybody may ask, and what operators may. The
-// whole reason of a sealed server names keys and slots.
-func routes(b *seal.Barrier, n *notes) (public, operators *http.ServeMux) {
+// whole reason of a sealed server names keys and slots, and so do the metrics.
+func routes(b *seal.Barrier, n *notes, metrics *sealhttp.Metrics) (public, operators *http.ServeMux) {
 	public, operators = http.NewServeMux(), http.NewServeMux()
 	public.Handle("GET /livez", sealhttp.Live())
 	public.Handle("GET /readyz", sealhttp.Ready(b))
 	public.Handle("GET /notes/{name}", sealhttp.Require(b, http.HandlerFunc(n.read)))
 	public.Handle("PUT /notes/{name}", sealhttp.Require(b, http.HandlerFunc(n.write)))
 	operators.Handle("GET /reason", sealhttp.Detailed(b))
+	operators.Handle("GET /metrics", metrics.Handler(b))
 	return public, operators
 }

@@ -117,7 +117,11 @@ func (s *story) sealed(ctx context.Context, kind string, words ...string) error 
 	if err != nil {
 		return err
 	}
-	code, body, err := s.server.do(ctx, http.MethodGet, "/notes/"+name, "")
+	code, body, err := s.server.do(ctx, http.MethodGet, "/metrics", "")
+	if err != nil || code != http.StatusOK || !strings.Contains(body, "sealwright_sealed 1\n") {
+		return fmt.Errorf("/metrics: %d %q %v", code, body, err)
+	}
+	code, body, err = s.server.do(ctx, http.MethodGet, "/notes/"+name, "")
 	if err != nil || code != http.StatusServiceUnavailable || strings.Contains(body, text) {
 		return fmt.Errorf("a sealed server answers %d %q %v", code, body, err)
 	}
