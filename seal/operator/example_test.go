@@ -1,6 +1,8 @@
 package operator_test
 
 import (
+	"crypto/rand"
+	"crypto/subtle"
 	"errors"
 	"fmt"
 	"net/http"
@@ -20,11 +22,12 @@ func Example() {
 		return
 	}
 	defer b.Close()
+	token := rand.Text() // a host has its operators' own
 	h, err := operator.New(operator.Config{
 		Barrier: b,
 		Authorize: func(r *http.Request, a operator.Action) error {
-			if r.Header.Get("X-Vault-Token") == "" { // a host compares it with what it knows
-				return errors.New("no token")
+			if subtle.ConstantTimeCompare([]byte(r.Header.Get("X-Vault-Token")), []byte(token)) != 1 {
+				return errors.New("not the operators' token")
 			}
 			return nil
 		},

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -28,7 +29,7 @@ func Example() {
 	defer b.Close()
 	h, err := operator.New(operator.Config{
 		Barrier:        b,
-		Authorize:      func(*http.Request, operator.Action) error { return io.EOF }, // a host looks at the token
+		Authorize:      func(*http.Request, operator.Action) error { return errors.New("no token") }, // a host looks at it
 		ParseRecipient: pgp.Parse,
 	})
 	if err != nil {
