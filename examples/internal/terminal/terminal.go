@@ -5,6 +5,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/signal"
@@ -39,7 +40,7 @@ func Open(path string) (*Source, error) {
 		}
 		return &Source{}, nil
 	case "-":
-		return &Source{lines: bufio.NewScanner(os.Stdin)}, nil
+		return &Source{lines: bufio.NewScanner(oneByte{os.Stdin})}, nil
 	}
 	f, err := os.Open(path)
 	if err != nil {
@@ -47,6 +48,11 @@ func Open(path string) (*Source, error) {
 	}
 	return &Source{lines: bufio.NewScanner(f), file: f}, nil
 }
+
+// A oneByte reads no further than a line goes: what follows is the next Source's.
+type oneByte struct{ r io.Reader }
+
+func (o oneByte) Read(p []byte) (int, error) { return o.r.Read(p[:min(1, len(p))]) }
 
 // Close closes the file, if there is one.
 func (s *Source) Close() error {

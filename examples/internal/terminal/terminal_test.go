@@ -11,6 +11,48 @@ import (
 	"github.com/sealwright/sealwright/seal"
 )
 
+// TestStandardInput: a program that asks twice is piped the shares of both.
+func TestStandardInput(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	defer func(stdin *os.File) { os.Stdin = stdin }(os.Stdin)
+	os.Stdin = r
+	text := shares(t)
+	if _, err := w.WriteString(strings.Join(text, "\n")); err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	for i, want := range text {
+		s, err := terminal.Open("-")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := s.Next(""); err != nil || got.Reveal() != want {
+			t.Errorf("share %d: %v, %v", i+1, got, err)
+		}
+	}
+}
+
+func shares(t *testing.T) (text []string) {
+	t.Helper()
+	b, err := seal.Open(seal.Config{Store: seal.NewMemStore()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	d, err := b.Init(t.Context(), map[string]seal.Spec{"people": seal.Shamir{Shares: 3, Threshold: 2}}, seal.By{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range d.Sets[0].Shares {
+		text = append(text, s.Reveal())
+	}
+	return text
+}
+
 // TestNewFile: shares that somebody keeps in a file are not replaced before the
 // new ones have a place, and a migration that goes on makes none.
 func TestNewFile(t *testing.T) {
