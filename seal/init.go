@@ -17,8 +17,10 @@ import (
 // nowhere else: hand them out, then wipe them. Until their slot is proven,
 // losing a Delivery loses nothing.
 type Delivery struct {
-	Operation OperationID // by which the call can be repeated or gone on with
-	Sets      []ShareSet  // empty where no people are involved
+	// Operation is the id by which an Init can be repeated. Of another call it is
+	// what By named: its shares are given back under the id that Prove returns.
+	Operation OperationID
+	Sets      []ShareSet // empty where no people are involved
 }
 
 // A ShareSet is the shares of one leaf.
