@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/sealwright/sealwright/internal/secret/secrettest"
 	"github.com/sealwright/sealwright/kms"
@@ -304,4 +305,39 @@ func TestIntentIsBound(t *testing.T) {
 		}
 	})
 	t.Logf("GUARANTEE 22 intent-is-bound: tried=%d misused=%d", tried, misused)
+}
+
+// TestWaitingIsNoFailure: a server that only people open has asked nobody, and
+// tells of no failed unseal, however often Run looks.
+func TestWaitingIsNoFailure(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		ctx := t.Context()
+		v, b := scenario{begin: shapes[0].slots}.prepare(ctx, t).from(ctx, t, seal.NewMemStore())
+		b.Close()
+		var mu sync.Mutex
+		unseals := 0
+		fleet, stop := v.fleet(ctx, 1, func(c *seal.Config) {
+			c.OnEvent = func(e seal.Event) {
+				mu.Lock()
+				defer mu.Unlock()
+				if e.Kind == seal.EventUnseal {
+					unseals++
+				}
+			}
+		})
+		defer stop()
+		time.Sleep(time.Hour)
+		if mu.Lock(); unseals != 0 {
+			t.Errorf("%d events of an unseal that nobody tried", unseals)
+		}
+		mu.Unlock()
+		if reason := fleet[0].Status().Reason; reason == nil || !strings.Contains(reason.Error(), "waiting for people") {
+			t.Errorf("reason %v", reason)
+		}
+		must(t, v.gather(ctx, fleet[0], seal.By{}))
+		if mu.Lock(); unseals != 1 {
+			t.Errorf("%d events of one unseal", unseals)
+		}
+		mu.Unlock()
+	})
 }

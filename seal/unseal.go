@@ -44,6 +44,7 @@ func (b *Barrier) unsealOnce(ctx context.Context, as intent) error {
 		return err
 	}
 	o, slot, err := b.openByKMS(ctx, l)
+	nobodyAsked := errors.Is(err, errNeedsPeople) // no KMS slot is there
 	if done, takeErr := b.take(ctx); takeErr != nil {
 		if o != nil {
 			o.wipe()
@@ -63,7 +64,7 @@ func (b *Barrier) unsealOnce(ctx context.Context, as intent) error {
 	} else {
 		err = b.openWithShares(ctx, err, as)
 	}
-	if !errors.Is(err, ErrConflict) {
+	if _, waits := errors.AsType[waiting](err); !errors.Is(err, ErrConflict) && !(nobodyAsked && waits) {
 		b.emit(EventUnseal, By{}, "", "by KMS", err)
 	}
 	return err

@@ -2,7 +2,7 @@
 // unsealed by people, used, moved from people's shares to a KMS key and back
 // while it runs, and killed in the middle of the move; nothing is lost.
 //
-//	go run ./examples/quickstart [-dir DIR] [-keep]
+//	go run ./examples/quickstart [-keep | -dir DIR]
 //
 // It exits with 0 only if every step has verified itself.
 package main
@@ -18,8 +18,8 @@ import (
 )
 
 func main() {
-	dir := flag.String("dir", "", "an empty or new `directory` to work in (default: a temporary one)")
-	keep := flag.Bool("keep", false, "keep the directory, to look at the files")
+	dir := flag.String("dir", "", "an empty or new `directory` to work in, and to leave there (default: a temporary one)")
+	keep := flag.Bool("keep", false, "keep the temporary directory, to look at the files")
 	killAfter := flag.Int("kill-after", 0, "internal: migrate, and stop for ever after that many writes")
 	flags.Parse()
 
@@ -39,6 +39,7 @@ func main() {
 }
 
 func run(ctx context.Context, dir string, keep bool) (err error) {
+	keep = keep || dir != ""
 	if dir == "" {
 		if dir, err = os.MkdirTemp("", "sealwright-quickstart-"); err != nil {
 			return err

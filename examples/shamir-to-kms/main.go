@@ -1,7 +1,7 @@
 // Shamir-to-kms moves an existing store from people's shares to a KMS key,
 // while nothing restarts. Try it on what the quickstart leaves:
 //
-//	go run ./examples/quickstart -dir /some/dir -keep
+//	go run ./examples/quickstart -dir /some/dir
 //	go run ./examples/shamir-to-kms -dir /some/dir -dry-run
 //	go run ./examples/shamir-to-kms -dir /some/dir
 //
