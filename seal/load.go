@@ -169,7 +169,7 @@ func (b *Barrier) descends(s *record.State, digest record.Digest) error {
 	if seen.term != [32]byte{} && !slices.ContainsFunc(s.Terms, func(t record.Term) bool { return termDigest(&t) == seen.term }) {
 		// Whoever once read a sealed part knows the identities of all its
 		// slots, and digests are public; the data key in use is neither.
-		return fmt.Errorf("%w: generation %d does not hold the data key in use", ErrForked, s.Generation)
+		return fmt.Errorf("%w: generation %d does not hold the data key that this process used last: if that term was retired in the meantime, restart the process", ErrForked, s.Generation)
 	}
 	switch after, sure := s.After(seen.generation, seen.digest); {
 	case !after:
@@ -291,15 +291,14 @@ func (b *Barrier) fetch(ctx context.Context) (*opened, error) {
 // follow opens a record whose root key this process does not have: with that of
 // a change it sent itself, or through a KMS slot.
 func (b *Barrier) follow(ctx context.Context, l *loaded) (*opened, error) {
-	b.mu.Lock()
-	var roots [][]byte
-	for _, draft := range b.drafts {
-		roots = append(roots, bytes.Clone(draft().root))
-	}
-	b.mu.Unlock()
+	roots, mine := b.draftRoots(l.digest)
 	defer wipeAll(roots)
+	open := b.unlock
+	if mine {
+		open = unlockAny // of a restore, which does not descend from what was here
+	}
 	for _, root := range roots {
-		if o, err := b.unlock(l, root); err == nil {
+		if o, err := open(l, root); err == nil {
 			return o, nil
 		}
 	}
@@ -308,6 +307,18 @@ func (b *Barrier) follow(ctx context.Context, l *loaded) (*opened, error) {
 		return nil, fmt.Errorf("%w: %w", ErrRootMoved, err)
 	}
 	return o, nil
+}
+
+// draftRoots returns copies of the root keys of the changes whose outcome is not
+// known, and whether the record of that digest is one of them.
+func (b *Barrier) draftRoots(digest record.Digest) (roots [][]byte, mine bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, draft := range b.drafts {
+		roots = append(roots, bytes.Clone(draft().root))
+		mine = mine || draft().digest == digest
+	}
+	return roots, mine
 }
 
 // Refresh takes in what other replicas changed. Call it when [keyring.Decrypt]

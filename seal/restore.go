@@ -175,10 +175,15 @@ func (b *Barrier) loadAny(ctx context.Context) (*loaded, error) {
 	return l, nil
 }
 
-// openAny opens a record of another branch: with the root key in use, or
-// through a KMS slot.
+// openAny opens a record of another branch: with the root key in use, that of a
+// change this process sent, or through a KMS slot.
 func (b *Barrier) openAny(ctx context.Context, l *loaded, cur *opened) (*opened, error) {
 	o, err := unlockAny(l, cur.root)
+	roots, _ := b.draftRoots(l.digest)
+	defer wipeAll(roots)
+	for i := 0; i < len(roots) && errors.Is(err, aead.ErrWrongKey); i++ {
+		o, err = unlockAny(l, roots[i])
+	}
 	if !errors.Is(err, aead.ErrWrongKey) {
 		if errors.Is(err, aead.ErrCorrupt) {
 			err = fmt.Errorf("%w: the sealed part: %w", ErrCorrupt, err)
