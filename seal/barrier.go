@@ -171,7 +171,7 @@ func (b *Barrier) forget(why error) {
 	}
 	b.drafts = nil
 	for _, g := range b.gathers {
-		g.wipe()
+		g.wipe(why)
 	}
 	clear(b.gathers)
 	b.why, b.progress = why, nil
@@ -318,7 +318,7 @@ func (b *Barrier) install(o *opened, as intent) error {
 func (b *Barrier) dismiss(op *record.Operation) {
 	for id, g := range b.gathers {
 		if id != "" && (op == nil || op.ID != string(id) || op.Replica != b.cfg.Replica) {
-			g.wipe()
+			g.wipe(ErrNoOperation)
 			delete(b.gathers, id)
 		}
 	}

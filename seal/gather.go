@@ -3,6 +3,7 @@ package seal
 import (
 	"bytes"
 	"crypto/subtle"
+	"fmt"
 	"sync"
 
 	"github.com/sealwright/sealwright/internal/record"
@@ -15,6 +16,7 @@ import (
 type gather struct {
 	mu     sync.Mutex                // a Seal may wipe while a share comes in
 	shares map[uint32]map[byte]Share // by set and x
+	ended  error                     // why it takes no more: nobody would wipe them
 }
 
 // into hands the shares to a harvest, and what they tell of the slot.
@@ -47,6 +49,9 @@ func (g *gather) add(rec *record.Record, s Share) (*record.Slot, error) {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if g.ended != nil {
+		return slot, fmt.Errorf("%w: in the meantime, and the share was not kept", g.ended)
+	}
 	if _, ok := g.shares[set][s.X()]; ok {
 		return slot, &ShareError{Kind: ErrShareDuplicate, X: s.X(), Set: set}
 	}
@@ -110,9 +115,11 @@ func (g *gather) count(set uint32) int {
 	return len(g.shares[set])
 }
 
-func (g *gather) wipe() {
+// wipe wipes the shares, and ends the gather with why.
+func (g *gather) wipe(why error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.ended = why
 	for _, shares := range g.shares {
 		for _, s := range shares {
 			s.Wipe()

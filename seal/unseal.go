@@ -284,6 +284,8 @@ func (b *Barrier) admit(ctx context.Context, o *opened, id uint32, by By, as int
 		o.wipe()
 		b.endGather("")
 		return nil
+	case errors.Is(err, ErrSealed), errors.Is(err, ErrClosed):
+		// Sealed in the meantime: the proof may be stored, and seen.
 	case o.state.Proved():
 		return b.enter(ctx, o, as) // the proof can wait, the server should not
 	}
@@ -325,9 +327,16 @@ func (b *Barrier) advance(p []SetProgress) {
 }
 
 // gathered returns the shares given for an operation; the caller has the turn.
+// Where a Seal or Close came meanwhile it takes none.
 func (b *Barrier) gathered(op OperationID) *gather {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	switch {
+	case b.closed:
+		return &gather{ended: ErrClosed}
+	case op != "" && b.open == nil:
+		return &gather{ended: ErrSealed}
+	}
 	g := b.gathers[op]
 	if g == nil {
 		g = &gather{}
@@ -340,7 +349,7 @@ func (b *Barrier) endGather(op OperationID) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if g := b.gathers[op]; g != nil {
-		g.wipe()
+		g.wipe(ErrNoOperation)
 		delete(b.gathers, op)
 	}
 }
