@@ -158,7 +158,7 @@ func (opt Options) add(ctx context.Context, b *seal.Barrier, m Move, by seal.By)
 	name := m.Slots[0]
 	s := b.Status()
 	if find(s, name, seal.SlotPending) != nil { // of another shape
-		if _, _, err := b.Drop(ctx, []string{name}, by); err != nil {
+		if err := b.Discard(ctx, name, by); err != nil {
 			return err
 		}
 	}
@@ -231,10 +231,15 @@ func Abort(ctx context.Context, b *seal.Barrier, by seal.By) (stay []string, err
 			continue
 		}
 		if find(b.Status(), goal.Name, seal.SlotPending) != nil {
-			if _, _, err := b.Drop(ctx, []string{goal.Name}, by); err != nil {
+			err := b.Discard(ctx, goal.Name, by)
+			if err == nil {
+				continue
+			}
+			if !errors.Is(err, seal.ErrNoSlot) { // else another replica has just proven it
 				return stay, fmt.Errorf("migrate: abort: %w", err)
 			}
-		} else if find(b.Status(), goal.Name, seal.SlotActive) != nil {
+		}
+		if find(b.Status(), goal.Name, seal.SlotActive) != nil {
 			stay = append(stay, goal.Name)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/sealwright/sealwright/kms"
 	"github.com/sealwright/sealwright/kms/kmstest"
+	"github.com/sealwright/sealwright/migrate"
 	"github.com/sealwright/sealwright/seal"
 )
 
@@ -164,5 +165,36 @@ func TestAttackRetiredWhileSealed(t *testing.T) {
 		}
 		b = v.boot()
 		must(t, v.unseal(ctx, b))
+	})
+}
+
+// TestAttackAbortMeetsProof: a migration is aborted here while another replica
+// proves the slot that it added. The slot opens the store, and stays.
+func TestAttackAbortMeetsProof(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		ctx := t.Context()
+		v, b := scenario{begin: map[string]seal.Spec{"auto": seal.KMS{Name: "a"}}}.prepare(ctx, t).from(ctx, t, seal.NewMemStore())
+		defer b.Close()
+		spec := seal.KMS{Name: "b"}
+		op, err := b.BeginMigration(ctx, []seal.Goal{{Name: "new", Spec: spec}}, seal.By{})
+		must(t, err)
+		_, err = b.Add(ctx, "new", spec, seal.By{Operation: op})
+		must(t, err)
+		other := v.boot()
+		defer other.Close()
+		must(t, v.unseal(ctx, other))
+		store, loads := &late{Store: v.inner}, 0
+		store.loading = func() {
+			if loads++; loads == 2 { // after the abort has had its look
+				_, _, err := other.Prove(ctx, "new", seal.By{Operation: op})
+				must(t, err)
+			}
+		}
+		b.SwapStore(store)
+		stay, err := migrate.Abort(ctx, b, seal.By{})
+		must(t, err)
+		if s := b.Status(); len(stay) != 1 || stay[0] != "new" || len(s.Slots) != 2 || s.Operation != nil {
+			t.Errorf("%q stay, of the slots %+v", stay, s.Slots)
+		}
 	})
 }

@@ -14,7 +14,7 @@ import (
 // Add stores one more slot and returns the shares made for it, if it is held
 // by people. The slot is pending: it opens nothing until [Barrier.Prove] has
 // shown that it opens the stored record. A slot that is never proven is removed
-// by [Barrier.Drop].
+// by [Barrier.Discard].
 func (b *Barrier) Add(ctx context.Context, name string, spec Spec, by By) (Delivery, error) {
 	return b.add(ctx, "add", name, spec, by, func(s *record.State) error {
 		if s.Find(name, record.Active) != nil {
@@ -212,6 +212,36 @@ func (b *Barrier) Drop(ctx context.Context, names []string, by By) (op Operation
 	return by.Operation, err == nil, wrapError("drop", list, err)
 }
 
+// Discard removes the slot of that name that waits to be proven, as
+// [Barrier.Drop] does, and no other: where another replica has proven it
+// meanwhile, the error is [ErrNoSlot], and it stays.
+func (b *Barrier) Discard(ctx context.Context, name string, by By) error {
+	if err := by.check(); err != nil {
+		return err
+	}
+	done, err := b.take(ctx)
+	if err != nil {
+		return wrapError("discard", name, err)
+	}
+	defer done()
+	err = b.commit(ctx, EventDrop, by, func(_ context.Context, st record.Step, o *opened) (record.State, []byte, error) {
+		slot := o.state.Find(name, record.Pending)
+		if slot == nil {
+			return record.State{}, nil, fmt.Errorf("%w that waits to be proven", ErrNoSlot)
+		}
+		ids := []uint32{slot.ID}
+		rewrap, root, err := newRoot(&o.state, ids, true)
+		if err != nil {
+			return record.State{}, nil, err
+		}
+		defer rewrap.Wipe()
+		next, err := o.state.Drop(st, ids, nil, *rewrap)
+		return next, root, err
+	})
+	b.emit(EventDrop, by, name, "", err)
+	return wrapError("discard", name, err)
+}
+
 // beginDrop asks people for the proof that no KMS could give, if a slot of
 // theirs stays.
 func (b *Barrier) beginDrop(ctx context.Context, names []string, by By) (OperationID, error) {
@@ -332,7 +362,7 @@ func anyProof(s *record.State, ids []uint32) *record.Fresh {
 // Rekey makes new shares, or another shape, for a slot: a pending successor of
 // the same name. The old set stays valid until the successor is proven, by
 // [Barrier.Prove]; the same swap then removes it and replaces root key and data
-// key. Drop removes a successor that is not wanted after all.
+// key. Discard removes a successor that is not wanted after all.
 func (b *Barrier) Rekey(ctx context.Context, name string, spec Spec, by By) (Delivery, error) {
 	return b.add(ctx, "rekey", name, spec, by, func(s *record.State) error {
 		if s.Find(name, record.Active) == nil {

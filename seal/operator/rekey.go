@@ -226,15 +226,10 @@ func (k rekey) giveUp(ctx context.Context, r *http.Request, s subject) error {
 	if successor(s.Status, s.slot) == nil {
 		return nil
 	}
-	// Another replica may have verified them since this one last looked: by
-	// their name, those that count would go.
-	if err := k.Barrier.Refresh(ctx); err != nil {
-		return err
+	err := k.Barrier.Discard(ctx, s.slot, k.by(r, ""))
+	if errors.Is(err, seal.ErrNoSlot) {
+		return nil // another replica has verified them, or dropped them
 	}
-	if successor(k.Barrier.Status(), s.slot) == nil {
-		return nil
-	}
-	_, _, err := k.Barrier.Drop(ctx, []string{s.slot}, k.by(r, ""))
 	return err
 }
 
