@@ -2,6 +2,7 @@ package operator_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -109,6 +110,34 @@ func TestAttackLateReplicaDropsRecoveryShares(t *testing.T) {
 				t.Errorf("first %v, %s at the late replica: the slot of those who hold them was %q, and is %q", first, method, before, now)
 			}
 		}
+	}
+}
+
+// TestAttackUnverifiedShares: a rekey ended before its new shares were verified,
+// and another replica, that has not heard of them, begins the next ceremony. It
+// asks those whose shares count, or says what is in the way.
+func TestAttackUnverifiedShares(t *testing.T) {
+	s := newServer(t)
+	s.restart()
+	old, token := s.init(object{"secret_shares": 1, "secret_threshold": 1})
+	s.unseal(old...)
+	late := newServer(t)
+	late.store, late.kms, late.tokens, late.name = s.store, s.kms, s.tokens, "replica-2"
+	late.restart()
+	late.unseal(old...)
+	out := s.must("PUT", "/v1/sys/rekey/init", token, object{"secret_shares": 1, "secret_threshold": 1})
+	out = s.must("PUT", "/v1/sys/rekey/update", "", object{"key": old[0], "nonce": out["nonce"]})
+	if err := s.b.Cancel(t.Context(), seal.By{Operation: seal.OperationID(out["verification_nonce"].(string))}); err != nil {
+		t.Fatal(err)
+	}
+	code, answer := late.do("PUT", "/v1/sys/generate-root/attempt", token, object{})
+	if text := fmt.Sprint(answer); code != 400 || !strings.Contains(text, "verif") || !strings.Contains(text, "cancel") {
+		t.Errorf("generate-root: %d %v", code, answer)
+	}
+	begun := late.must("PUT", "/v1/sys/rekey/init", token, object{"secret_shares": 1, "secret_threshold": 1})
+	code, answer = late.do("PUT", "/v1/sys/rekey/update", "", object{"key": old[0], "nonce": begun["nonce"]})
+	if code != 200 || answer["complete"] != true {
+		t.Errorf("rekey: the share that counts: %d %v", code, answer)
 	}
 }
 

@@ -223,7 +223,12 @@ func (k rekey) begin(_ http.ResponseWriter, r *http.Request) (any, error) {
 
 // giveUp drops the shares of a rekey that nobody verifies any more.
 func (k rekey) giveUp(ctx context.Context, r *http.Request, s subject) error {
-	if successor(s.Status, s.slot) == nil {
+	// Another replica may have made some since this one last looked: they would
+	// be asked in place of those that count.
+	if err := k.Barrier.Refresh(ctx); err != nil {
+		return err
+	}
+	if successor(k.Barrier.Status(), s.slot) == nil {
 		return nil
 	}
 	err := k.Barrier.Discard(ctx, s.slot, k.by(r, ""))

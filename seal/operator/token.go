@@ -85,6 +85,11 @@ func (h *handler) beginToken(_ http.ResponseWriter, r *http.Request) (any, error
 			return nil, badRequest("only one of \"otp\" and \"pgp_key\" must be specified")
 		case in.PGPKey != "" && h.ParseRecipient == nil:
 			return nil, badRequest("PGP keys are not used here: use a one-time password")
+		}
+		if err := h.verified(ctx, people.Name); err != nil {
+			return nil, err
+		}
+		switch {
 		case in.PGPKey != "":
 			return h.beginTokenTo(ctx, r, in.PGPKey)
 		}
@@ -105,6 +110,18 @@ func (h *handler) beginToken(_ http.ResponseWriter, r *http.Request) (any, error
 		}
 		return out, nil
 	})
+}
+
+// verified refuses a ceremony while new shares of the slot wait to be verified:
+// they would be asked in place of those that count.
+func (h *handler) verified(ctx context.Context, slot string) error {
+	if err := h.Barrier.Refresh(ctx); err != nil { // another replica may have made some
+		return err
+	}
+	if successor(h.Barrier.Status(), slot) == nil {
+		return nil
+	}
+	return badRequest(fmt.Sprintf("new shares of slot %q wait to be verified: verify them, or cancel the rekey, and begin again", slot))
 }
 
 // beginTokenTo begins the ceremony of a token that is encrypted to a key. The
