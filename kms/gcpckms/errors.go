@@ -80,7 +80,7 @@ func classify(err error, answer metadata.MD) *failure {
 	for _, detail := range s.Details() {
 		switch d := detail.(type) {
 		case *errdetails.RetryInfo:
-			f.after = max(0, d.GetRetryDelay().AsDuration())
+			f.after = min(max(0, d.GetRetryDelay().AsDuration()), 24*time.Hour) // what is longer would overflow where it is added to
 		case *errdetails.ErrorInfo:
 			if more, kind := reason(d.GetReason()); kind != nil {
 				todo, f.kind = more, kind

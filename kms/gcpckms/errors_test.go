@@ -48,6 +48,7 @@ var answers = []struct {
 	{"no such code", codes.Code(77), "New.", nil, kms.ErrUnavailable, "New"},
 	{"quota", codes.ResourceExhausted, "Quota exceeded.", nil, kms.ErrThrottled, "Quota exceeded"},
 	{"quota, retry later", codes.ResourceExhausted, "Quota exceeded.", &errdetails.RetryInfo{RetryDelay: durationpb.New(30 * time.Second)}, kms.ErrThrottled, "(after 30s)"},
+	{"quota, retry next century", codes.ResourceExhausted, "Quota exceeded.", &errdetails.RetryInfo{RetryDelay: durationpb.New(1<<63 - 1)}, kms.ErrThrottled, "(after 24h0m0s)"},
 	{"quota, retry in the past", codes.ResourceExhausted, "Quota exceeded.", &errdetails.RetryInfo{RetryDelay: durationpb.New(-time.Second)}, kms.ErrThrottled, "quota: Quota exceeded"},
 	{"unauthenticated", codes.Unauthenticated, "Request had invalid authentication credentials.", reason("ACCESS_TOKEN_EXPIRED"), kms.ErrUnauthenticated, "renew the credentials of this service account"},
 	{"denied", codes.PermissionDenied, "Permission 'cloudkms.cryptoKeyVersions.useToEncrypt' denied (or it may not exist).", reason("IAM_PERMISSION_DENIED"), kms.ErrDenied, "grant roles/cloudkms.cryptoKeyEncrypterDecrypter"},
