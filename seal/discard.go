@@ -1,0 +1,38 @@
+package seal
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/sealwright/sealwright/internal/record"
+)
+
+// Discard removes the slot of that name that waits to be proven, as
+// [Barrier.Drop] does, and no other: where another replica has proven it
+// meanwhile, the error is [ErrNoSlot], and it stays.
+func (b *Barrier) Discard(ctx context.Context, name string, by By) error {
+	if err := by.check(); err != nil {
+		return err
+	}
+	done, err := b.take(ctx)
+	if err != nil {
+		return wrapError("discard", name, err)
+	}
+	defer done()
+	err = b.commit(ctx, EventDrop, by, func(_ context.Context, st record.Step, o *opened) (record.State, []byte, error) {
+		slot := o.state.Find(name, record.Pending)
+		if slot == nil {
+			return record.State{}, nil, fmt.Errorf("%w that waits to be proven", ErrNoSlot)
+		}
+		ids := []uint32{slot.ID}
+		rewrap, root, err := newRoot(&o.state, ids, true)
+		if err != nil {
+			return record.State{}, nil, err
+		}
+		defer rewrap.Wipe()
+		next, err := o.state.Drop(st, ids, nil, *rewrap)
+		return next, root, err
+	})
+	b.emit(EventDrop, by, name, "", err)
+	return wrapError("discard", name, err)
+}
