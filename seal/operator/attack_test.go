@@ -141,6 +141,18 @@ func TestAttackUnverifiedShares(t *testing.T) {
 	}
 }
 
+// TestAttackTokenWithoutPeople: where a slot opens without its people too, nobody
+// can be asked for a token, and the ceremony says so instead of asking the KMS
+// and answering that it was not begun.
+func TestAttackTokenWithoutPeople(t *testing.T) {
+	s, _, token := withTree(t, seal.Threshold{K: 2, Of: []seal.Spec{seal.KMS{Name: "a"}, seal.KMS{Name: "b"}, seal.Shamir{Shares: 1, Threshold: 1}}})
+	generation := s.b.Status().Generation
+	s.fails("PUT", "/v1/sys/generate-root/attempt", token, object{}, 400, "opens without its people too")
+	if now := s.b.Status().Generation; now != generation {
+		t.Errorf("the record went from generation %d to %d", generation, now)
+	}
+}
+
 // TestAttackEndedAgreementServesAgain: a quorum agreed to a migration that
 // stood still, and it was ended through another replica. What they said here
 // does not let one of them begin it anew.

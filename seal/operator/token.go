@@ -42,6 +42,9 @@ func (h *handler) tokenSubject() (s seal.Status, people *seal.SlotStatus, op *se
 	if people = v.people(h.People); people == nil {
 		return s, nil, nil, badRequest("no people hold a slot of this store: nobody's shares can ask for a token")
 	}
+	if !seal.NeedsPeople(people.Spec) {
+		return s, nil, nil, badRequest(fmt.Sprintf("slot %q (%s) is a tree that opens without its people too, so that no quorum can be asked for a token", people.Name, people.Spec))
+	}
 	if s.Operation != nil && s.Operation.Kind == seal.OperationProve && strings.HasPrefix(string(s.Operation.ID), tokenPrefix) {
 		op = s.Operation
 	}
