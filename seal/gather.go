@@ -108,6 +108,15 @@ func (g *gather) suffices(n *record.Node) bool {
 	return willing >= n.Threshold.Threshold
 }
 
+// quorum reports whether any set of the tree has as many shares as it takes.
+// Where keys alone open the tree it suffices without, and nobody has agreed to
+// anything.
+func (g *gather) quorum(tree *record.Node) bool {
+	return !tree.Leaves(func(leaf *record.Node) bool {
+		return leaf.Shamir == nil || g.count(leaf.Shamir.Set) < leaf.Shamir.Threshold
+	})
+}
+
 // count returns how many shares of a set there are.
 func (g *gather) count(set uint32) int {
 	g.mu.Lock()

@@ -160,7 +160,7 @@ func (b *Barrier) submitTo(ctx context.Context, s Share, by By) (string, error) 
 		return slot.Name, err
 	}
 	// A share given twice may find a quorum that waited for its KMS.
-	if !g.suffices(&slot.Tree) {
+	if !g.suffices(&slot.Tree) || !g.quorum(&slot.Tree) {
 		return slot.Name, err
 	}
 	if err := b.prove(ctx, slot.ID, by, g); err != nil {

@@ -153,6 +153,28 @@ func TestAttackTokenWithoutPeople(t *testing.T) {
 	}
 }
 
+// TestAttackOneShareBesideKeys: a slot opens by two keys, or by one and two of
+// three people. One of them is no quorum, though the keys answer.
+func TestAttackOneShareBesideKeys(t *testing.T) {
+	tree := seal.Threshold{K: 2, Of: []seal.Spec{seal.KMS{Name: "a"}, seal.KMS{Name: "b"}, seal.Shamir{Shares: 3, Threshold: 2}}}
+	s, shares, _ := withTree(t, tree)
+	s.keys = append(s.keys, "new")
+	s.plan = migrate.Plan{Slots: map[string]seal.Spec{"both": tree, "new": seal.KMS{Name: "new"}}}
+	s.restart()
+	if _, err := s.b.Unseal(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	moved := func() bool { return len(s.b.Status().Slots) > 1 }
+	s.migrate("", shares[0])
+	if moved() {
+		t.Errorf("one of three shares moved the store: %v", s.b.Status().Slots)
+	}
+	s.migrate("", shares[2])
+	if !moved() {
+		t.Errorf("two of three shares did not move the store: %v", s.b.Status())
+	}
+}
+
 // TestAttackEndedAgreementServesAgain: a quorum agreed to a migration that
 // stood still, and it was ended through another replica. What they said here
 // does not let one of them begin it anew.
