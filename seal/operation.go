@@ -109,7 +109,7 @@ func (b *Barrier) begin(ctx context.Context, op record.Operation, by By, check f
 var errJoined = errors.New("seal: joined an operation in progress")
 
 // Cancel ends the operation in progress. What it did so far stays: a pending
-// slot it added, for one, goes by [Barrier.Drop].
+// slot it added, for one, goes by [Barrier.Discard].
 func (b *Barrier) Cancel(ctx context.Context, by By) error {
 	err := b.change(ctx, EventEnd, "cancel", by, func(_ context.Context, st record.Step, o *opened) (record.State, []byte, error) {
 		next, err := o.state.End(st)
