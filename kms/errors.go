@@ -100,6 +100,9 @@ func (e *Error) Error() string {
 	return s.String()
 }
 
+// Rest returns RetryAfter within reason: from nothing to a day.
+func (e *Error) Rest() time.Duration { return min(max(0, e.RetryAfter), 24*time.Hour) }
+
 // Unwrap returns the kind and the cause, so that [errors.Is] finds the sentinel
 // and [errors.As] the SDK's own error.
 func (e *Error) Unwrap() []error {

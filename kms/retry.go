@@ -57,7 +57,7 @@ func (p Policy) Do(ctx context.Context, f func(ctx context.Context) error) error
 		// otherwise be back at the same moment.
 		pause = jitter(bound)
 		if e, ok := errors.AsType[*Error](err); ok {
-			pause += max(0, e.RetryAfter)
+			pause += e.Rest()
 		}
 		bound = min(2*bound, p.MaxPause)
 	}

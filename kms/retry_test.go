@@ -3,6 +3,7 @@ package kms_test
 import (
 	"context"
 	"errors"
+	"math"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -121,8 +122,8 @@ func TestRetryAfter(t *testing.T) {
 			return &kms.Error{Op: "unwrap", Type: "t", Kind: kms.ErrThrottled, RetryAfter: after}
 		}
 		p := kms.Policy{Pause: time.Second, MaxPause: time.Second}
-		pauses, err := record(t, p, t.Context(), throttled(time.Hour), throttled(-time.Hour), nil)
-		if err != nil || len(pauses) != 3 {
+		pauses, err := record(t, p, t.Context(), throttled(time.Hour), throttled(-time.Hour), throttled(math.MaxInt64), nil)
+		if err != nil || len(pauses) != 4 {
 			t.Fatalf("%d calls: %v", len(pauses), err)
 		}
 		if d := pauses[1]; d < time.Hour || d > time.Hour+time.Second {
@@ -130,6 +131,9 @@ func TestRetryAfter(t *testing.T) {
 		}
 		if d := pauses[2]; d > time.Second {
 			t.Errorf("waited %v for a negative Retry-After", d)
+		}
+		if d := pauses[3]; d < 24*time.Hour || d > 24*time.Hour+time.Second {
+			t.Errorf("waited %v for a Retry-After of centuries, want a day", d)
 		}
 
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

@@ -51,10 +51,10 @@ type LegacyConfig struct {
 	// AESGCM, from those of the keyring. Nil: none were used.
 	AAD func(aad []byte) []byte
 
-	// Valid reports whether a plaintext can be one, such as by its prefix, its
-	// length, or by parsing it. It is all that recognises a wrong key, another
-	// row's value, or damage under AESCBC and AESCFB: under a wrong key every
-	// CFB value and one in 256 of CBC decode to noise. It keeps nothing.
+	// Valid reports whether a plaintext can be one, such as by its prefix, or by
+	// parsing it; its length says too little. It is all that recognises a wrong
+	// key, another row's value, or damage under AESCBC and AESCFB: under a wrong
+	// key every CFB value and one in 256 of CBC decode to noise. It keeps nothing.
 	Valid func(plaintext []byte) bool
 }
 

@@ -27,10 +27,10 @@ type note struct {
 // Drill tries, by a true unwrap with this process's own credentials, whether
 // each KMS slot, or each of the named ones, still opens the store, and shows the
 // outcome in Status: wrapping proves nothing, since a disabled key may still
-// wrap. Where a KMS tells, it
-// notes keys that are disabled, scheduled for deletion, or have a newer version
-// than the one that wrapped. It changes nothing. While the store is away it
-// tries the record last seen.
+// wrap. Where a KMS tells, it notes keys that are disabled, scheduled for
+// deletion, or have a newer version than the one that wrapped. It changes
+// nothing. While the store is away it tries the record last seen. What ctx cuts
+// short says nothing of a slot.
 func (b *Barrier) Drill(ctx context.Context, slots ...string) error {
 	done, err := b.take(ctx)
 	if err != nil {
@@ -55,7 +55,7 @@ func (b *Barrier) Drill(ctx context.Context, slots ...string) error {
 		d.notes, d.newer = b.probe(ctx, slot)
 		if !slot.Tree.NeedsPeople() {
 			_, d.err = b.tryOpen(ctx, o, slot, nil)
-			if errors.Is(d.err, ErrSealed) || errors.Is(d.err, ErrClosed) || errors.Is(ctx.Err(), context.Canceled) {
+			if errors.Is(d.err, ErrSealed) || errors.Is(d.err, ErrClosed) || ctx.Err() != nil {
 				return errors.Join(append(errs, wrapError("drill", slot.Name, d.err))...) // cut short, which says nothing of the slot
 			}
 			d.at = time.Now()

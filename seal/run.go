@@ -124,7 +124,7 @@ func (b *Barrier) rotateInTime(ctx context.Context) {
 // retryAfter returns how long the KMS asked to be left alone.
 func retryAfter(err error) time.Duration {
 	if k, ok := errors.AsType[*kms.Error](err); ok {
-		return k.RetryAfter
+		return k.Rest()
 	}
 	return 0
 }
