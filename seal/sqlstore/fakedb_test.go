@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 )
 
@@ -28,7 +30,7 @@ type fakeDB struct {
 	}
 	fail       func(text string) error // "OPEN" and "COMMIT" are texts, too
 	noAffected bool                    // RowsAffected fails
-	synchrony  int64                   // what PRAGMA synchronous answers
+	synchrony  atomic.Int64            // what PRAGMA synchronous answers
 
 	// What the dialects' questions about durability are answered with.
 	postgres []driver.Value // synchronous_commit, fsync, relpersistence
@@ -44,12 +46,13 @@ type fakeRow struct {
 
 func newFakeDB(t testing.TB) (*sql.DB, *fakeDB) {
 	f := &fakeDB{
-		rows: map[string]fakeRow{}, hasTab: true, synchrony: 1,
+		rows: map[string]fakeRow{}, hasTab: true,
 		postgres: []driver.Value{"on", "on", "p"},
 		mysql:    [][]driver.Value{{"innodb_flush_log_at_trx_commit", "1"}, {"innodb_flush_method", "fsync"}, {"log_bin", "OFF"}, {"sync_binlog", "0"}},
 		engine:   "InnoDB",
 		journal:  "wal",
 	}
+	f.synchrony.Store(1)
 	db := sql.OpenDB(f)
 	t.Cleanup(func() { db.Close() })
 	return db, f
@@ -168,10 +171,14 @@ func (c *fakeConn) ExecContext(_ context.Context, text string, args []driver.Nam
 	}
 	switch {
 	case strings.HasSuffix(text, "synchronous = EXTRA"):
-		c.db.synchrony = 3
+		c.db.synchrony.Store(3)
 	case strings.Contains(text, "synchronous = "):
 		_, level, _ := strings.Cut(text, " = ")
-		fmt.Sscan(level, &c.db.synchrony)
+		n, err := strconv.ParseInt(level, 10, 64)
+		if err != nil {
+			return nil, err
+		}
+		c.db.synchrony.Store(n)
 	case strings.HasPrefix(text, "CREATE TABLE"):
 		c.db.hasTab = true
 	case !c.db.hasTab:
@@ -206,7 +213,7 @@ func (c *fakeConn) QueryContext(_ context.Context, text string, args []driver.Na
 	switch { // what reads no table waits for nobody
 
 	case strings.HasPrefix(text, "PRAGMA ") && strings.HasSuffix(text, "synchronous"):
-		return rowsOf([]driver.Value{c.db.synchrony}), nil
+		return rowsOf([]driver.Value{c.db.synchrony.Load()}), nil
 	case strings.HasPrefix(text, "PRAGMA ") && strings.HasSuffix(text, "journal_mode"):
 		return rowsOf([]driver.Value{c.db.journal}), nil
 	case strings.HasPrefix(text, "SELECT set_config("):

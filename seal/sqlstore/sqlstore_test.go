@@ -221,7 +221,7 @@ func TestConversation(t *testing.T) {
 		var during int64
 		f.fail = func(text string) error {
 			if strings.HasPrefix(text, "UPDATE") {
-				during = f.synchrony
+				during = f.synchrony.Load()
 			}
 			return nil
 		}
@@ -231,10 +231,10 @@ func TestConversation(t *testing.T) {
 		if got := f.sent(); !slices.Equal(got, want[d]) {
 			t.Errorf("%v: sent %q, want %q", d, got, want[d])
 		}
-		if d == sqlstore.SQLite && (during != 3 || f.synchrony != 1) {
-			t.Errorf("synchronous was %d during the update and is %d after, want 3 and 1", during, f.synchrony)
+		if d == sqlstore.SQLite && (during != 3 || f.synchrony.Load() != 1) {
+			t.Errorf("synchronous was %d during the update and is %d after, want 3 and 1", during, f.synchrony.Load())
 		}
-		f.synchrony = 3
+		f.synchrony.Store(3)
 		if _, err := s.Swap(t.Context(), []byte("three"), rev); !errors.Is(err, seal.ErrConflict) {
 			t.Errorf("%v: a stale swap: error %v", d, err)
 		}
