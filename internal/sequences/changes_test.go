@@ -284,7 +284,7 @@ func (o *oracle) submitTo(m *mind, s seal.Share, id seal.OperationID) error {
 // restore goes on with an older record, which was put into the store.
 func (o *oracle) restore(m *mind) error {
 	t := o.now
-	if t.root != m.view.root && !slices.ContainsFunc(t.slots, func(s slot) bool { return s.state != seal.SlotPending && o.machine(&s) }) {
+	if t.root != m.view.root && !slices.Contains(m.drafts, t.root) && !slices.ContainsFunc(t.slots, func(s slot) bool { return s.state != seal.SlotPending && o.machine(&s) }) {
 		return seal.ErrRootMoved
 	}
 	next := t.clone()

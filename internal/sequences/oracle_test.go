@@ -33,6 +33,7 @@ type mind struct {
 	gathers map[seal.OperationID]gather
 	plan    map[int]storetest.Effect // what goes wrong at the next swaps
 	swaps   int                      // since the plan was made
+	drafts  []int                    // root keys of its last four changes that a slow network may deliver yet
 }
 
 type gather map[*set]map[byte]bool
@@ -54,7 +55,7 @@ func (m *mind) gather(op seal.OperationID) gather {
 }
 
 // forget is a seal; a process that died has no mark either.
-func (m *mind) forget() { m.view, m.gathers = nil, map[seal.OperationID]gather{} }
+func (m *mind) forget() { m.view, m.drafts, m.gathers = nil, nil, map[seal.OperationID]gather{} }
 
 // machine reports whether the slot opens now with nobody's help.
 func (o *oracle) machine(s *slot) bool { return s.shape.k == 0 && o.up[s.shape.kms] }
@@ -147,6 +148,10 @@ func (o *oracle) swap(m *mind, next *truth, unseal bool) error {
 		o.now = next
 		return errDead
 	case storetest.FailBefore:
+		if m.view != nil {
+			m.drafts = append(m.drafts, next.root)
+			m.drafts = m.drafts[max(0, len(m.drafts)-4):]
+		}
 		return seal.ErrStoreUnavailable
 	}
 	// FailAfter: the process loads the record, and finds its own.
