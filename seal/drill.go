@@ -55,7 +55,7 @@ func (b *Barrier) Drill(ctx context.Context, slots ...string) error {
 		d.notes, d.newer = b.probe(ctx, slot)
 		if !slot.Tree.NeedsPeople() {
 			_, d.err = b.tryOpen(ctx, o, slot, nil)
-			if errors.Is(d.err, ErrSealed) || errors.Is(d.err, ErrClosed) || ctx.Err() != nil {
+			if errors.Is(d.err, ErrSealed) || errors.Is(d.err, ErrClosed) || d.err != nil && ctx.Err() != nil {
 				return errors.Join(append(errs, wrapError("drill", slot.Name, d.err))...) // cut short, which says nothing of the slot
 			}
 			d.at = time.Now()

@@ -1,6 +1,7 @@
 package seal_test
 
 import (
+	"context"
 	"errors"
 	"testing"
 
@@ -30,6 +31,46 @@ func TestDrillOfSlots(t *testing.T) {
 	}
 	for _, s := range b.Status().Slots {
 		if s.Drilled.IsZero() || (s.DrillError != nil) != (s.Name == "b") {
+			t.Errorf("slot %s: %v %v", s.Name, s.Drilled, s.DrillError)
+		}
+	}
+}
+
+// A leaving is a key whose caller goes as soon as it has answered.
+type leaving struct {
+	*kmstest.Key
+	leave func()
+}
+
+func (l leaving) Unwrap(ctx context.Context, blob *kms.Blob, place kms.Binding) ([]byte, error) {
+	out, err := l.Key.Unwrap(ctx, blob, place)
+	l.leave()
+	return out, err
+}
+
+// A drill that is cut short says so, and keeps what was answered before.
+func TestDrillCutShort(t *testing.T) {
+	fake := &kmstest.Fake{}
+	store, spec := seal.NewMemStore(), map[string]seal.Spec{"a": seal.KMS{Name: "a"}, "b": seal.KMS{Name: "b"}}
+	ctx, leave := context.WithCancel(t.Context())
+	open := func(a kms.Wrapper) *seal.Barrier {
+		b, err := seal.Open(seal.Config{Store: store, KMS: map[string]kms.Wrapper{"a": a, "b": fake.Key("b")}, Retry: kms.Policy{Attempts: 1}})
+		must(t, err)
+		t.Cleanup(func() { b.Close() })
+		return b
+	}
+	_, err := open(fake.Key("a")).Init(ctx, spec, seal.By{})
+	must(t, err)
+	left := func() {}
+	b := open(leaving{fake.Key("a"), func() { left() }})
+	_, err = b.Unseal(ctx)
+	must(t, err)
+	left = leave
+	if err := b.Drill(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("a drill of one slot of two: %v", err)
+	}
+	for _, s := range b.Status().Slots {
+		if s.Drilled.IsZero() != (s.Name == "b") || s.DrillError != nil {
 			t.Errorf("slot %s: %v %v", s.Name, s.Drilled, s.DrillError)
 		}
 	}
