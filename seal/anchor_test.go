@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -139,7 +140,8 @@ func TestAnchorOfSomethingElse(t *testing.T) {
 			"cut":              {good[:len(good)-1], seal.ErrAnchor},
 			"white space":      {good + " ", seal.ErrAnchor},
 			"another field":    {strings.Replace(good, "{", `{"more":1,`, 1), seal.ErrAnchor},
-			"generation 0":     {`{"anchor":1,"store":"","generation":0,"digest":""}` + "\n", seal.ErrAnchor},
+			"no digest":        {`{"anchor":1,"store":"","generation":1,"digest":""}` + "\n", seal.ErrAnchor},
+			"generation 0":     {generation.ReplaceAllString(good, `"generation":0,`), seal.ErrAnchor},
 			"of a later day":   {strings.Replace(good, `"anchor":1`, `"anchor":2`, 1), seal.ErrNewerFormat},
 			"negative version": {strings.Replace(good, `"anchor":1`, `"anchor":-1`, 1), seal.ErrAnchor},
 		} {
@@ -154,6 +156,39 @@ func TestAnchorOfSomethingElse(t *testing.T) {
 			b.Close()
 			if now := moored(ctx, t, held); now != tc.text {
 				t.Errorf("%s: it was overwritten with %s", name, now)
+			}
+		}
+	})
+}
+
+var generation = regexp.MustCompile(`"generation":[0-9]+,`)
+
+// TestAnchorIsNotTakenBack: a process that runs meets an anchor that another
+// replica has moved further, or that is another store's by now. It leaves both.
+func TestAnchorIsNotTakenBack(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		ctx := t.Context()
+		_, s, foreign := anchored(ctx, t)
+		s.Close()
+		_, b, anchor := anchored(ctx, t)
+		defer b.Close()
+		for _, tc := range []struct {
+			text   string
+			behind bool
+		}{
+			{generation.ReplaceAllString(moored(ctx, t, anchor), `"generation":99,`), false},
+			{moored(ctx, t, foreign), true},
+		} {
+			_, rev, err := anchor.Load(ctx)
+			must(t, err)
+			_, err = anchor.Inner.Swap(ctx, []byte(tc.text), rev)
+			must(t, err)
+			must(t, b.Rotate(ctx, seal.By{}))
+			if now := moored(ctx, t, anchor); now != tc.text {
+				t.Errorf("%s became %s", tc.text, now)
+			}
+			if warned(b, "the anchor is behind") != tc.behind {
+				t.Errorf("%s: warnings %q", tc.text, b.Status().Warnings)
 			}
 		}
 	})

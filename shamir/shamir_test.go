@@ -249,3 +249,33 @@ func TestCombineErrors(t *testing.T) {
 		})
 	}
 }
+
+// TestSplitIsRandom: no byte of any share stays the same from split to split,
+// nor is it that of another share, beside it or further on: all that Split draws
+// comes to where it belongs. By chance that would fail once in 2^400 times.
+func TestSplitIsRandom(t *testing.T) {
+	const size, splits = 5, 64
+	for threshold := 2; threshold <= 6; threshold++ {
+		n := threshold + 2
+		columns := make([][splits]byte, n*size) // each byte of each share, over the splits
+		for i := range splits {
+			shares, err := shamir.Split(make([]byte, size), n, threshold)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for j := range columns {
+				columns[j][i] = shares[j/size][j%size]
+			}
+		}
+		seen := map[[splits]byte]int{}
+		for j, c := range columns {
+			if c == [splits]byte(bytes.Repeat(c[:1], splits)) {
+				t.Errorf("threshold %d: byte %d of share %d is always %d", threshold, j%size, j/size+1, c[0])
+			}
+			if k, ok := seen[c]; ok {
+				t.Errorf("threshold %d: byte %d of share %d is byte %d of share %d", threshold, j%size, j/size+1, k%size, k/size+1)
+			}
+			seen[c] = j
+		}
+	}
+}
