@@ -230,7 +230,7 @@ func (b *Barrier) rootThrough(ctx context.Context, l *loaded, slot *record.Slot)
 }
 
 // newBranch makes a root key, and a term whose number comes after last.
-func newBranch(s *record.State, last uint32) (*record.Rewrap, []byte, error) {
+func newBranch(s *record.State, last uint32) (*record.NewRoot, []byte, error) {
 	r, root, err := newRoot(s, nil, false)
 	if err != nil {
 		return nil, nil, err

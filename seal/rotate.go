@@ -75,9 +75,9 @@ func (b *Barrier) change(ctx context.Context, event EventKind, op string, by By,
 }
 
 // newRoot makes a root key and encrypts it to every slot but those that go.
-func newRoot(s *record.State, without []uint32, withTerm bool) (*record.Rewrap, []byte, error) {
+func newRoot(s *record.State, without []uint32, withTerm bool) (*record.NewRoot, []byte, error) {
 	root := randomKey()
-	r := &record.Rewrap{Root: s.Root + 1, Wraps: map[uint32][]byte{}}
+	r := &record.NewRoot{Root: s.Root + 1, Wraps: map[uint32][]byte{}}
 	for i := range s.Slots {
 		slot := &s.Slots[i]
 		if slices.Contains(without, slot.ID) {

@@ -143,7 +143,7 @@ func (b *Barrier) prove(ctx context.Context, id uint32, by By, g *gather) error 
 
 // tryOpen opens the record just loaded through one of its slots, from the seed
 // on, and compares the root key found with the one in use.
-func (b *Barrier) tryOpen(ctx context.Context, o *opened, slot *record.Slot, g *gather) (record.Fresh, error) {
+func (b *Barrier) tryOpen(ctx context.Context, o *opened, slot *record.Slot, g *gather) (record.FreshProof, error) {
 	h := harvest{barrier: b, store: o.state.Store, slot: slot}
 	if g != nil {
 		g.into(&h)
@@ -151,29 +151,29 @@ func (b *Barrier) tryOpen(ctx context.Context, o *opened, slot *record.Slot, g *
 	}
 	seed, err := h.open(ctx, &slot.Tree, "", 1, 1)
 	if err != nil {
-		return record.Fresh{}, err
+		return record.FreshProof{}, err
 	}
 	defer clear(seed)
 	key, err := slotKey(seed)
 	if err != nil {
-		return record.Fresh{}, err
+		return record.FreshProof{}, err
 	}
 	defer key.Wipe()
 	if !bytes.Equal(key.PublicKey(), slot.PublicKey) {
-		return record.Fresh{}, ErrWrongCustodian
+		return record.FreshProof{}, ErrWrongCustodian
 	}
 	root, err := unwrapRoot(key, wrapPlace(o.state.Store, slot.ID, o.state.Root), slot.Wrap)
 	if err != nil {
-		return record.Fresh{}, fmt.Errorf("%w: the root key of slot %q: %w", ErrCorrupt, slot.Name, err)
+		return record.FreshProof{}, fmt.Errorf("%w: the root key of slot %q: %w", ErrCorrupt, slot.Name, err)
 	}
 	defer clear(root)
 	if !equalSecret(root, o.root) {
-		return record.Fresh{}, fmt.Errorf("%w: slot %q holds another root key", ErrCorrupt, slot.Name)
+		return record.FreshProof{}, fmt.Errorf("%w: slot %q holds another root key", ErrCorrupt, slot.Name)
 	}
 	if !h.vouches(o.state.Identities[slot.ID]) {
-		return record.Fresh{}, fmt.Errorf("%w: slot %q does not name its own identity", ErrForged, slot.Name)
+		return record.FreshProof{}, fmt.Errorf("%w: slot %q does not name its own identity", ErrForged, slot.Name)
 	}
-	return record.Fresh{Slot: slot.ID, Root: o.state.Root, Generation: o.state.Generation}, nil
+	return record.FreshProof{Slot: slot.ID, Root: o.state.Root, Generation: o.state.Generation}, nil
 }
 
 // Drop removes slots. In the same swap the root key and the data key are
@@ -252,7 +252,7 @@ func (b *Barrier) drop(ctx context.Context, names []string, by By, g *gather) er
 			ids = append(ids, slot.ID)
 			opens = opens || slot.Opens()
 		}
-		var fresh *record.Fresh
+		var fresh *record.FreshProof
 		switch {
 		case b.hooks.believe:
 			fresh = anyProof(&o.state, ids)
@@ -276,7 +276,7 @@ func (b *Barrier) drop(ctx context.Context, names []string, by By, g *gather) er
 // of KMS keys, those whose people have just given their shares in g, and those
 // whose people gave their proof to the operation in progress, of which it asks
 // the keys. It returns ErrLastSlot where there is nobody to ask.
-func (b *Barrier) freshProof(ctx context.Context, o *opened, ids []uint32, g *gather) (*record.Fresh, error) {
+func (b *Barrier) freshProof(ctx context.Context, o *opened, ids []uint32, g *gather) (*record.FreshProof, error) {
 	var errs []error
 	others := 0
 	for i := range o.state.Slots {
@@ -285,12 +285,12 @@ func (b *Barrier) freshProof(ctx context.Context, o *opened, ids []uint32, g *ga
 			continue
 		}
 		others++
-		var fresh record.Fresh
+		var fresh record.FreshProof
 		var err error
 		switch {
 		case !slot.Tree.NeedsPeople(), g != nil && g.suffices(&slot.Tree):
 			fresh, err = b.tryOpen(ctx, o, slot, g)
-		case o.state.Agreed(ids, slot):
+		case o.state.PeopleProved(ids, slot):
 			fresh, err = b.tryKeys(ctx, o, slot)
 		default:
 			continue
@@ -308,22 +308,22 @@ func (b *Barrier) freshProof(ctx context.Context, o *opened, ids []uint32, g *ga
 
 // tryKeys asks the KMS keys of a slot that its people have proven to the
 // operation in progress: one may have died since.
-func (b *Barrier) tryKeys(ctx context.Context, o *opened, slot *record.Slot) (record.Fresh, error) {
+func (b *Barrier) tryKeys(ctx context.Context, o *opened, slot *record.Slot) (record.FreshProof, error) {
 	h := harvest{barrier: b, store: o.state.Store, slot: slot}
 	if err := h.answer(ctx, &slot.Tree, "", 1, 1); err != nil {
-		return record.Fresh{}, err
+		return record.FreshProof{}, err
 	}
 	if !h.vouches(o.state.Identities[slot.ID]) {
-		return record.Fresh{}, fmt.Errorf("%w: slot %q does not name its own identity", ErrForged, slot.Name)
+		return record.FreshProof{}, fmt.Errorf("%w: slot %q does not name its own identity", ErrForged, slot.Name)
 	}
-	return record.Fresh{Slot: slot.ID, Root: o.state.Root, Generation: o.state.Generation, Keys: true}, nil
+	return record.FreshProof{Slot: slot.ID, Root: o.state.Root, Generation: o.state.Generation, Keys: true}, nil
 }
 
 // anyProof is the planted fault of hooks.believe.
-func anyProof(s *record.State, ids []uint32) *record.Fresh {
+func anyProof(s *record.State, ids []uint32) *record.FreshProof {
 	for i := range s.Slots {
 		if o := &s.Slots[i]; o.State == record.Active && !slices.Contains(ids, o.ID) {
-			return &record.Fresh{Slot: o.ID, Root: s.Root, Generation: s.Generation}
+			return &record.FreshProof{Slot: o.ID, Root: s.Root, Generation: s.Generation}
 		}
 	}
 	return nil
@@ -366,7 +366,7 @@ func (b *Barrier) Reissue(ctx context.Context, name string, spec Spec, by By) (d
 		if slot == nil {
 			return record.State{}, nil, ErrNoSlot
 		}
-		var fresh *record.Fresh
+		var fresh *record.FreshProof
 		if slot.State == record.Initial {
 			var err error
 			if fresh, err = b.freshProof(ctx, o, []uint32{slot.ID}, nil); err != nil {

@@ -269,7 +269,7 @@ func (b *Barrier) admit(ctx context.Context, o *opened, id uint32, by By, as int
 	if slot.State == record.Active {
 		return b.enter(ctx, o, as)
 	}
-	next, err := o.state.Prove(b.step(o.digest, by), record.Fresh{Slot: id, Root: o.state.Root, Generation: o.state.Generation}, nil)
+	next, err := o.state.Prove(b.step(o.digest, by), record.FreshProof{Slot: id, Root: o.state.Root, Generation: o.state.Generation}, nil)
 	if err == nil {
 		var draft *opened
 		var stored []byte

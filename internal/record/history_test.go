@@ -63,9 +63,9 @@ func termOf(r *record.Record, state record.TermState) record.Term {
 }
 
 // rewrapOf makes the next root key for all slots but those that go.
-func rewrapOf(s *record.State, without ...uint32) record.Rewrap {
+func rewrapOf(s *record.State, without ...uint32) record.NewRoot {
 	t := termOf(&s.Record, record.TermActive)
-	r := record.Rewrap{Root: s.Root + 1, Wraps: map[uint32][]byte{}, Term: &t}
+	r := record.NewRoot{Root: s.Root + 1, Wraps: map[uint32][]byte{}, Term: &t}
 	for _, o := range s.Slots {
 		if !slices.Contains(without, o.ID) {
 			r.Wraps[o.ID] = filler("wrap", r.Root, o.ID)[:8]
@@ -75,7 +75,7 @@ func rewrapOf(s *record.State, without ...uint32) record.Rewrap {
 }
 
 // branchOf is what a restore or a join comes with.
-func branchOf(s *record.State, number uint32) record.Rewrap {
+func branchOf(s *record.State, number uint32) record.NewRoot {
 	r := rewrapOf(s)
 	r.Term = &record.Term{Number: number, State: record.TermActive}
 	return r
@@ -96,8 +96,8 @@ func digestOf(s *record.State) record.Digest {
 	return record.DigestOf(record.Assemble(clear, sealedPart))
 }
 
-func proofOf(s *record.State, o *record.Slot) record.Fresh {
-	return record.Fresh{Slot: o.ID, Root: s.Root, Generation: s.Generation}
+func proofOf(s *record.State, o *record.Slot) record.FreshProof {
+	return record.FreshProof{Slot: o.ID, Root: s.Root, Generation: s.Generation}
 }
 
 const storeID = "00112233445566778899aabbccddeeff"

@@ -14,20 +14,20 @@ import (
 // ones that are still known; what was written under them stays readable. The
 // root key is new: whoever a lost record let in, and this one does not, opens
 // nothing that comes after.
-func (s State) Restore(st Step, above uint64, extra []Term, r Rewrap) (State, error) {
+func (s State) Restore(st Step, above uint64, extra []Term, r NewRoot) (State, error) {
 	s.Generation = max(s.Generation, above)
 	return s.branch(st, "restore", extra, r)
 }
 
 // Join returns the state with the terms of a fork of the same store, and a new
 // active term beyond both. The root key is new, as for a Restore.
-func (s State) Join(st Step, terms []Term, r Rewrap) (State, error) {
+func (s State) Join(st Step, terms []Term, r NewRoot) (State, error) {
 	return s.branch(st, "join", terms, r)
 }
 
 // branch takes in the terms of another branch, under a new root key and with a
 // new term, whose number is beyond all that either branch can have used.
-func (s State) branch(st Step, event string, terms []Term, r Rewrap) (State, error) {
+func (s State) branch(st Step, event string, terms []Term, r NewRoot) (State, error) {
 	switch {
 	case !s.Proved():
 		return State{}, ErrUnproven
@@ -71,12 +71,12 @@ func (s *State) adopt(terms []Term, last uint32) error {
 }
 
 // RotateRoot returns the state under a new root key, every slot re-wrapped.
-func (s State) RotateRoot(st Step, rewrap Rewrap) (State, error) {
+func (s State) RotateRoot(st Step, root NewRoot) (State, error) {
 	if !s.Proved() {
 		return State{}, ErrUnproven
 	}
 	s = s.clone()
-	if err := s.rotate(rewrap); err != nil {
+	if err := s.rotate(root); err != nil {
 		return State{}, err
 	}
 	return s.commit(st, "rotate-root", ""), nil
@@ -118,7 +118,7 @@ func (s State) Retire(st Step, number uint32) (State, error) {
 }
 
 // rotate installs a new root key: no slot may be left with the old one.
-func (s *State) rotate(r Rewrap) error {
+func (s *State) rotate(r NewRoot) error {
 	if r.Root != s.Root+1 {
 		return errors.New("record: root keys are numbered in order")
 	}

@@ -156,7 +156,7 @@ func TestProofOfADropIsForItsSlotsAlone(t *testing.T) {
 		"no slot":                 {[]uint32{99}, false},
 		"the one named, and none": {[]uint32{auto, 99}, false},
 	} {
-		if got := h.ProvenBut(test.ids, nil); got != test.want {
+		if got := h.ProvenWithout(test.ids, nil); got != test.want {
 			t.Errorf("%s: %t", name, got)
 		}
 	}
@@ -239,12 +239,12 @@ func TestRewrapOfOtherCustodians(t *testing.T) {
 }
 
 func TestWipedRewrap(t *testing.T) {
-	r := record.Rewrap{Term: &record.Term{Number: 7, Key: [32]byte{1}}}
+	r := record.NewRoot{Term: &record.Term{Number: 7, Key: [32]byte{1}}}
 	r.Wipe()
 	if r.Term.Key != [32]byte{} || r.Term.Number != 7 {
 		t.Errorf("%+v", r.Term)
 	}
-	(&record.Rewrap{}).Wipe() // of a change of the root key alone
+	(&record.NewRoot{}).Wipe() // of a change of the root key alone
 }
 
 // The longest lists that a record can have are read back.

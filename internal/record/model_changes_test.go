@@ -257,9 +257,9 @@ func (k *maker) drop(c change, st record.Step) (record.State, id, error) {
 	if pending != (c.do == doDropPending) {
 		return record.State{}, 0, errNot
 	}
-	var fresh *record.Fresh
+	var fresh *record.FreshProof
 	if c.do == doDropAgreed {
-		if !s.Agreed(ids, &s.Slots[c.by]) {
+		if !s.PeopleProved(ids, &s.Slots[c.by]) {
 			return record.State{}, 0, errNot
 		}
 		fresh = agreed(&s, &s.Slots[c.by])
@@ -292,13 +292,13 @@ func (k *maker) reissue(c change, st record.Step) (record.State, id, error) {
 	if !hasPeople(shape) || o.Opens() != (c.by >= 0) {
 		return record.State{}, 0, errNot
 	}
-	var fresh *record.Fresh
+	var fresh *record.FreshProof
 	if c.by >= 0 {
 		switch p := &s.Slots[c.by]; {
 		case p.State == record.Active && !p.Tree.NeedsPeople():
 			f := proofOf(s, p)
 			fresh = &f
-		case s.Agreed([]uint32{o.ID}, p):
+		case s.PeopleProved([]uint32{o.ID}, p):
 			fresh = agreed(s, p)
 		default:
 			return record.State{}, 0, errNot
@@ -313,7 +313,7 @@ func (k *maker) reissue(c change, st record.Step) (record.State, id, error) {
 
 // agreed is the proof of a slot whose people have proven it to the operation, and
 // whose keys answered now.
-func agreed(s *record.State, o *record.Slot) *record.Fresh {
+func agreed(s *record.State, o *record.Slot) *record.FreshProof {
 	f := proofOf(s, o)
 	f.Keys = true
 	return &f
@@ -361,7 +361,7 @@ func (k *maker) restore(st record.Step, with rec) (record.State, id, error) {
 }
 
 // branch makes what a restore or a join comes with: a root key and a term.
-func (k *maker) branch(number uint32) (record.Rewrap, id) {
+func (k *maker) branch(number uint32) (record.NewRoot, id) {
 	r, root := k.rewrap(nil, false)
 	t := k.term(number, record.TermActive)
 	r.Term = &t

@@ -101,7 +101,7 @@ func taken(s record.State, i int8) record.State {
 }
 
 // dropAnyway is Drop without its questions.
-func dropAnyway(s record.State, ids []uint32, r record.Rewrap) record.State {
+func dropAnyway(s record.State, ids []uint32, r record.NewRoot) record.State {
 	s = s.Clone()
 	s.Slots = slices.DeleteFunc(s.Slots, func(o record.Slot) bool { return slices.Contains(ids, o.ID) })
 	s.Root, s.Generation = r.Root, s.Generation+1

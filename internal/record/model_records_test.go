@@ -270,8 +270,8 @@ func (k *maker) term(number uint32, state record.TermState) record.Term {
 }
 
 // rewrap makes the next root key for every slot but those that go.
-func (k *maker) rewrap(without []uint32, withTerm bool) (record.Rewrap, id) {
-	r := record.Rewrap{Root: k.state.Root + 1, Wraps: map[uint32][]byte{}}
+func (k *maker) rewrap(without []uint32, withTerm bool) (record.NewRoot, id) {
+	r := record.NewRoot{Root: k.state.Root + 1, Wraps: map[uint32][]byte{}}
 	root := k.name(rootKey, r.Root)
 	for i := range k.state.Slots {
 		o := &k.state.Slots[i]

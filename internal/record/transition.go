@@ -51,26 +51,26 @@ type NewSlot struct {
 	Identity  [32]byte
 }
 
-// Rewrap is a new root key, encrypted to each slot that remains, and the data
+// NewRoot is a new root key, encrypted to each slot that remains, and the data
 // key that comes with it, if one does.
-type Rewrap struct {
+type NewRoot struct {
 	Root  uint32 // its number
 	Wraps map[uint32][]byte
 	Term  *Term
 }
 
 // Wipe clears the data key.
-func (r *Rewrap) Wipe() {
+func (r *NewRoot) Wipe() {
 	if r.Term != nil {
 		clear(r.Term.Key[:])
 	}
 }
 
-// Fresh is a proof made now: slot ID opened the record of that generation and
-// found that root key. With Keys, only the keys in its tree were asked, and
+// FreshProof is a proof made now: slot ID opened the record of that generation
+// and found that root key. With Keys, only the keys in its tree were asked, and
 // opened their parts: what people hold of it is left to the proof that they gave
 // to the operation in progress.
-type Fresh struct {
+type FreshProof struct {
 	Slot       uint32
 	Root       uint32
 	Generation uint64
@@ -144,8 +144,8 @@ func (s *State) CanAdd(st Step, name string) error {
 
 // Prove returns the state in which the slot, having opened the stored record,
 // is active. The predecessor of a pending slot goes in the same step, which
-// needs a new root key and term: pass rewrap if and only if there is one.
-func (s State) Prove(st Step, f Fresh, rewrap *Rewrap) (State, error) {
+// needs a new root key and term: pass root if and only if there is one.
+func (s State) Prove(st Step, f FreshProof, root *NewRoot) (State, error) {
 	slot := s.Slot(f.Slot)
 	if slot == nil {
 		return State{}, ErrNoSlot
@@ -154,7 +154,7 @@ func (s State) Prove(st Step, f Fresh, rewrap *Rewrap) (State, error) {
 		return State{}, ErrStaleProof
 	}
 	old := s.Predecessor(slot)
-	if (old == nil) != (rewrap == nil) {
+	if (old == nil) != (root == nil) {
 		return State{}, errors.New("record: a successor, and only a successor, comes with a new root key")
 	}
 	if old != nil {
@@ -173,7 +173,7 @@ func (s State) Prove(st Step, f Fresh, rewrap *Rewrap) (State, error) {
 	if old != nil {
 		event = "replace"
 		s.remove(old.ID)
-		if err := s.rotate(*rewrap); err != nil {
+		if err := s.rotate(*root); err != nil {
 			return State{}, err
 		}
 	}
@@ -186,7 +186,7 @@ func (s State) Prove(st Step, f Fresh, rewrap *Rewrap) (State, error) {
 // Drop returns the state without the slots, under a new root key and term.
 // Pending slots open nothing and go without a proof; any other needs a fresh
 // one that an active slot which stays opens the present record.
-func (s State) Drop(st Step, ids []uint32, fresh *Fresh, rewrap Rewrap) (State, error) {
+func (s State) Drop(st Step, ids []uint32, fresh *FreshProof, root NewRoot) (State, error) {
 	if err := s.mine(st); err != nil {
 		return State{}, err
 	}
@@ -201,7 +201,7 @@ func (s State) Drop(st Step, ids []uint32, fresh *Fresh, rewrap Rewrap) (State, 
 	if !slices.ContainsFunc(s.Slots, func(o Slot) bool { return o.State == Active && !slices.Contains(ids, o.ID) }) {
 		return State{}, ErrLastSlot
 	}
-	if opens && !s.ProvenBut(ids, fresh) {
+	if opens && !s.ProvenWithout(ids, fresh) {
 		return State{}, ErrStaleProof
 	}
 	s = s.clone()
@@ -212,7 +212,7 @@ func (s State) Drop(st Step, ids []uint32, fresh *Fresh, rewrap Rewrap) (State, 
 			s.remove(id)
 		}
 	}
-	if err := s.rotate(rewrap); err != nil {
+	if err := s.rotate(root); err != nil {
 		return State{}, err
 	}
 	if o := s.Operation; o != nil && o.ID == st.Operation && o.Kind != OpMigrate {
@@ -221,12 +221,12 @@ func (s State) Drop(st Step, ids []uint32, fresh *Fresh, rewrap Rewrap) (State, 
 	return s.commit(st, "drop", strings.Join(names, " ")), nil
 }
 
-// ProvenBut reports whether a slot other than ids has shown that it opens the
+// ProvenWithout reports whether a slot other than ids has shown that it opens the
 // present record: by the fresh proof, or, where people are needed, who cannot
 // be asked at every step, by one they gave to the operation in progress while
 // the root key was the same. A key beside them in the tree may have died since,
 // so the fresh proof must be of the keys of that slot.
-func (s *State) ProvenBut(ids []uint32, fresh *Fresh) bool {
+func (s *State) ProvenWithout(ids []uint32, fresh *FreshProof) bool {
 	return slices.ContainsFunc(s.Slots, func(o Slot) bool {
 		if o.State != Active || slices.Contains(ids, o.ID) {
 			return false
@@ -235,13 +235,13 @@ func (s *State) ProvenBut(ids []uint32, fresh *Fresh) bool {
 		if answered && !fresh.Keys {
 			return true
 		}
-		return s.Agreed(ids, &o) && (answered || !o.Tree.Keys())
+		return s.PeopleProved(ids, &o) && (answered || !o.Tree.Keys())
 	})
 }
 
-// Agreed reports whether the people of a slot proved it to the operation in
+// PeopleProved reports whether the people of a slot proved it to the operation in
 // progress, under the present root key, and that operation is to drop ids.
-func (s *State) Agreed(ids []uint32, o *Slot) bool {
+func (s *State) PeopleProved(ids []uint32, o *Slot) bool {
 	return o.State == Active && o.Tree.NeedsPeople() && s.Operation != nil && s.drops(ids) &&
 		o.Proven.Operation == s.Operation.ID && o.Proven.Generation >= s.Operation.Began && o.Proven.Root == s.Root
 }
@@ -251,7 +251,7 @@ func (s *State) Agreed(ids []uint32, o *Slot) bool {
 // one opens nothing that comes after. The new slot has the old one's state. An
 // initial slot opens the store, and goes only as a dropped one would: with a
 // fresh proof of another.
-func (s State) Reissue(st Step, id uint32, fresh *Fresh, n NewSlot, rewrap Rewrap) (State, error) {
+func (s State) Reissue(st Step, id uint32, fresh *FreshProof, n NewSlot, root NewRoot) (State, error) {
 	slot := s.Slot(id)
 	switch {
 	case slot == nil:
@@ -264,7 +264,7 @@ func (s State) Reissue(st Step, id uint32, fresh *Fresh, n NewSlot, rewrap Rewra
 	if err := s.mine(st); err != nil {
 		return State{}, err
 	}
-	if slot.Opens() && !s.ProvenBut([]uint32{id}, fresh) {
+	if slot.Opens() && !s.ProvenWithout([]uint32{id}, fresh) {
 		return State{}, ErrStaleProof
 	}
 	state := slot.State // an initial slot opens the store, and so does its heir
@@ -273,7 +273,7 @@ func (s State) Reissue(st Step, id uint32, fresh *Fresh, n NewSlot, rewrap Rewra
 	if err := s.place(n, state); err != nil {
 		return State{}, err
 	}
-	if err := s.rotate(rewrap); err != nil {
+	if err := s.rotate(root); err != nil {
 		return State{}, err
 	}
 	return s.commit(st, "reissue", n.Name), nil

@@ -68,7 +68,7 @@ func TestTransitions(t *testing.T) {
 		t.Helper()
 		do(command, step(op), func(s record.State, st record.Step) (record.State, error) {
 			o := s.Find(name, state)
-			var fresh *record.Fresh
+			var fresh *record.FreshProof
 			if prover != "" {
 				f := proofOf(&s, s.Find(prover, record.Active))
 				fresh = &f
@@ -247,11 +247,11 @@ func TestRefusals(t *testing.T) {
 	}
 	empty := record.Record{Store: storeID, Root: 1}
 	first := termOf(&empty, record.TermActive)
-	prove := func(s *record.State, op string, f record.Fresh, r *record.Rewrap) error {
+	prove := func(s *record.State, op string, f record.FreshProof, r *record.NewRoot) error {
 		_, err := s.Prove(stepOn(s, op), f, r)
 		return err
 	}
-	dropped := func(s *record.State, op string, ids []uint32, f *record.Fresh, change func(*record.Rewrap)) error {
+	dropped := func(s *record.State, op string, ids []uint32, f *record.FreshProof, change func(*record.NewRoot)) error {
 		r := rewrapOf(s, ids...)
 		if change != nil {
 			change(&r)
@@ -259,13 +259,13 @@ func TestRefusals(t *testing.T) {
 		_, err := s.Drop(stepOn(s, op), ids, f, r)
 		return err
 	}
-	rotateRoot := func(s *record.State, change func(*record.Rewrap)) error {
+	rotateRoot := func(s *record.State, change func(*record.NewRoot)) error {
 		r := rewrapOf(s)
 		change(&r)
 		_, err := s.RotateRoot(stepOn(s, ""), r)
 		return err
 	}
-	fresh := func(s *record.State, o *record.Slot) *record.Fresh {
+	fresh := func(s *record.State, o *record.Slot) *record.FreshProof {
 		f := proofOf(s, o)
 		return &f
 	}
@@ -294,9 +294,9 @@ func TestRefusals(t *testing.T) {
 		{"add a tree with a set twice", add(&h.State, "", next(&h.State, "x", aAndPeople, func(n *record.NewSlot) { n.Tree.Threshold.Of[2].Shamir.Set-- })), nil, "share sets are numbered in order"},
 		{"add a slot without a public key", add(&h.State, "", next(&h.State, "x", kmsB, func(n *record.NewSlot) { n.PublicKey = nil })), nil, `slot "x": the public key`},
 
-		{"prove no slot", prove(&h.State, "", record.Fresh{Slot: 99, Root: 1, Generation: h.Generation}, nil), record.ErrNoSlot, "no such slot"},
-		{"prove by an older record", prove(&h.State, "", record.Fresh{Slot: auto.ID, Root: h.Root, Generation: h.Generation - 1}, nil), record.ErrStaleProof, "no fresh proof"},
-		{"prove by another root key", prove(&h.State, "", record.Fresh{Slot: auto.ID, Root: h.Root + 1, Generation: h.Generation}, nil), record.ErrStaleProof, "no fresh proof"},
+		{"prove no slot", prove(&h.State, "", record.FreshProof{Slot: 99, Root: 1, Generation: h.Generation}, nil), record.ErrNoSlot, "no such slot"},
+		{"prove by an older record", prove(&h.State, "", record.FreshProof{Slot: auto.ID, Root: h.Root, Generation: h.Generation - 1}, nil), record.ErrStaleProof, "no fresh proof"},
+		{"prove by another root key", prove(&h.State, "", record.FreshProof{Slot: auto.ID, Root: h.Root + 1, Generation: h.Generation}, nil), record.ErrStaleProof, "no fresh proof"},
 		{"replace without a new root key", prove(&rekeyed.State, "", *fresh(&rekeyed.State, succ), nil), nil, "comes with a new root key"},
 		{"drill with a new root key", func() error { r := rewrapOf(&h.State); return prove(&h.State, "", *fresh(&h.State, auto), &r) }(), nil, "only a successor"},
 		{"replace in the middle of an operation", func() error {
@@ -317,12 +317,12 @@ func TestRefusals(t *testing.T) {
 		{"drop all that is proven", dropped(&half.State, "", []uint32{half.Find("people", record.Active).ID}, nil, nil), record.ErrLastSlot, "the last proven slot cannot go"},
 		{"drop without a proof", dropped(&h.State, "", []uint32{auto.ID}, nil, nil), record.ErrStaleProof, "no fresh proof that another slot"},
 		{"drop on the slot's own proof", dropped(&h.State, "", []uint32{auto.ID}, fresh(&h.State, auto), nil), record.ErrStaleProof, "no fresh proof that another slot"},
-		{"drop on a proof of the record before", dropped(&h.State, "", []uint32{auto.ID}, &record.Fresh{Slot: people.ID, Root: h.Root, Generation: h.Generation - 1}, nil), record.ErrStaleProof, "no fresh proof"},
-		{"drop on a proof of another root key", dropped(&h.State, "", []uint32{auto.ID}, &record.Fresh{Slot: people.ID, Root: h.Root - 1, Generation: h.Generation}, nil), record.ErrStaleProof, "no fresh proof"},
+		{"drop on a proof of the record before", dropped(&h.State, "", []uint32{auto.ID}, &record.FreshProof{Slot: people.ID, Root: h.Root, Generation: h.Generation - 1}, nil), record.ErrStaleProof, "no fresh proof"},
+		{"drop on a proof of another root key", dropped(&h.State, "", []uint32{auto.ID}, &record.FreshProof{Slot: people.ID, Root: h.Root - 1, Generation: h.Generation}, nil), record.ErrStaleProof, "no fresh proof"},
 		{"drop on a pending slot's proof", dropped(&rekeyed.State, "", []uint32{auto.ID}, fresh(&rekeyed.State, succ), nil), record.ErrStaleProof, "no fresh proof"},
-		{"drop and skip a root key", dropped(&h.State, "", []uint32{auto.ID}, fresh(&h.State, people), func(r *record.Rewrap) { r.Root++ }), nil, "root keys are numbered in order"},
-		{"drop and wrap for the wrong slot", dropped(&h.State, "", []uint32{auto.ID}, fresh(&h.State, people), func(r *record.Rewrap) { clear(r.Wraps); r.Wraps[99] = []byte("x") }), nil, "wrapped for every slot"},
-		{"drop and skip a term", dropped(&h.State, "", []uint32{auto.ID}, fresh(&h.State, people), func(r *record.Rewrap) { r.Term.Number++ }), nil, "terms are numbered in order"},
+		{"drop and skip a root key", dropped(&h.State, "", []uint32{auto.ID}, fresh(&h.State, people), func(r *record.NewRoot) { r.Root++ }), nil, "root keys are numbered in order"},
+		{"drop and wrap for the wrong slot", dropped(&h.State, "", []uint32{auto.ID}, fresh(&h.State, people), func(r *record.NewRoot) { clear(r.Wraps); r.Wraps[99] = []byte("x") }), nil, "wrapped for every slot"},
+		{"drop and skip a term", dropped(&h.State, "", []uint32{auto.ID}, fresh(&h.State, people), func(r *record.NewRoot) { r.Term.Number++ }), nil, "terms are numbered in order"},
 
 		{"reissue an initial slot on no proof", failure(half.Reissue(stepOn(&half.State, ""), half.Find("auto", record.Initial).ID, nil, slotOf(&half.Record, "auto", kmsB), rewrapOf(&half.State))), record.ErrStaleProof, "no fresh proof"},
 		{"reissue no slot", failure(h.Reissue(step, 99, nil, slotOf(&h.Record, "x", kmsB), rewrapOf(&h.State))), record.ErrNoSlot, "no such slot"},
@@ -357,19 +357,19 @@ func TestRefusals(t *testing.T) {
 		{"restore with a term above the new one", failure(h.Restore(step, 9, []record.Term{{Number: 5}}, branchOf(&h.State, 5))), nil, "beyond the other branch's last"},
 		{"restore with another key for a term", failure(h.Restore(step, 9, []record.Term{{Number: 1}}, branchOf(&h.State, 5))), record.ErrTermTwice, "a term number has two keys: number 1"},
 		{"restore with too many terms", failure(manyTerms.Restore(step, 9, nil, branchOf(&manyTerms, record.MaxTerms+1))), record.ErrTermInUse, "at most 65536"},
-		{"restore under the old term", failure(h.Restore(step, 9, nil, func() record.Rewrap { r := branchOf(&h.State, 9); r.Term = nil; return r }())), nil, "under a new term"},
-		{"restore under the old root key", failure(h.Restore(step, 9, nil, func() record.Rewrap { r := branchOf(&h.State, 9); r.Root--; return r }())), nil, "root keys are numbered in order"},
-		{"join under a passive term", failure(h.Join(step, nil, func() record.Rewrap { r := branchOf(&h.State, 9); r.Term.State = record.TermPassive; return r }())), nil, "under a new term"},
-		{"join and leave a wrap behind", failure(h.Join(step, nil, func() record.Rewrap { r := branchOf(&h.State, 9); delete(r.Wraps, auto.ID); return r }())), nil, "wrapped for every slot"},
+		{"restore under the old term", failure(h.Restore(step, 9, nil, func() record.NewRoot { r := branchOf(&h.State, 9); r.Term = nil; return r }())), nil, "under a new term"},
+		{"restore under the old root key", failure(h.Restore(step, 9, nil, func() record.NewRoot { r := branchOf(&h.State, 9); r.Root--; return r }())), nil, "root keys are numbered in order"},
+		{"join under a passive term", failure(h.Join(step, nil, func() record.NewRoot { r := branchOf(&h.State, 9); r.Term.State = record.TermPassive; return r }())), nil, "under a new term"},
+		{"join and leave a wrap behind", failure(h.Join(step, nil, func() record.NewRoot { r := branchOf(&h.State, 9); delete(r.Wraps, auto.ID); return r }())), nil, "wrapped for every slot"},
 		{"join an unproven store", failure(young.Join(step, nil, branchOf(&young, 9))), record.ErrUnproven, "no slot was proven yet"},
 		{"join a fork that used a number too", failure(h.Join(step, []record.Term{{Number: 1}}, branchOf(&h.State, 5))), record.ErrTermTwice, "a term number has two keys: number 1"},
 		{"join and go back", failure(h.Join(step, nil, branchOf(&h.State, 1))), nil, "term numbers go back"},
 		{"join with too many terms", failure(manyTerms.Join(step, nil, branchOf(&manyTerms, record.MaxTerms+1))), record.ErrTermInUse, "at most 65536"},
 
-		{"rotate the root key of an unproven store", rotateRoot(&young, func(*record.Rewrap) {}), record.ErrUnproven, "no slot was proven yet"},
-		{"keep the root key", rotateRoot(&h.State, func(r *record.Rewrap) { r.Root-- }), nil, "root keys are numbered in order"},
-		{"leave a wrap behind", rotateRoot(&h.State, func(r *record.Rewrap) { delete(r.Wraps, auto.ID) }), nil, "wrapped for every slot"},
-		{"wrap for a slot more", rotateRoot(&h.State, func(r *record.Rewrap) { r.Wraps[99] = []byte("x") }), nil, "wrapped for every slot"},
+		{"rotate the root key of an unproven store", rotateRoot(&young, func(*record.NewRoot) {}), record.ErrUnproven, "no slot was proven yet"},
+		{"keep the root key", rotateRoot(&h.State, func(r *record.NewRoot) { r.Root-- }), nil, "root keys are numbered in order"},
+		{"leave a wrap behind", rotateRoot(&h.State, func(r *record.NewRoot) { delete(r.Wraps, auto.ID) }), nil, "wrapped for every slot"},
+		{"wrap for a slot more", rotateRoot(&h.State, func(r *record.NewRoot) { r.Wraps[99] = []byte("x") }), nil, "wrapped for every slot"},
 
 		{"rotate an unproven store", failure(young.Rotate(step, termOf(&young.Record, record.TermActive))), record.ErrUnproven, "no slot was proven yet"},
 		{"use a term number twice", failure(h.Rotate(step, record.Term{Number: 1, State: record.TermActive})), nil, "terms are numbered in order"},
@@ -443,15 +443,15 @@ func TestPeoplesProof(t *testing.T) {
 	h.then(h.Begin(stepOn(&h.State, "op-1"), record.Operation{Kind: record.OpMigrate, Desired: []record.Goal{{Name: "auto", Drop: true}}}))
 	h.prove("people", record.Active, "op-1")
 	h.then(h.Rotate(stepOn(&h.State, ""), termOf(&h.Record, record.TermActive)))
-	if !h.ProvenBut(auto, nil) {
+	if !h.ProvenWithout(auto, nil) {
 		t.Error("the proof did not last until the next step of its operation")
 	}
-	if h.ProvenBut([]uint32{h.Find("people", record.Active).ID}, nil) {
+	if h.ProvenWithout([]uint32{h.Find("people", record.Active).ID}, nil) {
 		t.Error("a slot proves that it may go itself")
 	}
 	r := rewrapOf(&h.State)
 	h.then(h.RotateRoot(stepOn(&h.State, ""), r))
-	if h.ProvenBut(auto, nil) {
+	if h.ProvenWithout(auto, nil) {
 		t.Error("a proof of the old root key stands for the new one")
 	}
 }
@@ -467,20 +467,20 @@ func TestKeyBesidePeople(t *testing.T) {
 	tree := h.Find("tree", record.Active)
 	asked := proofOf(&h.State, tree)
 	asked.Keys = true
-	if h.ProvenBut(ids, nil) {
+	if h.ProvenWithout(ids, nil) {
 		t.Error("a key is believed without being asked")
 	}
 	before := asked
 	before.Generation--
-	if h.ProvenBut(ids, &before) {
+	if h.ProvenWithout(ids, &before) {
 		t.Error("a key is believed for an answer about an older record")
 	}
-	if !h.ProvenBut(ids, &asked) {
+	if !h.ProvenWithout(ids, &asked) {
 		t.Error("people agreed and the key answered, in vain")
 	}
 	h.then(h.End(stepOn(&h.State, "op-1")))
 	asked.Generation = h.Generation
-	if h.ProvenBut(ids, &asked) {
+	if h.ProvenWithout(ids, &asked) {
 		t.Error("a key's answer stands for people who agreed to nothing")
 	}
 }
@@ -490,7 +490,7 @@ func TestKMSProofIsNotKept(t *testing.T) {
 	h := proven(t)
 	h.then(h.Begin(stepOn(&h.State, "op-1"), record.Operation{Kind: record.OpMigrate}))
 	h.prove("auto", record.Active, "op-1")
-	if h.ProvenBut([]uint32{h.Find("people", record.Active).ID}, nil) {
+	if h.ProvenWithout([]uint32{h.Find("people", record.Active).ID}, nil) {
 		t.Error("a KMS slot is believed without being asked")
 	}
 }
@@ -565,10 +565,10 @@ func TestLimitsOfLists(t *testing.T) {
 }
 
 // freshOf is a proof made now by any active slot but one.
-func freshOf(s *record.State, but uint32) *record.Fresh {
+func freshOf(s *record.State, but uint32) *record.FreshProof {
 	for i := range s.Slots {
 		if o := &s.Slots[i]; o.ID != but && o.State == record.Active {
-			return &record.Fresh{Slot: o.ID, Root: s.Root, Generation: s.Generation}
+			return &record.FreshProof{Slot: o.ID, Root: s.Root, Generation: s.Generation}
 		}
 	}
 	return nil
