@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/sealwright/sealwright/internal/record"
 	"github.com/sealwright/sealwright/internal/secret"
@@ -38,6 +39,9 @@ type Barrier struct {
 
 	// keysMu orders what happens to the keyring; it is taken before mu.
 	keysMu sync.Mutex
+
+	// reason is why, for whoever takes no lock.
+	reason atomic.Pointer[error]
 
 	mu            sync.Mutex     // guards what follows; never held during I/O
 	open          func() *opened // nil while sealed; a closure, which no printer opens
@@ -99,7 +103,7 @@ func Open(cfg Config) (*Barrier, error) {
 		return nil, err
 	}
 	life, end := context.WithCancel(context.Background())
-	return &Barrier{
+	b := &Barrier{
 		cfg:      cfg,
 		life:     life,
 		end:      end,
@@ -110,8 +114,9 @@ func Open(cfg Config) (*Barrier, error) {
 		followed: map[uint32]string{},
 		changed:  make(chan struct{}),
 		observed: map[uint32]observation{},
-		why:      ErrSealed,
-	}, nil
+	}
+	b.setWhy(ErrSealed)
+	return b, nil
 }
 
 // Keyring returns the keyring, the same for the Barrier's life. While the
@@ -174,7 +179,8 @@ func (b *Barrier) forget(why error) {
 		g.wipe(why)
 	}
 	clear(b.gathers)
-	b.why, b.progress = why, nil
+	b.setWhy(why)
+	b.progress = nil
 	b.notify()
 }
 
@@ -307,7 +313,8 @@ func (b *Barrier) install(o *opened, as intent) error {
 	b.observe(o.state.Terms)
 	o.rest()
 	b.open = func() *opened { return o }
-	b.why, b.progress, b.sealedBy = nil, nil, false
+	b.setWhy(nil)
+	b.progress, b.sealedBy = nil, false
 	b.dismiss(o.state.Operation)
 	b.notify()
 	return nil

@@ -56,13 +56,14 @@ type SlotStatus struct {
 	Name        string
 	Spec        Spec
 	State       SlotState
-	Custodians  []string  // of its shares, as far as they were named
-	Sets        []uint32  // of its shares; empty where no people are involved
-	Fingerprint string    // 24 hex digits; the slot's pin for [Config.Pins]
-	Proven      time.Time // when it last opened the stored record, by the prover's clock; zero if never
-	Drilled     time.Time // when this process last tried, by Run; zero if never
-	DrillError  error     // what came of it
-	Notes       []string  // what the KMS said of its keys then, worth a warning
+	Custodians  []string    // of its shares, as far as they were named
+	Sets        []uint32    // of its shares; empty where no people are involved
+	Fingerprint string      // 24 hex digits; the slot's pin for [Config.Pins]
+	Proven      time.Time   // when it last opened the stored record, by the prover's clock; zero if never
+	ProvenTo    OperationID // to which it did so then, of an operation in progress only if since that began
+	Drilled     time.Time   // when this process last tried, by Run; zero if never
+	DrillError  error       // what came of it
+	Notes       []string    // what the KMS said of its keys then, worth a warning
 }
 
 // SlotState is what a slot is good for.
@@ -114,6 +115,7 @@ func (b *Barrier) Status() Status {
 		out := clearStatus(slot)
 		if slot.Proven != nil {
 			out.Proven = time.Unix(slot.Proven.At, 0).UTC()
+			out.ProvenTo = provenTo(st, slot)
 		}
 		d := b.health[slot.ID]
 		out.Drilled, out.DrillError = d.at, d.err
@@ -145,6 +147,16 @@ func (b *Barrier) Status() Status {
 		s.Warnings = append(s.Warnings, w)
 	}
 	return s
+}
+
+// provenTo is the operation that a slot was last proven to. Ids come again, as
+// that of a migration to the same plan: what was said to the one before was not
+// said to the one in progress.
+func provenTo(st *record.State, slot *record.Slot) OperationID {
+	if o := st.Operation; o != nil && o.ID == slot.Proven.Operation && slot.Proven.Generation < o.Began {
+		return ""
+	}
+	return OperationID(slot.Proven.Operation)
 }
 
 func (b *Barrier) warnings(s Status) []string {

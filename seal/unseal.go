@@ -313,7 +313,7 @@ func (b *Barrier) because(err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.open == nil && !b.closed {
-		b.why = err
+		b.setWhy(err)
 	}
 }
 

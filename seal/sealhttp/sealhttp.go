@@ -70,8 +70,8 @@ func ready(b *seal.Barrier, tell func(error) string, warn bool) http.Handler {
 // [seal.ErrSealed] there.
 func Require(b *seal.Barrier, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if status := b.Status(); status.Sealed {
-			refuse(w, Kind(status.Reason))
+		if why := b.Sealed(); why != nil {
+			refuse(w, Kind(why))
 			return
 		}
 		next.ServeHTTP(w, r)

@@ -1,0 +1,42 @@
+package seal
+
+import "crypto/subtle"
+
+// Sealed returns nil while the Barrier is unsealed, and while it is sealed why,
+// as Status does. It takes no lock and copies nothing, for every request to ask.
+func (b *Barrier) Sealed() error {
+	if why := b.reason.Load(); why != nil {
+		return *why
+	}
+	return nil
+}
+
+// setWhy remembers why the Barrier is sealed, nil when it is not; b.mu is held.
+func (b *Barrier) setWhy(err error) {
+	b.why = err
+	if err == nil {
+		b.reason.Store(nil)
+		return
+	}
+	b.reason.Store(&err)
+}
+
+// InitializedBy reports whether the store was made by the Init of that id, as
+// far as the journal reaches back. The id is known to whoever asked for the
+// Init: a host may let them have a [Barrier.Reissue] of a slot that nobody has
+// proven, where the answer that held its shares was lost. A sealed Barrier does
+// not know: [ErrSealed].
+func (b *Barrier) InitializedBy(op OperationID) (bool, error) {
+	o, err := b.current()
+	if err != nil {
+		return false, wrapError("initialized by", "", err)
+	}
+	defer o.wipe()
+	for i := range o.state.Journal {
+		e := &o.state.Journal[i]
+		if e.Event == "init" && op != "" && subtle.ConstantTimeCompare([]byte(e.Operation), []byte(op)) == 1 {
+			return true, nil
+		}
+	}
+	return false, nil
+}
