@@ -31,9 +31,13 @@ type Census struct {
 
 	// Other is what is not in the keyring's format: legacy values.
 	Other Tally
+
+	// Empty is how many items hold nothing, such as NULL: there is nothing to
+	// encrypt.
+	Empty int64
 }
 
-// Total is the sum of all.
+// Total is the sum of all that hold something.
 func (c Census) Total() Tally {
 	t := c.Unknown
 	t.Items += c.Other.Items
@@ -49,9 +53,13 @@ func (c Census) Total() Tally {
 const countPage = 256
 
 // Count takes a census of the sources. Items that come and go while it counts
-// may be in it or not. The errors are [keyring.ErrSealed], that of ctx, and a
-// [*SourceError].
+// may be in it or not. The errors are [keyring.ErrSealed], that of ctx, a
+// [*SourceError], and [seal.ErrConfig] for no sources: nobody looked, which is
+// not that nothing is there.
 func Count(ctx context.Context, kr *keyring.Keyring, sources ...Source) (Census, error) {
+	if len(sources) == 0 {
+		return Census{}, fmt.Errorf("migrate: count: %w: no sources to count: name every one", seal.ErrConfig)
+	}
 	c := Census{Terms: map[uint32]Tally{}}
 	for _, src := range sources {
 		if err := c.add(ctx, kr, src); err != nil {
@@ -88,6 +96,10 @@ func (c *Census) add(ctx context.Context, kr *keyring.Keyring, src Source) error
 }
 
 func (c *Census) tally(ids map[uint32][4]byte, stored []byte) {
+	if len(stored) == 0 {
+		c.Empty++
+		return
+	}
 	plus := func(t Tally) Tally { return Tally{t.Items + 1, t.Bytes + int64(len(stored))} }
 	head, text := headOf(stored)
 	term, err := keyring.TermOf(head)

@@ -43,14 +43,23 @@ func TestCount(t *testing.T) {
 	}
 	want := migrate.Census{
 		Terms:   map[uint32]migrate.Tally{1: {590, 590 * size}, 2: {}, 3: {7, 6*size + text}},
-		Unknown: migrate.Tally{Items: 7, Bytes: 2*size + text + 20 + 5 + 8},
+		Unknown: migrate.Tally{Items: 6, Bytes: 2*size + text + 20 + 5 + 8},
 		Other:   migrate.Tally{Items: 1, Bytes: 15},
+		Empty:   1,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("census (-want +got):\n%s", diff)
 	}
-	if got.Total().Items != 605 {
-		t.Errorf("a total of %d items, want 605", got.Total().Items)
+	if got.Total().Items != 604 {
+		t.Errorf("a total of %d items, want 604", got.Total().Items)
+	}
+}
+
+// Nobody looked anywhere, which is not that nothing is there.
+func TestCountNothing(t *testing.T) {
+	_, kr := newKeyring(t, 1, 1)
+	if c, err := migrate.Count(t.Context(), kr); !errors.Is(err, seal.ErrConfig) || !strings.Contains(err.Error(), "no sources to count") || c.Terms != nil {
+		t.Errorf("a census without sources: %+v, %v", c, err)
 	}
 }
 

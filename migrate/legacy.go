@@ -16,6 +16,11 @@ const (
 	AESGCM LegacyCipher = iota + 1 // nonce (12 bytes) ‖ ciphertext ‖ tag (16)
 	AESCBC                         // IV (16 bytes) ‖ ciphertext, PKCS #7 padding
 	AESCFB                         // IV (16 bytes) ‖ ciphertext, full-block CFB
+
+	// Clear is none: values are stored as they are, and become encrypted. It has
+	// no key. A value that begins as the keyring's do is never taken for a clear
+	// one, so that none is encrypted twice.
+	Clear
 )
 
 // A KeyForm is how the text of a key, as an environment variable holds it,
@@ -38,14 +43,33 @@ const (
 	Binary Encoding = iota
 	Hex
 	Base64
+	Text // as it is, such as for Clear and Decrypt
 )
 
-// LegacyConfig says what legacy values look like. Cipher is required, and Valid
-// for the ciphers that authenticate nothing.
+// LegacyConfig says what legacy values look like. Cipher or Decrypt is required,
+// and Valid for what authenticates nothing.
 type LegacyConfig struct {
 	Cipher   LegacyCipher
 	KeyForm  KeyForm  // zero: RawKey
 	Encoding Encoding // zero: Binary; otherwise values are text, and become text
+
+	// Inner is how the plaintext itself is encoded: some servers encrypt the
+	// base64 of what they mean. Zero: not at all.
+	Inner Encoding
+
+	// Decrypt, if set, reads a value in place of Cipher, as the server's old code
+	// does: it gets what is stored, without its Encoding, and the associated data
+	// of the keyring, and returns the plaintext as the server means it. The key
+	// that is given to NewLegacy is nil. Decrypt keeps nothing, and its error is
+	// never shown: it may speak of the value.
+	Decrypt func(stored, aad []byte) (plaintext []byte, err error)
+
+	// Sample is one value that is stored, and what the server reads from it.
+	// NewLegacy refuses a configuration that reads anything else, and [Rewrap]
+	// takes a configuration with Cipher only if it has one, or if it asks
+	// [RewrapOptions.Confirm]. Without either a value that is encoded once more
+	// than the configuration says would become its own encoding, for ever.
+	Sample *LegacySample
 
 	// AAD, if set, returns the associated data that the legacy code used with
 	// AESGCM, from those of the keyring. Nil: none were used.
@@ -56,6 +80,13 @@ type LegacyConfig struct {
 	// key, another row's value, or damage under AESCBC and AESCFB: under a wrong
 	// key every CFB value and one in 256 of CBC decode to noise. It keeps nothing.
 	Valid func(plaintext []byte) bool
+}
+
+// A LegacySample is a legacy value whose plaintext is known.
+type LegacySample struct {
+	Stored    []byte
+	AAD       []byte // those of the keyring for its place
+	Plaintext []byte
 }
 
 // ErrLegacy means that a value is none of the legacy ciphertexts: the key is
@@ -75,6 +106,14 @@ var ErrLegacy = errors.New("migrate: not a legacy value: another key or cipher, 
 // told by its term and key id, 64 bits, which are not the keyring's; what has
 // them is never read as a legacy value.
 //
+// # What is checked before anything is written
+//
+// A value may decrypt and still not be what the server means: one known server
+// encrypts the base64 of its secrets. What Rewrap makes of it is authentic and
+// the old key goes away, so it adopts only what is shown to be right: by a
+// [LegacySample], by [RewrapOptions.Confirm], or by a [LegacyConfig.Decrypt] that
+// is the server's own code.
+//
 // # What is not protected before everything is rewrapped
 //
 // AES-CBC and AES-CFB authenticate nothing. Who can write to the table can
@@ -93,6 +132,8 @@ var ErrLegacy = errors.New("migrate: not a legacy value: another key or cipher, 
 type Legacy struct {
 	kr     *keyring.Keyring
 	text   bool
+	clear  bool                                     // values are stored in clear
+	proven bool                                     // it reads what the server means: its own function, or a sample, says so
 	decode func(stored, aad []byte) ([]byte, error) // a closure, so that nothing prints the key
 }
 
@@ -100,10 +141,19 @@ type Legacy struct {
 // keeps no reference. The error is [seal.ErrConfig].
 func NewLegacy(kr *keyring.Keyring, key []byte, cfg LegacyConfig) (*Legacy, error) {
 	decode, err := newDecoder(key, cfg)
+	if err == nil && cfg.Sample != nil {
+		err = checkSample(decode, cfg.Sample)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("migrate: legacy: %w: %w", seal.ErrConfig, err)
 	}
-	return &Legacy{kr, cfg.Encoding != Binary, decode}, nil
+	return &Legacy{
+		kr:     kr,
+		text:   cfg.Encoding != Binary,
+		clear:  cfg.Cipher == Clear,
+		proven: cfg.Decrypt != nil || cfg.Sample != nil,
+		decode: decode,
+	}, nil
 }
 
 // Decrypt appends the plaintext of a stored value to dst and returns the longer
@@ -112,7 +162,7 @@ func NewLegacy(kr *keyring.Keyring, key []byte, cfg LegacyConfig) (*Legacy, erro
 // The errors are those of [keyring.Keyring.Decrypt], and [ErrLegacy].
 func (l *Legacy) Decrypt(dst, stored, aad []byte) ([]byte, error) {
 	plaintext, err := openOurs(l.kr, stored, aad)
-	if err != nil && notOurs(err) {
+	if err != nil && l.takes(stored, err) {
 		plaintext, err = l.open(stored, aad, err)
 	}
 	if err != nil {
@@ -132,6 +182,20 @@ func (l *Legacy) DecryptString(text string, aad []byte) (string, error) {
 	return string(plaintext), nil
 }
 
+// takes reports whether a value, of which the keyring said err, is tried as a
+// legacy one.
+func (l *Legacy) takes(stored []byte, err error) bool {
+	return notOurs(err) && !(l.clear && looksOurs(stored))
+}
+
+// looksOurs reports whether a value begins as the keyring's do, whatever key it
+// is under: one under a retired term is not a value in clear.
+func looksOurs(stored []byte) bool {
+	head, text := headOf(stored)
+	_, err := keyring.TermOf(head)
+	return text || err == nil
+}
+
 // open decrypts a value that is not the keyring's, of which the keyring says
 // ours.
 func (l *Legacy) open(stored, aad []byte, ours error) ([]byte, error) {
@@ -144,6 +208,20 @@ func (l *Legacy) open(stored, aad []byte, ours error) ([]byte, error) {
 		return plaintext, err
 	}
 	return nil, fmt.Errorf("%w; %w", ours, err)
+}
+
+// legacy returns the plaintext of a value if it is a legacy one.
+func (l *Legacy) legacy(stored, aad []byte) ([]byte, bool) {
+	if len(stored) == 0 {
+		return nil, false
+	}
+	ours, err := openOurs(l.kr, stored, aad)
+	clear(ours)
+	if err == nil || !l.takes(stored, err) {
+		return nil, false
+	}
+	plaintext, err := l.open(stored, aad, err)
+	return plaintext, err == nil
 }
 
 // adopt encrypts a value that is not the keyring's with it.

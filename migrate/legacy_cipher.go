@@ -17,14 +17,8 @@ import (
 // newDecoder returns what decodes and decrypts a legacy value to a slice of
 // its own. Whatever is wrong with a value is ErrLegacy, and nothing more.
 func newDecoder(key []byte, cfg LegacyConfig) (func(stored, aad []byte) ([]byte, error), error) {
-	if cfg.Encoding < Binary || cfg.Encoding > Base64 {
-		return nil, fmt.Errorf("no Encoding has the number %d", cfg.Encoding)
-	}
-	if cfg.AAD != nil && cfg.Cipher != AESGCM {
-		return nil, errors.New("only AESGCM has associated data")
-	}
-	if cfg.Valid == nil && cfg.Cipher != AESGCM {
-		return nil, errors.New("AESCBC and AESCFB authenticate nothing: set Valid")
+	if err := checkLegacy(key, cfg); err != nil {
+		return nil, err
 	}
 	decrypt, err := newDecrypter(key, cfg)
 	if err != nil {
@@ -35,16 +29,13 @@ func newDecoder(key []byte, cfg LegacyConfig) (func(stored, aad []byte) ([]byte,
 		if !ok {
 			return nil, ErrLegacy
 		}
-		if cfg.AAD != nil {
-			aad = cfg.AAD(aad)
-		} else {
-			aad = nil
-		}
 		plaintext, ok := decrypt(raw, aad)
-		if !ok {
-			return nil, ErrLegacy
+		if ok && cfg.Inner != Binary {
+			outer := plaintext
+			plaintext, ok = decodeText(outer, cfg.Inner)
+			clear(outer)
 		}
-		if cfg.Valid != nil && !cfg.Valid(plaintext) {
+		if !ok || cfg.Valid != nil && !cfg.Valid(plaintext) {
 			clear(plaintext)
 			return nil, ErrLegacy
 		}
@@ -52,7 +43,59 @@ func newDecoder(key []byte, cfg LegacyConfig) (func(stored, aad []byte) ([]byte,
 	}, nil
 }
 
+// checkLegacy refuses what makes no legacy format, the most basic first.
+func checkLegacy(key []byte, cfg LegacyConfig) error {
+	function := cfg.Decrypt != nil
+	switch {
+	case !function && (cfg.Cipher < AESGCM || cfg.Cipher > Clear):
+		return errors.New("the field Cipher is AESGCM, AESCBC, AESCFB or Clear, or Decrypt is set")
+	case function && cfg.Cipher != 0:
+		return errors.New("Cipher and Decrypt are both set: which is it?")
+	case (function || cfg.Cipher == Clear) && len(key) > 0:
+		return errors.New("Clear and Decrypt take no key here: give nil")
+	case cfg.Encoding < Binary || cfg.Encoding > Text:
+		return fmt.Errorf("no Encoding has the number %d", cfg.Encoding)
+	case cfg.Inner < Binary || cfg.Inner > Base64:
+		return fmt.Errorf("Inner has the number %d: it is Hex or Base64, or zero", cfg.Inner)
+	case cfg.AAD != nil && cfg.Cipher != AESGCM:
+		return errors.New("only AESGCM has associated data")
+	case cfg.Valid == nil && !function && cfg.Cipher != AESGCM:
+		return errors.New("AESCBC, AESCFB and Clear authenticate nothing: set Valid")
+	}
+	return nil
+}
+
+// checkSample reads the sample, and says what may be wrong where that gives
+// something else.
+func checkSample(decode func(stored, aad []byte) ([]byte, error), sample *LegacySample) error {
+	got, err := decode(bytes.Clone(sample.Stored), sample.AAD)
+	if err != nil {
+		return fmt.Errorf("the sample does not read: %w", err)
+	}
+	defer clear(got)
+	if bytes.Equal(got, sample.Plaintext) {
+		return nil
+	}
+	for name, inner := range map[string]Encoding{"Hex": Hex, "Base64": Base64} {
+		if raw, ok := decodeText(got, inner); ok && len(raw) > 0 && bytes.Equal(raw, sample.Plaintext) {
+			clear(raw)
+			return fmt.Errorf("the sample reads as an encoding of its plaintext: set Inner to %s", name)
+		}
+	}
+	return errors.New("the sample reads as another plaintext than the one given")
+}
+
 func newDecrypter(key []byte, cfg LegacyConfig) (func(raw, aad []byte) ([]byte, bool), error) {
+	if cfg.Decrypt != nil {
+		return func(raw, aad []byte) ([]byte, bool) {
+			// With copies: what the host's code does to its arguments is its own affair.
+			plaintext, err := cfg.Decrypt(bytes.Clone(raw), bytes.Clone(aad))
+			return bytes.Clone(plaintext), err == nil
+		}, nil
+	}
+	if cfg.Cipher == Clear {
+		return func(raw, _ []byte) ([]byte, bool) { return bytes.Clone(raw), true }, nil
+	}
 	key, err := parseKey(key, cfg.KeyForm)
 	if err != nil {
 		return nil, err
@@ -63,14 +106,18 @@ func newDecrypter(key []byte, cfg LegacyConfig) (func(raw, aad []byte) ([]byte, 
 		return nil, fmt.Errorf("the key has %d bytes in its KeyForm: AES takes 16, 24 or 32", len(key))
 	}
 	switch cfg.Cipher {
-	case AESGCM:
-		return newOpenGCM(block)
 	case AESCBC:
 		return func(raw, _ []byte) ([]byte, bool) { return openCBC(block, raw) }, nil
 	case AESCFB:
 		return func(raw, _ []byte) ([]byte, bool) { return openCFB(block, raw) }, nil
 	}
-	return nil, errors.New("the field Cipher is AESGCM, AESCBC or AESCFB")
+	open, err := newOpenGCM(block)
+	return func(raw, aad []byte) ([]byte, bool) {
+		if cfg.AAD == nil {
+			return open(raw, nil)
+		}
+		return open(raw, cfg.AAD(aad))
+	}, err
 }
 
 // parseKey returns a copy of the key, which the caller clears.

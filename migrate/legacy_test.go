@@ -226,7 +226,7 @@ func TestRewrapLegacyNeverForOurs(t *testing.T) {
 	src.put("a", bytes.Clone(damaged))
 	install(t, owner, 2, 2)
 	l := newLegacy(t, kr, migrate.LegacyConfig{Cipher: migrate.AESCFB, Valid: func([]byte) bool { return true }})
-	p, items, err := finish(t.Context(), kr, src, migrate.RewrapOptions{Legacy: l})
+	p, items, err := finish(t.Context(), kr, src, migrate.RewrapOptions{Legacy: l, Confirm: func([]migrate.Adoption) error { return nil }})
 	if err != nil || p.Failed != 1 || len(items) != 1 || !errors.Is(items[0], keyring.ErrCorrupt) || !bytes.Equal(src.stored("a"), damaged) {
 		t.Errorf("%+v, %v, %v", p, items, err)
 	}
@@ -346,7 +346,13 @@ func TestNewLegacyRefuses(t *testing.T) {
 		cfg  migrate.LegacyConfig
 		text string
 	}{
-		"no cipher":        {legacyKey, migrate.LegacyConfig{Valid: valid}, "Cipher is AESGCM, AESCBC or AESCFB"},
+		"nothing":          {legacyKey, migrate.LegacyConfig{}, "the field Cipher is AESGCM"},
+		"nothing, no key":  {"", migrate.LegacyConfig{}, "the field Cipher is AESGCM"},
+		"two ways":         {"", migrate.LegacyConfig{Cipher: migrate.AESGCM, Decrypt: func(b, _ []byte) ([]byte, error) { return b, nil }}, "both set"},
+		"clear, a key":     {legacyKey, migrate.LegacyConfig{Cipher: migrate.Clear, Valid: valid}, "take no key here"},
+		"clear, no Valid":  {"", migrate.LegacyConfig{Cipher: migrate.Clear}, "set Valid"},
+		"inner text":       {legacyKey, migrate.LegacyConfig{Cipher: migrate.AESGCM, Inner: migrate.Text}, "Inner has the number 3"},
+		"no cipher":        {legacyKey, migrate.LegacyConfig{Valid: valid}, "the field Cipher is AESGCM, AESCBC, AESCFB or Clear, or Decrypt is set"},
 		"CBC, no Valid":    {legacyKey, migrate.LegacyConfig{Cipher: migrate.AESCBC}, "set Valid"},
 		"CFB, no Valid":    {legacyKey, migrate.LegacyConfig{Cipher: migrate.AESCFB}, "set Valid"},
 		"CFB, AAD":         {legacyKey, migrate.LegacyConfig{Cipher: migrate.AESCFB, Valid: valid, AAD: func([]byte) []byte { return nil }}, "only AESGCM has associated data"},
@@ -414,7 +420,7 @@ func TestRewrapLegacy(t *testing.T) {
 				src.put("0008", encryptString(t, kr, "value of 0008", "0008"))
 			}
 			install(t, owner, 2, 2)
-			p, items, err := finish(t.Context(), kr, src, migrate.RewrapOptions{Legacy: newLegacy(t, kr, tt.cfg)})
+			p, items, err := finish(t.Context(), kr, src, migrate.RewrapOptions{Legacy: newLegacy(t, kr, tt.cfg), Confirm: func([]migrate.Adoption) error { return nil }})
 			want := migrate.Progress{After: "0299", Done: true, Items: 300, Bytes: p.Bytes, Rewrapped: 299, Legacy: 298, Failed: 1}
 			if diff := cmp.Diff(want, p); diff != "" || err != nil {
 				t.Errorf("%v; progress (-want +got):\n%s", err, diff)

@@ -24,6 +24,13 @@ type RewrapOptions struct {
 	// they become the keyring's. It must be of the same keyring.
 	Legacy *Legacy
 
+	// Confirm is asked once, before the first legacy value is replaced, with some
+	// of what would be encrypted: an error ends the run. It compares them with
+	// what the server reads, or shows them to somebody who knows. It is required
+	// unless the Legacy has a Sample or a Decrypt of the server's own. It keeps
+	// nothing.
+	Confirm func(sample []Adoption) error
+
 	// ItemsPerSecond and BytesPerSecond bound how much is read; both hold.
 	// Zero: no limit.
 	ItemsPerSecond float64
@@ -35,6 +42,12 @@ type RewrapOptions struct {
 
 	// Wait, if set, waits in place of a timer.
 	Wait func(context.Context, time.Duration) error
+}
+
+// An Adoption is what [Rewrap] is about to make of a legacy value.
+type Adoption struct {
+	ID        string
+	Plaintext []byte // a secret
 }
 
 // Progress is how far [Rewrap] has come. Items is always the sum of Rewrapped,
@@ -49,6 +62,7 @@ type Progress struct {
 	Current   int64  // were under the active term already, or a younger one
 	Failed    int64  // left as they are, each with an [ItemError]
 	Changed   int64  // times that a live write came between; it won
+	Empty     int64  // NULL or empty: nothing to encrypt, and not among Items
 }
 
 // Rewrap re-encrypts the items of a source under the active term of the
@@ -99,8 +113,11 @@ type run struct {
 	opt   RewrapOptions
 	yield func(Progress, error) bool
 
-	p     Progress
-	pace  pace
+	p    Progress
+	pace pace
+
+	confirmed bool
+
 	buf   []byte // for the new ciphertext
 	lost  string // the item whose replacement came too late last
 	times int    // in a row
@@ -127,6 +144,9 @@ func (r *run) prepare() error {
 	if o.Legacy != nil && o.Legacy.kr != r.kr {
 		return fmt.Errorf("migrate: rewrap: %w: Legacy is of another keyring", seal.ErrConfig)
 	}
+	if o.Legacy != nil && !o.Legacy.proven && o.Confirm == nil {
+		return fmt.Errorf("migrate: rewrap: %w: nothing says that Legacy reads what the server means, and what it reads becomes authentic: give LegacyConfig a Sample, or set Confirm", seal.ErrConfig)
+	}
 	if o.PageSize == 0 {
 		o.PageSize = 100
 	}
@@ -146,6 +166,9 @@ func (r *run) all(ctx context.Context) error {
 		if err != nil {
 			return wrapRewrap(err)
 		}
+		if err := r.confirm(page); err != nil {
+			return wrapRewrap(err)
+		}
 		r.p.Done = len(page) == 0
 		for i := range page {
 			if err = r.item(ctx, &page[i]); err != nil {
@@ -161,6 +184,38 @@ func (r *run) all(ctx context.Context) error {
 	}
 }
 
+// confirmed is how many legacy values Confirm sees.
+const confirmed = 10
+
+// confirm asks Confirm about the first legacy values that a page has.
+func (r *run) confirm(page []Item) error {
+	if r.opt.Legacy == nil || r.opt.Confirm == nil || r.confirmed {
+		return nil
+	}
+	var sample []Adoption
+	defer func() {
+		for i := range sample {
+			clear(sample[i].Plaintext)
+		}
+	}()
+	for i := range page {
+		if plaintext, ok := r.opt.Legacy.legacy(page[i].Ciphertext, page[i].AAD); ok {
+			sample = append(sample, Adoption{page[i].ID, plaintext})
+		}
+		if len(sample) == confirmed {
+			break
+		}
+	}
+	if len(sample) == 0 {
+		return nil
+	}
+	r.confirmed = true
+	if err := r.opt.Confirm(sample); err != nil {
+		return fmt.Errorf("the legacy values are not confirmed, and nothing of them was changed: %w", err)
+	}
+	return nil
+}
+
 // item deals with one item. It returns errAgain if the page is not what is
 // stored any more, and otherwise only errors that end the run.
 func (r *run) item(ctx context.Context, item *Item) error {
@@ -169,6 +224,11 @@ func (r *run) item(ctx context.Context, item *Item) error {
 	}
 	if err := ctx.Err(); err != nil {
 		return err
+	}
+	if len(item.Ciphertext) == 0 {
+		r.p.After = item.ID
+		r.p.Empty++
+		return nil
 	}
 	out, outcome, err := rewrapStored(r.kr, r.opt.Legacy, r.buf[:0], item.Ciphertext, item.AAD)
 	if errors.Is(err, keyring.ErrSealed) || errors.Is(err, keyring.ErrExhausted) {
@@ -242,7 +302,7 @@ func rewrapStored(kr *keyring.Keyring, legacy *Legacy, dst, stored, aad []byte) 
 		return out, rewrapped, nil
 	case err == nil:
 		return out, current, nil
-	case legacy != nil && notOurs(err):
+	case legacy != nil && legacy.takes(stored, err):
 		out, err = legacy.adopt(dst, stored, aad, err)
 		return out, adopted, err
 	}

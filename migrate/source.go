@@ -35,7 +35,7 @@ type Source interface {
 type Item struct {
 	ID         string // names it for [Source.Replace] and for people; not empty, no secret
 	AAD        []byte // its associated data
-	Ciphertext []byte // as it is stored: binary, or text that begins with "sw1."; or legacy
+	Ciphertext []byte // as it is stored: binary, or text that begins with "sw1."; or legacy; empty for NULL
 }
 
 // ErrChanged means that others changed an item each time that [Rewrap] was

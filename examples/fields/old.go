@@ -64,20 +64,31 @@ func (e environment) encryptSession(session []byte) ([]byte, error) {
 	return out, nil
 }
 
-// tokens reads tokens of before and after.
+// tokens reads tokens of before and after. The sample, made by the old code,
+// shows that they read as the server means them.
 func (e environment) tokens(kr *keyring.Keyring) (*migrate.Legacy, error) {
+	stored, err := e.encryptToken("a token")
+	if err != nil {
+		return nil, err
+	}
 	return migrate.NewLegacy(kr, []byte(e.tokenKey), migrate.LegacyConfig{
 		Cipher:   migrate.AESGCM,
 		KeyForm:  migrate.HexKey,
 		Encoding: migrate.Base64,
+		Sample:   &migrate.LegacySample{Stored: []byte(stored), Plaintext: []byte("a token")},
 	})
 }
 
 // sessions reads sessions of before and after.
 func (e environment) sessions(kr *keyring.Keyring) (*migrate.Legacy, error) {
+	stored, err := e.encryptSession([]byte("{}"))
+	if err != nil {
+		return nil, err
+	}
 	return migrate.NewLegacy(kr, []byte(e.passphrase), migrate.LegacyConfig{
 		Cipher:  migrate.AESCFB,
 		KeyForm: migrate.SHA256Key,
 		Valid:   json.Valid,
+		Sample:  &migrate.LegacySample{Stored: stored, Plaintext: []byte("{}")},
 	})
 }
