@@ -47,13 +47,17 @@ type Health struct {
 	Deletion time.Time // when the KMS will destroy the key; zero if it won't
 }
 
-// An Authenticator is a [Wrapper] that says whether its blobs prove who made
-// them. Where Authenticated returns true, a blob that unwraps was made by
-// somebody allowed to use the KMS key. Where it returns false, or a Wrapper is
-// no Authenticator, anybody may have made it: RSA-OAEP needs the public key
-// alone.
+// An Authenticator is a [Wrapper] that says which blobs prove who made them.
+//
+// Authenticates is asked of a blob that this Wrapper has unwrapped. It returns
+// true where that can only be the work of somebody who may use the very key that
+// is configured. It returns false where anybody may have made the blob, as with
+// RSA-OAEP, which needs the public key alone; and where the blob had a say in
+// which key opened it, as with an alias: whoever brings a blob along brings a key
+// of his own with it. Of nil, of a blob of another type or key, and of a Wrapper
+// that is no Authenticator, the answer is false too. It makes no request.
 type Authenticator interface {
-	Authenticated() bool
+	Authenticates(blob *Blob) bool
 }
 
 // A Blob is a wrapped key and the name of what wrapped it. It is no secret. It

@@ -76,7 +76,7 @@ func (k fixedKMS) Unwrap(_ context.Context, blob *kms.Blob, b kms.Binding) ([]by
 	return plain, nil
 }
 
-func (fixedKMS) Authenticated() bool { return true }
+func (fixedKMS) Authenticates(*kms.Blob) bool { return true }
 
 func goldenKMS() map[string]kms.Wrapper {
 	return map[string]kms.Wrapper{"alpha": fixedKMS{"alpha"}, "beta": fixedKMS{"beta"}}

@@ -240,4 +240,4 @@ func (w plainKMS) Unwrap(_ context.Context, blob *kms.Blob, b kms.Binding) ([]by
 	return aead.OpenBox(w.key(), "plain", blob.Ciphertext, nil)
 }
 
-func (w plainKMS) Authenticated() bool { return true }
+func (w plainKMS) Authenticates(*kms.Blob) bool { return true }

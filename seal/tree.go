@@ -254,7 +254,7 @@ func (h *harvest) openKey(ctx context.Context, leaf *record.Key, path string, k,
 		return nil, lying(errors.New("a value of the wrong length"))
 	}
 	h.identities = append(h.identities, append([]byte{}, plain[32:]...))
-	if a, ok := h.barrier.cfg.KMS[leaf.Name].(kms.Authenticator); ok && a.Authenticated() {
+	if a, ok := h.barrier.cfg.KMS[leaf.Name].(kms.Authenticator); ok && a.Authenticates(&leaf.Blob) {
 		h.bound = true
 	}
 	return value, nil

@@ -38,7 +38,8 @@
 // always names that key to KMS and compares the answer with it; without that,
 // KMS would open the blob with any key that the identity may use.
 //
-//   - Configured by ARN or id, a Wrapper opens the blobs of that key alone.
+//   - Configured by ARN or id, a Wrapper opens the blobs of that key alone. An id
+//     stands for a key of the identity's own account.
 //   - Configured by an alias, Wrap uses the key that the alias names at that
 //     moment. Unwrap asks the key in the blob, whatever the alias names by now,
 //     so that moving an alias locks nobody out. It refuses a blob of another
@@ -46,6 +47,10 @@
 //     whose permission hangs on the alias (kms:ResourceAliases) loses the old key
 //     with the move. Probe reports the key that the alias names now: where that
 //     is not the blob's, wrap again.
+//     And since a blob then has a say in which key opens it, whoever can write to
+//     the store could bring one that a key of his own made, of an account that
+//     lets this identity decrypt. So a blob proves nothing ([Wrapper.Authenticates]),
+//     and package seal demands a pin of the slot.
 //   - The replicas of a multi-Region key are one key. A blob that one of them
 //     wrapped is opened by the replica in this Wrapper's region.
 //

@@ -52,6 +52,6 @@ func ExampleNew_serviceAccount() {
 		WebIdentityTokenFile: "/var/run/secrets/eks.amazonaws.com/serviceaccount/token",
 		RoleARN:              "arn:aws:iam::111122223333:role/app",
 	})
-	fmt.Println(w.Authenticated(), err)
-	// Output: true <nil>
+	fmt.Printf("%v %v\n", w, err)
+	// Output: awskms key "arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab" <nil>
 }

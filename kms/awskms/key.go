@@ -41,6 +41,16 @@ func parseKey(name string) (keyName, error) {
 	return k, nil
 }
 
+// asks returns the name by which KMS is asked for the key with that ARN. A key
+// that is configured by its id is asked by its id, which stands for one of the
+// identity's own account, whatever account a blob names.
+func (k keyName) asks(arn string) string {
+	if k.id != "" && k.arn.AccountID == "" {
+		return k.name
+	}
+	return arn
+}
+
 // nameChars may stand in key ids and aliases; "/" in aliases only.
 const nameChars = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_/"
 

@@ -76,7 +76,7 @@ func (w *Wrapper) Unwrap(ctx context.Context, blob *kms.Blob, b kms.Binding) ([]
 	ctx, cancel := w.deadline(ctx)
 	defer cancel()
 	out, err := w.client.Decrypt(ctx, &awskms.DecryptInput{
-		KeyId:               &arn,
+		KeyId:               aws.String(w.key.asks(arn)),
 		CiphertextBlob:      blob.Ciphertext,
 		EncryptionContext:   b.Map(),
 		EncryptionAlgorithm: types.EncryptionAlgorithmSpecSymmetricDefault,
@@ -136,9 +136,18 @@ func (w *Wrapper) Probe(ctx context.Context) (kms.Health, error) {
 	}, nil
 }
 
-// Authenticated returns true: KMS authenticates what a symmetric key encrypted,
-// together with the binding.
-func (w *Wrapper) Authenticated() bool { return true }
+// Authenticates returns true of the blobs of the key that KeyID names by its ARN
+// or its id: only who may use a symmetric key encrypts with it, and KMS
+// authenticates the binding too. By an alias it returns false of every blob: the
+// blob says which key to ask, and its author may have one of his own that this
+// identity may decrypt with.
+func (w *Wrapper) Authenticates(blob *kms.Blob) bool {
+	if blob == nil || blob.Type != Type || w.key.id == "" {
+		return false
+	}
+	_, err := w.key.in(w.region, blob.KeyID)
+	return err == nil
+}
 
 // answered returns the ARN of the key that answered, if the configured name can
 // stand for it.

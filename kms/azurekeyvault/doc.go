@@ -47,7 +47,7 @@
 // # Limits
 //
 // RSA-OAEP authenticates nobody: whoever has the public key can make a blob,
-// and [Wrapper.Authenticated] says so. It has no associated data either. With
+// and [Wrapper.Authenticates] says so of its blobs. It has no associated data either. With
 // A256GCM the binding is the associated data; with A256KW there is none.
 //
 // A vault takes about 4000 operations with an RSA-2048 key in 10 seconds, 1000

@@ -415,7 +415,7 @@ func TestForgery(t *testing.T) {
 	s.Create("a", azurekeyvaulttest.KeyOptions{VaultURL: azurekeyvaulttest.HSMURL, Bits: 2048})
 	cfg := s.Config("a")
 	w, blob := wrapped(t, cfg)
-	if w.Authenticated() {
+	if w.Authenticates(blob) {
 		t.Error("RSA-OAEP is said to authenticate")
 	}
 	// The forger reads the key, and may neither wrap nor unwrap.
@@ -438,14 +438,54 @@ func TestForgery(t *testing.T) {
 	for _, algorithm := range []azurekeyvault.Algorithm{azurekeyvault.A256KW, azurekeyvault.A256GCM} {
 		cfg.Algorithm = algorithm
 		w := open(t, cfg)
-		if !w.Authenticated() {
-			t.Errorf("%s is said not to authenticate", algorithm)
+		if w.Authenticates(forged) {
+			t.Errorf("%s: what anybody could have made is said to be authentic", algorithm)
 		}
 		before := len(s.Requests())
 		_, err := w.Unwrap(t.Context(), forged, place)
 		refused(t, err, kms.ErrMisconfigured, "RSA-OAEP-256", string(algorithm))
 		if n := len(s.Requests()) - before; n != 0 {
 			t.Errorf("%d requests for a blob that anybody could have made", n)
+		}
+	}
+}
+
+// TestAuthenticatesTheBlob: a blob chooses its algorithm and its version, and
+// brings its key's name; the Config's algorithm says nothing of it.
+func TestAuthenticatesTheBlob(t *testing.T) {
+	s := start(t)
+	s.Create("a", azurekeyvaulttest.KeyOptions{VaultURL: azurekeyvaulttest.HSMURL})
+	cfg := s.Config("a")
+	cfg.Algorithm = azurekeyvault.A256KW
+	strict, blob := wrapped(t, cfg)
+	cfg.Algorithm = azurekeyvault.RSAOAEP256
+	lax := open(t, cfg)
+	with := func(change func(b *kms.Blob)) *kms.Blob {
+		b := *blob
+		b.Ciphertext = slices.Clone(b.Ciphertext)
+		change(&b)
+		return &b
+	}
+	older := strings.Repeat("0", 32)
+	for name, c := range map[string]struct {
+		blob *kms.Blob
+		want bool
+	}{
+		"its own":           {blob, true},
+		"an older version":  {with(func(b *kms.Blob) { b.Version = older }), true}, // of the same key
+		"the other case":    {with(func(b *kms.Blob) { b.KeyID = strings.ToUpper(b.KeyID) }), true},
+		"another key":       {with(func(b *kms.Blob) { b.KeyID += "2" }), false},
+		"another vault":     {with(func(b *kms.Blob) { b.KeyID = strings.Replace(b.KeyID, "https://", "https://x", 1) }), false},
+		"a version's path":  {with(func(b *kms.Blob) { b.Version = "../b/" + older }), false},
+		"another type":      {with(func(b *kms.Blob) { b.Type = "awskms" }), false},
+		"unknown algorithm": {with(func(b *kms.Blob) { b.Ciphertext[0] = 9 }), false},
+		"RSA-OAEP":          {with(func(b *kms.Blob) { b.Ciphertext = append([]byte{1}, make([]byte, 256)...) }), false},
+		"nothing":           {nil, false},
+	} {
+		for _, w := range []*azurekeyvault.Wrapper{strict, lax} {
+			if w.Authenticates(c.blob) != c.want {
+				t.Errorf("%s: Authenticates is %v", name, !c.want)
+			}
 		}
 	}
 }

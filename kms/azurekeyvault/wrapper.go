@@ -244,9 +244,13 @@ func (w *Wrapper) suits(k *azkeys.JSONWebKey) error {
 	return nil
 }
 
-// Authenticated reports whether Algorithm is A256KW or A256GCM. RSA-OAEP needs
-// the public key alone.
-func (w *Wrapper) Authenticated() bool { return w.algorithm.authenticates() }
+// Authenticates returns true of the blobs of this key that A256KW or A256GCM
+// made. RSA-OAEP needs the public key alone. A blob chooses its algorithm and
+// the version of the key, so both are asked of it and not of the Config.
+func (w *Wrapper) Authenticates(blob *kms.Blob) bool {
+	s, err := w.mine(blob)
+	return err == nil && s.algorithm.authenticates()
+}
 
 func native(a Algorithm) *azkeys.EncryptionAlgorithm { return new(azkeys.EncryptionAlgorithm(a)) }
 

@@ -208,8 +208,11 @@ func (w *Wrapper) Probe(ctx context.Context) (kms.Health, error) {
 	return health, nil
 }
 
-// Authenticated returns true: only who may use the KMS key makes its blobs.
-func (w *Wrapper) Authenticated() bool { return true }
+// Authenticates returns true of the blobs of the configured key: only who may
+// use it makes them. A blob chooses no more than the version.
+func (w *Wrapper) Authenticates(blob *kms.Blob) bool {
+	return blob != nil && blob.Type == Type && blob.KeyID == w.keyID
+}
 
 // ask makes one request, with a deadline, and without the client's retries.
 func ask[Q, A any](ctx context.Context, w *Wrapper, op string, method func(context.Context, Q, ...gax.CallOption) (A, error), request Q) (A, error) {

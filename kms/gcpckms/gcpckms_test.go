@@ -42,8 +42,20 @@ func TestBlob(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
-	if !w.Authenticated() {
-		t.Error("not authenticated")
+	for _, what := range []struct {
+		blob *kms.Blob
+		want bool
+	}{
+		{got, true},
+		{&kms.Blob{Type: got.Type, KeyID: got.KeyID, Version: "1", Ciphertext: got.Ciphertext}, true}, // of the same key
+		{&kms.Blob{Type: got.Type, KeyID: server.KeyID("b"), Version: got.Version, Ciphertext: got.Ciphertext}, false},
+		{&kms.Blob{Type: got.Type, KeyID: got.KeyID + "/cryptoKeyVersions/2", Version: got.Version, Ciphertext: got.Ciphertext}, false},
+		{&kms.Blob{Type: "awskms", KeyID: got.KeyID}, false},
+		{nil, false},
+	} {
+		if w.Authenticates(what.blob) != what.want {
+			t.Errorf("Authenticates(%+v) is %v", what.blob, !what.want)
+		}
 	}
 }
 

@@ -27,6 +27,7 @@ var checks = []struct {
 	{"other key", (*suite).otherKey},
 	{"other type", (*suite).otherType},
 	{"other version", (*suite).otherVersion},
+	{"authenticates", (*suite).authenticates},
 	{"rotation", (*suite).rotation},
 	{"probe", (*suite).probe},
 	{"context ended before", (*suite).endedBefore},

@@ -23,6 +23,11 @@ type Options struct {
 	// documents it: a blob opens under any.
 	Unbound bool
 
+	// Forgeable says that anybody can make a blob that opens, so that the
+	// provider authenticates none. Of another that is a [kms.Authenticator] the
+	// suite wants its own blobs to be authentic.
+	Forgeable bool
+
 	// Rotate adds a version to the key of that name.
 	Rotate func(t *testing.T, key string)
 

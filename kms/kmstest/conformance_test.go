@@ -12,8 +12,9 @@ import (
 // options lets the suite play the administrator of a Fake.
 func options(f *kmstest.Fake) kmstest.Options {
 	opts := kmstest.Options{
-		Unbound: f.Forgeable,
-		Rotate:  func(_ *testing.T, key string) { f.Rotate(key) },
+		Unbound:   f.Forgeable,
+		Forgeable: f.Forgeable,
+		Rotate:    func(_ *testing.T, key string) { f.Rotate(key) },
 		Stall: func(t *testing.T, arrived func()) {
 			f.Script(func(kmstest.Call) kmstest.Fault {
 				arrived()

@@ -318,12 +318,15 @@ func TestDeterministic(t *testing.T) {
 	}
 }
 
-func TestAuthenticated(t *testing.T) {
+func TestAuthenticates(t *testing.T) {
 	for _, forgeable := range []bool{false, true} {
 		f := &kmstest.Fake{Forgeable: forgeable}
 		w := f.Key("k")
-		if w.Authenticated() == forgeable {
-			t.Errorf("Forgeable %v: Authenticated is %v", forgeable, w.Authenticated())
+		if own := wrap(t, w); w.Authenticates(own) == forgeable {
+			t.Errorf("Forgeable %v: Authenticates is %v", forgeable, forgeable)
+		}
+		if w.Authenticates(wrap(t, f.Key("other"))) || w.Authenticates(nil) {
+			t.Error("another key's blob, or none, is authentic")
 		}
 		_, err := w.Unwrap(t.Context(), wrap(t, w), kms.Binding{Store: "elsewhere"})
 		if forgeable != (err == nil) {

@@ -103,9 +103,13 @@ func (k *Key) Probe(ctx context.Context) (kms.Health, error) {
 	return h, err
 }
 
-// Authenticated implements [kms.Authenticator]: it is false for the keys of a
-// [Fake] that is Forgeable.
-func (k *Key) Authenticated() bool { return !k.fake.Forgeable }
+// Authenticates implements [kms.Authenticator]: it is true of the blobs of the
+// key that the name stands for now, unless the [Fake] is Forgeable.
+func (k *Key) Authenticates(blob *kms.Blob) bool {
+	k.fake.mu.Lock()
+	defer k.fake.mu.Unlock()
+	return !k.fake.Forgeable && blob != nil && blob.Type == k.fake.typeName() && blob.KeyID == k.fake.key(k.name).id
+}
 
 // call takes one request through its fault: it waits, fails before or after the
 // work, or lets work run, under the lock, with what the fault does to it.

@@ -43,6 +43,14 @@ func (m *methods) Unwrap(ctx context.Context, blob *kms.Blob, b kms.Binding) ([]
 
 func (m *methods) Probe(ctx context.Context) (kms.Health, error) { return m.probe(ctx) }
 
+// authenticator is a right provider that answers one question wrongly.
+type authenticator struct {
+	kms.Wrapper
+	says func(*kms.Blob) bool
+}
+
+func (a authenticator) Authenticates(b *kms.Blob) bool { return a.says(b) }
+
 // planted returns what replaces single methods of a right provider.
 func planted(change func(m *methods, right methods)) func(*kmstest.Key) kms.Wrapper {
 	return func(k *kmstest.Key) kms.Wrapper {
@@ -239,6 +247,11 @@ func mutants() map[string]mutant {
 			}
 			return key, err
 		}), "other key"},
+		"calls every blob authentic": {func(k *kmstest.Key) kms.Wrapper { return authenticator{k, func(*kms.Blob) bool { return true }} }, "authenticates"},
+		"judges a blob by its type": {func(k *kmstest.Key) kms.Wrapper {
+			return authenticator{k, func(b *kms.Blob) bool { return b != nil && b.Type == "fake" }}
+		}, "authenticates"},
+		"disowns its blobs": {func(k *kmstest.Key) kms.Wrapper { return authenticator{k, func(*kms.Blob) bool { return false }} }, "authenticates"},
 		"ignores the type": {asks(func(_ context.Context, _ methods, blob kms.Blob) kms.Blob {
 			blob.Type = "fake"
 			return blob

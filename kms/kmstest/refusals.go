@@ -144,6 +144,41 @@ func (s *suite) otherKey() error {
 	return s.opens(a, blob, key)
 }
 
+// authenticates checks that what a Wrapper calls authentic is its own, and that
+// it is asked of the blob: whoever brings one along must not choose the answer.
+func (s *suite) authenticates() error {
+	w, _, blob, err := s.wrapped()
+	if err != nil {
+		return err
+	}
+	a, ok := w.(kms.Authenticator)
+	if !ok {
+		return errSkip
+	}
+	foreign, err := s.wrap(s.wrapper("b"), s.secret(32))
+	if err != nil {
+		return err
+	}
+	typed, empty := *blob, *blob
+	typed.Type, empty.KeyID = "another", ""
+	for name, c := range map[string]struct {
+		blob *kms.Blob
+		want bool
+	}{
+		"its own blob":                {blob, !s.opts.Forgeable},
+		"the blob of another key":     {foreign, false},
+		"a blob of another type":      {&typed, false},
+		"a blob that names no key":    {&empty, false},
+		"a blob that is all zero":     {&kms.Blob{}, false},
+		"no blob, which is a nil one": {nil, false},
+	} {
+		if a.Authenticates(c.blob) != c.want {
+			return fmt.Errorf("%s: Authenticates is %v", name, !c.want)
+		}
+	}
+	return nil
+}
+
 func (s *suite) otherType() error {
 	w, _, blob, err := s.wrapped()
 	if err != nil {

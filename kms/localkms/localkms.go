@@ -107,9 +107,19 @@ func (w *Wrapper) Probe(ctx context.Context) (kms.Health, error) {
 	return kms.Health{KeyID: f.id, Version: strconv.Itoa(len(f.keys)), Enabled: true}, nil
 }
 
-// Authenticated implements [kms.Authenticator]: only who has the file can make
-// a blob.
-func (w *Wrapper) Authenticated() bool { return true }
+// Authenticates implements [kms.Authenticator]: only who has the file can make
+// a blob that Unwrap opens, since the file alone says which key that is.
+func (w *Wrapper) Authenticates(blob *kms.Blob) bool {
+	if blob == nil || blob.Type != Type {
+		return false
+	}
+	f, err := w.load(context.Background(), "probe")
+	if err != nil {
+		return false
+	}
+	defer f.wipe()
+	return blob.KeyID == f.id
+}
 
 func failure(op string, kind, cause error) *kms.Error {
 	return &kms.Error{Op: op, Type: Type, Kind: kind, Err: cause}

@@ -139,9 +139,16 @@ func TestNew(t *testing.T) {
 	if err := localkms.Create(t.Context(), path); err != nil {
 		t.Fatal(err)
 	}
-	wrap(t, w)
-	if !w.Authenticated() {
-		t.Error("Authenticated is false")
+	blob := wrap(t, w)
+	if !w.Authenticates(blob) {
+		t.Error("its own blob is not authentic")
+	}
+	other := filepath.Join(t.TempDir(), "other")
+	if err := localkms.Create(t.Context(), other); err != nil {
+		t.Fatal(err)
+	}
+	if w.Authenticates(wrap(t, open(t, other))) || w.Authenticates(&kms.Blob{Type: "another", KeyID: blob.KeyID}) || w.Authenticates(nil) {
+		t.Error("another file's blob, another type's, or none, is authentic")
 	}
 }
 

@@ -135,8 +135,21 @@ func TestNames(t *testing.T) {
 	if diff := cmp.Diff(kms.Health{KeyID: blob.KeyID, Version: "2", Enabled: true}, h); err != nil || diff != "" {
 		t.Errorf("Probe: %v\n%s", err, diff)
 	}
-	if !w.Authenticated() {
-		t.Error("Authenticated is false")
+	for keyID, want := range map[string]bool{
+		blob.KeyID:                        true,
+		"berlin:team/a/eu/transit/other":  false, // the key,
+		"berlin:team/a/transit/prod":      false, // the mount
+		"berlin:team/b/eu/transit/prod":   false, // or the namespace is another
+		"oslo:team/a/eu/transit/prod":     false,
+		"team/a/eu/transit/prod":          false,
+		"berlin:team/a/eu/transit/prod/x": false,
+	} {
+		if w.Authenticates(&kms.Blob{Type: "transit", KeyID: keyID, Version: blob.Version, Ciphertext: blob.Ciphertext}) != want {
+			t.Errorf("Authenticates of a blob of %q is %v", keyID, !want)
+		}
+	}
+	if w.Authenticates(nil) || w.Authenticates(&kms.Blob{Type: "awskms", KeyID: blob.KeyID}) {
+		t.Error("a blob of another type, or none, is authentic")
 	}
 
 	cfg.KeyIDPrefix = "oslo:"

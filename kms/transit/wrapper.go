@@ -118,9 +118,12 @@ func (w *Wrapper) Probe(ctx context.Context) (kms.Health, error) {
 	return kms.Health{KeyID: w.keyID, Version: version, Enabled: a.Encrypts && a.Decrypts && !a.SoftDeleted}, nil
 }
 
-// Authenticated implements [kms.Authenticator]: only who may use the key can
-// make a blob.
-func (w *Wrapper) Authenticated() bool { return true }
+// Authenticates implements [kms.Authenticator]: only who may use the key can
+// make a blob of it. The namespace, the mount and the key are the configured
+// ones; a blob chooses no more than the version.
+func (w *Wrapper) Authenticates(blob *kms.Blob) bool {
+	return blob != nil && blob.Type == Type && blob.KeyID == w.keyID
+}
 
 // path returns the API's path of an operation on the key.
 func (w *Wrapper) path(operation string) string {

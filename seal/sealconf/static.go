@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/sealwright/sealwright/kms"
 )
@@ -97,5 +98,8 @@ func (w *staticWrapper) Unwrap(ctx context.Context, blob *kms.Blob, b kms.Bindin
 	return nil, w.fail("unwrap", blob.KeyID, kms.ErrWrongKey, "the configuration has no key of that id")
 }
 
-// Authenticated implements [kms.Authenticator].
-func (w *staticWrapper) Authenticated() bool { return true }
+// Authenticates implements [kms.Authenticator], for the blobs of every key that
+// the configuration has.
+func (w *staticWrapper) Authenticates(blob *kms.Blob) bool {
+	return blob != nil && blob.Type == "static" && slices.ContainsFunc(w.keys, func(k staticKey) bool { return k.id == blob.KeyID })
+}
