@@ -4,14 +4,61 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"sync"
 )
 
-// query reads one row, of what is committed now.
-func (s *Store) query(ctx context.Context, text string, dest ...any) error {
-	if s.cfg.Dialect == MySQL {
-		return s.queryMySQL(ctx, text, dest...)
+// query reads one row, of what is committed now. It does so in a transaction,
+// which has one connection to the database to itself: behind a pooler in
+// transaction mode a statement that a driver prepares and then executes outside of
+// one may meet, in between, another connection, where it is another client's
+// statement that is executed, with no error.
+func (s *Store) query(ctx context.Context, text string, args, dest []any) error {
+	if s.cfg.Dialect == SQLite {
+		return s.db.QueryRowContext(ctx, text, args...).Scan(dest...)
 	}
-	return s.db.QueryRowContext(ctx, text, s.cfg.Name).Scan(dest...)
+	options := &sql.TxOptions{}
+	if s.cfg.Dialect == PostgreSQL {
+		// The session's default may see what was there before, or fail where
+		// others write.
+		options.Isolation = sql.LevelReadCommitted
+	}
+	tx, end, err := s.begin(ctx, options)
+	if err != nil {
+		return err
+	}
+	defer end()
+	if s.cfg.Dialect == MySQL {
+		for _, begin := range readMySQL {
+			if _, err := tx.ExecContext(ctx, begin); err != nil {
+				return err
+			}
+		}
+	}
+	return tx.QueryRowContext(ctx, text, args...).Scan(dest...)
+}
+
+// begin begins a transaction, which end rolls back unless it was committed.
+func (s *Store) begin(ctx context.Context, options *sql.TxOptions) (tx *sql.Tx, end func(), err error) {
+	if s.cfg.Dialect != MySQL {
+		if tx, err = s.db.BeginTx(ctx, options); err != nil {
+			return nil, nil, err
+		}
+		return tx, func() { tx.Rollback() }, nil
+	}
+	conn, restore, err := s.awaitCluster(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	if tx, err = conn.BeginTx(ctx, options); err != nil {
+		restore()
+		conn.Close()
+		return nil, nil, err
+	}
+	return tx, sync.OnceFunc(func() {
+		tx.Rollback()
+		restore()
+		conn.Close()
+	}), nil
 }
 
 // readMySQL begins a transaction that reads what is committed, within one that
@@ -26,23 +73,9 @@ var readMySQL = []string{
 	"START TRANSACTION",
 }
 
-func (s *Store) queryMySQL(ctx context.Context, text string, dest ...any) error {
-	tx, err := s.db.BeginTx(ctx, nil)
-	if err != nil {
-		return err
-	}
-	defer tx.Rollback()
-	for _, begin := range readMySQL {
-		if _, err := tx.ExecContext(ctx, begin); err != nil {
-			return err
-		}
-	}
-	return tx.QueryRowContext(ctx, text, s.cfg.Name).Scan(dest...)
-}
-
 // revision returns the present revision, or sql.ErrNoRows.
 func (s *Store) revision(ctx context.Context) (revision int64, err error) {
-	err = s.query(ctx, s.stm.revision, &revision)
+	err = s.query(ctx, s.stm.revision, []any{s.cfg.Name}, []any{&revision})
 	return revision, err
 }
 
@@ -72,26 +105,27 @@ func (s *Store) change(ctx context.Context, text string, args ...any) (changed b
 		options.Isolation = sql.LevelReadCommitted
 		durable = s.durablePostgreSQL
 	}
-	tx, err := s.db.BeginTx(ctx, options)
+	tx, end, err := s.begin(ctx, options)
 	if err != nil {
 		return false, err
 	}
-	defer tx.Rollback()
+	defer end()
 	if err := durable(ctx, tx); err != nil {
 		return false, err
 	}
 	changed, err = changedRow(tx.ExecContext(ctx, text, args...))
-	if err != nil && text == s.stm.insert {
+	if err == nil && changed {
+		err = tx.Commit()
+		return err == nil, unlessLost(err)
+	}
+	if err = unlessLost(err); err != nil && text == s.stm.insert {
 		// Nothing was committed, so a row that is there now is somebody else's.
-		tx.Rollback()
+		end() // in a pool of one connection there is no other to ask with
 		if _, missing := s.revision(ctx); missing == nil {
 			return false, nil
 		}
 	}
-	if err != nil || !changed {
-		return false, err
-	}
-	return true, tx.Commit()
+	return false, err
 }
 
 func (s *Store) changeSQLite(ctx context.Context, text string, args ...any) (changed bool, err error) {

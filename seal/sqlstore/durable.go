@@ -55,20 +55,8 @@ const mysqlVariables = "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('innodb_fl
 // log, recovery rolls back what did not reach it.
 // https://dev.mysql.com/doc/refman/8.4/en/innodb-parameters.html#sysvar_innodb_flush_log_at_trx_commit
 func (s *Store) durableMySQL(ctx context.Context, tx session) error {
-	values := map[string]string{}
-	rows, err := tx.QueryContext(ctx, mysqlVariables)
+	values, err := mysqlVariablesOf(ctx, tx, mysqlVariables)
 	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var name, value string
-		if err := rows.Scan(&name, &value); err != nil {
-			return err
-		}
-		values[strings.ToLower(name)] = value
-	}
-	if err := rows.Err(); err != nil {
 		return err
 	}
 	const flush = "innodb_flush_log_at_trx_commit"
@@ -89,6 +77,24 @@ func (s *Store) durableMySQL(ctx context.Context, tx session) error {
 		return s.lossy("the table's engine", engine.String, "InnoDB")
 	}
 	return nil
+}
+
+// mysqlVariablesOf returns what a SHOW VARIABLES answers, by lower-case names.
+func mysqlVariablesOf(ctx context.Context, in session, show string) (map[string]string, error) {
+	rows, err := in.QueryContext(ctx, show)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	values := map[string]string{}
+	for rows.Next() {
+		var name, value string
+		if err := rows.Scan(&name, &value); err != nil {
+			return nil, err
+		}
+		values[strings.ToLower(name)] = value
+	}
+	return values, rows.Err()
 }
 
 // durableSQLite has the connection's transactions reach the disk before they

@@ -85,7 +85,8 @@ func TestMySQLReads(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []string{
-		"OPEN", "BEGIN Default", "COMMIT AND NO CHAIN NO RELEASE", "SET TRANSACTION ISOLATION LEVEL READ COMMITTED", "START TRANSACTION",
+		"OPEN", "SHOW SESSION VARIABLES WHERE Variable_name IN ('wsrep_on', 'wsrep_sync_wait', 'wsrep_dirty_reads')",
+		"BEGIN Default", "COMMIT AND NO CHAIN NO RELEASE", "SET TRANSACTION ISOLATION LEVEL READ COMMITTED", "START TRANSACTION",
 		"SELECT revision, record FROM `sealwright_records` WHERE name = ?", "ROLLBACK",
 	}
 	if diff := cmp.Diff(want, f.log.texts); diff != "" {

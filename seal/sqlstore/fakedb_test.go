@@ -37,6 +37,7 @@ type fakeDB struct {
 	mysql    [][]driver.Value
 	engine   driver.Value
 	journal  string
+	wsrep    [][]driver.Value // what Galera's variables are; none where it is not
 }
 
 type fakeRow struct {
@@ -152,6 +153,9 @@ func (c *fakeConn) ExecContext(_ context.Context, text string, args []driver.Nam
 	if c.inTx && (strings.HasPrefix(text, "COMMIT AND ") || strings.HasPrefix(text, "SET TRANSACTION ") || text == "START TRANSACTION") {
 		return driver.ResultNoRows, nil // the transaction that reads is the one around it
 	}
+	if strings.HasPrefix(text, "SET SESSION wsrep_") {
+		return driver.ResultNoRows, nil
+	}
 	c.lock()
 	defer c.unlock()
 	affected := int64(0)
@@ -211,13 +215,14 @@ func (c *fakeConn) QueryContext(_ context.Context, text string, args []driver.Na
 		return nil, err
 	}
 	switch { // what reads no table waits for nobody
-
 	case strings.HasPrefix(text, "PRAGMA ") && strings.HasSuffix(text, "synchronous"):
 		return rowsOf([]driver.Value{c.db.synchrony.Load()}), nil
 	case strings.HasPrefix(text, "PRAGMA ") && strings.HasSuffix(text, "journal_mode"):
 		return rowsOf([]driver.Value{c.db.journal}), nil
 	case strings.HasPrefix(text, "SELECT set_config("):
 		return rowsOf(c.db.postgres), nil
+	case strings.HasPrefix(text, "SHOW SESSION VARIABLES "):
+		return &fakeRows{columns: 2, rows: c.db.wsrep}, nil
 	case strings.HasPrefix(text, "SHOW GLOBAL VARIABLES "):
 		return &fakeRows{columns: 2, rows: c.db.mysql}, nil
 	case strings.HasPrefix(text, "SELECT engine "):

@@ -22,7 +22,21 @@
 // again.
 //
 // The database must be the primary one. A replica that lags answers with an old
-// record, which a Barrier takes for a rollback.
+// record, which a Barrier takes for a rollback. The nodes of a Galera cluster are
+// all primary: there each transaction waits until its node has what the others
+// confirmed (wsrep_sync_wait, which the session then has back as it was).
+//
+// A database that gives a transaction up for the sake of another, at the latest
+// when it commits, has stored nothing: that is a conflict too (PostgreSQL's 40001
+// and 40P01; MySQL's 1213 and 1062, TiDB's 8005 and 9007).
+//
+// # Poolers
+//
+// What is read is read in a transaction, as behind a pooler in transaction mode
+// (PgBouncer's, or a cloud's) a driver that prepares a statement and executes it
+// may otherwise execute another client's, with no error. That costs two round
+// trips. A pooler that does not keep track of named statements refuses some of
+// pgx's: set default_query_exec_mode=exec in its connection string.
 //
 // # Durability
 //
@@ -101,7 +115,7 @@ func (s *Store) CreateTable(ctx context.Context) error {
 // has no row of this name.
 func (s *Store) Load(ctx context.Context) (rec []byte, rev string, err error) {
 	var revision int64
-	err = s.query(ctx, s.stm.load, &revision, &rec)
+	err = s.query(ctx, s.stm.load, []any{s.cfg.Name}, []any{&revision, &rec})
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return nil, "", s.errorf(ctx, "load", seal.ErrNotFound)
@@ -163,8 +177,11 @@ func (s *Store) Watch(ctx context.Context, changed chan<- struct{}) error {
 // explain finds out whether an error came of a missing table. Drivers tell that
 // each in their own way, so the database is asked.
 func (s *Store) explain(ctx context.Context, err error) error {
+	if state := stateOf(err); state == "26000" || state == "42P05" {
+		return fmt.Errorf("%w: behind a pooler in transaction mode have pgx prepare no statement (default_query_exec_mode=exec), or the pooler keep track of them", err)
+	}
 	var tables int
-	if ask := s.db.QueryRowContext(ctx, s.stm.tables).Scan(&tables); ask != nil || tables > 0 {
+	if ask := s.query(ctx, s.stm.tables, nil, []any{&tables}); ask != nil || tables > 0 {
 		return err
 	}
 	return fmt.Errorf("%w: %w", ErrNoTable, err)

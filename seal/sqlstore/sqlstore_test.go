@@ -137,7 +137,7 @@ func TestMissingTable(t *testing.T) {
 func TestFailingStatements(t *testing.T) {
 	tests := map[sqlstore.Dialect][]string{
 		sqlstore.PostgreSQL: {"BEGIN Read Committed", "SELECT set_config", "UPDATE", "COMMIT"},
-		sqlstore.MySQL:      {"BEGIN Default", "SHOW GLOBAL VARIABLES", "SELECT engine", "UPDATE", "COMMIT"},
+		sqlstore.MySQL:      {"SHOW SESSION VARIABLES", "BEGIN Default", "SHOW GLOBAL VARIABLES", "SELECT engine", "UPDATE", "COMMIT"},
 		sqlstore.SQLite:     {"PRAGMA journal_mode", "PRAGMA synchronous", "PRAGMA synchronous = EXTRA", "UPDATE"},
 	}
 	for d, texts := range tests {
@@ -207,7 +207,7 @@ func TestCreatedMeanwhile(t *testing.T) {
 func TestConversation(t *testing.T) {
 	want := map[sqlstore.Dialect][]string{
 		sqlstore.PostgreSQL: {"BEGIN", "SELECT", "UPDATE", "COMMIT"},
-		sqlstore.MySQL:      {"BEGIN", "SHOW", "SELECT", "UPDATE", "COMMIT"},
+		sqlstore.MySQL:      {"SHOW", "BEGIN", "SHOW", "SELECT", "UPDATE", "COMMIT"},
 		sqlstore.SQLite:     {"PRAGMA", "PRAGMA", "PRAGMA", "UPDATE", "PRAGMA"},
 	}
 	for _, d := range dialects {
