@@ -55,7 +55,7 @@ func StartMariaDB(options ...string) (s *Server, err error) {
 		return nil, err
 	}
 	defer db.Close()
-	_, err = db.Exec("CREATE DATABASE app")
+	_, err = db.Exec("CREATE DATABASE IF NOT EXISTS app")
 	return s, err
 }
 

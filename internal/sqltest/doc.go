@@ -1,6 +1,7 @@
 // Package sqltest runs seal/sqlstore on real databases: SQLite in this process,
-// PostgreSQL and MariaDB where their servers are installed. The tests start those
-// themselves, on sockets in a directory of their own, and stop them. It is a
+// PostgreSQL, also behind PgBouncer, and MariaDB, also as a Galera cluster, where
+// their servers are installed. The tests start those themselves, on sockets in a
+// directory of their own, the cluster's nodes also on loopback, and stop them. It is a
 // module of its own, never released, because of the drivers. Oracle's MySQL, which
 // the same dialect is for, is not run.
 //

@@ -1,0 +1,55 @@
+//go:build unix
+
+package dbtest
+
+import (
+	"fmt"
+	"net"
+	"os/exec"
+)
+
+const galeraProvider = "/usr/lib/galera/libgalera_smm.so"
+
+// StartGalera starts a cluster of two MariaDB servers, which are both written to,
+// or returns [ErrNoServer]. They talk to each other on loopback. Both must be
+// closed, the second first.
+func StartGalera() (first, second *Server, err error) {
+	if !exists(galeraProvider) {
+		return nil, nil, fmt.Errorf("Galera: %w: no %s", ErrNoServer, galeraProvider)
+	}
+	if _, err := exec.LookPath("rsync"); err != nil {
+		return nil, nil, fmt.Errorf("Galera: %w: no rsync in the PATH", ErrNoServer)
+	}
+	addresses, err := freeAddresses(6)
+	if err != nil {
+		return nil, nil, err
+	}
+	node := func(own []string, others string, more ...string) (*Server, error) {
+		return StartMariaDB(append(more,
+			"--wsrep-on=ON", "--wsrep-provider="+galeraProvider, "--binlog-format=ROW", "--innodb-autoinc-lock-mode=2",
+			"--wsrep-cluster-name=sealwright", "--wsrep-cluster-address=gcomm://"+others, "--wsrep-node-address="+own[0],
+			"--wsrep-sst-method=rsync", "--wsrep-sst-receive-address="+own[1],
+			"--wsrep-provider-options=gmcast.listen_addr=tcp://"+own[0]+";ist.recv_addr="+own[2]+";gcache.size=8M")...)
+	}
+	if first, err = node(addresses[:3], addresses[0], "--wsrep-new-cluster"); err != nil {
+		return nil, nil, err
+	}
+	if second, err = node(addresses[3:], addresses[0]); err != nil {
+		first.Close()
+		return nil, nil, err
+	}
+	return first, second, nil
+}
+
+// freeAddresses returns addresses on loopback at which nobody listens just now.
+func freeAddresses(n int) (addresses []string, err error) {
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		defer l.Close()
+		addresses = append(addresses, l.Addr().String())
+	}
+	return addresses, nil
+}
