@@ -3,29 +3,28 @@ package seal
 import (
 	"testing"
 
+	"github.com/sealwright/sealwright/internal/ledger"
 	"github.com/sealwright/sealwright/internal/record"
 )
 
 func OpenWith(t testing.TB, stored, root []byte) []record.Term {
-	rec, c, s, err := record.Parse(stored)
+	l, err := ledger.Parse(stored)
 	if err != nil {
 		t.Fatal(err)
 	}
-	o, err := unlockAny(&loaded{Record: rec, clear: c, sealed: s, digest: record.DigestOf(stored)}, root)
+	o, err := l.Open(root)
 	if err != nil {
 		t.Log("does not open with forger's root:", err)
 		return nil
 	}
-	return o.state.Terms
+	return o.State.Terms
 }
 
 func (b *Barrier) GatheredFor(op OperationID) (n int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if g := b.gathers[op]; g != nil {
-		for set := range g.shares {
-			n += len(g.shares[set])
-		}
+		n = g.Len()
 	}
 	return n
 }

@@ -1,13 +1,13 @@
 package seal
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
 	"fmt"
 	"sync"
 	"sync/atomic"
 
+	"github.com/sealwright/sealwright/internal/custody"
+	"github.com/sealwright/sealwright/internal/ledger"
 	"github.com/sealwright/sealwright/internal/record"
 	"github.com/sealwright/sealwright/internal/secret"
 	"github.com/sealwright/sealwright/keyring"
@@ -17,8 +17,10 @@ import (
 // a [Store] protects, and changes that record. It begins sealed. All methods
 // are safe for concurrent use.
 type Barrier struct {
-	cfg  Config
-	keys *keyring.Owner
+	cfg     Config
+	keys    *keyring.Owner
+	ledger  *ledger.Ledger
+	custody *custody.Keys
 
 	// turn is held, as a token in the channel, by whoever loads the record in
 	// order to change it or to unseal with it: a lock that a context can leave.
@@ -30,12 +32,12 @@ type Barrier struct {
 
 	// life ends with Close, and everything that waits with it.
 	life context.Context
-	end  context.CancelFunc
+	end  context.CancelCauseFunc
 
 	// unsealed is a part of life: it ends when the Barrier is sealed. Guarded by
 	// mu.
 	unsealed    context.Context
-	endUnsealed context.CancelFunc
+	endUnsealed context.CancelCauseFunc
 
 	// keysMu orders what happens to the keyring; it is taken before mu.
 	keysMu sync.Mutex
@@ -43,48 +45,20 @@ type Barrier struct {
 	// reason is why, for whoever takes no lock.
 	reason atomic.Pointer[error]
 
-	mu            sync.Mutex     // guards what follows; never held during I/O
-	open          func() *opened // nil while sealed; a closure, which no printer opens
-	storeWarnings []string       // what the store said of itself at the last load
-	parsed        *loaded        // the record last parsed; not authenticated
-	mark          mark           // the newest record seen
-	anchored      mark           // what Config.Anchor holds, as far as this process knows
-	anchorErr     error          // what came of the last attempt to move it on
-	progress      []SetProgress  // of the shares given for unsealing
-	why           error          // why it is sealed
-	sealedBy      bool           // an operator's Seal, which Run does not undo
-	seals         uint64         // how often it was sealed
-	closed        bool
-	drafts        []func() *opened // changes sent to the store, their outcome not yet known
-	gathers       map[OperationID]*gather
-	health        map[uint32]drilled // by slot id
-	followed      map[uint32]string  // by slot id: the key versions for which Run rewrapped it
-	changed       chan struct{}      // closed and replaced when the state changes
-	observed      map[uint32]observation
+	mu       sync.Mutex            // guards what follows; never held during I/O
+	open     func() *ledger.Opened // nil while sealed; a closure, which no printer opens
+	progress []SetProgress         // of the shares given for unsealing
+	why      error                 // why it is sealed
+	sealedBy bool                  // an operator's Seal, which Run does not undo
+	seals    uint64                // how often it was sealed
+	closed   bool
+	gathers  map[OperationID]*custody.Quorum // the shares given so far; "" for unsealing
+	health   map[uint32]drilled              // by slot id
+	followed map[uint32]string               // by slot id: the key versions for which Run rewrapped it
+	changed  chan struct{}                   // closed and replaced when the state changes
+	observed map[uint32]observation
 
 	hooks hooks
-}
-
-// An opened is a record with what it protects. At rest, as the Barrier holds
-// it, it has no other key than the root key.
-type opened struct {
-	state  record.State
-	root   []byte // in locked memory at rest
-	rev    string
-	digest record.Digest
-	clear  [sha256.Size]byte // digest of the clear part
-	sealed []byte            // the sealed part
-}
-
-// A mark is the newest record that was seen. It outlives a Seal, and with
-// [Config.Anchor] the process.
-type mark struct {
-	store      string
-	generation uint64
-	digest     record.Digest
-
-	fingerprints [][12]byte // of its slots
-	term         [32]byte   // SHA-256 of its active data key; zero before any slot was proven
 }
 
 // hooks are planted faults, set by this package's tests alone.
@@ -102,14 +76,16 @@ func Open(cfg Config) (*Barrier, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	life, end := context.WithCancel(context.Background())
+	life, end := context.WithCancelCause(context.Background())
 	b := &Barrier{
 		cfg:      cfg,
 		life:     life,
 		end:      end,
 		keys:     keyring.New(),
+		ledger:   ledger.New(ledger.Config{Store: cfg.Store, Anchor: anchorOf(cfg), Timeout: cfg.StoreTimeout, Pinned: len(cfg.Pins) > 0}),
+		custody:  custody.NewKeys(cfg.KMS, cfg.Retry),
 		turn:     make(chan struct{}, 1),
-		gathers:  map[OperationID]*gather{},
+		gathers:  map[OperationID]*custody.Quorum{},
 		health:   map[uint32]drilled{},
 		followed: map[uint32]string{},
 		changed:  make(chan struct{}),
@@ -140,7 +116,7 @@ func (b *Barrier) Seal(by By) error {
 // [ErrClosed].
 func (b *Barrier) Close() error {
 	b.shut(ErrClosed)
-	b.end()
+	b.end(ErrClosed)
 	return nil
 }
 
@@ -167,51 +143,18 @@ func (b *Barrier) shut(why error) bool {
 // forget wipes what the Barrier holds; b.mu is held.
 func (b *Barrier) forget(why error) {
 	if b.open != nil {
-		b.open().wipe()
+		b.open().Wipe()
 		b.open = nil
-		b.endUnsealed()
+		b.endUnsealed(why)
 	}
-	for i := range b.drafts {
-		b.drafts[i]().wipe()
-	}
-	b.drafts = nil
-	for _, g := range b.gathers {
-		g.wipe(why)
+	b.ledger.Sealed()
+	for _, q := range b.gathers {
+		q.Wipe(why)
 	}
 	clear(b.gathers)
 	b.setWhy(why)
 	b.progress = nil
 	b.notify()
-}
-
-func (o *opened) wipe() {
-	secret.Free(o.root)
-	o.root = nil
-	o.state.Secrets.Wipe()
-}
-
-// rest wipes all keys but the root key, which it moves to locked memory.
-func (o *opened) rest() {
-	root := secret.Keep(o.root)
-	clear(o.root)
-	o.root = root
-	for i := range o.state.Terms {
-		o.state.Terms[i].Key = [32]byte{}
-	}
-	clear(o.state.Identities)
-}
-
-// wake returns a copy of an opened at rest with all its keys, for the caller to
-// wipe.
-func (o *opened) wake() (*opened, error) {
-	secrets, err := openSecrets(o.root, o.sealed, o.clear)
-	if err != nil {
-		return nil, fmt.Errorf("%w: what this process held: %w", ErrCorrupt, err)
-	}
-	out := *o
-	out.state, out.root = o.state.Clone(), bytes.Clone(o.root)
-	out.state.Secrets = *secrets
-	return &out, nil
 }
 
 // notify wakes those who wait for a change; b.mu is held.
@@ -282,40 +225,41 @@ func (b *Barrier) toUnseal() intent {
 // install makes o, which it takes over, what the Barrier holds; the caller has
 // the turn. Terms reach the keyring only here, from a record that is stored. A
 // Barrier that was sealed meanwhile stays so.
-func (b *Barrier) install(o *opened, as intent) error {
+func (b *Barrier) install(o *ledger.Opened, as intent) error {
 	b.keysMu.Lock()
 	defer b.keysMu.Unlock()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
-		o.wipe()
+		o.Wipe()
 		return ErrClosed
 	}
-	b.mark = markOf(o)
+	b.ledger.Saw(o)
 	switch {
 	case b.open != nil:
 	case !as.unseal:
-		o.wipe()
+		o.Wipe()
 		return nil
 	case as.seals != b.seals:
-		o.wipe()
+		o.Wipe()
 		return fmt.Errorf("%w: by an operator, in the meantime", ErrSealed)
 	}
-	if err := b.keys.Install(o.state.Store, keyringTerms(o.state.Terms)); err != nil {
-		o.wipe()
+	if err := b.keys.Install(o.State.Store, keyringTerms(o.State.Terms)); err != nil {
+		o.Wipe()
 		return fmt.Errorf("%w: its keyring: %w", ErrCorrupt, err)
 	}
 	if b.open != nil {
-		b.open().wipe()
+		b.open().Wipe()
 	} else {
-		b.unsealed, b.endUnsealed = context.WithCancel(b.life)
+		b.unsealed, b.endUnsealed = context.WithCancelCause(b.life)
 	}
-	b.observe(o.state.Terms)
-	o.rest()
-	b.open = func() *opened { return o }
+	b.observe(o.State.Terms)
+	o.Rest()
+	b.open = func() *ledger.Opened { return o }
+	b.ledger.Unsealed()
 	b.setWhy(nil)
 	b.progress, b.sealedBy = nil, false
-	b.dismiss(o.state.Operation)
+	b.dismiss(o.State.Operation)
 	b.notify()
 	return nil
 }
@@ -325,30 +269,15 @@ func (b *Barrier) install(o *opened, as intent) error {
 func (b *Barrier) dismiss(op *record.Operation) {
 	for id, g := range b.gathers {
 		if id != "" && (op == nil || op.ID != string(id) || op.Replica != b.cfg.Replica) {
-			g.wipe(ErrNoOperation)
+			g.Wipe(ErrNoOperation)
 			delete(b.gathers, id)
 		}
 	}
 }
 
-func markOf(o *opened) mark {
-	m := mark{store: o.state.Store, generation: o.state.Generation, digest: o.digest}
-	for i := range o.state.Slots {
-		m.fingerprints = append(m.fingerprints, [12]byte(o.state.Slots[i].Fingerprint))
-	}
-	if o.state.Proved() {
-		m.term = termDigest(o.state.ActiveTerm())
-	}
-	return m
-}
-
-// termDigest is what a mark keeps of a data key: it has 256 random bits, so its
-// digest tells nothing of it.
-func termDigest(t *record.Term) [32]byte { return sha256.Sum256(t.Key[:]) }
-
 // current returns a copy of what the Barrier holds, for the caller to wipe, or
 // ErrSealed.
-func (b *Barrier) current() (*opened, error) {
+func (b *Barrier) current() (*ledger.Opened, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
@@ -357,5 +286,28 @@ func (b *Barrier) current() (*opened, error) {
 	if b.open == nil {
 		return nil, ErrSealed
 	}
-	return b.open().wake()
+	return b.open().Wake()
+}
+
+// until returns a context that ends with ctx, and with the Barrier's life, or, in
+// what is asked while it is unsealed, with a Seal: people who are to unseal then
+// must not wait for a change that waits for its KMS. The cause says which.
+func (b *Barrier) until(ctx context.Context) (context.Context, func()) {
+	b.mu.Lock()
+	end := b.life
+	if b.open != nil {
+		end = b.unsealed
+	}
+	b.mu.Unlock()
+	ctx, cancel := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(end, func() { cancel(context.Cause(end)) })
+	return ctx, func() { stop(); cancel(nil) }
+}
+
+// anchorOf returns the anchor's store, nil for none.
+func anchorOf(cfg Config) ledger.Store {
+	if cfg.Anchor == nil {
+		return nil
+	}
+	return cfg.Anchor
 }

@@ -44,7 +44,7 @@ func (b *Barrier) lastTerm() uint32 {
 	if b.open == nil {
 		return ^uint32(0)
 	}
-	return b.open().state.LastTerm
+	return b.open().State.LastTerm
 }
 
 // catchUp returns when the record was loaded after the call began, for this
@@ -85,7 +85,7 @@ func (b *Barrier) catchUpNow(ctx context.Context, done func()) error {
 		began := time.Now()
 		o, err := b.fetch(ctx)
 		if err == nil {
-			o.wipe()
+			o.Wipe()
 		}
 		b.caughtUp = catchUp{began, err}
 		result <- err

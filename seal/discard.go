@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/sealwright/sealwright/internal/ledger"
 	"github.com/sealwright/sealwright/internal/record"
 )
 
@@ -19,18 +20,18 @@ func (b *Barrier) Discard(ctx context.Context, name string, by By) error {
 		return wrapError("discard", name, err)
 	}
 	defer done()
-	err = b.commit(ctx, EventDrop, by, func(_ context.Context, st record.Step, o *opened) (record.State, []byte, error) {
-		slot := o.state.Find(name, record.Pending)
+	err = b.commit(ctx, EventDrop, by, func(_ context.Context, st record.Step, o *ledger.Opened) (record.State, []byte, error) {
+		slot := o.State.Find(name, record.Pending)
 		if slot == nil {
 			return record.State{}, nil, fmt.Errorf("%w that waits to be proven", ErrNoSlot)
 		}
 		ids := []uint32{slot.ID}
-		rewrap, root, err := newRoot(&o.state, ids, true)
+		rewrap, root, err := newRoot(&o.State, ids, true)
 		if err != nil {
 			return record.State{}, nil, err
 		}
 		defer rewrap.Wipe()
-		next, err := o.state.Drop(st, ids, nil, *rewrap)
+		next, err := o.State.Drop(st, ids, nil, *rewrap)
 		return next, root, err
 	})
 	b.emit(EventDrop, by, name, "", err)

@@ -3,25 +3,18 @@ package seal
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
-	"github.com/sealwright/sealwright/internal/record"
-	"github.com/sealwright/sealwright/kms"
+	"github.com/sealwright/sealwright/internal/custody"
 )
 
 // A drilled is what came of the last drill of a slot.
 type drilled struct {
 	at    time.Time // zero where people are needed, so that nothing was tried
 	err   error
-	notes []note // what its keys' KMS say, worth a warning
-	newer string // the present versions of keys that have wrapped with older ones; "" for none
-}
-
-type note struct {
-	kind EventKind
-	text string
+	notes []custody.Note // what its keys' KMS say, worth a warning
+	newer string         // the present versions of keys that have wrapped with older ones; "" for none
 }
 
 // Drill tries, by a true unwrap with this process's own credentials, whether
@@ -44,15 +37,24 @@ func (b *Barrier) Drill(ctx context.Context, slots ...string) error {
 	if err != nil {
 		return wrapError("drill", "", err)
 	}
-	defer o.wipe()
+	defer o.Wipe()
 	var errs []error
-	for i := range o.state.Slots {
-		slot := &o.state.Slots[i]
+	for i := range o.State.Slots {
+		slot := &o.State.Slots[i]
 		if !slot.Opens() || len(slots) > 0 && !slices.Contains(slots, slot.Name) {
 			continue
 		}
 		var d drilled
-		d.notes, d.newer = b.probe(ctx, slot)
+		asking, done := b.until(ctx)
+		d.notes, d.newer = b.custody.Probe(asking, slot)
+		done()
+		for _, n := range d.notes {
+			kind := EventKeyScheduled
+			if n.Newer {
+				kind = EventKeyVersion
+			}
+			b.emit(kind, By{}, slot.Name, n.Text, nil)
+		}
 		if !slot.Tree.NeedsPeople() {
 			_, d.err = b.tryOpen(ctx, o, slot, nil)
 			if errors.Is(d.err, ErrSealed) || errors.Is(d.err, ErrClosed) || d.err != nil && ctx.Err() != nil {
@@ -71,42 +73,4 @@ func (b *Barrier) Drill(ctx context.Context, slots ...string) error {
 		b.mu.Unlock()
 	}
 	return errors.Join(errs...)
-}
-
-// probe asks the KMS of each leaf how its key is. A probe needs a permission of
-// its own, so one that fails says nothing.
-func (b *Barrier) probe(ctx context.Context, slot *record.Slot) (notes []note, newer string) {
-	slot.Tree.Walk("", func(_ string, leaf *record.Node) {
-		if leaf.KMS == nil {
-			return
-		}
-		health, ok := b.healthOf(ctx, leaf.KMS.Name)
-		if !ok || health.KeyID != leaf.KMS.Blob.KeyID {
-			return
-		}
-		say := func(kind EventKind, format string, args ...any) {
-			text := fmt.Sprintf("KMS %q: ", leaf.KMS.Name) + fmt.Sprintf(format, args...)
-			notes = append(notes, note{kind, text})
-			b.emit(kind, By{}, slot.Name, text, nil)
-		}
-		switch stored := leaf.KMS.Blob.Version; {
-		case !health.Deletion.IsZero():
-			say(EventKeyScheduled, "the key is scheduled for deletion on %s: add another slot now, or cancel the deletion", health.Deletion.UTC().Format("2006-01-02 15:04 MST"))
-		case !health.Enabled:
-			say(EventKeyScheduled, "the key is disabled: do not restart; enable it, or add another slot now")
-		case stored != "" && health.Version != "" && stored != health.Version:
-			say(EventKeyVersion, "key version %s is stored, version %s is current: keep the old one enabled until the slot is rewrapped", stored, health.Version)
-			newer += leaf.KMS.Name + " " + health.Version + "\n"
-		}
-	})
-	return notes, newer
-}
-
-func (b *Barrier) healthOf(ctx context.Context, name string) (kms.Health, bool) {
-	p, ok := b.cfg.KMS[name].(kms.Prober)
-	if !ok {
-		return kms.Health{}, false
-	}
-	health, err := ask(ctx, b, p.Probe)
-	return health, err == nil
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/sealwright/sealwright/internal/custody"
+	"github.com/sealwright/sealwright/internal/ledger"
 	"github.com/sealwright/sealwright/internal/record"
 	"github.com/sealwright/sealwright/keyring"
 )
@@ -20,7 +22,7 @@ var (
 	ErrConfig = errors.New("seal: configuration")
 
 	// ErrUninitialized: the store was reached and holds no record. Call Init.
-	ErrUninitialized = errors.New("seal: not initialized: init it, if it is a new store")
+	ErrUninitialized = ledger.ErrUninitialized
 	// ErrInitialized: the store holds a record already.
 	ErrInitialized = errors.New("seal: already initialized")
 	// ErrUnproven: shares or keys were made, but none was proven yet, so
@@ -29,30 +31,34 @@ var (
 
 	// ErrStoreUnavailable: the store could not be read. It says nothing of
 	// what is in it. Retry.
-	ErrStoreUnavailable = errors.New("seal: the store cannot be reached")
+	ErrStoreUnavailable = ledger.ErrUnavailable
 	// ErrOutcomeUnknown: a change was sent to the store, and neither its
 	// success nor its failure could be learnt. Nothing is lost: the next call
 	// that reaches the store finds out.
-	ErrOutcomeUnknown = errors.New("seal: the outcome of the change is unknown")
+	ErrOutcomeUnknown = ledger.ErrUnknown
 	// ErrCorrupt: the record is damaged. Restore it.
-	ErrCorrupt = errors.New("seal: the record is damaged")
+	ErrCorrupt = ledger.ErrCorrupt
 	// ErrNewerFormat: the record was written by newer code. Upgrade.
 	ErrNewerFormat = record.ErrNewer
+	// ErrAnchor: [Config.Anchor] could not be read, so a process that starts
+	// cannot know whether the record is an old one. Mend the anchor, or do
+	// without it.
+	ErrAnchor = ledger.ErrAnchor
 	// ErrMissing: the record is gone from a store that had one. Restore it.
-	ErrMissing = errors.New("seal: the record is gone")
+	ErrMissing = ledger.ErrMissing
 	// ErrOtherStore: the record is not that of the store this process knew.
-	ErrOtherStore = errors.New("seal: the record is another store's")
+	ErrOtherStore = ledger.ErrOtherStore
 	// ErrRolledBack: the record, or the data, is older than what was seen.
-	ErrRolledBack = errors.New("seal: rolled back")
+	ErrRolledBack = ledger.ErrRolledBack
 	// ErrForked: the record does not descend from the one this process knew.
-	ErrForked = errors.New("seal: the record is a fork")
+	ErrForked = ledger.ErrForked
 	// ErrForged: the record was not made by those who made the slot's keys.
 	ErrForged = errors.New("seal: the record is forged")
 	// ErrUnpinned: what opens this slot could be made by a stranger. Set
 	// [Config.Pins], or say [Config.Unpinned].
 	ErrUnpinned = errors.New("seal: the slot needs a pin")
 	// ErrWrongCustodian: a seed was found, and it is not this slot's.
-	ErrWrongCustodian = errors.New("seal: not the key of this slot")
+	ErrWrongCustodian = custody.ErrWrongCustodian
 	// ErrRootMoved: the root key was rotated elsewhere, and no KMS slot could
 	// follow. Unseal again with shares.
 	ErrRootMoved = errors.New("seal: the root key was rotated by another replica")

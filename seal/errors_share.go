@@ -3,6 +3,8 @@ package seal
 import (
 	"errors"
 	"fmt"
+
+	"github.com/sealwright/sealwright/internal/custody"
 )
 
 // What can be wrong with a share. Each is told before any shares are combined,
@@ -10,7 +12,7 @@ import (
 var (
 	// ErrShareMalformed is returned for what is no share: a wrong length, a
 	// character that no share has, a format newer than this program.
-	ErrShareMalformed = errors.New("seal: malformed share")
+	ErrShareMalformed = custody.ErrShareMalformed
 
 	// ErrShareChecksum is returned for a text whose characters are all
 	// possible and yet one or more are mistyped, or stand in another order.
@@ -18,18 +20,18 @@ var (
 
 	// ErrShareOtherStore is returned for a share whose fingerprint is that of
 	// no slot of this store.
-	ErrShareOtherStore = errors.New("seal: share of another store")
+	ErrShareOtherStore = custody.ErrShareOtherStore
 
 	// ErrShareStale is returned for a share of this store, but of a set that
 	// it is not at: an older one after a rekey, a newer one after a rollback.
-	ErrShareStale = errors.New("seal: share of another set")
+	ErrShareStale = custody.ErrShareStale
 
 	// ErrShareAltered is returned where the share is of the right set and yet
 	// not the one that was made: it misses the commitment in the record.
-	ErrShareAltered = errors.New("seal: share or record altered")
+	ErrShareAltered = custody.ErrShareAltered
 
 	// ErrShareDuplicate is returned for a share that was given before.
-	ErrShareDuplicate = errors.New("seal: share given already")
+	ErrShareDuplicate = custody.ErrShareDuplicate
 )
 
 // A ShareError is an error about one share. It names the share and never
@@ -88,4 +90,15 @@ func shareName(x byte, set uint32) string {
 		return fmt.Sprintf("share %d", x)
 	}
 	return fmt.Sprintf("share %d of set %d", x, set)
+}
+
+// shareError is the error about a share in this package's type.
+func shareError(err error) error {
+	if e, ok := errors.AsType[*custody.ShareError](err); ok {
+		if e.Kind == ErrShareMalformed {
+			return malformed("an empty share")
+		}
+		return &ShareError{Kind: e.Kind, X: e.X, Set: e.Set, Want: e.Want}
+	}
+	return err
 }

@@ -88,9 +88,7 @@ func (b *Barrier) emit(kind EventKind, by By, slot string, detail string, err er
 	if b.cfg.OnEvent == nil {
 		return
 	}
-	b.mu.Lock()
-	generation := b.mark.generation
-	b.mu.Unlock()
+	generation := b.ledger.Newest().Generation
 	defer func() { _ = recover() }()
 	b.cfg.OnEvent(Event{
 		Time: time.Now(), Kind: kind, Replica: b.cfg.Replica, Actor: by.Actor, Operation: by.Operation,

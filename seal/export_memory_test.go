@@ -9,12 +9,13 @@ import (
 	"slices"
 
 	"github.com/sealwright/sealwright/internal/aead"
+	"github.com/sealwright/sealwright/internal/custody"
 	"github.com/sealwright/sealwright/internal/record"
 )
 
 // LeafValue returns what a KMS leaf protects, from the key w of its box.
 func LeafValue(store, slot, path string, k, n int, leaf *record.Key, w []byte) ([]byte, error) {
-	return aead.OpenBox(w, leafInfo(store, slot, path, k, n, &leaf.Blob), leaf.Box, nil)
+	return aead.OpenBox(w, custody.LeafContext(store, slot, path, k, n, &leaf.Blob), leaf.Box, nil)
 }
 
 // SecretsOf calls tell with everything that the seed of one of its slots opens
@@ -29,27 +30,27 @@ func SecretsOf(stored []byte, id uint32, seed []byte, tell func(kind string, sec
 	tell("ML-KEM z", d[32:])
 	scalar := aead.Derive(seed, nil, "sealwright/slot/v1 p-256 0", 32)
 	tell("P-256 scalar", scalar)
-	key, err := slotKey(seed)
+	key, err := custody.SlotKey(seed)
 	if err != nil {
 		return err
 	}
 	slot := rec.Slot(id)
-	place := wrapPlace(rec.Store, id, rec.Root)
+	place := custody.WrapContext(rec.Store, id, rec.Root)
 	if err := secretsOfHPKE(d, scalar, slot, place, tell); err != nil {
 		return err
 	}
-	wrapKey, err := key.Receive(slot.Wrap[:encSize], place, rootExport)
+	wrapKey, err := key.Receive(slot.Wrap[:custody.EncSize], place, custody.RootExport)
 	if err != nil {
 		return err
 	}
 	tell("wrap key", wrapKey)
-	root, err := unwrapRoot(key, place, slot.Wrap)
+	root, err := aead.OpenBox(wrapKey, custody.RootExport, slot.Wrap[custody.EncSize:], place)
 	if err != nil {
 		return err
 	}
 	tell("root key", root)
 	digest := sha256.Sum256(clear)
-	plain, err := aead.OpenBox(root, sealedInfo, sealed, digest[:])
+	plain, err := aead.OpenBox(root, "sealwright/record/v1", sealed, digest[:])
 	if err != nil {
 		return err
 	}
@@ -77,7 +78,7 @@ func secretsOfHPKE(seedPQ, scalar []byte, slot *record.Slot, place []byte, tell 
 	if err != nil {
 		return err
 	}
-	ctPQ, ctT := slot.Wrap[:mlkem.CiphertextSize768], slot.Wrap[mlkem.CiphertextSize768:encSize]
+	ctPQ, ctT := slot.Wrap[:mlkem.CiphertextSize768], slot.Wrap[mlkem.CiphertextSize768:custody.EncSize]
 	ssPQ, err := pq.Decapsulate(ctPQ)
 	if err != nil {
 		return err

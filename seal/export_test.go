@@ -3,6 +3,7 @@ package seal
 import (
 	"slices"
 
+	"github.com/sealwright/sealwright/internal/custody"
 	"github.com/sealwright/sealwright/internal/record"
 	"github.com/sealwright/sealwright/kms"
 )
@@ -52,7 +53,7 @@ func (b *Barrier) LeaveWraps() {
 }
 
 // SwapStore puts another store under the Barrier.
-func (b *Barrier) SwapStore(s Store) { b.cfg.Store = s }
+func (b *Barrier) SwapStore(s Store) { b.ledger.Replace(s) }
 
 // SecretsNow returns every secret that the Barrier holds: the root key, the data
 // keys, the identities.
@@ -61,15 +62,17 @@ func (b *Barrier) SecretsNow() map[string][]byte {
 	if err != nil {
 		return nil
 	}
-	out := map[string][]byte{"root key": o.root}
-	for i := range o.state.Terms {
-		out["term"+string(rune('0'+i))] = o.state.Terms[i].Key[:]
+	out := map[string][]byte{"root key": o.Root}
+	for i := range o.State.Terms {
+		out["term"+string(rune('0'+i))] = o.State.Terms[i].Key[:]
 	}
-	for id, identity := range o.state.Identities {
+	for id, identity := range o.State.Identities {
 		out["identity"+string(rune('0'+id))] = identity[:]
 	}
 	return out
 }
 
 // SwapKMS puts other wrappers under the Barrier.
-func (b *Barrier) SwapKMS(m map[string]kms.Wrapper) { b.cfg.KMS = m }
+func (b *Barrier) SwapKMS(m map[string]kms.Wrapper) {
+	b.cfg.KMS, b.custody = m, custody.NewKeys(m, b.cfg.Retry)
+}

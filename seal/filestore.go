@@ -12,17 +12,18 @@ import (
 	"time"
 
 	"github.com/sealwright/sealwright/internal/durable"
+	"github.com/sealwright/sealwright/internal/ledger"
 	"github.com/sealwright/sealwright/internal/poll"
 )
 
 var (
 	// ErrTooLarge is returned by a [Store] that is given a record longer than
 	// [MaxRecordSize]. Nothing was changed.
-	ErrTooLarge = errors.New("seal: the record is larger than MaxRecordSize")
+	ErrTooLarge = ledger.ErrTooLarge
 
 	// ErrExposed is returned by a [FileStore] whose file every user of the
 	// machine may read or write.
-	ErrExposed = errors.New("seal: the record's file is open to every user")
+	ErrExposed = ledger.ErrExposed
 )
 
 // FileStore is a [Store] and a [Watcher] that keeps the record in a file on a

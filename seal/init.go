@@ -10,6 +10,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/sealwright/sealwright/internal/custody"
+	"github.com/sealwright/sealwright/internal/ledger"
 	"github.com/sealwright/sealwright/internal/record"
 )
 
@@ -106,7 +108,7 @@ func (b *Barrier) pins(rec *record.Record) bool {
 }
 
 func (b *Barrier) initOnce(ctx context.Context, slots map[string]Spec, by By, again bool) (Delivery, error) {
-	before, err := b.load(ctx)
+	before, err := b.ledger.Load(ctx)
 	switch {
 	case errors.Is(err, ErrUninitialized):
 		before = nil
@@ -126,13 +128,13 @@ func (b *Barrier) initOnce(ctx context.Context, slots map[string]Spec, by By, ag
 	}
 	defer clear(root)
 	defer next.Secrets.Wipe()
-	draft, stored, err := draftOf(next, root)
+	draft, stored, err := ledger.Draft(next, root)
 	if err != nil {
 		return d, err
 	}
 	old := ""
 	if before != nil {
-		old = before.rev
+		old = before.Rev
 	}
 	// Sealed it stays: what the store holds must show that it opens.
 	err = b.swap(ctx, stored, old, draft, intent{})
@@ -162,7 +164,7 @@ func (b *Barrier) initOnce(ctx context.Context, slots map[string]Spec, by By, ag
 // openNew unseals by the KMS slots of the store just made; the caller has the
 // turn.
 func (b *Barrier) openNew(ctx context.Context) error {
-	l, err := b.load(ctx)
+	l, err := b.ledger.Load(ctx)
 	if err != nil {
 		return err
 	}
@@ -181,8 +183,8 @@ func (b *Barrier) proveMachines(ctx context.Context, by By) {
 	if err != nil {
 		return // people will unseal it
 	}
-	defer o.wipe()
-	for _, slot := range o.state.Slots {
+	defer o.Wipe()
+	for _, slot := range o.State.Slots {
 		if slot.State == record.Initial && !slot.Tree.NeedsPeople() {
 			_ = b.prove(ctx, slot.ID, by, nil)
 		}
@@ -191,14 +193,14 @@ func (b *Barrier) proveMachines(ctx context.Context, by By) {
 
 // firstState makes everything a new store holds. A store that replaces one
 // never proven keeps its id and numbers, so that older shares are named stale.
-func (b *Barrier) firstState(ctx context.Context, slots map[string]Spec, by By, before *loaded) (record.State, []byte, Delivery, error) {
-	root := randomKey()
+func (b *Barrier) firstState(ctx context.Context, slots map[string]Spec, by By, before *ledger.Stored) (record.State, []byte, Delivery, error) {
+	root := custody.RandomKey()
 	var id [16]byte
 	rand.Read(id[:])
 	base := record.Record{Store: hex.EncodeToString(id[:]), Root: 1}
 	step := b.step(record.Digest{}, by)
 	if before != nil {
-		step.Previous = before.digest
+		step.Previous = before.Digest
 		base = *before.Record
 		base.Root++
 	}
@@ -228,37 +230,42 @@ func (b *Barrier) firstState(ctx context.Context, slots map[string]Spec, by By, 
 	return next, root, d, nil
 }
 
-// newSlot makes the slot that would be the next one of rec: its seed, the tree
-// that protects it, and the root key encrypted to it.
+// newSlot makes the slot that would be the next one of rec, and has the shares
+// made for it.
 func (b *Barrier) newSlot(ctx context.Context, rec *record.Record, name string, spec Spec, root []byte) (record.NewSlot, []ShareSet, error) {
-	seed := randomKey()
-	defer clear(seed)
-	n := record.NewSlot{Name: name}
-	rand.Read(n.Identity[:])
-	g := growth{
-		barrier: b, store: rec.Store, slot: name, identity: record.FingerprintOf(n.Identity), nextSet: rec.LastSet,
-		custodians: map[string][]Custodian{},
+	custodians := map[string][]Custodian{}
+	if err := custodiansOf(spec, "", custodians); err != nil {
+		return record.NewSlot{}, nil, err
 	}
-	err := custodiansOf(spec, "", g.custodians)
+	ctx, done := b.until(ctx)
+	defer done()
+	n, made, err := b.custody.NewSlot(ctx, rec, name, spec.record(), root)
 	if err != nil {
-		return n, nil, err
-	}
-	if n.Tree, err = g.grow(ctx, spec.record(), seed, "", 1, 1); err != nil {
-		Delivery{Sets: g.sets}.Wipe()
 		return n, nil, wrapError("protect", name, err)
 	}
-	key, err := slotKey(seed)
-	if err != nil {
-		return n, nil, err
+	d := Delivery{}
+	for _, set := range made {
+		d.Sets = append(d.Sets, shareSet(name, set))
 	}
-	defer key.Wipe()
-	n.PublicKey = key.PublicKey()
-	n.Wrap, err = wrapRoot(n.PublicKey, wrapPlace(rec.Store, rec.LastSlot+1, rec.Root), root)
-	return n, g.sets, err
+	tree := n.Tree // n itself would move to the heap, and its identity stay there
+	for i := range d.Sets {
+		set := &d.Sets[i]
+		for share, c := range custodians[set.Path] {
+			if err := set.address(share, c); err != nil {
+				d.Wipe()
+				return n, nil, wrapError("protect", name, err)
+			}
+			named := tree.At(set.Path).Shamir
+			named.Custodians = append(named.Custodians, c.Name)
+		}
+	}
+	return n, d.Sets, nil
 }
 
-func randomKey() []byte {
-	k := make([]byte, 32)
-	rand.Read(k)
-	return k
+func shareSet(slot string, made custody.ShareSet) ShareSet {
+	set := ShareSet{Slot: slot, Path: made.Path, Set: made.Set, Threshold: made.Threshold}
+	for _, part := range made.Shares {
+		set.Shares = append(set.Shares, Share{part})
+	}
+	return set
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 
+	"github.com/sealwright/sealwright/internal/custody"
 	"github.com/sealwright/sealwright/internal/record"
 )
 
@@ -20,7 +21,7 @@ func (b *Barrier) Inspect(ctx context.Context) (Status, error) {
 	if !s.Sealed {
 		return s, nil
 	}
-	l, err := b.load(ctx)
+	l, err := b.ledger.Load(ctx)
 	if err != nil {
 		return s, wrapError("inspect", "", err)
 	}
@@ -35,13 +36,13 @@ func (b *Barrier) Inspect(ctx context.Context) (Status, error) {
 	g := b.gathers[""]
 	b.mu.Unlock()
 	if g == nil {
-		g = &gather{}
+		g = &custody.Quorum{}
 	}
-	eachLeaf(l.Record, func(slot *record.Slot, leaf *record.Shares, path string) {
+	custody.EachSet(l.Record, func(slot *record.Slot, leaf *record.Shares, path string) {
 		if slot.Opens() {
 			s.Progress = append(s.Progress, SetProgress{
 				Slot: slot.Name, Path: path, Set: leaf.Set,
-				Given: g.count(leaf.Set), Threshold: leaf.Threshold, Shares: leaf.Shares,
+				Given: g.Count(leaf.Set), Threshold: leaf.Threshold, Shares: leaf.Shares,
 			})
 		}
 	})

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sealwright/sealwright/internal/custody"
+	"github.com/sealwright/sealwright/internal/ledger"
 	"github.com/sealwright/sealwright/internal/record"
 )
 
@@ -75,19 +77,19 @@ func (b *Barrier) begin(ctx context.Context, op record.Operation, by By, check f
 	if by.Operation == "" {
 		by.Operation = newOperationID()
 	}
-	err := b.commit(ctx, EventBegin, by, func(_ context.Context, st record.Step, o *opened) (record.State, []byte, error) {
+	err := b.commit(ctx, EventBegin, by, func(_ context.Context, st record.Step, o *ledger.Opened) (record.State, []byte, error) {
 		if check != nil {
-			if err := check(&o.state); err != nil {
+			if err := check(&o.State); err != nil {
 				idle = true
 				return record.State{}, nil, err
 			}
 		}
-		cur := o.state.Operation
+		cur := o.State.Operation
 		if cur != nil && (cur.Same(&op) || cur.ID == string(inside) && cur.Covers(&op)) {
 			joined = cur.ID
 			return record.State{}, nil, errJoined
 		}
-		next, err := o.state.Begin(st, op)
+		next, err := o.State.Begin(st, op)
 		if cur != nil && errors.Is(err, ErrInProgress) {
 			err = fmt.Errorf("%w: %s %s %s on replica %q: finish or cancel it", err, cur.Kind, cur.ID, cur.Slot, cur.Replica)
 		}
@@ -111,8 +113,8 @@ var errJoined = errors.New("seal: joined an operation in progress")
 // Cancel ends the operation in progress. What it did so far stays: a pending
 // slot it added, for one, goes by [Barrier.Discard].
 func (b *Barrier) Cancel(ctx context.Context, by By) error {
-	err := b.change(ctx, EventEnd, "cancel", by, func(_ context.Context, st record.Step, o *opened) (record.State, []byte, error) {
-		next, err := o.state.End(st)
+	err := b.change(ctx, EventEnd, "cancel", by, func(_ context.Context, st record.Step, o *ledger.Opened) (record.State, []byte, error) {
+		next, err := o.State.End(st)
 		return next, nil, err
 	})
 	if err == nil {
@@ -124,8 +126,8 @@ func (b *Barrier) Cancel(ctx context.Context, by By) error {
 // Claim makes this replica the one that gathers the operation's shares, when
 // the one that did is gone. Shares given there are given again here.
 func (b *Barrier) Claim(ctx context.Context, by By) error {
-	return b.change(ctx, EventClaim, "claim", by, func(_ context.Context, st record.Step, o *opened) (record.State, []byte, error) {
-		next, err := o.state.Claim(st)
+	return b.change(ctx, EventClaim, "claim", by, func(_ context.Context, st record.Step, o *ledger.Opened) (record.State, []byte, error) {
+		next, err := o.State.Claim(st)
 		return next, nil, err
 	})
 }
@@ -138,29 +140,30 @@ func (b *Barrier) submitTo(ctx context.Context, s Share, by By) (string, error) 
 	if err != nil {
 		return "", err
 	}
-	defer o.wipe()
-	op := o.state.Operation
+	defer o.Wipe()
+	op := o.State.Operation
 	switch {
 	case op == nil || op.ID != string(by.Operation):
 		return "", ErrNoOperation
 	case op.Replica != b.cfg.Replica:
 		return op.Slot, fmt.Errorf("%w: by replica %q: send the share there, or claim the operation", ErrElsewhere, op.Replica)
 	}
-	slot, _, err := matchShare(&o.state.Record, s)
+	slot, _, err := custody.Match(&o.State.Record, s.part)
 	if err != nil {
-		return op.Slot, err
+		return op.Slot, shareError(err)
 	}
-	if !wants(&o.state, slot) {
+	if !wants(&o.State, slot) {
 		return slot.Name, fmt.Errorf("%w: this %s does not ask for shares of slot %q", ErrNoOperation, op.Kind, slot.Name)
 	}
 	g := b.gathered(by.Operation)
-	g.sift(&o.state.Record)
-	_, err = g.add(&o.state.Record, s)
+	g.Sift(&o.State.Record)
+	_, err = g.Add(&o.State.Record, s.part)
+	err = shareError(err)
 	if err != nil && !errors.Is(err, ErrShareDuplicate) {
 		return slot.Name, err
 	}
 	// A share given twice may find a quorum that waited for its KMS.
-	if !g.suffices(&slot.Tree) || !g.quorum(&slot.Tree) {
+	if !g.Suffices(&slot.Tree) || !g.Consented(&slot.Tree) {
 		return slot.Name, err
 	}
 	if err := b.prove(ctx, slot.ID, by, g); err != nil {

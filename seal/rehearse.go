@@ -19,9 +19,7 @@ func (b *Barrier) Rehearse(ctx context.Context, spec Spec) error {
 	if err != nil {
 		return wrapError("rehearse", "", err)
 	}
-	b.mu.Lock()
-	store := b.mark.store
-	b.mu.Unlock()
+	store := b.ledger.Newest().Store
 	var errs []error
 	tried := map[string]bool{}
 	eachKMS(shape, func(name string) {
@@ -37,11 +35,13 @@ func (b *Barrier) rehearse(ctx context.Context, name, store string) error {
 	key := make([]byte, 64)
 	rand.Read(key)
 	place := kms.Binding{Store: store, Slot: "rehearsal", Path: ""}
-	blob, err := b.wrapChecked(ctx, name, key, place)
+	ctx, done := b.until(ctx)
+	defer done()
+	blob, err := b.custody.WrapChecked(ctx, name, key, place)
 	if err != nil {
 		return err
 	}
-	if health, ok := b.healthOf(ctx, name); ok && !health.Deletion.IsZero() {
+	if health, ok := b.custody.Health(ctx, name); ok && !health.Deletion.IsZero() {
 		return fmt.Errorf("KMS %q: %w", name, &kms.Error{Op: "probe", Type: blob.Type, KeyID: blob.KeyID, Kind: kms.ErrKeyGone,
 			Err: fmt.Errorf("scheduled for deletion on %s", health.Deletion.UTC().Format("2006-01-02 15:04 MST"))})
 	}

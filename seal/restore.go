@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/sealwright/sealwright/internal/aead"
+	"github.com/sealwright/sealwright/internal/ledger"
 	"github.com/sealwright/sealwright/internal/record"
 )
 
@@ -55,12 +56,14 @@ func (b *Barrier) restore(ctx context.Context, generation uint64, by By) error {
 	if err != nil {
 		return err
 	}
-	defer cur.wipe()
-	l, err := b.loadAny(ctx)
+	defer cur.Wipe()
+	l, err := b.ledger.LoadAny(ctx)
 	switch {
+	case errors.Is(err, ErrNotFound):
+		return ErrMissing
 	case err != nil:
 		return err
-	case l.Store != cur.state.Store:
+	case l.Store != cur.State.Store:
 		return ErrOtherStore
 	case l.Generation != generation:
 		return fmt.Errorf("%w: the record in the store is of generation %d, not %d", ErrConfig, l.Generation, generation)
@@ -69,30 +72,28 @@ func (b *Barrier) restore(ctx context.Context, generation uint64, by By) error {
 	if err != nil {
 		return err
 	}
-	defer o.wipe()
-	if !sharesTerm(&o.state, &cur.state) {
+	defer o.Wipe()
+	if !sharesTerm(&o.State, &cur.State) {
 		return fmt.Errorf("%w: it holds no data key that this process knows", ErrForked)
 	}
-	b.mu.Lock()
-	above := b.mark.generation
-	b.mu.Unlock()
-	last := max(o.state.LastTerm, cur.state.LastTerm)
-	rewrap, root, err := newBranch(&o.state, last+skipTerms)
+	above := b.ledger.Newest().Generation
+	last := max(o.State.LastTerm, cur.State.LastTerm)
+	rewrap, root, err := newBranch(&o.State, last+skipTerms)
 	if err != nil {
 		return err
 	}
 	defer clear(root)
 	defer rewrap.Wipe()
-	next, err := o.state.Restore(b.step(l.digest, by), above, cur.state.Terms, *rewrap)
+	next, err := o.State.Restore(b.step(l.Digest, by), above, cur.State.Terms, *rewrap)
 	if err != nil {
 		return err
 	}
 	defer next.Secrets.Wipe()
-	draft, stored, err := draftOf(next, root)
+	draft, stored, err := ledger.Draft(next, root)
 	if err != nil {
 		return err
 	}
-	return b.swap(ctx, stored, l.rev, draft, intent{})
+	return b.swap(ctx, stored, l.Rev, draft, intent{})
 }
 
 // Join takes in the data keys of a fork: of a record of the same store that
@@ -118,7 +119,7 @@ func (b *Barrier) Join(ctx context.Context, fork []byte, by By) error {
 }
 
 func (b *Barrier) join(ctx context.Context, fork []byte, by By) error {
-	rec, clearPart, sealed, err := record.Parse(fork)
+	l, err := ledger.Parse(fork)
 	if err != nil {
 		return fmt.Errorf("%w: the fork: %w", ErrCorrupt, err)
 	}
@@ -126,26 +127,25 @@ func (b *Barrier) join(ctx context.Context, fork []byte, by By) error {
 	if err != nil {
 		return err
 	}
-	defer cur.wipe()
-	l := &loaded{Record: rec, clear: clearPart, sealed: sealed, digest: record.DigestOf(fork)}
-	if l.Store != cur.state.Store {
+	defer cur.Wipe()
+	if l.Store != cur.State.Store {
 		return ErrOtherStore
 	}
 	other, err := b.openAny(ctx, l, cur)
 	if err != nil {
 		return fmt.Errorf("the fork: %w", err)
 	}
-	defer other.wipe()
-	if !sharesTerm(&other.state, &cur.state) {
+	defer other.Wipe()
+	if !sharesTerm(&other.State, &cur.State) {
 		return fmt.Errorf("%w: the fork holds no data key that this process knows", ErrForked)
 	}
-	return b.commit(ctx, EventJoin, by, func(_ context.Context, st record.Step, o *opened) (record.State, []byte, error) {
-		rewrap, root, err := newBranch(&o.state, max(o.state.LastTerm, other.state.LastTerm))
+	return b.commit(ctx, EventJoin, by, func(_ context.Context, st record.Step, o *ledger.Opened) (record.State, []byte, error) {
+		rewrap, root, err := newBranch(&o.State, max(o.State.LastTerm, other.State.LastTerm))
 		if err != nil {
 			return record.State{}, nil, err
 		}
 		defer rewrap.Wipe()
-		next, err := o.state.Join(st, other.state.Terms, *rewrap)
+		next, err := o.State.Join(st, other.State.Terms, *rewrap)
 		return next, root, err
 	})
 }
@@ -158,32 +158,10 @@ func sharesTerm(a, b *record.State) bool {
 	})
 }
 
-// loadAny reads the record whatever this process has seen before.
-func (b *Barrier) loadAny(ctx context.Context) (*loaded, error) {
-	stored, rev, err := b.loadStored(ctx)
-	switch {
-	case errors.Is(err, ErrNotFound):
-		return nil, ErrMissing
-	case err != nil:
-		return nil, storeError(err)
-	}
-	l, err := b.parse(stored)
-	if err != nil {
-		return nil, err
-	}
-	l.rev = rev
-	return l, nil
-}
-
 // openAny opens a record of another branch: with the root key in use, that of a
 // change this process sent, or through a KMS slot.
-func (b *Barrier) openAny(ctx context.Context, l *loaded, cur *opened) (*opened, error) {
-	o, err := unlockAny(l, cur.root)
-	roots, _ := b.draftRoots(l.digest)
-	defer wipeAll(roots)
-	for i := 0; i < len(roots) && errors.Is(err, aead.ErrWrongKey); i++ {
-		o, err = unlockAny(l, roots[i])
-	}
+func (b *Barrier) openAny(ctx context.Context, l *ledger.Stored, cur *ledger.Opened) (*ledger.Opened, error) {
+	o, err := b.ledger.OpenAny(l, cur.Root)
 	if !errors.Is(err, aead.ErrWrongKey) {
 		if errors.Is(err, aead.ErrCorrupt) {
 			err = fmt.Errorf("%w: the sealed part: %w", ErrCorrupt, err)
@@ -195,38 +173,11 @@ func (b *Barrier) openAny(ctx context.Context, l *loaded, cur *opened) (*opened,
 		if !slot.Opens() || slot.Tree.NeedsPeople() {
 			continue
 		}
-		if root, err := b.rootThrough(ctx, l, slot); err == nil {
-			defer clear(root)
-			return unlockAny(l, root)
+		if o, err := b.openSlot(ctx, l, slot, nil, (*ledger.Stored).Open); err == nil {
+			return o, nil
 		}
 	}
 	return nil, fmt.Errorf("%w: it has another root key, and no KMS slot opens it: start a process on it, and unseal that with shares", ErrRootMoved)
-}
-
-// rootThrough returns the root key that a KMS slot of the record yields, if the
-// record knows the slot's identity.
-func (b *Barrier) rootThrough(ctx context.Context, l *loaded, slot *record.Slot) ([]byte, error) {
-	h := harvest{barrier: b, store: l.Store, slot: slot}
-	seed, err := h.open(ctx, &slot.Tree, "", 1, 1)
-	if err != nil {
-		return nil, err
-	}
-	defer clear(seed)
-	key, err := slotKey(seed)
-	if err != nil {
-		return nil, err
-	}
-	defer key.Wipe()
-	root, err := unwrapRoot(key, wrapPlace(l.Store, slot.ID, l.Root), slot.Wrap)
-	if err != nil {
-		return nil, err
-	}
-	o, err := unlockAny(l, root)
-	if err != nil {
-		return nil, err
-	}
-	defer o.wipe()
-	return root, b.believe(o, slot, &h)
 }
 
 // newBranch makes a root key, and a term whose number comes after last.

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"slices"
 
+	"github.com/sealwright/sealwright/internal/custody"
+	"github.com/sealwright/sealwright/internal/ledger"
 	"github.com/sealwright/sealwright/internal/record"
 )
 
@@ -30,12 +32,14 @@ func (b *Barrier) rewrapSlot(ctx context.Context, name string, by By, others boo
 	}
 	defer done()
 	var id uint32
-	err = b.commit(ctx, EventRewrap, by, func(ctx context.Context, st record.Step, o *opened) (record.State, []byte, error) {
-		slot := o.state.Find(name, record.Active)
+	err = b.commit(ctx, EventRewrap, by, func(ctx context.Context, st record.Step, o *ledger.Opened) (record.State, []byte, error) {
+		slot := o.State.Find(name, record.Active)
 		if slot == nil {
 			return record.State{}, nil, ErrNoSlot
 		}
-		tree, err := b.rewrap(ctx, o, slot, &slot.Tree, "", 1, 1)
+		asking, done := b.until(ctx)
+		tree, err := b.custody.Rewrap(asking, o.State.Store, slot, o.State.Identities[slot.ID])
+		done()
 		if err != nil {
 			return record.State{}, nil, err
 		}
@@ -49,7 +53,7 @@ func (b *Barrier) rewrapSlot(ctx context.Context, name string, by By, others boo
 				return record.State{}, nil, err
 			}
 		}
-		next, err := o.state.Rewrap(st, slot.ID, tree)
+		next, err := o.State.Rewrap(st, slot.ID, tree)
 		id = slot.ID
 		return next, nil, err
 	})
@@ -70,40 +74,13 @@ func versions(tree *record.Node) (out []string) {
 	return out
 }
 
-// rewrap returns the tree with every KMS leaf wrapped anew: the leaf's value is
-// opened, and protected again.
-func (b *Barrier) rewrap(ctx context.Context, o *opened, slot *record.Slot, node *record.Node, path string, k, n int) (record.Node, error) {
-	switch {
-	case node.Shamir != nil:
-		return *node, nil
-	case node.KMS != nil:
-		h := harvest{barrier: b, store: o.state.Store, slot: slot}
-		value, err := h.openKey(ctx, node.KMS, path, k, n)
-		if err != nil {
-			return record.Node{}, err
-		}
-		defer clear(value)
-		g := growth{barrier: b, store: o.state.Store, slot: slot.Name, identity: record.FingerprintOf(o.state.Identities[slot.ID])}
-		return g.growKey(ctx, node.KMS.Name, value, path, k, n)
-	}
-	tree := &record.Tree{Threshold: node.Threshold.Threshold}
-	for i := range node.Threshold.Of {
-		child, err := b.rewrap(ctx, o, slot, &node.Threshold.Of[i], record.ChildPath(path, i), node.Threshold.Threshold, len(node.Threshold.Of))
-		if err != nil {
-			return record.Node{}, err
-		}
-		tree.Of = append(tree.Of, child)
-	}
-	return record.Node{Threshold: tree}, nil
-}
-
 // forgetVersions takes back what a drill said of a slot's old key versions.
 func (b *Barrier) forgetVersions(slot uint32) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	d := b.health[slot]
 	d.newer = ""
-	d.notes = slices.DeleteFunc(slices.Clone(d.notes), func(n note) bool { return n.kind == EventKeyVersion })
+	d.notes = slices.DeleteFunc(slices.Clone(d.notes), func(n custody.Note) bool { return n.Newer })
 	b.health[slot] = d
 }
 
@@ -123,7 +100,7 @@ func (b *Barrier) followVersions(ctx context.Context) {
 	var slots []moved
 	b.mu.Lock()
 	if b.open != nil {
-		for _, slot := range b.open().state.Slots {
+		for _, slot := range b.open().State.Slots {
 			newer := b.health[slot.ID].newer
 			if newer != "" && newer != b.followed[slot.ID] && slot.State == record.Active && !slot.Tree.NeedsPeople() {
 				slots = append(slots, moved{slot.ID, slot.Name, newer})

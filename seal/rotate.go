@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/sealwright/sealwright/internal/custody"
+	"github.com/sealwright/sealwright/internal/ledger"
 	"github.com/sealwright/sealwright/internal/record"
 	"github.com/sealwright/sealwright/keyring"
 )
@@ -20,16 +22,16 @@ func (b *Barrier) Rotate(ctx context.Context, by By) error {
 	if b.cfg.Propagation > 0 {
 		state = record.TermPassive
 	}
-	return b.change(ctx, EventRotate, "rotate", by, func(_ context.Context, st record.Step, o *opened) (record.State, []byte, error) {
-		next, err := o.state.Rotate(st, newTerm(&o.state.Record, state))
+	return b.change(ctx, EventRotate, "rotate", by, func(_ context.Context, st record.Step, o *ledger.Opened) (record.State, []byte, error) {
+		next, err := o.State.Rotate(st, newTerm(&o.State.Record, state))
 		return next, nil, err
 	})
 }
 
 // Activate makes a passive term the one that encrypts, before Run would.
 func (b *Barrier) Activate(ctx context.Context, term uint32, by By) error {
-	return b.change(ctx, EventActivate, "activate", by, func(_ context.Context, st record.Step, o *opened) (record.State, []byte, error) {
-		next, err := o.state.Activate(st, term)
+	return b.change(ctx, EventActivate, "activate", by, func(_ context.Context, st record.Step, o *ledger.Opened) (record.State, []byte, error) {
+		next, err := o.State.Activate(st, term)
 		return next, nil, err
 	})
 }
@@ -39,8 +41,8 @@ func (b *Barrier) Activate(ctx context.Context, term uint32, by By) error {
 // that has not seen the term's successor yet still encrypts under it: see that
 // every one has, before the count.
 func (b *Barrier) Retire(ctx context.Context, term uint32, by By) error {
-	return b.change(ctx, EventRetire, "retire", by, func(_ context.Context, st record.Step, o *opened) (record.State, []byte, error) {
-		next, err := o.state.Retire(st, term)
+	return b.change(ctx, EventRetire, "retire", by, func(_ context.Context, st record.Step, o *ledger.Opened) (record.State, []byte, error) {
+		next, err := o.State.Retire(st, term)
 		return next, nil, err
 	})
 }
@@ -49,12 +51,12 @@ func (b *Barrier) Retire(ctx context.Context, term uint32, by By) error {
 // swap, with no custodian present and no KMS called. It does not lock out
 // somebody who once held what opens a slot: rekey that slot.
 func (b *Barrier) RotateRoot(ctx context.Context, by By) error {
-	return b.change(ctx, EventRotateRoot, "rotate root", by, func(_ context.Context, st record.Step, o *opened) (record.State, []byte, error) {
-		rewrap, root, err := newRoot(&o.state, nil, false)
+	return b.change(ctx, EventRotateRoot, "rotate root", by, func(_ context.Context, st record.Step, o *ledger.Opened) (record.State, []byte, error) {
+		rewrap, root, err := newRoot(&o.State, nil, false)
 		if err != nil {
 			return record.State{}, nil, err
 		}
-		next, err := o.state.RotateRoot(st, *rewrap)
+		next, err := o.State.RotateRoot(st, *rewrap)
 		return next, root, err
 	})
 }
@@ -76,14 +78,14 @@ func (b *Barrier) change(ctx context.Context, event EventKind, op string, by By,
 
 // newRoot makes a root key and encrypts it to every slot but those that go.
 func newRoot(s *record.State, without []uint32, withTerm bool) (*record.NewRoot, []byte, error) {
-	root := randomKey()
+	root := custody.RandomKey()
 	r := &record.NewRoot{Root: s.Root + 1, Wraps: map[uint32][]byte{}}
 	for i := range s.Slots {
 		slot := &s.Slots[i]
 		if slices.Contains(without, slot.ID) {
 			continue
 		}
-		wrap, err := wrapRoot(slot.PublicKey, wrapPlace(s.Store, slot.ID, r.Root), root)
+		wrap, err := custody.WrapRoot(slot.PublicKey, s.Store, slot.ID, r.Root, root)
 		if err != nil {
 			clear(root)
 			return nil, nil, wrapError("re-encrypt the root key to", slot.Name, err)

@@ -31,9 +31,9 @@ func (b *Barrier) InitializedBy(op OperationID) (bool, error) {
 	if err != nil {
 		return false, wrapError("initialized by", "", err)
 	}
-	defer o.wipe()
-	for i := range o.state.Journal {
-		e := &o.state.Journal[i]
+	defer o.Wipe()
+	for i := range o.State.Journal {
+		e := &o.State.Journal[i]
 		if e.Event == "init" && op != "" && subtle.ConstantTimeCompare([]byte(e.Operation), []byte(op)) == 1 {
 			return true, nil
 		}

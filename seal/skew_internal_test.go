@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sealwright/sealwright/internal/ledger"
 	"github.com/sealwright/sealwright/internal/record"
 )
 
@@ -33,10 +34,10 @@ func TestSkew(t *testing.T) {
 
 // TestSkewInStatus: the replica whose clock is behind is told.
 func TestSkewInStatus(t *testing.T) {
-	b := &Barrier{cfg: Config{Replica: "self"}}
-	o := &opened{}
-	o.state.Journal = []record.Entry{{Replica: "fast", At: now() + 1000}}
-	b.open = func() *opened { return o }
+	b := &Barrier{cfg: Config{Replica: "self"}, ledger: ledger.New(ledger.Config{})}
+	o := &ledger.Opened{}
+	o.State.Journal = []record.Entry{{Replica: "fast", At: now() + 1000}}
+	b.open = func() *ledger.Opened { return o }
 	if w := b.Status().Warnings; len(w) != 1 || !strings.Contains(w[0], `replica "fast"`) {
 		t.Errorf("warnings %q", w)
 	}

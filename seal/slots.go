@@ -1,13 +1,14 @@
 package seal
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
+	"github.com/sealwright/sealwright/internal/custody"
+	"github.com/sealwright/sealwright/internal/ledger"
 	"github.com/sealwright/sealwright/internal/record"
 )
 
@@ -39,22 +40,22 @@ func (b *Barrier) add(ctx context.Context, op, name string, spec Spec, by By, ch
 		return d, wrapError(op, name, err)
 	}
 	defer done()
-	err = b.commit(ctx, EventAdd, by, func(ctx context.Context, st record.Step, o *opened) (record.State, []byte, error) {
+	err = b.commit(ctx, EventAdd, by, func(ctx context.Context, st record.Step, o *ledger.Opened) (record.State, []byte, error) {
 		d.Wipe() // of an attempt that met another writer
 		d = Delivery{Operation: by.Operation}
-		if err := check(&o.state); err != nil {
+		if err := check(&o.State); err != nil {
 			return record.State{}, nil, err
 		}
 		// A dry run first: no KMS is called for what cannot be.
-		if err := o.state.CanAdd(st, name); err != nil {
+		if err := o.State.CanAdd(st, name); err != nil {
 			return record.State{}, nil, err
 		}
-		n, sets, err := b.newSlot(ctx, &o.state.Record, name, spec, o.root)
+		n, sets, err := b.newSlot(ctx, &o.State.Record, name, spec, o.Root)
 		if err != nil {
 			return record.State{}, nil, err
 		}
 		d.Sets = sets
-		next, err := o.state.Add(st, n)
+		next, err := o.State.Add(st, n)
 		return next, nil, err
 	})
 	b.emit(EventAdd, by, name, "", err)
@@ -85,8 +86,8 @@ func (b *Barrier) Prove(ctx context.Context, name string, by By) (op OperationID
 	if err != nil {
 		return "", false, wrapError("prove", name, err)
 	}
-	defer o.wipe()
-	slot := provable(&o.state, name)
+	defer o.Wipe()
+	slot := provable(&o.State, name)
 	if slot == nil {
 		return "", false, wrapError("prove", name, ErrNoSlot)
 	}
@@ -111,10 +112,10 @@ func provable(s *record.State, name string) *record.Slot {
 
 // prove opens the stored record through the slot, with the shares in g, and
 // stores that it did; the caller has the turn.
-func (b *Barrier) prove(ctx context.Context, id uint32, by By, g *gather) error {
+func (b *Barrier) prove(ctx context.Context, id uint32, by By, g *custody.Quorum) error {
 	name, event := "", EventProve
-	err := b.commit(ctx, EventProve, by, func(ctx context.Context, st record.Step, o *opened) (record.State, []byte, error) {
-		slot := o.state.Slot(id)
+	err := b.commit(ctx, EventProve, by, func(ctx context.Context, st record.Step, o *ledger.Opened) (record.State, []byte, error) {
+		slot := o.State.Slot(id)
 		if slot == nil {
 			return record.State{}, nil, ErrNoSlot
 		}
@@ -123,57 +124,22 @@ func (b *Barrier) prove(ctx context.Context, id uint32, by By, g *gather) error 
 		if err != nil {
 			return record.State{}, nil, err
 		}
-		old := o.state.Predecessor(slot)
+		old := o.State.Predecessor(slot)
 		if old == nil {
-			next, err := o.state.Prove(st, fresh, nil)
+			next, err := o.State.Prove(st, fresh, nil)
 			return next, nil, err
 		}
 		event = EventReplace
-		rewrap, root, err := newRoot(&o.state, []uint32{old.ID}, true)
+		rewrap, root, err := newRoot(&o.State, []uint32{old.ID}, true)
 		if err != nil {
 			return record.State{}, nil, err
 		}
 		defer rewrap.Wipe()
-		next, err := o.state.Prove(st, fresh, rewrap)
+		next, err := o.State.Prove(st, fresh, rewrap)
 		return next, root, err
 	})
 	b.emit(event, by, name, "", err)
 	return err
-}
-
-// tryOpen opens the record just loaded through one of its slots, from the seed
-// on, and compares the root key found with the one in use.
-func (b *Barrier) tryOpen(ctx context.Context, o *opened, slot *record.Slot, g *gather) (record.FreshProof, error) {
-	h := harvest{barrier: b, store: o.state.Store, slot: slot}
-	if g != nil {
-		g.into(&h)
-		defer h.wipe()
-	}
-	seed, err := h.open(ctx, &slot.Tree, "", 1, 1)
-	if err != nil {
-		return record.FreshProof{}, err
-	}
-	defer clear(seed)
-	key, err := slotKey(seed)
-	if err != nil {
-		return record.FreshProof{}, err
-	}
-	defer key.Wipe()
-	if !bytes.Equal(key.PublicKey(), slot.PublicKey) {
-		return record.FreshProof{}, ErrWrongCustodian
-	}
-	root, err := unwrapRoot(key, wrapPlace(o.state.Store, slot.ID, o.state.Root), slot.Wrap)
-	if err != nil {
-		return record.FreshProof{}, fmt.Errorf("%w: the root key of slot %q: %w", ErrCorrupt, slot.Name, err)
-	}
-	defer clear(root)
-	if !equalSecret(root, o.root) {
-		return record.FreshProof{}, fmt.Errorf("%w: slot %q holds another root key", ErrCorrupt, slot.Name)
-	}
-	if !h.vouches(o.state.Identities[slot.ID]) {
-		return record.FreshProof{}, fmt.Errorf("%w: slot %q does not name its own identity", ErrForged, slot.Name)
-	}
-	return record.FreshProof{Slot: slot.ID, Root: o.state.Root, Generation: o.state.Generation}, nil
 }
 
 // Drop removes slots. In the same swap the root key and the data key are
@@ -240,12 +206,12 @@ func (b *Barrier) beginDrop(ctx context.Context, names []string, by By) (Operati
 
 // drop removes the slots if they may go, with the shares in g for a proof; the
 // caller has the turn.
-func (b *Barrier) drop(ctx context.Context, names []string, by By, g *gather) error {
-	return b.commit(ctx, EventDrop, by, func(ctx context.Context, st record.Step, o *opened) (record.State, []byte, error) {
+func (b *Barrier) drop(ctx context.Context, names []string, by By, g *custody.Quorum) error {
+	return b.commit(ctx, EventDrop, by, func(ctx context.Context, st record.Step, o *ledger.Opened) (record.State, []byte, error) {
 		var ids []uint32
 		opens := false
 		for _, name := range names {
-			slot := provable(&o.state, name)
+			slot := provable(&o.State, name)
 			if slot == nil {
 				return record.State{}, nil, fmt.Errorf("%w: %q", ErrNoSlot, name)
 			}
@@ -255,19 +221,19 @@ func (b *Barrier) drop(ctx context.Context, names []string, by By, g *gather) er
 		var fresh *record.FreshProof
 		switch {
 		case b.hooks.believe:
-			fresh = anyProof(&o.state, ids)
+			fresh = anyProof(&o.State, ids)
 		case opens:
 			var err error
 			if fresh, err = b.freshProof(ctx, o, ids, g); err != nil {
 				return record.State{}, nil, err
 			}
 		}
-		rewrap, root, err := newRoot(&o.state, ids, true)
+		rewrap, root, err := newRoot(&o.State, ids, true)
 		if err != nil {
 			return record.State{}, nil, err
 		}
 		defer rewrap.Wipe()
-		next, err := o.state.Drop(st, ids, fresh, *rewrap)
+		next, err := o.State.Drop(st, ids, fresh, *rewrap)
 		return next, root, err
 	})
 }
@@ -276,11 +242,11 @@ func (b *Barrier) drop(ctx context.Context, names []string, by By, g *gather) er
 // of KMS keys, those whose people have just given their shares in g, and those
 // whose people gave their proof to the operation in progress, of which it asks
 // the keys. It returns ErrLastSlot where there is nobody to ask.
-func (b *Barrier) freshProof(ctx context.Context, o *opened, ids []uint32, g *gather) (*record.FreshProof, error) {
+func (b *Barrier) freshProof(ctx context.Context, o *ledger.Opened, ids []uint32, g *custody.Quorum) (*record.FreshProof, error) {
 	var errs []error
 	others := 0
-	for i := range o.state.Slots {
-		slot := &o.state.Slots[i]
+	for i := range o.State.Slots {
+		slot := &o.State.Slots[i]
 		if slot.State != record.Active || slices.Contains(ids, slot.ID) {
 			continue
 		}
@@ -288,9 +254,9 @@ func (b *Barrier) freshProof(ctx context.Context, o *opened, ids []uint32, g *ga
 		var fresh record.FreshProof
 		var err error
 		switch {
-		case !slot.Tree.NeedsPeople(), g != nil && g.suffices(&slot.Tree):
+		case !slot.Tree.NeedsPeople(), g != nil && g.Suffices(&slot.Tree):
 			fresh, err = b.tryOpen(ctx, o, slot, g)
-		case o.state.PeopleProved(ids, slot):
+		case o.State.PeopleProved(ids, slot):
 			fresh, err = b.tryKeys(ctx, o, slot)
 		default:
 			continue
@@ -304,19 +270,6 @@ func (b *Barrier) freshProof(ctx context.Context, o *opened, ids []uint32, g *ga
 		return nil, ErrLastSlot
 	}
 	return nil, errors.Join(append([]error{ErrNoProof}, errs...)...)
-}
-
-// tryKeys asks the KMS keys of a slot that its people have proven to the
-// operation in progress: one may have died since.
-func (b *Barrier) tryKeys(ctx context.Context, o *opened, slot *record.Slot) (record.FreshProof, error) {
-	h := harvest{barrier: b, store: o.state.Store, slot: slot}
-	if err := h.answer(ctx, &slot.Tree, "", 1, 1); err != nil {
-		return record.FreshProof{}, err
-	}
-	if !h.vouches(o.state.Identities[slot.ID]) {
-		return record.FreshProof{}, fmt.Errorf("%w: slot %q does not name its own identity", ErrForged, slot.Name)
-	}
-	return record.FreshProof{Slot: slot.ID, Root: o.state.Root, Generation: o.state.Generation, Keys: true}, nil
 }
 
 // anyProof is the planted fault of hooks.believe.
@@ -359,10 +312,10 @@ func (b *Barrier) Reissue(ctx context.Context, name string, spec Spec, by By) (d
 		return d, wrapError("reissue", name, err)
 	}
 	defer done()
-	err = b.commit(ctx, EventReissue, by, func(ctx context.Context, st record.Step, o *opened) (record.State, []byte, error) {
+	err = b.commit(ctx, EventReissue, by, func(ctx context.Context, st record.Step, o *ledger.Opened) (record.State, []byte, error) {
 		d.Wipe()
 		d = Delivery{Operation: by.Operation}
-		slot := provable(&o.state, name)
+		slot := provable(&o.State, name)
 		if slot == nil {
 			return record.State{}, nil, ErrNoSlot
 		}
@@ -373,21 +326,21 @@ func (b *Barrier) Reissue(ctx context.Context, name string, spec Spec, by By) (d
 				return record.State{}, nil, err
 			}
 		}
-		n, sets, err := b.newSlot(ctx, &o.state.Record, name, spec, o.root)
+		n, sets, err := b.newSlot(ctx, &o.State.Record, name, spec, o.Root)
 		if err != nil {
 			return record.State{}, nil, err
 		}
 		d.Sets = sets
-		rewrap, root, err := newRoot(&o.state, []uint32{slot.ID}, true)
+		rewrap, root, err := newRoot(&o.State, []uint32{slot.ID}, true)
 		if err != nil {
 			return record.State{}, nil, err
 		}
 		defer rewrap.Wipe()
-		id := o.state.LastSlot + 1
-		if rewrap.Wraps[id], err = wrapRoot(n.PublicKey, wrapPlace(o.state.Store, id, rewrap.Root), root); err != nil {
+		id := o.State.LastSlot + 1
+		if rewrap.Wraps[id], err = custody.WrapRoot(n.PublicKey, o.State.Store, id, rewrap.Root, root); err != nil {
 			return record.State{}, nil, err
 		}
-		next, err := o.state.Reissue(st, slot.ID, fresh, n, *rewrap)
+		next, err := o.State.Reissue(st, slot.ID, fresh, n, *rewrap)
 		return next, root, err
 	})
 	b.emit(EventReissue, by, name, "", err)

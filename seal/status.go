@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sealwright/sealwright/internal/aead"
+	"github.com/sealwright/sealwright/internal/custody"
 	"github.com/sealwright/sealwright/internal/record"
 )
 
@@ -98,18 +99,19 @@ type TermStatus struct {
 
 // Status returns how the Barrier is.
 func (b *Barrier) Status() Status {
+	newest := b.ledger.Newest()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	s := Status{
 		Replica: b.cfg.Replica, Sealed: b.open == nil, Reason: b.why,
-		Store: b.mark.store, Generation: b.mark.generation,
+		Store: newest.Store, Generation: newest.Generation,
 		Memory: MemoryStatus(aead.Memory()),
 	}
 	if b.open == nil {
 		s.Progress = b.progress
 		return s
 	}
-	st := &b.open().state
+	st := &b.open().State
 	for i := range st.Slots {
 		slot := &st.Slots[i]
 		out := clearStatus(slot)
@@ -120,7 +122,7 @@ func (b *Barrier) Status() Status {
 		d := b.health[slot.ID]
 		out.Drilled, out.DrillError = d.at, d.err
 		for _, n := range d.notes {
-			out.Notes = append(out.Notes, n.text)
+			out.Notes = append(out.Notes, n.Text)
 		}
 		s.Slots = append(s.Slots, out)
 	}
@@ -160,7 +162,7 @@ func provenTo(st *record.State, slot *record.Slot) OperationID {
 }
 
 func (b *Barrier) warnings(s Status) []string {
-	out := slices.Clone(b.storeWarnings)
+	out := b.ledger.Warnings()
 	opens := 0
 	for _, slot := range s.Slots {
 		if slot.State != SlotPending {
@@ -182,11 +184,11 @@ func (b *Barrier) warnings(s Status) []string {
 	if opens == 1 {
 		out = append(out, "a single slot opens the store: whoever loses it loses everything; add another")
 	}
-	switch {
-	case errors.Is(b.anchorErr, ErrForked):
-		out = append(out, fmt.Sprintf("this process would not open the store after a restart: join the halves, or take the anchor away: %v", b.anchorErr))
-	case b.anchorErr != nil:
-		out = append(out, fmt.Sprintf("the anchor is behind, a rollback to its generation would not be noticed at a start: %v", b.anchorErr))
+	switch err := b.ledger.AnchorError(); {
+	case errors.Is(err, ErrForked):
+		out = append(out, fmt.Sprintf("this process would not open the store after a restart: join the halves, or take the anchor away: %v", err))
+	case err != nil:
+		out = append(out, fmt.Sprintf("the anchor is behind, a rollback to its generation would not be noticed at a start: %v", err))
 	}
 	if b.cfg.Unpinned {
 		out = append(out, "forgeable slots are believed without a pin (Unpinned)")
@@ -205,10 +207,10 @@ func termStateName(s record.TermState) string {
 }
 
 // progressOf lists the sets of which shares were given.
-func progressOf(rec *record.Record, g *gather) []SetProgress {
+func progressOf(rec *record.Record, g *custody.Quorum) []SetProgress {
 	var out []SetProgress
-	eachLeaf(rec, func(slot *record.Slot, leaf *record.Shares, path string) {
-		if n := g.count(leaf.Set); n > 0 {
+	custody.EachSet(rec, func(slot *record.Slot, leaf *record.Shares, path string) {
+		if n := g.Count(leaf.Set); n > 0 {
 			out = append(out, SetProgress{Slot: slot.Name, Path: path, Set: leaf.Set, Given: n, Threshold: leaf.Threshold, Shares: leaf.Shares})
 		}
 	})
@@ -216,11 +218,11 @@ func progressOf(rec *record.Record, g *gather) []SetProgress {
 }
 
 // missing says what the people slots still need.
-func missing(rec *record.Record, g *gather) waiting {
+func missing(rec *record.Record, g *custody.Quorum) waiting {
 	var parts []string
-	eachLeaf(rec, func(slot *record.Slot, leaf *record.Shares, path string) {
+	custody.EachSet(rec, func(slot *record.Slot, leaf *record.Shares, path string) {
 		if slot.Opens() {
-			parts = append(parts, fmt.Sprintf("%d of %d shares given for slot %q", g.count(leaf.Set), leaf.Threshold, slot.Name))
+			parts = append(parts, fmt.Sprintf("%d of %d shares given for slot %q", g.Count(leaf.Set), leaf.Threshold, slot.Name))
 		}
 	})
 	if len(parts) == 0 {

@@ -2,7 +2,8 @@ package seal
 
 import (
 	"context"
-	"errors"
+
+	"github.com/sealwright/sealwright/internal/ledger"
 )
 
 // A Store keeps one record, and replaces it only by compare-and-swap. It is
@@ -36,13 +37,13 @@ type Watcher interface {
 
 // MaxRecordSize is the size in bytes of the largest record a [Store] must
 // keep. A record of three slots has about 12 KiB.
-const MaxRecordSize = 4 << 20
+const MaxRecordSize = ledger.MaxRecordSize
 
 var (
 	// ErrNotFound is returned by a [Store] that holds no record.
-	ErrNotFound = errors.New("seal: no record in the store")
+	ErrNotFound = ledger.ErrNotFound
 
 	// ErrConflict is returned by a [Store] whose record is not at the expected
 	// revision. Nothing was changed.
-	ErrConflict = errors.New("seal: the record was changed by another writer")
+	ErrConflict = ledger.ErrConflict
 )

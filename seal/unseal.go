@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/sealwright/sealwright/internal/custody"
+	"github.com/sealwright/sealwright/internal/ledger"
 	"github.com/sealwright/sealwright/internal/record"
 )
 
@@ -37,17 +39,17 @@ func (b *Barrier) unsealOnce(ctx context.Context, as intent) error {
 		done()
 		return nil
 	}
-	l, err := b.load(ctx)
+	l, err := b.ledger.Load(ctx)
 	done()
 	if err != nil {
 		b.emit(EventUnseal, By{}, "", "by KMS", err)
 		return err
 	}
 	o, slot, err := b.openByKMS(ctx, l)
-	nobodyAsked := errors.Is(err, errNeedsPeople) // no KMS slot is there
+	nobodyAsked := errors.Is(err, custody.ErrNeedsPeople) // no KMS slot is there
 	if done, takeErr := b.take(ctx); takeErr != nil {
 		if o != nil {
-			o.wipe()
+			o.Wipe()
 		}
 		return errors.Join(takeErr, err)
 	} else {
@@ -55,7 +57,7 @@ func (b *Barrier) unsealOnce(ctx context.Context, as intent) error {
 	}
 	if !b.isSealed() { // people were faster
 		if o != nil {
-			o.wipe()
+			o.Wipe()
 		}
 		return nil
 	}
@@ -71,13 +73,13 @@ func (b *Barrier) unsealOnce(ctx context.Context, as intent) error {
 }
 
 // admitLoaded is admit, if the record is still the one in the store.
-func (b *Barrier) admitLoaded(ctx context.Context, l *loaded, o *opened, id uint32, as intent) error {
-	now, err := b.load(ctx)
-	if err == nil && now.digest != l.digest {
+func (b *Barrier) admitLoaded(ctx context.Context, l *ledger.Stored, o *ledger.Opened, id uint32, as intent) error {
+	now, err := b.ledger.Load(ctx)
+	if err == nil && now.Digest != l.Digest {
 		err = ErrConflict
 	}
 	if err != nil {
-		o.wipe()
+		o.Wipe()
 		return err
 	}
 	return b.admit(ctx, o, id, By{}, as)
@@ -87,16 +89,16 @@ func (b *Barrier) admitLoaded(ctx context.Context, l *loaded, o *opened, id uint
 // slots alone could not. It loads the record anew: while the KMS was asked, a
 // slot may have been dropped.
 func (b *Barrier) openWithShares(ctx context.Context, why error, as intent) error {
-	l, err := b.load(ctx)
+	l, err := b.ledger.Load(ctx)
 	if err != nil {
 		return err
 	}
-	b.gathered("").sift(l.Record)
+	b.gathered("").Sift(l.Record)
 	opened, err := b.openByGather(ctx, l, By{}, why, as)
 	switch {
 	case opened:
 		return nil
-	case errors.Is(err, errNeedsPeople):
+	case errors.Is(err, custody.ErrNeedsPeople):
 		return missing(l.Record, b.gathered(""))
 	}
 	return err
@@ -159,7 +161,7 @@ func (b *Barrier) Check(ctx context.Context, s Share, by By) (slot string, err e
 func (b *Barrier) checkShare(ctx context.Context, s Share) (string, error) {
 	var rec *record.Record
 	if b.isSealed() {
-		l, err := b.load(ctx)
+		l, err := b.ledger.Load(ctx)
 		if err != nil {
 			return "", err
 		}
@@ -169,13 +171,13 @@ func (b *Barrier) checkShare(ctx context.Context, s Share) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		defer o.wipe()
-		rec = &o.state.Record
+		defer o.Wipe()
+		rec = &o.State.Record
 	}
-	slot, _, err := matchShare(rec, s)
+	slot, _, err := custody.Match(rec, s.part)
 	switch {
 	case err != nil:
-		return "", err
+		return "", shareError(err)
 	case !slot.Opens():
 		return slot.Name, fmt.Errorf("%w: slot %q opens nothing yet: its shares are asked for where it is proven", ErrNoOperation, slot.Name)
 	}
@@ -185,15 +187,16 @@ func (b *Barrier) checkShare(ctx context.Context, s Share) (string, error) {
 func (b *Barrier) submitToUnseal(ctx context.Context, s Share, by By, as intent) (string, error) {
 	name, taken := "", false
 	for range conflicts {
-		l, err := b.load(ctx)
+		l, err := b.ledger.Load(ctx)
 		if err != nil {
 			b.emit(EventShare, by, name, s.String(), err)
 			return name, err
 		}
 		g := b.gathered("")
-		g.sift(l.Record)
+		g.Sift(l.Record)
 		if !taken {
-			slot, err := g.add(l.Record, s)
+			slot, err := g.Add(l.Record, s.part)
+			err = shareError(err)
 			if slot != nil {
 				name = slot.Name
 			}
@@ -204,18 +207,18 @@ func (b *Barrier) submitToUnseal(ctx context.Context, s Share, by By, as intent)
 			taken = true
 			if errors.Is(err, ErrShareDuplicate) {
 				// A quorum may have waited for its KMS: let it try again.
-				if opened, _ := b.openByGather(ctx, l, by, errNeedsPeople, as); opened {
+				if opened, _ := b.openByGather(ctx, l, by, custody.ErrNeedsPeople, as); opened {
 					return name, nil
 				}
 				return name, err
 			}
 		}
-		opened, err := b.openByGather(ctx, l, by, errNeedsPeople, as)
+		opened, err := b.openByGather(ctx, l, by, custody.ErrNeedsPeople, as)
 		switch {
 		case opened:
 			b.emit(EventUnseal, by, name, "by people", nil)
 			return name, nil
-		case errors.Is(err, errNeedsPeople):
+		case errors.Is(err, custody.ErrNeedsPeople):
 			b.because(missing(l.Record, g))
 			b.advance(progressOf(l.Record, g))
 			return name, nil
@@ -231,15 +234,15 @@ func (b *Barrier) submitToUnseal(ctx context.Context, s Share, by By, as intent)
 // openByGather opens the record with the shares given for unsealing, if they
 // suffice for any slot. Otherwise it returns why not, joined to because where
 // that says more than that people are needed.
-func (b *Barrier) openByGather(ctx context.Context, l *loaded, by By, because error, as intent) (bool, error) {
+func (b *Barrier) openByGather(ctx context.Context, l *ledger.Stored, by By, because error, as intent) (bool, error) {
 	g := b.gathered("")
 	err := because
 	for i := range l.Slots {
 		slot := &l.Slots[i]
-		if !slot.Opens() || !slot.Tree.People() || !g.suffices(&slot.Tree) {
+		if !slot.Opens() || !slot.Tree.People() || !g.Suffices(&slot.Tree) {
 			continue
 		}
-		o, openErr := b.openSlot(ctx, l, slot, g)
+		o, openErr := b.openSlot(ctx, l, slot, g, b.ledger.Unlock)
 		if openErr == nil {
 			openErr = b.admit(ctx, o, slot.ID, by, as)
 		}
@@ -255,7 +258,7 @@ func (b *Barrier) openByGather(ctx context.Context, l *loaded, by By, because er
 }
 
 func dropNeed(err error) error {
-	if err == errNeedsPeople {
+	if err == custody.ErrNeedsPeople {
 		return nil
 	}
 	return err
@@ -264,40 +267,40 @@ func dropNeed(err error) error {
 // admit makes an opened record the Barrier's own. A slot that was never proven
 // has just proved itself, and before any was, no keyring is given out until
 // that is stored.
-func (b *Barrier) admit(ctx context.Context, o *opened, id uint32, by By, as intent) error {
-	slot := o.state.Slot(id)
+func (b *Barrier) admit(ctx context.Context, o *ledger.Opened, id uint32, by By, as intent) error {
+	slot := o.State.Slot(id)
 	if slot.State == record.Active {
 		return b.enter(ctx, o, as)
 	}
-	next, err := o.state.Prove(b.step(o.digest, by), record.FreshProof{Slot: id, Root: o.state.Root, Generation: o.state.Generation}, nil)
+	next, err := o.State.Prove(b.step(o.Digest, by), record.FreshProof{Slot: id, Root: o.State.Root, Generation: o.State.Generation}, nil)
 	if err == nil {
-		var draft *opened
+		var draft *ledger.Opened
 		var stored []byte
-		if draft, stored, err = draftOf(next, o.root); err == nil {
-			err = b.swap(ctx, stored, o.rev, draft, as)
+		if draft, stored, err = ledger.Draft(next, o.Root); err == nil {
+			err = b.swap(ctx, stored, o.Rev, draft, as)
 		}
 		next.Secrets.Wipe()
 	}
 	b.emit(EventProve, by, slot.Name, "by unsealing", err)
 	switch {
 	case err == nil:
-		o.wipe()
+		o.Wipe()
 		b.endGather("")
 		return nil
 	case errors.Is(err, ErrSealed), errors.Is(err, ErrClosed):
 		// Sealed in the meantime: the proof may be stored, and seen.
-	case o.state.Proved():
+	case o.State.Proved():
 		return b.enter(ctx, o, as) // the proof can wait, the server should not
 	}
-	o.wipe()
+	o.Wipe()
 	return err
 }
 
-func (b *Barrier) enter(ctx context.Context, o *opened, as intent) error {
+func (b *Barrier) enter(ctx context.Context, o *ledger.Opened, as intent) error {
 	if err := b.install(o, as); err != nil {
 		return err
 	}
-	b.moor(ctx)
+	b.advanceAnchor(ctx)
 	b.endGather("")
 	return nil
 }
@@ -328,18 +331,18 @@ func (b *Barrier) advance(p []SetProgress) {
 
 // gathered returns the shares given for an operation; the caller has the turn.
 // Where a Seal or Close came meanwhile it takes none.
-func (b *Barrier) gathered(op OperationID) *gather {
+func (b *Barrier) gathered(op OperationID) *custody.Quorum {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch {
 	case b.closed:
-		return &gather{ended: ErrClosed}
+		return custody.Ended(ErrClosed)
 	case op != "" && b.open == nil:
-		return &gather{ended: ErrSealed}
+		return custody.Ended(ErrSealed)
 	}
 	g := b.gathers[op]
 	if g == nil {
-		g = &gather{}
+		g = &custody.Quorum{}
 		b.gathers[op] = g
 	}
 	return g
@@ -349,7 +352,7 @@ func (b *Barrier) endGather(op OperationID) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if g := b.gathers[op]; g != nil {
-		g.wipe(ErrNoOperation)
+		g.Wipe(ErrNoOperation)
 		delete(b.gathers, op)
 	}
 }

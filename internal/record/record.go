@@ -289,6 +289,16 @@ func (n *Node) Walk(path string, f func(path string, leaf *Node)) {
 	}
 }
 
+// At returns the leaf at a path of the tree, or nil.
+func (n *Node) At(path string) (leaf *Node) {
+	n.Walk("", func(p string, l *Node) {
+		if p == path {
+			leaf = l
+		}
+	})
+	return leaf
+}
+
 // ChildPath returns the path of a node's child i, counted from 0.
 func ChildPath(path string, i int) string {
 	if path == "" {

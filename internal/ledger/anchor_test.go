@@ -1,4 +1,4 @@
-package seal
+package ledger
 
 import (
 	"bytes"
@@ -12,12 +12,12 @@ const goldenAnchor = `{"anchor":1,"store":"00112233445566778899aabbccddeeff","ge
 	`"digest":"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"}` + "\n"
 
 func TestAnchorFormat(t *testing.T) {
-	m := mark{store: "00112233445566778899aabbccddeeff", generation: 1<<64 - 1, digest: record.DigestOf([]byte("test"))}
+	m := Mark{Store: "00112233445566778899aabbccddeeff", Generation: 1<<64 - 1, Digest: record.DigestOf([]byte("test"))}
 	if got := m.marshal(); string(got) != goldenAnchor {
 		t.Errorf("written %s, want %s", got, goldenAnchor)
 	}
 	got, err := parseAnchor([]byte(goldenAnchor))
-	if err != nil || got.store != m.store || got.generation != m.generation || got.digest != m.digest {
+	if err != nil || got.Store != m.Store || !got.same(m) {
 		t.Errorf("read %+v, %v", got, err)
 	}
 }

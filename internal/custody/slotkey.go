@@ -1,4 +1,4 @@
-package seal
+package custody
 
 import (
 	"bytes"
@@ -18,20 +18,20 @@ import (
 // number, and these goldens must open for ever. P-256 rather than X25519,
 // because GODEBUG=fips140=only refuses the latter.
 const (
-	seedSize = 32
+	SeedSize = 32 // bytes of what a slot's custodians hold together
 	rootSize = 32
-	encSize  = hpke.EncSize
+	EncSize  = hpke.EncSize
 )
 
-// slotKey returns the private key of a slot, for the caller to wipe.
-func slotKey(seed []byte) (k *hpke.PrivateKey, err error) {
+// SlotKey returns the private key of a slot, for the caller to wipe.
+func SlotKey(seed []byte) (k *hpke.PrivateKey, err error) {
 	secret.Do(func() { k, err = deriveSlotKey(seed) })
 	return k, err
 }
 
 func deriveSlotKey(seed []byte) (*hpke.PrivateKey, error) {
-	if len(seed) != seedSize {
-		return nil, fmt.Errorf("seal: a slot's seed has %d bytes, not %d", seedSize, len(seed))
+	if len(seed) != SeedSize {
+		return nil, fmt.Errorf("seal: a slot's seed has %d bytes, not %d", SeedSize, len(seed))
 	}
 	d := aead.Derive(seed, nil, "sealwright/slot/v1 ml-kem-768", mlkem.SeedSize)
 	defer clear(d)
@@ -51,44 +51,45 @@ func deriveSlotKey(seed []byte) (*hpke.PrivateKey, error) {
 	return nil, fmt.Errorf("seal: no P-256 scalar in this seed")
 }
 
-// wrapRoot encrypts the root key to a slot's public key. HPKE exports a key
+// WrapRoot encrypts root, the root key of that number, to a slot's public key. HPKE exports a key
 // instead of sealing: the certified FIPS module allows only that.
-func wrapRoot(publicKey, place, root []byte) (wrap []byte, err error) {
-	secret.Do(func() { wrap, err = encryptRoot(publicKey, place, root) })
+func WrapRoot(publicKey []byte, store string, slot, number uint32, root []byte) (wrap []byte, err error) {
+	secret.Do(func() { wrap, err = encryptRoot(publicKey, WrapContext(store, slot, number), root) })
 	return bytes.Clone(wrap), err // to be stored for long: not from within Do
 }
 
 func encryptRoot(publicKey, place, root []byte) ([]byte, error) {
-	enc, key, err := hpke.Send(publicKey, place, rootExport)
+	enc, key, err := hpke.Send(publicKey, place, RootExport)
 	if err != nil {
 		return nil, fmt.Errorf("seal: public key of a slot: %w", err)
 	}
 	defer clear(key)
-	box, err := aead.SealBox(key, rootExport, root, place)
+	box, err := aead.SealBox(key, RootExport, root, place)
 	if err != nil {
 		return nil, fmt.Errorf("seal: wrap the root key: %w", err)
 	}
 	return append(enc, box...), nil
 }
 
-const rootExport = "sealwright/root/v1"
+// RootExport labels the key that wraps the root key.
+const RootExport = "sealwright/root/v1"
 
-// unwrapRoot is the inverse of wrapRoot. Its errors are those of aead.OpenBox.
+// unwrapRoot is the inverse of WrapRoot. Its errors are those of aead.OpenBox.
 func unwrapRoot(key *hpke.PrivateKey, place, wrap []byte) (root []byte, err error) {
 	secret.Do(func() { root, err = decryptRoot(key, place, wrap) })
 	return root, err
 }
 
 func decryptRoot(key *hpke.PrivateKey, place, wrap []byte) ([]byte, error) {
-	if len(wrap) < encSize {
+	if len(wrap) < EncSize {
 		return nil, fmt.Errorf("%w: the wrapped root key is too short", aead.ErrCorrupt)
 	}
-	k, err := key.Receive(wrap[:encSize], place, rootExport)
+	k, err := key.Receive(wrap[:EncSize], place, RootExport)
 	if err != nil {
 		return nil, fmt.Errorf("%w: the wrapped root key: %w", aead.ErrCorrupt, err)
 	}
 	defer clear(k)
-	root, err := aead.OpenBox(k, rootExport, wrap[encSize:], place)
+	root, err := aead.OpenBox(k, RootExport, wrap[EncSize:], place)
 	if err != nil {
 		return nil, err
 	}
@@ -98,14 +99,14 @@ func decryptRoot(key *hpke.PrivateKey, place, wrap []byte) ([]byte, error) {
 	return root, nil
 }
 
-// wrapPlace is what the wrap of a root key is bound to.
-func wrapPlace(store string, slot, root uint32) []byte {
-	return place("sealwright/wrap/v1", store, slot, root)
+// WrapContext is what the wrap of a root key is bound to.
+func WrapContext(store string, slot, root uint32) []byte {
+	return encode("sealwright/wrap/v1", store, slot, root)
 }
 
-// place encodes a place unambiguously: every text behind its length as four
+// encode encodes a place unambiguously: every text behind its length as four
 // bytes, every number as eight, big endian.
-func place(parts ...any) []byte {
+func encode(parts ...any) []byte {
 	var b bytes.Buffer
 	number := func(n uint64) { b.Write(binary.BigEndian.AppendUint64(nil, n)) }
 	for _, p := range parts {

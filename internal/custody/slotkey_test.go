@@ -1,4 +1,4 @@
-package seal
+package custody
 
 import (
 	"bytes"
@@ -10,7 +10,6 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
-	"flag"
 	"os"
 	"path/filepath"
 	"strings"
@@ -21,68 +20,16 @@ import (
 	"github.com/sealwright/sealwright/internal/hpke"
 )
 
-// writeGoldens makes the goldens of a format once. It replaces none: records of
-// a released format must open for ever.
-var writeGoldens = flag.Bool("goldens.write", false, "make the goldens of testdata that are missing")
-
-// WriteGolden makes a golden that does not exist yet.
-func WriteGolden(t testing.TB, path string, data func() []byte) {
-	t.Helper()
-	if *writeGoldens {
-		WriteGoldenAlways(t, path, data)
-	}
-}
-
-// WriteGoldenAlways is WriteGolden without its flag.
-func WriteGoldenAlways(t testing.TB, path string, data func() []byte) {
-	t.Helper()
-	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
-		t.Fatal(err)
-	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-	if errors.Is(err, os.ErrExist) {
-		t.Logf("%s exists, and stays", path)
-		return
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	if _, err := f.Write(data()); err != nil {
-		t.Fatal(err)
-	}
-}
-
 type slotKeyGolden struct {
 	Seed, PublicKey []byte
-	Place           string // store/slot/root, as wrapPlace takes them
+	Place           string // store/slot/root, as WrapContext takes them
 	Wrap, Root      []byte
 }
 
-var goldenPlace = wrapPlace("00112233445566778899aabbccddeeff", 7, 3)
+var goldenPlace = WrapContext("00112233445566778899aabbccddeeff", 7, 3)
 
 func TestSlotKeyGoldens(t *testing.T) {
 	path := filepath.Join("testdata", "slotkeys.json")
-	WriteGolden(t, path, func() []byte {
-		var out []slotKeyGolden
-		for _, b := range []byte{0x00, 0x01, 0xff} {
-			g := slotKeyGolden{Seed: bytes.Repeat([]byte{b}, seedSize), Place: "00112233445566778899aabbccddeeff/7/3", Root: bytes.Repeat([]byte{b ^ 0x5a}, rootSize)}
-			key, err := slotKey(g.Seed)
-			if err != nil {
-				t.Fatal(err)
-			}
-			g.PublicKey = key.PublicKey()
-			if g.Wrap, err = wrapRoot(g.PublicKey, goldenPlace, g.Root); err != nil {
-				t.Fatal(err)
-			}
-			out = append(out, g)
-		}
-		data, err := json.MarshalIndent(out, "", "\t")
-		if err != nil {
-			t.Fatal(err)
-		}
-		return append(data, '\n')
-	})
 	data, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -92,7 +39,7 @@ func TestSlotKeyGoldens(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, g := range goldens {
-		key, err := slotKey(g.Seed)
+		key, err := SlotKey(g.Seed)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -130,7 +77,7 @@ func TestSlotKeyIsWhatTheDocumentSays(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := append(pq.EncapsulationKey().Bytes(), p.PublicKey().Bytes()...)
-	key, err := slotKey(seed)
+	key, err := SlotKey(seed)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -165,7 +112,7 @@ func TestSlotKeyIsWhatTheDocumentSays(t *testing.T) {
 
 func TestSlotKeySize(t *testing.T) {
 	for _, n := range []int{0, 31, 33, 64} {
-		if _, err := slotKey(make([]byte, n)); err == nil || !strings.Contains(err.Error(), "seed has") {
+		if _, err := SlotKey(make([]byte, n)); err == nil || !strings.Contains(err.Error(), "seed has") {
 			t.Errorf("a seed of %d bytes: %v", n, err)
 		}
 	}
@@ -174,25 +121,25 @@ func TestSlotKeySize(t *testing.T) {
 // TestWrapIsBoundToItsPlace opens wraps with the wrong key, in the wrong place,
 // and changed.
 func TestWrapIsBoundToItsPlace(t *testing.T) {
-	seed, other := randomKey(), randomKey()
-	key, err := slotKey(seed)
+	seed, other := RandomKey(), RandomKey()
+	key, err := SlotKey(seed)
 	if err != nil {
 		t.Fatal(err)
 	}
-	otherKey, err := slotKey(other)
+	otherKey, err := SlotKey(other)
 	if err != nil {
 		t.Fatal(err)
 	}
-	root := randomKey()
-	wrap, err := wrapRoot(key.PublicKey(), goldenPlace, root)
+	root := RandomKey()
+	wrap, err := encryptRoot(key.PublicKey(), goldenPlace, root)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if got, err := unwrapRoot(key, goldenPlace, wrap); err != nil || !bytes.Equal(got, root) {
 		t.Fatalf("the wrap does not open: %v", err)
 	}
-	again, err := wrapRoot(key.PublicKey(), goldenPlace, root)
-	if err != nil || bytes.Equal(again[:encSize], wrap[:encSize]) {
+	again, err := encryptRoot(key.PublicKey(), goldenPlace, root)
+	if err != nil || bytes.Equal(again[:EncSize], wrap[:EncSize]) {
 		t.Error("two wraps have one encapsulation")
 	}
 
@@ -205,22 +152,22 @@ func TestWrapIsBoundToItsPlace(t *testing.T) {
 	}
 	const store = "00112233445566778899aabbccddeeff"
 	refused("another slot's key", otherKey, goldenPlace, wrap)
-	refused("another store", key, wrapPlace("ff112233445566778899aabbccddeeff", 7, 3), wrap)
-	refused("another slot", key, wrapPlace(store, 8, 3), wrap)
-	refused("another root key", key, wrapPlace(store, 7, 4), wrap)
+	refused("another store", key, WrapContext("ff112233445566778899aabbccddeeff", 7, 3), wrap)
+	refused("another slot", key, WrapContext(store, 8, 3), wrap)
+	refused("another root key", key, WrapContext(store, 7, 4), wrap)
 	for i := range wrap {
 		changed := bytes.Clone(wrap)
 		changed[i] ^= 1 << (i % 8)
-		if i < encSize && !testing.Short() || i%16 == 0 || i > encSize {
+		if i < EncSize && !testing.Short() || i%16 == 0 || i > EncSize {
 			refused("a changed bit", key, goldenPlace, changed)
 		}
 	}
-	for _, n := range []int{0, 1, encSize - 1, encSize, encSize + aead.BoxOverhead, len(wrap) - 1} {
+	for _, n := range []int{0, 1, EncSize - 1, EncSize, EncSize + aead.BoxOverhead, len(wrap) - 1} {
 		refused("a truncated wrap", key, goldenPlace, wrap[:n])
 	}
 	refused("a longer wrap", key, goldenPlace, append(bytes.Clone(wrap), 0))
 	for _, n := range []int{16, 31, 33} {
-		wrap, err := wrapRoot(key.PublicKey(), goldenPlace, make([]byte, n))
+		wrap, err := encryptRoot(key.PublicKey(), goldenPlace, make([]byte, n))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -233,14 +180,14 @@ func TestWrapIsBoundToItsPlace(t *testing.T) {
 func TestWrapForNoKey(t *testing.T) {
 	short := make([]byte, 40)
 	rand.Read(short)
-	key, err := slotKey(randomKey())
+	key, err := SlotKey(RandomKey())
 	if err != nil {
 		t.Fatal(err)
 	}
 	offCurve := key.PublicKey()
 	offCurve[len(offCurve)-1] ^= 1
 	for name, publicKey := range map[string][]byte{"none": nil, "short": short, "off the curve": offCurve} {
-		if _, err := wrapRoot(publicKey, goldenPlace, randomKey()); err == nil || !strings.Contains(err.Error(), "seal: public key of a slot") {
+		if _, err := encryptRoot(publicKey, goldenPlace, RandomKey()); err == nil || !strings.Contains(err.Error(), "seal: public key of a slot") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -260,14 +207,14 @@ func TestPlace(t *testing.T) {
 		"1":          {1},
 		"text 1":     {"\x00\x00\x00\x00\x00\x00\x00\x01"},
 	} {
-		p := string(place(parts...))
+		p := string(encode(parts...))
 		if other, ok := seen[p]; ok {
 			t.Errorf("%q and %q are encoded alike", name, other)
 		}
 		seen[p] = name
 	}
 	want := "\x00\x00\x00\x02ab" + "\x00\x00\x00\x00\x00\x00\x00\x07" + "\x00\x00\x00\x00\x00\x00\x00\x03" + "\x00\x00\x00\x00\x00\x00\x00\xff"
-	if got := string(place("ab", 7, uint32(3), byte(255))); got != want {
+	if got := string(encode("ab", 7, uint32(3), byte(255))); got != want {
 		t.Errorf("%q", got)
 	}
 	defer func() {
@@ -275,5 +222,5 @@ func TestPlace(t *testing.T) {
 			t.Error("a place of a type that has no encoding")
 		}
 	}()
-	place(1.5)
+	encode(1.5)
 }

@@ -1,0 +1,59 @@
+// Package bounded calls what may never come back: a KMS, a store, a file system
+// that hangs. It owns the one goroutine of such a call, and turns a panic in it
+// into an error, since a provider's fault must not end the server. It must not
+// know what is called, nor what its answers mean.
+package bounded
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/sealwright/sealwright/internal/secret"
+)
+
+var (
+	// ErrNoAnswer: the call did not come back soon after the end of its context.
+	ErrNoAnswer = errors.New("no answer in time")
+	// ErrPanic: the call panicked. The value is not told: it may hold anything.
+	ErrPanic = errors.New("it panicked")
+)
+
+// grace is how long a call whose context has ended may still take to say why.
+const grace = time.Second
+
+// Call calls f, and comes back soon after the end of ctx also where f does not.
+// An f that is given up on goes on in its goroutine; what it returns is lost.
+func Call[T any](ctx context.Context, f func(context.Context) (T, error)) (T, error) {
+	type result struct {
+		value T
+		err   error
+	}
+	results := make(chan result, 1)
+	go func() {
+		r := result{err: ErrNoAnswer} // of an f that ends its goroutine
+		defer func() { results <- r }()
+		defer func() {
+			if v := recover(); v != nil {
+				var none T
+				r = result{none, fmt.Errorf("%w: a %T", ErrPanic, v)}
+			}
+		}()
+		secret.Do(func() { r.value, r.err = f(ctx) })
+	}()
+	select {
+	case r := <-results:
+		return r.value, r.err
+	case <-ctx.Done():
+	}
+	late := time.NewTimer(grace)
+	defer late.Stop()
+	select {
+	case r := <-results: // with the last words of whoever was asked
+		return r.value, r.err
+	case <-late.C:
+		var none T
+		return none, fmt.Errorf("%w: %w", ErrNoAnswer, ctx.Err())
+	}
+}

@@ -1,0 +1,141 @@
+package custody
+
+import (
+	"bytes"
+	"fmt"
+	"sync"
+
+	"github.com/sealwright/sealwright/internal/record"
+)
+
+// A Quorum holds the shares given so far for one purpose, every one of them
+// checked against its commitment: a bad share never enters, so there is nothing
+// to reset, and it can hold no more than the record has shares. The zero Quorum
+// is empty. Its methods are safe for concurrent use.
+type Quorum struct {
+	mu     sync.Mutex                // a Seal may wipe while a share comes in
+	shares map[uint32]map[byte]Share // by set and x
+	ended  error                     // why it takes no more: nobody would wipe them
+}
+
+// Ended returns a Quorum that takes no shares, for the reason given.
+func Ended(why error) *Quorum { return &Quorum{ended: why} }
+
+// into hands the shares to an opener, and what they tell of the slot.
+func (q *Quorum) into(o *opener) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	o.shares = map[uint32][]heldShare{}
+	o.slot.Tree.Leaves(func(leaf *record.Node) bool {
+		if leaf.Shamir == nil {
+			return true
+		}
+		set := leaf.Shamir.Set
+		for x, share := range q.shares[set] {
+			o.shares[set] = append(o.shares[set], heldShare{x: x, y: share.Y.Reveal()})
+			if !share.Raw() {
+				o.answer.identities = append(o.answer.identities, bytes.Clone(share.Fingerprint[:]))
+				o.answer.People = true
+			}
+		}
+		return true
+	})
+}
+
+// Add takes a copy of a share that fits the record, and returns the slot that
+// it is a share of, also with an error where it is known.
+func (q *Quorum) Add(rec *record.Record, s Share) (*record.Slot, error) {
+	slot, set, err := Match(rec, s)
+	if err != nil {
+		return nil, err
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.ended != nil {
+		return slot, fmt.Errorf("%w: in the meantime, and the share was not kept", q.ended)
+	}
+	if _, ok := q.shares[set][s.X]; ok {
+		return slot, &ShareError{Kind: ErrShareDuplicate, X: s.X, Set: set}
+	}
+	if q.shares == nil {
+		q.shares = map[uint32]map[byte]Share{}
+	}
+	if q.shares[set] == nil {
+		q.shares[set] = map[byte]Share{}
+	}
+	q.shares[set][s.X] = s.clone()
+	return slot, nil
+}
+
+// Sift drops the shares that no longer fit the record.
+func (q *Quorum) Sift(rec *record.Record) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for set, shares := range q.shares {
+		for x, s := range shares {
+			if _, now, err := Match(rec, s); err != nil || now != set {
+				s.Y.Wipe()
+				delete(shares, x)
+			}
+		}
+		if len(shares) == 0 {
+			delete(q.shares, set)
+		}
+	}
+}
+
+// Suffices reports whether the shares could open the tree, its KMS leaves
+// willing.
+func (q *Quorum) Suffices(n *record.Node) bool {
+	switch {
+	case n.KMS != nil:
+		return true
+	case n.Shamir != nil:
+		return q.Count(n.Shamir.Set) >= n.Shamir.Threshold
+	}
+	willing := 0
+	for i := range n.Threshold.Of {
+		if q.Suffices(&n.Threshold.Of[i]) {
+			willing++
+		}
+	}
+	return willing >= n.Threshold.Threshold
+}
+
+// Consented reports whether any set of the tree has as many shares as it takes:
+// whether people agreed. A tree that KMS keys open alone suffices without.
+func (q *Quorum) Consented(tree *record.Node) bool {
+	return !tree.Leaves(func(leaf *record.Node) bool {
+		return leaf.Shamir == nil || q.Count(leaf.Shamir.Set) < leaf.Shamir.Threshold
+	})
+}
+
+// Count returns how many shares of a set there are.
+func (q *Quorum) Count(set uint32) int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.shares[set])
+}
+
+// Len returns how many shares there are.
+func (q *Quorum) Len() (n int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, shares := range q.shares {
+		n += len(shares)
+	}
+	return n
+}
+
+// Wipe wipes the shares; why is what the Quorum says to those who come later.
+func (q *Quorum) Wipe(why error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.ended = why
+	for _, shares := range q.shares {
+		for _, s := range shares {
+			s.Y.Wipe()
+		}
+	}
+	q.shares = nil
+}

@@ -1,0 +1,80 @@
+package seal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/sealwright/sealwright/internal/ledger"
+	"github.com/sealwright/sealwright/internal/record"
+)
+
+// conflicts is how often a change is tried again when others change the record
+// at the same time.
+const conflicts = ledger.Attempts
+
+// A change computes the next record. It may be called again, with the record
+// of another writer. Root is the new root key, or nil to keep the present one.
+type change func(ctx context.Context, st record.Step, o *ledger.Opened) (next record.State, root []byte, err error)
+
+// commit loads the record, applies f, and swaps the result in; the caller has
+// the turn. On return with nil the change is durable and installed.
+func (b *Barrier) commit(ctx context.Context, event EventKind, by By, f change) error {
+	for range conflicts {
+		err := b.commitOnce(ctx, event, by, f)
+		if !errors.Is(err, ErrConflict) {
+			return err
+		}
+	}
+	return fmt.Errorf("%w: gave up after %d attempts: try again", ErrConflict, conflicts)
+}
+
+func (b *Barrier) commitOnce(ctx context.Context, event EventKind, by By, f change) error {
+	o, err := b.fetch(ctx)
+	if err != nil {
+		return err
+	}
+	defer o.Wipe()
+	next, root, err := f(ctx, b.step(o.Digest, by), o)
+	if err != nil {
+		return err
+	}
+	defer next.Secrets.Wipe()
+	if root == nil {
+		root = o.Root
+	}
+	defer clear(root)
+	if b.hooks.rewrite != nil {
+		next = b.hooks.rewrite(event, o.State, next)
+	}
+	draft, stored, err := ledger.Draft(next, root)
+	if err != nil {
+		return err
+	}
+	return b.swap(ctx, stored, o.Rev, draft, intent{})
+}
+
+func (b *Barrier) step(previous record.Digest, by By) record.Step {
+	return record.Step{Previous: previous, At: now(), Actor: by.Actor, Replica: b.cfg.Replica, Operation: string(by.Operation)}
+}
+
+// swap stores the record, and installs it. It takes the draft over.
+func (b *Barrier) swap(ctx context.Context, stored []byte, old string, draft *ledger.Opened, as intent) error {
+	if err := b.ledger.Swap(ctx, stored, old, draft); err != nil {
+		if errors.Is(err, ErrOutcomeUnknown) {
+			b.emit(EventStore, By{}, "", "a change was sent and its outcome is unknown", err)
+		}
+		return err
+	}
+	err := b.install(draft, as)
+	b.advanceAnchor(ctx)
+	return err
+}
+
+// advanceAnchor moves the anchor on to the newest record seen; the caller has
+// the turn. An anchor that fails stops nothing.
+func (b *Barrier) advanceAnchor(ctx context.Context) {
+	if generation, tell, err := b.ledger.AdvanceAnchor(ctx); tell {
+		b.emit(EventAnchor, By{}, "", fmt.Sprintf("generation %d", generation), err)
+	}
+}

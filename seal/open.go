@@ -1,0 +1,232 @@
+package seal
+
+import (
+	"context"
+	"crypto/subtle"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/sealwright/sealwright/internal/aead"
+	"github.com/sealwright/sealwright/internal/custody"
+	"github.com/sealwright/sealwright/internal/ledger"
+	"github.com/sealwright/sealwright/internal/record"
+	"github.com/sealwright/sealwright/internal/secret"
+)
+
+// A record is opened here, and nowhere else: custody finds the root key, the
+// ledger opens the record with it, and believe decides whom to believe. It is
+// the one place where the two rooms meet.
+
+// custodians asks the custodians of one slot for the root key: its keys, and
+// the people whose shares are in q, if there is one. The caller wipes the
+// answer.
+func (b *Barrier) custodians(ctx context.Context, rec *record.Record, slot *record.Slot, q *custody.Quorum) (*custody.Answer, error) {
+	ctx, done := b.until(ctx)
+	defer done()
+	a, err := b.custody.Open(ctx, rec, slot, q)
+	if errors.Is(err, custody.ErrDamaged) {
+		err = fmt.Errorf("%w: %w: restore the record from a backup", ErrCorrupt, err)
+	}
+	return a, err
+}
+
+// openSlot opens the record through one slot. Unlock is how the ledger opens it:
+// as a descendant of what this process knew, or whatever that was.
+func (b *Barrier) openSlot(ctx context.Context, l *ledger.Stored, slot *record.Slot, q *custody.Quorum, unlock func(*ledger.Stored, []byte) (*ledger.Opened, error)) (*ledger.Opened, error) {
+	a, err := b.custodians(ctx, l.Record, slot, q)
+	if err != nil {
+		return nil, err
+	}
+	defer a.Wipe()
+	o, err := unlock(l, a.Root)
+	switch {
+	case errors.Is(err, aead.ErrWrongKey), errors.Is(err, aead.ErrCorrupt):
+		return nil, fmt.Errorf("%w: the sealed part: %w: restore the record from a backup", ErrCorrupt, err)
+	case err != nil:
+		return nil, err
+	}
+	b.tellMissed(o)
+	if err := b.believe(o, slot, a); err != nil {
+		o.Wipe()
+		return nil, err
+	}
+	return o, nil
+}
+
+// tellMissed says so where too many changes were missed to verify descent.
+func (b *Barrier) tellMissed(o *ledger.Opened) {
+	if o.Missed != "" {
+		b.emit(EventLongFork, By{}, "", o.Missed, nil)
+	}
+}
+
+// openByKMS opens the record through the slots that need nobody: the first at
+// once, each further one after a head start or when one before it failed.
+func (b *Barrier) openByKMS(ctx context.Context, l *ledger.Stored) (*ledger.Opened, *record.Slot, error) {
+	var slots []*record.Slot
+	for i := range l.Slots {
+		if s := &l.Slots[i]; s.Opens() && !s.Tree.NeedsPeople() {
+			slots = append(slots, s)
+		}
+	}
+	if len(slots) == 0 {
+		return nil, nil, custody.ErrNeedsPeople
+	}
+	o, i, errs := custody.Race(ctx, len(slots), b.cfg.HeadStart, func(ctx context.Context, i int) (*ledger.Opened, error) {
+		secret.BurnStack()
+		defer secret.BurnStack()
+		o, err := b.openSlot(ctx, l, slots[i], nil, b.ledger.Unlock)
+		return o, wrapError("open", slots[i].Name, err)
+	}, (*ledger.Opened).Wipe)
+	if i < 0 {
+		return nil, nil, errors.Join(errs...)
+	}
+	return o, slots[i], nil
+}
+
+// believe decides whether an opened record was made by those who made the
+// slot's keys.
+func (b *Barrier) believe(o *ledger.Opened, slot *record.Slot, a *custody.Answer) error {
+	identity := o.State.Identities[slot.ID]
+	if !a.Names(identity) {
+		return fmt.Errorf("%w: it opens with slot %q, but does not know what its custodians hold: find out who can write to the store, and restore it", ErrForged, slot.Name)
+	}
+	fingerprint := record.FingerprintOf(identity)
+	pinned := slices.ContainsFunc(b.cfg.Pins, func(p string) bool {
+		pin, _ := parsePin(p)
+		return subtle.ConstantTimeCompare(pin, fingerprint[:12]) == 1
+	})
+	newest := b.ledger.Newest()
+	switch {
+	case pinned, a.People, newest.Knows(o.State.Store, [12]byte(fingerprint[:12])):
+		// A slot of a record that this process has opened is as good as pinned,
+		// and a share's own text is a pin that its custodian brings along.
+		return nil
+	case len(b.cfg.Pins) > 0:
+		// Also where the KMS authenticates: an old record that a former holder
+		// of its root key puts back opens with a key that was never dropped.
+		return fmt.Errorf("%w: slot %q is not one of the pinned ones: if it is meant to open the store, pin its fingerprint", ErrForged, slot.Name)
+	case a.Bound:
+		return nil
+	case b.cfg.Unpinned:
+		b.emit(EventUnpinned, By{}, slot.Name, "the store is believed without a pin, as configured", nil)
+		return nil
+	}
+	return fmt.Errorf("%w: anybody with write access to the store could have made slot %q: set Config.Pins to its fingerprint, or Config.Unpinned", ErrUnpinned, slot.Name)
+}
+
+func parsePin(text string) ([]byte, error) {
+	pin, err := hex.DecodeString(text)
+	if err != nil || len(pin) != 12 {
+		return nil, fmt.Errorf("%w: the pin %.40q is not the 24 hex digits of a slot's fingerprint", ErrConfig, text)
+	}
+	return pin, nil
+}
+
+// fetch returns the record now in the store, opened, for the caller to wipe;
+// the caller has the turn, and the Barrier is unsealed. Where the root key was
+// rotated elsewhere it follows through a KMS slot.
+func (b *Barrier) fetch(ctx context.Context) (*ledger.Opened, error) {
+	cur, err := b.current()
+	if err != nil {
+		return nil, err
+	}
+	l, err := b.ledger.Load(ctx)
+	if err != nil {
+		cur.Wipe()
+		return nil, err
+	}
+	if l.Digest == cur.Digest {
+		cur.Rev = l.Rev
+		return cur, nil
+	}
+	o, err := b.ledger.Unlock(l, cur.Root)
+	cur.Wipe()
+	if errors.Is(err, aead.ErrWrongKey) {
+		o, err = b.follow(ctx, l)
+	}
+	switch {
+	case errors.Is(err, aead.ErrCorrupt):
+		return nil, fmt.Errorf("%w: the sealed part: %w", ErrCorrupt, err)
+	case err != nil:
+		return nil, err
+	}
+	b.tellMissed(o)
+	if err := b.install(o, intent{}); err != nil {
+		return nil, err
+	}
+	b.advanceAnchor(ctx)
+	b.emit(EventRefresh, By{}, "", "", nil)
+	return b.current()
+}
+
+// follow opens a record whose root key this process does not have: with that of
+// a change it sent itself, or through a KMS slot.
+func (b *Barrier) follow(ctx context.Context, l *ledger.Stored) (*ledger.Opened, error) {
+	if o, err := b.ledger.Follow(l); err == nil {
+		return o, nil
+	}
+	o, _, err := b.openByKMS(ctx, l)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrRootMoved, err)
+	}
+	return o, nil
+}
+
+// tryOpen opens the record just loaded through one of its slots, from the seed
+// on, and compares the root key found with the one in use.
+func (b *Barrier) tryOpen(ctx context.Context, o *ledger.Opened, slot *record.Slot, q *custody.Quorum) (record.FreshProof, error) {
+	a, err := b.custodians(ctx, &o.State.Record, slot, q)
+	if err != nil {
+		return record.FreshProof{}, err
+	}
+	defer a.Wipe()
+	if !equalSecret(a.Root, o.Root) {
+		return record.FreshProof{}, fmt.Errorf("%w: slot %q holds another root key", ErrCorrupt, slot.Name)
+	}
+	return proofOf(o, slot, a)
+}
+
+// tryKeys asks the KMS keys of a slot that its people have proven to the
+// operation in progress: one may have died since.
+func (b *Barrier) tryKeys(ctx context.Context, o *ledger.Opened, slot *record.Slot) (record.FreshProof, error) {
+	ctx, done := b.until(ctx)
+	defer done()
+	a, err := b.custody.AskKeys(ctx, o.State.Store, slot)
+	if err != nil {
+		return record.FreshProof{}, err
+	}
+	fresh, err := proofOf(o, slot, a)
+	fresh.Keys = true
+	return fresh, err
+}
+
+// proofOf says that the slot opened the record just now.
+func proofOf(o *ledger.Opened, slot *record.Slot, a *custody.Answer) (record.FreshProof, error) {
+	if !a.Names(o.State.Identities[slot.ID]) {
+		return record.FreshProof{}, fmt.Errorf("%w: slot %q does not name its own identity", ErrForged, slot.Name)
+	}
+	return record.FreshProof{Slot: slot.ID, Root: o.State.Root, Generation: o.State.Generation}, nil
+}
+
+// Refresh takes in what other replicas changed. Call it when [keyring.Decrypt]
+// meets an unknown term; Run does it whenever the store changes.
+func (b *Barrier) Refresh(ctx context.Context) error {
+	done, err := b.take(ctx)
+	if err != nil {
+		return wrapError("refresh", "", err)
+	}
+	defer done()
+	o, err := b.fetch(ctx)
+	if err != nil {
+		return wrapError("refresh", "", err)
+	}
+	o.Wipe()
+	return nil
+}
+
+// now returns the time for stamps. No rule reads them.
+func now() int64 { return time.Now().Unix() }
