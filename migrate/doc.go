@@ -34,5 +34,7 @@
 // while the server runs, [Count] tells what is under which term, and [Retire]
 // removes a term when nothing is under it any more. A server that encrypted
 // with one key from its environment before adopts the keyring with a [Legacy],
-// in the same walk.
+// in the same walk. A Source that is a [Batcher] is rewrapped in batches, by as
+// many workers as [RewrapOptions] says; package sqlsource has one for the columns
+// of a SQL table.
 package migrate

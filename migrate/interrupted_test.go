@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strconv"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -23,6 +24,7 @@ import (
 type tape struct {
 	tb      testing.TB
 	rng     *rand.Rand
+	src     migrate.Source   // itself, or with batches
 	kr      *keyring.Keyring // the writers'
 	lagging *keyring.Keyring // of a replica that has not noticed the rotation
 	values  [][]byte
@@ -30,6 +32,9 @@ type tape struct {
 	stale   bool  // planted: pages show what was there first, and puts are blind
 	first   [][]byte
 
+	mu         sync.Mutex
+	blind      bool // planted: one element of each batch is put without a compare
+	span       int  // the most fuel that it gets
 	fuel       int
 	late       bool // whether it dies after its last act, and not before
 	cancel     context.CancelFunc
@@ -48,7 +53,7 @@ func newTape(tb testing.TB, n int, kr, lagging *keyring.Keyring) *tape {
 	for i := range n {
 		s.write(i, lagging)
 	}
-	s.first, s.writes = slices.Clone(s.values), 0
+	s.first, s.writes, s.src = slices.Clone(s.values), 0, s
 	return s
 }
 
@@ -84,6 +89,8 @@ func (s *tape) burn() (before, after bool) {
 }
 
 func (s *tape) Page(_ context.Context, after string, limit int) ([]migrate.Item, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	dead, dies := s.burn()
 	if dead || dies {
 		return nil, errDead
@@ -108,6 +115,42 @@ func (s *tape) Page(_ context.Context, after string, limit int) ([]migrate.Item,
 }
 
 func (s *tape) Replace(_ context.Context, id string, old, next []byte) (bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.replace(id, old, next, s.stale)
+}
+
+// A batchTape takes batches as well. It dies between any two elements of one, and
+// is not available at times: after some of them were replaced, or none, or all.
+type batchTape struct{ *tape }
+
+func (s batchTape) ReplaceBatch(_ context.Context, batch []migrate.Replacement) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	breaks := -1
+	if s.rng.IntN(10) == 0 {
+		breaks = s.rng.IntN(len(batch) + 1)
+	}
+	for k := range batch {
+		if k == breaks {
+			return errLost
+		}
+		e := &batch[k]
+		replaced, err := s.replace(e.ID, e.Old, e.Next, s.stale || s.blind && k == len(batch)/2)
+		if err != nil {
+			return err
+		}
+		e.Replaced = replaced
+	}
+	if breaks == len(batch) {
+		return errLost
+	}
+	return nil
+}
+
+var errLost = fmt.Errorf("the connection was lost: %w", migrate.ErrUnavailable)
+
+func (s *tape) replace(id string, old, next []byte, blindly bool) (bool, error) {
 	i, err := strconv.Atoi(id)
 	if err != nil {
 		return false, err
@@ -117,7 +160,7 @@ func (s *tape) Replace(_ context.Context, id string, old, next []byte) (bool, er
 	if dead {
 		return false, errDead
 	}
-	if !s.stale && !bytes.Equal(s.values[i], old) {
+	if !blindly && !bytes.Equal(s.values[i], old) {
 		return false, nil
 	}
 	s.values[i] = bytes.Clone(next)
@@ -144,7 +187,7 @@ func (s *tape) Replace(_ context.Context, id string, old, next []byte) (bool, er
 func (s *tape) interrupt(t *testing.T, opt migrate.RewrapOptions, after string) (saved string, done bool) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	s.fuel, s.late, s.cancel = 1+s.rng.IntN(240), s.rng.IntN(2) == 0, nil
+	s.fuel, s.late, s.cancel = 1+s.rng.IntN(s.span), s.rng.IntN(2) == 0, nil
 	stop := -1
 	switch s.rng.IntN(4) {
 	case 0:
@@ -153,7 +196,7 @@ func (s *tape) interrupt(t *testing.T, opt migrate.RewrapOptions, after string) 
 		stop = s.rng.IntN(3)
 	}
 	opt.After, saved = after, after
-	for p, err := range migrate.Rewrap(ctx, s.kr, s, opt) {
+	for p, err := range migrate.Rewrap(ctx, s.kr, s.src, opt) {
 		switch {
 		case errors.Is(err, errDead), errors.Is(err, context.Canceled):
 			return saved, false
@@ -193,8 +236,7 @@ type interrupted struct{ interruptions, walks, lost, duplicated, left int }
 
 // tortureRewrap walks through a tape, and walks again under a new term whenever
 // it gets to the end, until it was interrupted n times; then to the end.
-func tortureRewrap(t *testing.T, s *tape, owner, lagging *keyring.Owner, n int) (r interrupted) {
-	opt := migrate.RewrapOptions{ItemsPerSecond: 10_000}
+func tortureRewrap(t *testing.T, s *tape, owner, lagging *keyring.Owner, opt migrate.RewrapOptions, n int) (r interrupted) {
 	term := uint32(2)
 	for after := ""; r.interruptions < n; {
 		saved, done := s.interrupt(t, opt, after)
@@ -214,7 +256,7 @@ func tortureRewrap(t *testing.T, s *tape, owner, lagging *keyring.Owner, n int) 
 	for range 2 {
 		r.walks++
 		s.fuel, s.cancel = math.MaxInt, nil
-		if _, _, err := finish(t.Context(), s.kr, s, opt); err != nil {
+		if _, _, err := finish(t.Context(), s.kr, s.src, opt); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -230,8 +272,13 @@ func tortureRewrap(t *testing.T, s *tape, owner, lagging *keyring.Owner, n int) 
 func newTorture(t *testing.T, n int) (s *tape, owner, lagging *keyring.Owner) {
 	lagging, old := newKeyring(t, 1, 1)
 	owner, kr := newKeyring(t, 2, 2)
-	return newTape(t, n, kr, old), owner, lagging
+	s = newTape(t, n, kr, old)
+	s.span = 240
+	return s, owner, lagging
 }
+
+// slowly is the pace of the torture: slow enough for live writers to come between.
+var slowly = migrate.RewrapOptions{ItemsPerSecond: 10_000}
 
 // The items stand for a mebibyte each, which nothing reads or encrypts: what is
 // proven is the walk, not the cipher's throughput.
@@ -243,7 +290,7 @@ func TestRewrapInterrupted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begin := time.Now()
 		s, owner, lagging := newTorture(t, items)
-		r := tortureRewrap(t, s, owner, lagging, 1000)
+		r := tortureRewrap(t, s, owner, lagging, slowly, 1000)
 		if r.lost != 0 || r.duplicated != 0 || r.left != 0 || r.interruptions != 1000 || s.writes < items/100 {
 			t.Errorf("%+v after %d live writes", r, s.writes)
 		}
@@ -252,12 +299,42 @@ func TestRewrapInterrupted(t *testing.T) {
 	})
 }
 
+// The same in batches, with several workers: killed between any two elements, and
+// with connections lost within a batch.
+func TestRewrapBatchesInterrupted(t *testing.T) {
+	items, interruptions := 10_000, 1000
+	if testing.Short() {
+		items, interruptions = 4000, 200
+	}
+	synctest.Test(t, func(t *testing.T) {
+		s, owner, lagging := newTorture(t, items)
+		s.src, s.span = batchTape{s}, 3000
+		r := tortureRewrap(t, s, owner, lagging, migrate.RewrapOptions{Workers: 4, PageSize: 200}, interruptions)
+		if r.lost != 0 || r.duplicated != 0 || r.left != 0 || r.interruptions != interruptions || s.writes < items/100 {
+			t.Errorf("%+v after %d live writes", r, s.writes)
+		}
+		t.Logf("GUARANTEE 1 rewrap-batches: items=%d workers=4 walks=%d interruptions=%d live_writes=%d lost=%d duplicated=%d",
+			items, r.walks, r.interruptions, s.writes, r.lost, r.duplicated)
+	})
+}
+
+// The fault is planted: the compare is left out of one element of each batch.
+func TestRewrapBatchesInterruptedCatches(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, owner, lagging := newTorture(t, 4000)
+		s.src, s.span, s.blind = batchTape{s}, 3000, true
+		if r := tortureRewrap(t, s, owner, lagging, migrate.RewrapOptions{Workers: 4, PageSize: 200}, 100); r.lost == 0 {
+			t.Errorf("nothing was noticed: %+v", r)
+		}
+	})
+}
+
 // The fault is planted: a source that is read late and written blindly.
 func TestRewrapInterruptedCatches(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, owner, lagging := newTorture(t, 2000)
 		s.stale = true
-		if r := tortureRewrap(t, s, owner, lagging, 50); r.lost == 0 || r.duplicated == 0 {
+		if r := tortureRewrap(t, s, owner, lagging, slowly, 50); r.lost == 0 || r.duplicated == 0 {
 			t.Errorf("nothing was noticed: %+v", r)
 		}
 	})

@@ -188,7 +188,7 @@ func TestLegacyClear(t *testing.T) {
 	before := src.items
 	before = append(before[:0:0], before...)
 	p, items, err := finish(t.Context(), kr, src, migrate.RewrapOptions{Legacy: l})
-	want := migrate.Progress{After: "f", Done: true, Items: 5, Bytes: p.Bytes, Rewrapped: 1, Legacy: 1, Current: 1, Failed: 3, Empty: 1}
+	want := migrate.Progress{After: "f", Done: true, Elapsed: p.Elapsed, Items: 5, Bytes: p.Bytes, Rewrapped: 1, Legacy: 1, Current: 1, Failed: 3, Empty: 1}
 	if diff := cmp.Diff(want, p); diff != "" || err != nil {
 		t.Errorf("%v, progress (-want +got):\n%s", err, diff)
 	}
@@ -214,7 +214,7 @@ func TestRewrapEmptyIsNotCorrupt(t *testing.T) {
 	src.put("0009", nil)
 	install(t, owner, 2, 2)
 	p, items, err := finish(t.Context(), kr, src, migrate.RewrapOptions{PageSize: 2})
-	want := migrate.Progress{After: "0009", Done: true, Items: 2, Rewrapped: 2, Bytes: p.Bytes, Empty: 3}
+	want := migrate.Progress{After: "0009", Done: true, Elapsed: p.Elapsed, Items: 2, Rewrapped: 2, Bytes: p.Bytes, Empty: 3}
 	if diff := cmp.Diff(want, p); diff != "" || err != nil || items != nil {
 		t.Errorf("%v, %v, progress (-want +got):\n%s", err, items, diff)
 	}

@@ -421,7 +421,7 @@ func TestRewrapLegacy(t *testing.T) {
 			}
 			install(t, owner, 2, 2)
 			p, items, err := finish(t.Context(), kr, src, migrate.RewrapOptions{Legacy: newLegacy(t, kr, tt.cfg), Confirm: func([]migrate.Adoption) error { return nil }})
-			want := migrate.Progress{After: "0299", Done: true, Items: 300, Bytes: p.Bytes, Rewrapped: 299, Legacy: 298, Failed: 1}
+			want := migrate.Progress{After: "0299", Done: true, Elapsed: p.Elapsed, Items: 300, Bytes: p.Bytes, Rewrapped: 299, Legacy: 298, Failed: 1}
 			if diff := cmp.Diff(want, p); diff != "" || err != nil {
 				t.Errorf("%v; progress (-want +got):\n%s", err, diff)
 			}

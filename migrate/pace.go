@@ -18,36 +18,49 @@ type pace struct {
 // enough is well above what timers are late by, so that the rate is met.
 const enough = 20 * time.Millisecond
 
-// spend charges one item of n bytes, and waits if it must.
-func (p *pace) spend(ctx context.Context, n int) error {
+// charge owes for items of so many bytes.
+func (p *pace) charge(items, bytes int) {
 	var cost float64 // seconds
 	if p.items > 0 {
-		cost = 1 / p.items
+		cost = float64(items) / p.items
 	}
 	if p.bytes > 0 {
-		cost = max(cost, float64(n)/p.bytes)
+		cost = max(cost, float64(bytes)/p.bytes)
 	}
 	if cost == 0 {
-		return nil
+		return
 	}
-	now := time.Now()
-	if p.seen.IsZero() {
-		p.seen = now
-	}
-	// A late timer is made up for; an idle hour buys no burst.
-	p.owed = max(p.owed-now.Sub(p.seen), -enough)
-	p.seen = now
+	p.look()
 	const longest = 24 * time.Hour // what follows cannot overflow
 	p.owed += time.Duration(min(cost, longest.Seconds()) * float64(time.Second))
+}
+
+// look takes off what has passed. A late timer is made up for; an idle hour buys
+// no burst.
+func (p *pace) look() {
+	now := time.Now()
+	if !p.seen.IsZero() {
+		p.owed = max(p.owed-now.Sub(p.seen), -enough)
+	}
+	p.seen = now
+}
+
+// pay waits until nothing is owed that is worth a timer.
+func (p *pace) pay(ctx context.Context) error {
+	if p.seen.IsZero() {
+		return nil
+	}
+	p.look()
 	if p.owed < enough {
 		return nil
 	}
-	d := p.owed
+	d, before := p.owed, p.seen
 	if err := p.wait(ctx, d); err != nil {
 		return err
 	}
+	// A wait of the host's own need not take the time.
 	p.seen = time.Now()
-	p.owed = max(d-max(d, p.seen.Sub(now)), -enough)
+	p.owed = max(d-max(d, p.seen.Sub(before)), -enough)
 	return nil
 }
 

@@ -8,13 +8,17 @@ import (
 
 // A Source is one place where the host keeps ciphertexts, such as a column of a
 // table or a bucket: what [Rewrap] re-encrypts, and [Count] and [Retire] count.
+// For a column of a SQL database package sqlsource has one.
 //
 // The ids stand in an order of the source's own that never changes, such as
 // that of the primary key. An item that is added goes anywhere in the order.
+// With [RewrapOptions.Workers] the methods are called from several goroutines.
+//
+// What else a Source may be: a [Batcher], a [Counter], an [Estimator].
 type Source interface {
 	// Page returns at most limit items whose ids come after the given one, in
-	// order; "" is before all. An empty page is the end. The items are read
-	// until the next call of Page, and never changed.
+	// order; "" is before all. It may return fewer, such as of large ones; an
+	// empty page is the end. The items are the caller's to read.
 	Page(ctx context.Context, after string, limit int) ([]Item, error)
 
 	// Replace puts next in place of old, as one compare-and-set: if the item
@@ -31,6 +35,30 @@ type Source interface {
 	Replace(ctx context.Context, id string, old, next []byte) (replaced bool, err error)
 }
 
+// A Batcher is a [Source] that replaces many items at once, so that a batch costs
+// what one item does: a round trip and a durable commit.
+type Batcher interface {
+	// ReplaceBatch does for each element what Replace does, each a compare-and-set
+	// with a verdict of its own, and sets Replaced where it was made. When it
+	// returns nil those changes are durable. After an error each of them may have
+	// been made or not. It keeps none of the slices.
+	ReplaceBatch(ctx context.Context, batch []Replacement) error
+}
+
+// A Replacement is one element of a batch, as the arguments and the result of
+// [Source.Replace].
+type Replacement struct {
+	ID        string
+	Old, Next []byte
+	Replaced  bool
+}
+
+// An Estimator is a [Source] that knows about how many items it has, from what a
+// database keeps of its tables, without counting them.
+type Estimator interface {
+	Estimate(ctx context.Context) (items int64, err error)
+}
+
 // An Item is one ciphertext of a [Source].
 type Item struct {
 	ID         string // names it for [Source.Replace] and for people; not empty, no secret
@@ -41,6 +69,12 @@ type Item struct {
 // ErrChanged means that others changed an item each time that [Rewrap] was
 // about to replace it. It is theirs as it stands; rewrap again.
 var ErrChanged = errors.New("migrate: changed by others each time: rewrap again")
+
+// ErrUnavailable is what a [Source] returns, also within another error, if it
+// cannot do what was asked now, or does not know whether it did: the database is
+// busy, in a deadlock, or the connection was lost. [Rewrap] reads again what is
+// stored, and goes on.
+var ErrUnavailable = errors.New("migrate: the source is not available now: try again")
 
 // An ItemError says which item was left as it is, and why. Its text holds
 // nothing of what is stored.
@@ -57,15 +91,20 @@ func (e *ItemError) Unwrap() error { return e.Err }
 
 // A SourceError says what a [Source] could not do.
 type SourceError struct {
-	Op  string // "page" or "replace"
-	ID  string // the item to replace, or the one that the page was to come after
+	Op  string // "page", "replace", "batch" or "count"
+	ID  string // the item to replace, the first of a batch, or the one that the page was to come after
 	Err error  // the source's
 }
 
 // Error returns the whole on one line, prefixed with "migrate: ".
 func (e *SourceError) Error() string {
-	if e.Op == "page" {
+	switch e.Op {
+	case "page":
 		return fmt.Sprintf("migrate: source: read the page after %q: %v", e.ID, e.Err)
+	case "batch":
+		return fmt.Sprintf("migrate: source: replace the items from %q on: %v", e.ID, e.Err)
+	case "count":
+		return fmt.Sprintf("migrate: source: count: %v", e.Err)
 	}
 	return fmt.Sprintf("migrate: source: replace item %q: %v", e.ID, e.Err)
 }
