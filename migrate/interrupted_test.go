@@ -181,6 +181,13 @@ func (s *tape) replace(id string, old, next []byte, blindly bool) (bool, error) 
 	return true, nil
 }
 
+// dice is for who does not hold the lock.
+func (s *tape) dice(n int) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.rng.IntN(n)
+}
+
 // interrupt rewraps and is interrupted in one of four ways: the process dies
 // before or after an act of the source, its context ends, or it stops. It
 // returns what was saved of the progress, and whether the end was reached.
@@ -209,7 +216,7 @@ func (s *tape) interrupt(t *testing.T, opt migrate.RewrapOptions, after string) 
 		case p.Done:
 			return "", true
 		}
-		if s.rng.IntN(5) > 0 { // otherwise it dies before it is saved
+		if s.dice(5) > 0 { // otherwise it dies before it is saved
 			saved = p.After
 		}
 		if stop--; stop == -1 {
