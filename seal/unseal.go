@@ -131,7 +131,9 @@ func (b *Barrier) Submit(ctx context.Context, s Share, by By) (Status, error) {
 		return b.Status(), nil
 	}
 	slot, err := b.submitToUnseal(ctx, s, by, as)
-	if err != nil {
+	// What is wrong with somebody's share is told to them, and is not why the
+	// server is sealed: a stranger must not have the last word on that.
+	if _, theirs := errors.AsType[*ShareError](err); err != nil && !theirs {
 		b.because(err)
 	}
 	return b.Status(), wrapError("unseal", slot, err)
