@@ -37,7 +37,7 @@ func Check(ctx context.Context, b *seal.Barrier, plan Plan) (Report, error) {
 		return Report{}, fmt.Errorf("migrate: check: %w", err)
 	}
 	s := b.Status()
-	r := Report{Moves: plan.moves(s)}
+	r := Report{Moves: plan.Moves(s)}
 	refused := map[string]bool{}
 	for _, name := range slices.Sorted(maps.Keys(plan.Slots)) {
 		if err := b.Rehearse(ctx, plan.Slots[name]); err != nil {
@@ -98,7 +98,7 @@ func samePlan(op *seal.OperationStatus, plan Plan) bool {
 	if err != nil {
 		return false
 	}
-	return slices.EqualFunc(other.goals(), plan.goals(), func(a, b seal.Goal) bool {
+	return slices.EqualFunc(other.Goals(), plan.Goals(), func(a, b seal.Goal) bool {
 		return a.Name == b.Name && a.Drop == b.Drop && (a.Drop || same(a.Spec, b.Spec))
 	})
 }

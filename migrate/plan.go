@@ -70,8 +70,8 @@ func (p Plan) check() error {
 	return nil
 }
 
-// goals is the plan as the record keeps it, in a fixed order.
-func (p Plan) goals() []seal.Goal {
+// Goals is the plan as the record keeps it, in a fixed order.
+func (p Plan) Goals() []seal.Goal {
 	var out []seal.Goal
 	for _, name := range slices.Sorted(maps.Keys(p.Slots)) {
 		out = append(out, seal.Goal{Name: name, Spec: p.Slots[name]})
@@ -99,10 +99,10 @@ func PlanOf(op *seal.OperationStatus) (Plan, error) {
 	return p, nil
 }
 
-// moves derives what remains to be done.
-func (p Plan) moves(s seal.Status) []Move {
+// Moves derives what remains to be done on a store that is as s says.
+func (p Plan) Moves(s seal.Status) []Move {
 	var add, prove []Move
-	for _, goal := range p.goals() {
+	for _, goal := range p.Goals() {
 		if goal.Drop {
 			continue
 		}

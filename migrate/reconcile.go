@@ -66,12 +66,12 @@ func Reconcile(ctx context.Context, b *seal.Barrier, plan Plan, opt Options) (Re
 	if err := plan.foreign(ctx, b); err != nil {
 		return r, fmt.Errorf("migrate: %w", err)
 	}
-	if len(plan.moves(b.Status())) == 0 && b.Status().Operation == nil {
+	if len(plan.Moves(b.Status())) == 0 && b.Status().Operation == nil {
 		r.Done = true
 		return r, nil
 	}
 	by := opt.By
-	id, err := b.BeginMigration(ctx, plan.goals(), by)
+	id, err := b.BeginMigration(ctx, plan.Goals(), by)
 	if err != nil {
 		return r, fmt.Errorf("migrate: %w", err)
 	}
@@ -88,7 +88,7 @@ func Reconcile(ctx context.Context, b *seal.Barrier, plan Plan, opt Options) (Re
 	}
 	observed := false
 	for {
-		moves := plan.moves(b.Status())
+		moves := plan.Moves(b.Status())
 		if len(moves) == 0 {
 			if err := b.Cancel(ctx, by); err != nil && !errors.Is(err, seal.ErrNoOperation) {
 				return r, fmt.Errorf("migrate: finish: %w", err)
@@ -184,7 +184,7 @@ func peopleThatStay(s seal.Status, drop []string) *seal.SlotStatus {
 
 // reissue makes the wanted slots of people anew that are pending.
 func (opt Options) reissue(ctx context.Context, b *seal.Barrier, plan Plan, by seal.By) error {
-	for _, goal := range plan.goals() {
+	for _, goal := range plan.Goals() {
 		if goal.Drop || !seal.HasPeople(goal.Spec) || find(b.Status(), goal.Name, seal.SlotPending) == nil {
 			continue
 		}
@@ -226,7 +226,7 @@ func Abort(ctx context.Context, b *seal.Barrier, by seal.By) (stay []string, err
 		return nil, fmt.Errorf("%w: %w", err, seal.ErrNoOperation)
 	}
 	by.Operation = s.Operation.ID
-	for _, goal := range plan.goals() {
+	for _, goal := range plan.Goals() {
 		if goal.Drop {
 			continue
 		}
