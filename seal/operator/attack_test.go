@@ -90,6 +90,9 @@ func TestAttackLateReplicaDropsRecoveryShares(t *testing.T) {
 				recovery = object{}
 			}
 			old, token := s.init(recovery)
+			if !first {
+				s.proves("shamir", old...)
+			}
 			out := s.must("PUT", "/v1/sys/rotate/recovery/init", token, object{"secret_shares": 1, "secret_threshold": 1})["data"].(object)
 			if !first {
 				out = s.must("PUT", "/v1/sys/rotate/recovery/update", "", object{"key": old[0], "nonce": out["nonce"]})["data"].(object)

@@ -2,7 +2,6 @@ package operator
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 
@@ -108,8 +107,15 @@ func New(cfg Config) (http.Handler, error) {
 	if cfg.ClusterName == "" {
 		cfg.ClusterName = "sealwright"
 	}
-	h := &handler{Config: cfg, turn: make(chan struct{}, 1)}
-	h.routes = h.table()
+	h := &handler{
+		Config: cfg, routes: map[string]map[string]route{}, origin: http.NewCrossOriginProtection(), reading: make(chan struct{}, 1),
+	}
+	for _, rt := range h.table() {
+		if h.routes[rt.path] == nil {
+			h.routes[rt.path] = map[string]route{}
+		}
+		h.routes[rt.path][rt.method] = rt
+	}
 	return h, nil
 }
 
@@ -117,8 +123,6 @@ func New(cfg Config) (http.Handler, error) {
 func (h *handler) by(r *http.Request, op seal.OperationID) seal.By {
 	return seal.By{Actor: h.Actor(r), Operation: op}
 }
-
-var errDenied = errors.New("permission denied")
 
 func (h *handler) authorize(r *http.Request, a Action) error {
 	if h.Authorize(r, a) != nil {

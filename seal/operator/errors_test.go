@@ -55,7 +55,7 @@ func TestTokensOfTheHost(t *testing.T) {
 	})
 	// The shares are given out whatever happens: they exist nowhere else.
 	out := s.must("PUT", "/v1/sys/init", "", object{"secret_shares": 1, "secret_threshold": 1})
-	if out["root_token"] != "" || out["warnings"] == nil || len(stringsOf(out["keys"])) != 1 {
+	if out["root_token"] != "" || out["notes"] == nil || len(stringsOf(out["keys"])) != 1 {
 		t.Fatal(out)
 	}
 	share := stringsOf(out["keys"])[0]
@@ -93,7 +93,7 @@ func TestPlanThatFails(t *testing.T) {
 	})
 	s.fails("PUT", "/v1/sys/init", "", object{"secret_shares": 1, "secret_threshold": 1}, 500)
 	token, _ := s.mint(t.Context())
-	if out := s.must("GET", "/v1/sys/seal-status", token, nil); !strings.Contains(out["warnings"].([]any)[0].(string), "seals.hcl") {
+	if out := s.must("GET", "/v1/sys/seal-status", token, nil); !strings.Contains(out["notes"].([]any)[0].(string), "seals.hcl") {
 		t.Fatal(out)
 	}
 	s.with(func(*operator.Config) {})

@@ -197,6 +197,20 @@ func (s *server) migrate(token string, shares ...string) object {
 	return out
 }
 
+// proves has people prove their slot, as a drill of theirs does.
+func (s *server) proves(slot string, shares ...string) {
+	s.t.Helper()
+	op, _, err := s.b.Prove(s.t.Context(), slot, seal.By{})
+	for _, text := range shares {
+		share, parseErr := seal.ParseShare(text)
+		_, submitErr := s.b.Submit(s.t.Context(), share, seal.By{Operation: op})
+		err = errors.Join(err, parseErr, submitErr)
+	}
+	if err != nil {
+		s.t.Fatal(err)
+	}
+}
+
 func (s *server) encrypt(text string) []byte {
 	s.t.Helper()
 	ct, err := s.b.Keyring().Encrypt(nil, []byte(text), nil)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/sealwright/sealwright/seal"
 )
@@ -29,7 +30,7 @@ type initRequest struct {
 	RootTokenPGPKey   string   `json:"root_token_pgp_key"`
 
 	// Operation repeats an init whose answer was lost, as long as nobody has
-	// unsealed with its shares.
+	// shown its shares. Who asks may choose it; an answer names it.
 	Operation seal.OperationID `json:"operation"`
 }
 
@@ -40,7 +41,7 @@ type initBody struct {
 	RecoveryKeysB64   []string         `json:"recovery_keys_base64,omitempty"`
 	RootToken         string           `json:"root_token"`
 	Operation         seal.OperationID `json:"operation"`
-	Warnings          []string         `json:"warnings,omitempty"`
+	Notes             []string         `json:"notes,omitempty"`
 	Fingerprints      []string         `json:"pgp_fingerprints,omitempty"`
 	RecoveryIsGenuine bool             `json:"recovery_keys_open_the_store,omitempty"`
 }
@@ -50,19 +51,34 @@ func (h *handler) initialize(_ http.ResponseWriter, r *http.Request) (any, error
 	if err := decode(r, &in); err != nil {
 		return nil, err
 	}
+	if !isID(string(in.Operation)) {
+		return nil, badRequest("operation is an id of at most 64 printable characters without spaces")
+	}
 	v := h.look(r.Context())
-	if v.planErr != nil {
+	switch {
+	case v.planErr != nil:
 		return nil, v.planErr
+	case v.err != nil && v.initialized:
+		return nil, v.err // and nobody's keys are read in vain
 	}
 	slots, auto, err := h.firstSlots(&in, &v)
 	if err != nil {
 		return nil, err
 	}
-	token, err := h.addressInit(r.Context(), &in, &v, slots, auto)
+	lost, err := h.lost(&in, &v, slots)
 	if err != nil {
 		return nil, err
 	}
-	d, err := h.Barrier.Init(r.Context(), slots, h.by(r, in.Operation))
+	token, err := h.addressInit(r.Context(), &in, &v, slots, auto, lost != nil)
+	if err != nil {
+		return nil, err
+	}
+	var d seal.Delivery
+	if lost != nil {
+		d, err = h.reissue(r, &in, lost, slots)
+	} else {
+		d, err = h.Barrier.Init(r.Context(), slots, h.by(r, in.Operation))
+	}
 	if err != nil {
 		return nil, vaultWords(err)
 	}
@@ -79,17 +95,57 @@ func (h *handler) initialize(_ http.ResponseWriter, r *http.Request) (any, error
 	}
 	if h.MintRootToken != nil {
 		// The shares exist and stand in this answer alone: it must be given.
-		if out.RootToken, err = h.rootToken(r.Context(), token); err != nil {
-			out.Warnings = append(out.Warnings, "no root token could be made: unseal, and use generate-root")
+		if out.RootToken, err = h.rootToken(context.WithoutCancel(r.Context()), token); err != nil {
+			out.Notes = append(out.Notes, "no root token could be made: unseal, and use generate-root")
 		}
 	}
 	return out, nil
 }
 
+// lost names the slots whose shares a repeated init makes anew: its answer was
+// lost, a KMS slot has proven itself since, and of the people nobody. Whoever
+// knows the init's id is the one who asked for it.
+func (h *handler) lost(in *initRequest, v *view, slots map[string]seal.Spec) ([]string, error) {
+	if in.Operation == "" || !v.proved() {
+		return nil, nil
+	}
+	mine, err := h.Barrier.InitializedBy(in.Operation)
+	if err != nil || !mine {
+		return nil, err
+	}
+	var out []string
+	for _, s := range v.Slots {
+		if spec, wanted := slots[s.Name]; wanted && s.State == seal.SlotInitial && seal.HasPeople(spec) {
+			out = append(out, s.Name)
+		}
+	}
+	slices.Sort(out)
+	return out, nil
+}
+
+// reissue makes the shares of these slots anew.
+func (h *handler) reissue(r *http.Request, in *initRequest, names []string, slots map[string]seal.Spec) (seal.Delivery, error) {
+	all := seal.Delivery{Operation: in.Operation}
+	for _, name := range names {
+		d, err := h.Barrier.Reissue(r.Context(), name, slots[name], h.by(r, ""))
+		if err != nil {
+			all.Wipe()
+			return all, err
+		}
+		all.Sets = append(all.Sets, d.Sets...)
+	}
+	return all, nil
+}
+
+// isID reports whether a text can be the id of an operation.
+func isID(s string) bool {
+	return len(s) <= 64 && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' })
+}
+
 // addressInit reads the keys of an init: those of the shares become the
 // custodians of the slots, and that of the root token is returned, nil if
 // there is none.
-func (h *handler) addressInit(ctx context.Context, in *initRequest, v *view, slots map[string]seal.Spec, auto bool) (seal.Recipient, error) {
+func (h *handler) addressInit(ctx context.Context, in *initRequest, v *view, slots map[string]seal.Spec, auto, again bool) (seal.Recipient, error) {
 	parse := parser(h.ParseRecipient)
 	if parse == nil && len(in.PGPKeys)+len(in.RecoveryPGPKeys) > 0 {
 		return nil, errPGP
@@ -103,14 +159,18 @@ func (h *handler) addressInit(ctx context.Context, in *initRequest, v *view, slo
 		return nil, badRequest("the keys of the other kind of shares are not applicable here: use " + field)
 	case len(keys) == 0 && in.RootTokenPGPKey == "":
 		return nil, nil
-	case parse != nil && slices.ContainsFunc(v.Slots, func(s seal.SlotStatus) bool { return s.State == seal.SlotActive }):
+	case parse != nil && v.proved() && !again:
 		parse = unread
-	default: // those of strangers can be slow to read: one request at a time
-		release, err := h.take(ctx)
-		if err != nil {
-			return nil, err
+	default: // those of strangers can be slow to read: one request at a time, and not for long
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, keysBound)
+		defer cancel()
+		select {
+		case h.reading <- struct{}{}:
+			defer func() { <-h.reading }()
+		case <-ctx.Done():
+			return nil, errReading
 		}
-		defer release()
 	}
 	if err := parse.address(ctx, field, keys, slots); err != nil {
 		return nil, err

@@ -107,8 +107,14 @@ func TestMigrateBaitAndSwitch(t *testing.T) {
 	// The two earlier shares unseal, and do not agree to this plan.
 	out := s.migrate("", shares[2])
 	expect(t, out, object{"sealed": false, "migration": true})
-	if n := len(s.b.Status().Slots); n != 1 || s.b.Status().Operation != nil {
+	if n := len(s.b.Status().Slots); n != 1 {
 		t.Fatalf("%d slots, operation %v: shares for one plan moved the store to another", n, s.b.Status().Operation)
+	}
+	if op := s.b.Status().Operation; op == nil || len(op.Progress) != 1 || op.Progress[0].Given != 1 {
+		t.Fatalf("one share was given for this plan, and the operation is %+v", op)
+	}
+	if err := s.b.Cancel(t.Context(), seal.By{Operation: s.b.Status().Operation.ID}); err != nil {
+		t.Fatal(err)
 	}
 	// Nor do shares that came without -migrate.
 	s.restart()

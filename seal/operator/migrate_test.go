@@ -195,8 +195,8 @@ func TestMigrateCancelled(t *testing.T) {
 		t.Fatal(err)
 	}
 	out := s.must("DELETE", "/v1/sys/unseal", token, nil)
-	if fmt.Sprint(out["warnings"]) != "[these slots were proven already and open the store: first. The host drops them]" {
-		t.Errorf("%v", out["warnings"])
+	if fmt.Sprint(out["notes"]) != "[these slots were proven already and open the store: first. The host drops them]" {
+		t.Errorf("%v", out["notes"])
 	}
 	if st := s.b.Status(); st.Operation != nil || len(st.Slots) != 2 {
 		t.Errorf("%v", st)

@@ -33,7 +33,7 @@ func TestShamir(t *testing.T) {
 	expect(t, s.unseal(shares[0]), object{"progress": 1})
 	out := s.must("PUT", "/v1/sys/unseal", "", object{"reset": true})
 	expect(t, out, object{"progress": 1})
-	if out["warnings"] == nil {
+	if out["notes"] == nil {
 		t.Error("a reset that does nothing does not say so")
 	}
 	s.fails("GET", "/v1/sys/key-status", token, nil, 503, "Vault is sealed")

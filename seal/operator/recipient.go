@@ -7,16 +7,16 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/sealwright/sealwright/seal"
 )
 
 // A parser is [Config.ParseRecipient].
 type parser func(key string) (seal.Recipient, string, error)
+
+var errReading = badRequest("the keys could not be read in time: send fewer, or plain ones, or try again")
 
 var errPGP = badRequest("PGP keys are not used here: the answer holds the shares in clear, so send the request from where they are handed out")
 
@@ -33,8 +33,8 @@ func (p parser) custodians(ctx context.Context, field string, keys []string, n i
 	}
 	var out []seal.Custodian
 	for i, key := range keys {
-		if err := ctx.Err(); err != nil {
-			return nil, err // the keys can be many, and slow
+		if ctx.Err() != nil {
+			return nil, errReading // the keys can be many, and slow
 		}
 		to, fingerprint, err := p(key)
 		if err != nil {
@@ -60,7 +60,22 @@ func (p parser) address(ctx context.Context, field string, keys []string, slots 
 		return err
 	}
 	for _, name := range slices.Sorted(maps.Keys(slots)) {
-		slots[name], custodians = address(slots[name], custodians)
+		if slots[name], custodians, err = address(field, slots[name], custodians); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// distinct refuses a set in which one key stands for two shares: it would be
+// one holder with more of a quorum than the set says.
+func distinct(field string, set []seal.Custodian) error {
+	for i := range set {
+		for j := range i {
+			if set[i].Name == set[j].Name {
+				return badRequest(fmt.Sprintf("%s: shares %d and %d of one set are for the same key, %s: each share is for a holder of its own", field, j+1, i+1, set[i].Name))
+			}
+		}
 	}
 	return nil
 }
@@ -80,24 +95,30 @@ func shares(spec seal.Spec) (n int) {
 
 // address gives the first custodians to the shares of a shape, and returns the
 // others.
-func address(spec seal.Spec, custodians []seal.Custodian) (seal.Spec, []seal.Custodian) {
+func address(field string, spec seal.Spec, custodians []seal.Custodian) (seal.Spec, []seal.Custodian, error) {
 	switch s := spec.(type) {
 	case seal.Shamir:
 		s.Custodians, custodians = custodians[:s.Shares], custodians[s.Shares:]
-		return s, custodians
+		return s, custodians, distinct(field, s.Custodians)
 	case seal.Threshold:
 		s.Of = slices.Clone(s.Of)
 		for i := range s.Of {
-			s.Of[i], custodians = address(s.Of[i], custodians)
+			var err error
+			if s.Of[i], custodians, err = address(field, s.Of[i], custodians); err != nil {
+				return nil, nil, err
+			}
 		}
-		return s, custodians
+		return s, custodians, nil
 	}
-	return spec, custodians
+	return spec, custodians, nil
 }
 
 // unread stands in for a parser where the barrier will refuse the request: the
 // keys of strangers are not worth the work.
-func unread(string) (seal.Recipient, string, error) { return refuser{}, "unread", nil }
+func unread(key string) (seal.Recipient, string, error) {
+	digest := sha256.Sum256([]byte(key))
+	return refuser{}, hex.EncodeToString(digest[:]), nil
+}
 
 type refuser struct{}
 
@@ -137,32 +158,16 @@ type addressees struct {
 	custodians []seal.Custodian
 }
 
-// keyedMark begins the part of an operation's id that is a digest of its
-// addressees.
-const keyedMark = "pgp-"
-
-// keyedID returns an id under a prefix, which tells of the addressees.
-func keyedID(prefix string, to []seal.Custodian) string {
-	if to == nil {
-		return newID(prefix)
-	}
-	digest := sha256.New()
-	for _, c := range to {
-		io.WriteString(digest, c.Name+"\n")
-	}
-	return newID(prefix + keyedMark + hex.EncodeToString(digest.Sum(nil)[:4]) + ".")
-}
-
 // sendTo keeps the addressees of the operation that has just begun.
-func (h *handler) sendTo(id string, to []seal.Custodian) {
-	h.to.Store(&addressees{seal.OperationID(id), to})
+func (h *handler) sendTo(id seal.OperationID, to []seal.Custodian) {
+	h.to.Store(&addressees{id, to})
 }
 
 // addressees returns to whom the operation of that id encrypts; nil if it does
 // not. Those that a restart lost are an error: nothing is to leave in clear in
 // their place.
 func (h *handler) addressees(id seal.OperationID) ([]seal.Custodian, error) {
-	if !strings.Contains(string(id), "."+keyedMark) {
+	if p, _ := parsePurpose(id); p.keys == "" {
 		return nil, nil
 	}
 	if a := h.to.Load(); a != nil && a.id == id {

@@ -97,6 +97,7 @@ func TestInitWithKeys(t *testing.T) {
 	}{
 		"too few":       {object{"secret_shares": 3, "secret_threshold": 2, "pgp_keys": []string{"anna", "ben"}}, []string{"count mismatch between number of provided PGP keys and number of shares", "pgp_keys has 2, and there are 3 shares"}},
 		"too many":      {object{"secret_shares": 1, "secret_threshold": 1, "pgp_keys": []string{"anna", "ben"}}, []string{"count mismatch"}},
+		"one for two":   {object{"secret_shares": 3, "secret_threshold": 2, "pgp_keys": []string{"carla", "anna", "anna"}}, []string{"shares 2 and 3 of one set are for the same key, fp-anna"}},
 		"a bad one":     {object{"secret_shares": 3, "secret_threshold": 2, "pgp_keys": []string{"anna", "ben", "expired"}}, []string{"pgp_keys: key 3 of 3: the key is not in force"}},
 		"recovery":      {object{"secret_shares": 1, "secret_threshold": 1, "recovery_pgp_keys": []string{"anna"}}, []string{"use pgp_keys"}},
 		"token":         {object{"secret_shares": 1, "secret_threshold": 1, "root_token_pgp_key": "expired"}, []string{"root_token_pgp_key: key 1 of 1: the key is not in force"}},
@@ -110,10 +111,10 @@ func TestInitWithKeys(t *testing.T) {
 	expect(t, s.must("GET", "/v1/sys/init", "", nil), object{"initialized": false})
 
 	out := s.must("PUT", "/v1/sys/init", "", object{
-		"secret_shares": 3, "secret_threshold": 2, "pgp_keys": []string{"carla", "anna", "anna"}, "root_token_pgp_key": "ben",
+		"secret_shares": 3, "secret_threshold": 2, "pgp_keys": []string{"carla", "anna", "dora"}, "root_token_pgp_key": "ben",
 	})
 	silent(t, out)
-	shares := opened(t, out, "keys", "carla", "anna", "anna")
+	shares := opened(t, out, "keys", "carla", "anna", "dora")
 	b, err := base64.StdEncoding.DecodeString(out["root_token"].(string))
 	if err != nil || !strings.HasPrefix(string(b), "ben:") {
 		t.Fatalf("root token %q, %v", b, err)
@@ -121,7 +122,7 @@ func TestInitWithKeys(t *testing.T) {
 	token := string(turned(string(b[4:])))
 	expect(t, s.unseal(shares[0], shares[2]), object{"sealed": false})
 	s.must("GET", "/v1/sys/key-status", token, nil)
-	if got := s.b.Status().Slots[0].Custodians; !slices.Equal(got, []string{"fp-carla", "fp-anna", "fp-anna"}) {
+	if got := s.b.Status().Slots[0].Custodians; !slices.Equal(got, []string{"fp-carla", "fp-anna", "fp-dora"}) {
 		t.Errorf("custodians %v", got)
 	}
 	// What a configuration without OpenPGP, or a restart, makes of it.

@@ -8,19 +8,22 @@ import (
 // unsealed reports why a request cannot be served: Vault says that it is sealed
 // before it looks at the token.
 func (h *handler) unsealed(r *http.Request, a Action) error {
-	if h.Barrier.Status().Sealed {
+	if h.Barrier.Sealed() != nil {
 		return errSealed
 	}
 	return h.authorize(r, a)
 }
 
+// seal seals. A server that is sealed forgets the shares given so far, for who
+// may seal it; to others it says, as Vault does, that it is sealed.
 func (h *handler) seal(_ http.ResponseWriter, r *http.Request) (any, error) {
-	if h.Barrier.Status().Sealed {
-		return nil, nil
-	}
 	if err := h.authorize(r, Seal); err != nil {
+		if h.Barrier.Sealed() != nil {
+			return nil, nil
+		}
 		return nil, err
 	}
+	h.consent.forget()
 	return nil, h.Barrier.Seal(h.by(r, ""))
 }
 

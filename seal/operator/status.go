@@ -30,7 +30,8 @@ type sealStatusBody struct {
 	RecoverySealType string `json:"recovery_seal_type,omitempty"`
 	StorageType      string `json:"storage_type,omitempty"`
 
-	Warnings   []string       `json:"warnings,omitempty"`
+	// Not "warnings": bao read would take the answer for an envelope.
+	Notes      []string       `json:"notes,omitempty"`
 	Replica    string         `json:"replica"`
 	Reason     string         `json:"reason,omitempty"` // why it is sealed
 	Store      string         `json:"store,omitempty"`
@@ -61,11 +62,11 @@ func (h *handler) sealStatus(_ http.ResponseWriter, r *http.Request) (any, error
 	return h.sealStatusOf(r, h.look(r.Context())), nil
 }
 
-func (h *handler) sealStatusOf(r *http.Request, v view, warnings ...string) sealStatusBody {
+func (h *handler) sealStatusOf(r *http.Request, v view, notes ...string) sealStatusBody {
 	out := sealStatusBody{
 		Initialized: v.initialized, Sealed: v.Sealed, Version: h.Version, BuildDate: builtAt(), CommitDate: builtAt(),
 		Migration: v.pending, StorageType: h.StorageType,
-		Warnings: warnings, Replica: v.Replica, Store: v.Store, Generation: v.Generation,
+		Notes: notes, Replica: v.Replica, Store: v.Store, Generation: v.Generation,
 	}
 	if out.Type, out.RecoverySeal = v.sealType(); out.RecoverySeal {
 		out.RecoverySealType = "shamir"
@@ -99,9 +100,9 @@ func (h *handler) sealStatusOf(r *http.Request, v view, warnings ...string) seal
 		}
 	}
 	if detailed {
-		out.Warnings = append(out.Warnings, v.Status.Warnings...)
+		out.Notes = append(out.Notes, v.Warnings...)
 		if v.planErr != nil {
-			out.Warnings = append(out.Warnings, v.planErr.Error())
+			out.Notes = append(out.Notes, v.planErr.Error())
 		}
 	}
 	return out

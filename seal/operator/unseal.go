@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 
 	"github.com/sealwright/sealwright/migrate"
 	"github.com/sealwright/sealwright/seal"
@@ -37,18 +38,23 @@ func (h *handler) unseal(_ http.ResponseWriter, r *http.Request) (any, error) {
 	if in.Migrate {
 		return h.unsealMigrating(r, share, in.Nonce)
 	}
-	warnings, err := h.submit(r, share)
+	var notes []string
+	if h.Barrier.Sealed() == nil {
+		notes, err = h.inVain(r, share)
+	} else {
+		notes, err = h.submit(r, share)
+	}
 	if err != nil {
 		return nil, err
 	}
 	v := h.look(r.Context())
 	if !v.Sealed {
-		h.forget()
+		h.consent.forget()
 	}
 	if !v.Sealed && v.pending {
-		warnings = append(warnings, "a seal migration is configured, and was not begun: give the shares with -migrate")
+		notes = append(notes, "a seal migration is configured, and was not begun: give the shares with -migrate")
 	}
-	return h.sealStatusOf(r, v, warnings...), nil
+	return h.sealStatusOf(r, v, notes...), nil
 }
 
 // parseShare reads a share in any form: its text, hexadecimal or base64.
@@ -61,7 +67,7 @@ func parseShare(text string) (seal.Share, error) {
 
 // submit gives a share for unsealing. One that was given before is no error in
 // Vault's API.
-func (h *handler) submit(r *http.Request, s seal.Share) (warnings []string, err error) {
+func (h *handler) submit(r *http.Request, s seal.Share) (notes []string, err error) {
 	_, err = h.Barrier.Submit(r.Context(), s, h.by(r, ""))
 	if errors.Is(err, seal.ErrShareDuplicate) {
 		return []string{fmt.Sprintf("this share was given before: %v", s)}, nil
@@ -69,79 +75,104 @@ func (h *handler) submit(r *http.Request, s seal.Share) (warnings []string, err 
 	return nil, vaultWords(err)
 }
 
+// inVain looks at a share that is given to an unsealed server: nothing comes of
+// it, and who gave a wrong one, or one that opens nothing yet, has to know.
+func (h *handler) inVain(r *http.Request, s seal.Share) (notes []string, err error) {
+	switch _, err := h.Barrier.Check(r.Context(), s, h.by(r, "")); {
+	case errors.Is(err, seal.ErrStoreUnavailable), errors.Is(err, context.DeadlineExceeded):
+		return []string{"the server is unsealed, and nobody has looked at this share: the store cannot be reached"}, nil
+	case err != nil:
+		return nil, err
+	}
+	return []string{"the server was unsealed already: nothing came of this share, which is right"}, nil
+}
+
+// checkShare says what a share is good for, and does not take it.
+func (h *handler) checkShare(_ http.ResponseWriter, r *http.Request) (any, error) {
+	var in struct {
+		Key string `json:"key"`
+	}
+	if err := decode(r, &in); err != nil {
+		return nil, err
+	}
+	if in.Key == "" {
+		return nil, badRequest("'key' must be specified in request body as JSON")
+	}
+	s, err := seal.ParseShare(in.Key)
+	if err != nil {
+		return nil, err
+	}
+	defer s.Wipe()
+	slot, err := h.Barrier.Check(r.Context(), s, h.by(r, ""))
+	if err != nil {
+		return nil, vaultWords(err)
+	}
+	return map[string]any{"opens": true, "slot": slot, "share": s.String(), "sealed": h.Barrier.Sealed() != nil}, nil
+}
+
 // A consent is the shares given with -migrate to a sealed server: they unseal
-// it, and once it is open they are given again, to the migration, which the
-// barrier then knows to be wanted by a quorum. Shares that were given without
-// -migrate are not among them.
+// it, and once it is open they are given again, to the migration. Shares that
+// were given without -migrate are not among them.
 type consent struct {
+	mu     sync.Mutex
 	id     seal.OperationID // of the plan that the first share was given for
 	shares []seal.Share
 }
 
-func (c *consent) wipe() {
-	for _, s := range c.shares {
+// forget wipes the shares.
+func (c *consent) forget() { wipe(c.take()) }
+
+// take hands the shares over, to be wiped by the caller.
+func (c *consent) take() []seal.Share {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	shares := c.shares
+	c.id, c.shares = "", nil
+	return shares
+}
+
+func wipe(shares []seal.Share) {
+	for _, s := range shares {
 		s.Wipe()
 	}
-	*c = consent{}
 }
 
-// forget wipes shares that were given with -migrate before others opened the
-// server without, unless somebody is at work with them.
-func (h *handler) forget() {
-	select {
-	case h.turn <- struct{}{}:
-		h.consent.wipe()
-		<-h.turn
-	default:
+// plan returns what the shares were given for; "" if there are none.
+func (c *consent) plan() seal.OperationID {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.id
+}
+
+// add keeps a copy of a share that the barrier took for a plan.
+func (c *consent) add(id seal.OperationID, s seal.Share) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.id != "" && c.id != id {
+		return otherPlan(id, c.id)
 	}
-}
-
-// add keeps a copy of a share that the barrier took.
-func (c *consent) add(s seal.Share) error {
 	for _, have := range c.shares {
 		if have.Set() == s.Set() && have.X() == s.X() {
 			return nil
 		}
 	}
 	kept, err := seal.ParseShare(s.Reveal())
-	c.shares = append(c.shares, kept)
-	return err
+	if err != nil {
+		return err
+	}
+	c.id, c.shares = id, append(c.shares, kept)
+	return nil
 }
 
-// suffices reports whether the shares are a quorum of a slot that opens the
-// store.
-func (c *consent) suffices(status seal.Status) bool {
-	for _, slot := range status.Slots {
-		t, _ := quorum(slot.Spec)
-		if slot.State == seal.SlotPending || t == 0 {
-			continue
-		}
-		n := 0
-		for _, s := range c.shares {
-			for _, set := range slot.Sets {
-				if s.Set() == set || s.Raw() {
-					n++
-					break
-				}
-			}
-		}
-		if n >= t {
-			return true
-		}
-	}
-	return false
+func otherPlan(now, first seal.OperationID) error {
+	return badRequest(fmt.Sprintf("the configured migration is now %s, and shares were given for %s: nothing was moved. Look at it, and give all shares again", now, first))
 }
 
 // unsealMigrating takes a share that is meant to unseal and to move the store
 // to the configured plan.
 func (h *handler) unsealMigrating(r *http.Request, s seal.Share, nonce string) (any, error) {
 	ctx := r.Context()
-	release, err := h.take(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer release()
-	if !h.Barrier.Status().Sealed {
+	if h.Barrier.Sealed() == nil {
 		// What another replica ended is nothing that was agreed to here.
 		if err := h.Barrier.Refresh(ctx); err != nil {
 			return nil, err
@@ -158,55 +189,52 @@ func (h *handler) unsealMigrating(r *http.Request, s seal.Share, nonce string) (
 	case len(v.plan.Slots) == 0:
 		return nil, misplaced("can't perform a seal migration, no migration seal found")
 	}
-	id, err := h.bind(r, &v, seal.OperationID(nonce), s)
-	if err != nil {
+	id := planID(v.plan)
+	if err := h.bind(r, id, seal.OperationID(nonce), s); err != nil {
 		return nil, err
 	}
 	if !v.Sealed {
-		h.consent.wipe()
+		h.consent.forget()
 		return h.shareForMigration(r, &v, id, s)
 	}
-	warnings, err := h.submit(r, s)
+	notes, err := h.submit(r, s)
 	if err != nil {
 		return nil, err
 	}
-	h.consent.id = id
-	if err := h.consent.add(s); err != nil {
+	if h.Barrier.Sealed() == nil {
+		// Others may have unsealed it in the meantime, and then nobody has looked
+		// at this share.
+		if _, err := h.Barrier.Check(ctx, s, h.by(r, id)); err != nil {
+			return nil, err
+		}
+	}
+	if err := h.consent.add(id, s); err != nil {
 		return nil, err
 	}
-	status := h.Barrier.Status()
-	if status.Sealed {
-		return h.sealStatusOf(r, h.look(ctx), warnings...), nil
+	if h.Barrier.Sealed() != nil {
+		return h.sealStatusOf(r, h.look(ctx), notes...), nil
 	}
-	defer h.consent.wipe()
-	if !h.consent.suffices(status) {
-		return h.sealStatusOf(r, h.look(ctx), "the server is unsealed, and was not migrated: some shares came without -migrate. Give them again with -migrate"), nil
-	}
-	// Others may have unsealed it in the meantime, and then nobody has looked at
-	// this share.
-	if _, err := h.Barrier.Check(ctx, s, h.by(r, id)); err != nil {
-		return nil, err
-	}
-	return h.migrate(r, h.look(ctx), id, h.consent.shares)
+	shares := h.consent.take()
+	defer wipe(shares)
+	return h.migrate(r, h.look(ctx), id, shares)
 }
 
 // bind makes sure that a share serves the plan it was given for. The plan may
 // have been configured anew since the first share, and then nothing that was
 // given for the other one counts. Only who has a share learns of that: a
 // stranger must not be the one who was told.
-func (h *handler) bind(r *http.Request, v *view, nonce seal.OperationID, s seal.Share) (seal.OperationID, error) {
-	id := planID(v.plan)
-	if first := h.consent.id; first != "" && first != id {
+func (h *handler) bind(r *http.Request, id, nonce seal.OperationID, s seal.Share) error {
+	if first := h.consent.plan(); first != "" && first != id {
 		if _, err := h.Barrier.Check(r.Context(), s, h.by(r, id)); err != nil {
-			return "", err
+			return err
 		}
-		h.consent.wipe()
-		return "", badRequest(fmt.Sprintf("the configured migration is now %s, and shares were given for %s: nothing was moved. Look at it, and give all shares again", id, first))
+		h.consent.forget()
+		return otherPlan(id, first)
 	}
 	if nonce != "" && nonce != id {
-		return "", badRequest(fmt.Sprintf("incorrect nonce supplied; nonce for this migration is %q", id))
+		return badRequest(fmt.Sprintf("incorrect nonce supplied; nonce for this migration is %q", id))
 	}
-	return id, nil
+	return nil
 }
 
 // shareForMigration takes a share with -migrate for a server that is unsealed:
@@ -226,20 +254,24 @@ func (h *handler) shareForMigration(r *http.Request, v *view, id seal.OperationI
 }
 
 // abortMigration ends the migration in progress: to begin another, or none.
-// What it added and did not prove goes; what it proved stays.
+// What it added and did not prove goes; what it proved stays. What is at work
+// on it, and may wait for a KMS, ends at once.
 func (h *handler) abortMigration(_ http.ResponseWriter, r *http.Request) (any, error) {
-	return h.inTurn(r, nil, Migrate, func(ctx context.Context) (any, error) {
-		h.consent.wipe()
-		h.agreed = ""
-		stay, err := migrate.Abort(ctx, h.Barrier, h.by(r, ""))
-		switch {
-		case errors.Is(err, seal.ErrNoOperation):
-			return nil, nil // as where there is no rekey to cancel
-		case err != nil:
-			return nil, err
-		case len(stay) > 0:
-			return h.sealStatusOf(r, h.look(ctx), fmt.Sprintf("these slots were proven already and open the store: %s. The host drops them", strings.Join(stay, ", "))), nil
-		}
-		return nil, nil
-	})
+	if err := h.admit(r, nil, Migrate); err != nil {
+		return nil, err
+	}
+	h.consent.forget()
+	h.steps.end()
+	ctx, done := h.steady(r)
+	defer done()
+	stay, err := migrate.Abort(ctx, h.Barrier, h.by(r, ""))
+	switch {
+	case errors.Is(err, seal.ErrNoOperation):
+		return nil, nil // as where there is no rekey to cancel
+	case err != nil:
+		return nil, err
+	case len(stay) > 0:
+		return h.sealStatusOf(r, h.look(ctx), fmt.Sprintf("these slots were proven already and open the store: %s. The host drops them", strings.Join(stay, ", "))), nil
+	}
+	return nil, nil
 }

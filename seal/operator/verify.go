@@ -1,7 +1,7 @@
 package operator
 
 import (
-	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -16,16 +16,19 @@ func (k rekey) verifyStatus(http.ResponseWriter, *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if s.target == kmsSeeds {
+		return nil, errNoVerify
+	}
 	return verifyBody(s.Status)
 }
 
 func verifyBody(s seal.Status) (any, error) {
-	op, kind, n, t := current(s)
-	if kind != verifyPrefix {
+	op, p := current(s)
+	if p.kind != forVerify {
 		return nil, errNoVerify
 	}
 	return map[string]any{
-		"nonce": op.ID, "started": true, "t": t, "n": n, "progress": given(op.Progress, op.Slot),
+		"nonce": op.ID, "started": true, "t": p.threshold, "n": p.shares, "progress": given(op.Progress, op.Slot),
 		"slot": op.Slot, "replica": op.Replica,
 	}, nil
 }
@@ -34,27 +37,30 @@ func verifyBody(s seal.Status) (any, error) {
 // old set is gone with the same change of the record.
 func (k rekey) verify(_ http.ResponseWriter, r *http.Request) (any, error) {
 	var in shareRequest
-	return k.inTurn(r, &in, "", func(context.Context) (any, error) {
-		s, err := k.subject()
-		if err != nil {
-			return nil, err
-		}
-		op, kind, _, _ := current(s.Status)
-		if kind != verifyPrefix {
-			return nil, errNoVerify
-		}
-		if err := isNew(s.Status, op.Slot, in.Key); err != nil {
-			return nil, err
-		}
-		done, err := k.give(r, op, &in, "rekey")
-		switch {
-		case err != nil:
-			return nil, err
-		case !done:
-			return verifyBody(k.Barrier.Status())
-		}
-		return map[string]any{"nonce": in.Nonce, "complete": true}, nil
-	})
+	if err := k.admit(r, &in, ""); err != nil {
+		return nil, err
+	}
+	s, err := k.subject()
+	if err != nil {
+		return nil, err
+	}
+	op, p := s.own()
+	if p.kind != forVerify {
+		return nil, errNoVerify
+	}
+	if err := isNew(s.Status, op.Slot, in.Key); err != nil {
+		return nil, err
+	}
+	ctx, finish := k.steady(r)
+	defer finish()
+	done, err := k.give(ctx, r, op, &in, "rekey")
+	switch {
+	case err != nil:
+		return nil, err
+	case !done:
+		return verifyBody(k.Barrier.Status())
+	}
+	return map[string]any{"nonce": in.Nonce, "complete": true}, nil
 }
 
 // isNew refuses a share of the old set: both are valid until the new one is
@@ -65,7 +71,7 @@ func isNew(s seal.Status, slot, key string) error {
 		return err
 	}
 	defer share.Wipe()
-	next := successor(s, slot)
+	next := unverified(s, slot)
 	if next != nil && !slices.Contains(next.Sets, share.Set()) {
 		return badRequest(fmt.Sprintf("%v is not of the new set: the verification takes the new shares", share))
 	}
@@ -74,22 +80,26 @@ func isNew(s seal.Status, slot, key string) error {
 
 // restartVerify begins the verification anew. The new shares stay as they are.
 func (k rekey) restartVerify(_ http.ResponseWriter, r *http.Request) (any, error) {
-	return k.inTurn(r, nil, Rekey, func(ctx context.Context) (any, error) {
-		s, err := k.subject()
-		switch {
-		case err != nil:
+	if err := k.admit(r, nil, Rekey); err != nil {
+		return nil, err
+	}
+	s, err := k.subject()
+	switch {
+	case err != nil:
+		return nil, err
+	case s.target == kmsSeeds || unverified(s.Status, s.slot) == nil:
+		return nil, errNoVerify
+	}
+	k.steps.end()
+	ctx, done := k.steady(r)
+	defer done()
+	if op, p := current(s.Status); p.kind == forVerify {
+		if err := k.Barrier.Cancel(ctx, k.by(r, op.ID)); err != nil && !errors.Is(err, seal.ErrNoOperation) {
 			return nil, err
-		case successor(s.Status, s.slot) == nil:
-			return nil, errNoVerify
 		}
-		if op, kind, _, _ := current(s.Status); kind == verifyPrefix {
-			if err := k.Barrier.Cancel(ctx, k.by(r, op.ID)); err != nil {
-				return nil, err
-			}
-		}
-		if err := k.ask(ctx, r, s.slot, newID(verifyPrefix)); err != nil {
-			return nil, err
-		}
-		return verifyBody(k.Barrier.Status())
-	})
+	}
+	if err := k.ask(ctx, r, s.slot, purpose{kind: forVerify}.newID()); err != nil {
+		return nil, err
+	}
+	return verifyBody(k.Barrier.Status())
 }

@@ -37,7 +37,7 @@ func (h *handler) look(ctx context.Context) view {
 	if v.err != nil {
 		v.Reason = v.err
 	}
-	v.plan, v.planErr = h.Plan(ctx)
+	v.plan, v.planErr = h.Plan(bounded)
 	if v.planErr != nil {
 		v.planErr = fmt.Errorf("operator: the configured plan: %w", v.planErr)
 	}
@@ -50,24 +50,17 @@ func (h *handler) look(ctx context.Context) view {
 			}
 		}
 	}
-	v.pending = v.initialized && v.err == nil && v.planErr == nil && len(v.plan.Slots) > 0 && !reached(v.plan, v.Slots)
+	v.pending = v.initialized && v.err == nil && v.planErr == nil && len(v.plan.Slots) > 0 && slices.ContainsFunc(v.plan.Moves(v.Status), func(m migrate.Move) bool {
+		// What Init made is what the plan wants, also before people have shown it.
+		return m.Kind != migrate.Prove || waiting(v.Status, m.Slots[0]) != nil
+	})
 	return v
 }
 
-// reached reports whether the slots are those of the plan.
-func reached(p migrate.Plan, slots []seal.SlotStatus) bool {
-	for _, s := range slots {
-		spec, wanted := p.Slots[s.Name]
-		if wanted && (s.State == seal.SlotPending || s.Spec.String() != spec.String()) || slices.Contains(p.Drop, s.Name) {
-			return false
-		}
-	}
-	for name := range p.Slots {
-		if !slices.ContainsFunc(slots, func(s seal.SlotStatus) bool { return s.Name == name }) {
-			return false
-		}
-	}
-	return true
+// proved reports whether any slot was ever proven: before that nothing is
+// encrypted, and an init can be repeated.
+func (v *view) proved() bool {
+	return slices.ContainsFunc(v.Slots, func(s seal.SlotStatus) bool { return s.State == seal.SlotActive })
 }
 
 // specs returns what protects the store, by slot: as the plan wants it while a
@@ -119,14 +112,35 @@ func (v *view) people(name string) *seal.SlotStatus {
 	return found
 }
 
-// successor returns the pending slot of that name, or nil.
-func successor(s seal.Status, name string) *seal.SlotStatus {
+// waiting returns the slot of that name that waits to be proven before it opens
+// anything, or nil.
+func waiting(s seal.Status, name string) *seal.SlotStatus { return find(s, name, seal.SlotPending) }
+
+// unverified returns the slot of that name whose shares nobody has shown yet:
+// the one that waits, or the one that Init made. Nil if there is none.
+func unverified(s seal.Status, name string) *seal.SlotStatus {
+	if slot := waiting(s, name); slot != nil {
+		return slot
+	}
+	return find(s, name, seal.SlotInitial)
+}
+
+func find(s seal.Status, name string, state seal.SlotState) *seal.SlotStatus {
 	for i := range s.Slots {
-		if s.Slots[i].Name == name && s.Slots[i].State == seal.SlotPending {
+		if s.Slots[i].Name == name && s.Slots[i].State == state {
 			return &s.Slots[i]
 		}
 	}
 	return nil
+}
+
+// agreed reports whether people proved a slot to that operation. It stands in
+// the record; how many shares were given says nothing of it, where a tree needs
+// several quorums, or a key beside them.
+func agreed(s seal.Status, op seal.OperationID, slot string) bool {
+	return slices.ContainsFunc(s.Slots, func(o seal.SlotStatus) bool {
+		return (slot == "" || o.Name == slot) && o.State == seal.SlotActive && o.ProvenTo == op && seal.HasPeople(o.Spec)
+	})
 }
 
 // quorum returns the threshold and the number of shares of the first set of a
