@@ -17,8 +17,8 @@ import (
 )
 
 var (
-	// ErrTooLarge is returned by a [Store] that is given a record longer than
-	// [MaxRecordSize]. Nothing was changed.
+	// ErrTooLarge is returned by a [Store] that is given a record longer than it
+	// keeps: than [MaxRecordSize], or than its backend takes. Nothing was sent.
 	ErrTooLarge = ledger.ErrTooLarge
 
 	// ErrExposed is returned by a [FileStore] whose file every user of the

@@ -24,6 +24,14 @@ type Store interface {
 	// revision. When Swap returns nil the record is durable. Any other error
 	// leaves the outcome unknown: the Barrier loads again and compares. Swap
 	// neither keeps nor changes rec.
+	//
+	// A conflict says that nothing of rec is stored or ever will be, and no more: a
+	// database that gives one of two writers up may say it to one whose old is the
+	// present revision, who loads again and goes on. So a client that tries again by
+	// itself after a lost answer must not: it would meet what it stored, call that a
+	// conflict, and the Barrier would throw away the keys of the record that is there.
+	// Let it try once, or return another error. What a Load returns is never older
+	// than a Swap that has returned.
 	Swap(ctx context.Context, rec []byte, old string) (rev string, err error)
 }
 
@@ -35,8 +43,9 @@ type Watcher interface {
 	Watch(ctx context.Context, changed chan<- struct{}) error
 }
 
-// MaxRecordSize is the size in bytes of the largest record a [Store] must
-// keep. A record of three slots has about 12 KiB.
+// MaxRecordSize is the size in bytes of the largest record. A [Store] whose backend
+// takes less keeps less, though 64 KiB at least, and refuses the rest with
+// [ErrTooLarge] before it sends anything. A record of three slots has about 12 KiB.
 const MaxRecordSize = ledger.MaxRecordSize
 
 var (

@@ -33,6 +33,7 @@ func StartMariaDB(options ...string) (s *Server, err error) {
 	s, err = product{
 		driver: "mysql",
 		user:   "mysql",
+		socket: "s",
 		dsn:    MariaDBDSN,
 		initialize: func(dir string) []string {
 			return slices.Concat([]string{install}, common(dir), []string{"--auth-root-authentication-method=normal", "--skip-test-db"})

@@ -37,6 +37,7 @@ ignore_startup_parameters = extra_float_digits
 	return product{
 		driver: "pgx",
 		user:   "postgres",
+		socket: ".s.PGSQL.5432",
 		dsn:    PostgreSQLDSN,
 		initialize: func(dir string) []string {
 			return []string{"/bin/sh", "-c", `printf %s "$1" >pgbouncer.ini`, "sh", fmt.Sprintf(settings, server.dir, dir, connections)}

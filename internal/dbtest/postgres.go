@@ -20,6 +20,7 @@ func StartPostgreSQL() (*Server, error) {
 	return product{
 		driver: "pgx",
 		user:   "postgres",
+		socket: ".s.PGSQL.5432",
 		dsn:    PostgreSQLDSN,
 		initialize: func(dir string) []string {
 			return []string{filepath.Join(bin, "initdb"), "-D", filepath.Join(dir, "data"), "-U", "admin", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"}

@@ -24,6 +24,7 @@ var ErrNoServer = errors.New("no server is installed")
 type product struct {
 	driver     string
 	user       string                        // its package's own, to run it where root may not
+	socket     string                        // its name in dir
 	dsn        func(dir, user string) string // of the database that is there at first
 	initialize func(dir string) []string     // the command that makes its files in dir
 	serve      func(dir string) []string     // the command of the server, on a socket in dir and on no network
@@ -109,6 +110,9 @@ kill -$interrupt $server; wait $server; rm -rf "$dir"`
 // DSN returns how to connect as this user, or as the first one, who may do
 // everything.
 func (s *Server) DSN(user string) string { return s.dsn(s.dir, user) }
+
+// Socket returns the path of the socket that the server listens on.
+func (s *Server) Socket() string { return filepath.Join(s.dir, s.socket) }
 
 // Open opens the database as this user, or as the first one.
 func (s *Server) Open(user string) (*sql.DB, error) { return sql.Open(s.driver, s.DSN(user)) }

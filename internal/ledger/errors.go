@@ -11,7 +11,7 @@ import (
 var (
 	ErrNotFound      = errors.New("seal: no record in the store")
 	ErrConflict      = errors.New("seal: the record was changed by another writer")
-	ErrTooLarge      = errors.New("seal: the record is larger than MaxRecordSize")
+	ErrTooLarge      = errors.New("seal: the record is larger than the store takes")
 	ErrExposed       = errors.New("seal: the record's file is open to every user")
 	ErrUninitialized = errors.New("seal: not initialized: init it, if it is a new store")
 	ErrUnavailable   = errors.New("seal: the store cannot be reached")

@@ -13,27 +13,32 @@ import (
 
 // A check takes a testing.TB so that the package's own tests can run it on a
 // faulty store and see it fail.
-var checks = []struct {
+type check struct {
 	name string
 	run  func(t testing.TB, s seal.Store)
-}{
-	{"empty", empty},
-	{"create", create},
-	{"create conflict", createConflict},
-	{"swap", swap},
-	{"stale swap", staleSwap},
-	{"unknown revision", unknownRevision},
-	{"same content", sameContent},
-	{"ownership", ownership},
-	{"any bytes", anyBytes},
-	{"largest record", largest},
-	{"oversized record", oversized},
-	{"cancelled context", cancelled},
-	{"racing creators", racingCreators},
-	{"racing writers", racingWriters},
-	{"whole records", wholeRecords},
-	{"watch", watch},
-	{"watch unattended", watchUnattended},
+}
+
+func (c Config) checks() []check {
+	return []check{
+		{"empty", empty},
+		{"create", create},
+		{"create conflict", createConflict},
+		{"swap", swap},
+		{"stale swap", staleSwap},
+		{"unknown revision", unknownRevision},
+		{"same content", sameContent},
+		{"ownership", ownership},
+		{"any bytes", anyBytes},
+		{"largest record", c.largest},
+		{"oversized record", c.oversized},
+		{"cancelled context", cancelled},
+		{"fresh reads", freshReads},
+		{"racing creators", racingCreators},
+		{"racing writers", racingWriters},
+		{"whole records", wholeRecords},
+		{"watch", watch},
+		{"watch unattended", watchUnattended},
+	}
 }
 
 func empty(t testing.TB, s seal.Store) {
@@ -146,23 +151,23 @@ func anyBytes(t testing.TB, s seal.Store) {
 	}
 }
 
-func largest(t testing.TB, s seal.Store) {
-	rec := strings.Repeat("\x00sealwright\xff012", seal.MaxRecordSize/15+1)[:seal.MaxRecordSize]
+func (c Config) largest(t testing.TB, s seal.Store) {
+	rec := strings.Repeat("\x00sealwright\xff012", c.MaxRecordSize/15+1)[:c.MaxRecordSize]
 	rev := mustSwap(t, s, rec, "")
 	expect(t, s, rec, rev)
 	rev = mustSwap(t, s, "small again", rev)
 	expect(t, s, "small again", rev)
 }
 
-func oversized(t testing.TB, s seal.Store) {
+func (c Config) oversized(t testing.TB, s seal.Store) {
 	rev := mustSwap(t, s, "one", "")
-	big := bytes.Repeat([]byte{'b'}, seal.MaxRecordSize+1)
-	switch next, err := s.Swap(t.Context(), big, rev); {
-	case err == nil: // more than is asked for, but then all of it
-		expect(t, s, string(big), next)
-	case errors.Is(err, seal.ErrConflict):
-		t.Errorf("Swap of an oversized record: %v, and there was no conflict", err)
-	default:
+	for _, size := range []int{c.MaxRecordSize + 1, seal.MaxRecordSize + 1} {
+		_, err := s.Swap(t.Context(), bytes.Repeat([]byte{'b'}, size), rev)
+		if errors.Is(err, seal.ErrConflict) {
+			t.Errorf("Swap of an oversized record: %v, and there was no conflict", err)
+		} else if !errors.Is(err, seal.ErrTooLarge) {
+			t.Errorf("Swap of a record of %d bytes, more than %d: error %v, want seal.ErrTooLarge", size, c.MaxRecordSize, err)
+		}
 		expect(t, s, "one", rev)
 	}
 }

@@ -6,7 +6,9 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sealwright/sealwright/seal"
@@ -114,6 +116,62 @@ func cutAt(n int) func(context.Context, seal.Store, []byte, string) (string, err
 	return func(ctx context.Context, s seal.Store, rec []byte, old string) (string, error) {
 		return s.Swap(ctx, rec[:min(n, len(rec))], old)
 	}
+}
+
+func refusesFrom(n int) func(context.Context, seal.Store, []byte, string) (string, error) {
+	return func(ctx context.Context, s seal.Store, rec []byte, old string) (string, error) {
+		if len(rec) >= n {
+			return "", seal.ErrTooLarge
+		}
+		return s.Swap(ctx, rec, old)
+	}
+}
+
+func tooLargeInItsOwnWords(ctx context.Context, s seal.Store, rec []byte, old string) (string, error) {
+	rev, err := s.Swap(ctx, rec, old)
+	if errors.Is(err, seal.ErrTooLarge) {
+		return "", errors.New("storetest: request entity too large")
+	}
+	return rev, err
+}
+
+// lagsAtRandom answers one load in forty with the record before.
+type lagsAtRandom struct {
+	seal.Store
+	mu          sync.Mutex
+	before, now kept
+}
+
+func (l *lagsAtRandom) Load(ctx context.Context) ([]byte, string, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.before.rev != "" && rand.N(40) == 0 {
+		return bytes.Clone(l.before.rec), l.before.rev, nil
+	}
+	return l.Store.Load(ctx)
+}
+
+func (l *lagsAtRandom) Swap(ctx context.Context, rec []byte, old string) (string, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	rev, err := l.Store.Swap(ctx, rec, old)
+	if err == nil {
+		l.before, l.now = l.now, kept{bytes.Clone(rec), rev}
+	}
+	return rev, err
+}
+
+// staleSwaps refuses each tenth swap, as a node does that has not caught up.
+type staleSwaps struct {
+	seal.Store
+	swaps atomic.Int64
+}
+
+func (s *staleSwaps) Swap(ctx context.Context, rec []byte, old string) (string, error) {
+	if s.swaps.Add(1)%10 == 0 {
+		return "", seal.ErrConflict
+	}
+	return s.Store.Swap(ctx, rec, old)
 }
 
 // plain is a store in memory with its parts in the open.

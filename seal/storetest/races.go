@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -109,6 +110,33 @@ func appendLine(ctx context.Context, s seal.Store, line string) (old string, err
 		time.Sleep(time.Duration(min(attempt, 20)) * time.Millisecond)
 	}
 	return "", fmt.Errorf("no swap went through in %v", patience)
+}
+
+// freshReads has readers come at once after each Swap, when nobody writes: there
+// is one right answer. There are enough of them to meet a store that gives another
+// one time in forty, at random.
+func freshReads(t testing.TB, s seal.Store) {
+	rev := ""
+	var failed atomic.Bool
+	for n := 0; n < 3*rounds && !failed.Load(); n++ {
+		rec := fmt.Sprintf("record %d", n)
+		next, err := s.Swap(t.Context(), []byte(rec), rev)
+		if err != nil {
+			t.Fatalf("Swap with no other writer, at the revision of the one before: %v", err)
+		}
+		rev = next
+		race(func(int) {
+			for range rounds {
+				if got, gotRev, err := s.Load(t.Context()); err != nil {
+					failed.Store(true)
+					t.Errorf("Load after a Swap: %v", err)
+				} else if string(got) != rec || gotRev != rev {
+					failed.Store(true)
+					t.Errorf("Load after Swap had returned revision %q for %q: %s at %q, which is stale", rev, rec, brief(string(got)), gotRev)
+				}
+			}
+		})
+	}
 }
 
 // wholeRecords has readers look on while records of very different sizes

@@ -1,7 +1,8 @@
 // Package storetest proves stores: [Run] is the conformance suite that every
 // [seal.Store] passes, [RunUnreachable] its counterpart for a store whose
-// backend can't be reached, and [Faulty] a store that fails where it is told
-// to, for the tests of whatever uses a store.
+// backend can't be reached, [RunLostAnswers] for one whose answers get lost, and
+// [Faulty] a store that fails where it is told to, for the tests of whatever uses a
+// store.
 //
 //	func TestStore(t *testing.T) {
 //		storetest.Run(t, func(t *testing.T) seal.Store {
@@ -10,7 +11,8 @@
 //	}
 //
 // A store that several processes share is best tested as several handles to
-// one backend that take turns: [Turns].
+// one backend that take turns: [Turns]. One whose backend takes less than
+// [seal.MaxRecordSize] says how much: [Config].
 package storetest
 
 import (
@@ -21,13 +23,35 @@ import (
 	"github.com/sealwright/sealwright/seal"
 )
 
+// MinRecordSize is the size in bytes of the largest record of a store that keeps
+// the least. A record of three slots has about 12 KiB; it grows with terms and
+// slots.
+const MinRecordSize = 64 << 10
+
+// Config says in what a store is less than others. Zero is in nothing.
+type Config struct {
+	// MaxRecordSize is the size in bytes of the largest record that the store
+	// keeps: it refuses a longer one with [seal.ErrTooLarge] before it sends
+	// anything. It is [MinRecordSize] at least. Zero is [seal.MaxRecordSize].
+	MaxRecordSize int
+}
+
 // Run runs the conformance suite: whether the store does all that
 // [seal.Store] says, and [seal.Watcher] if it is one. Each check calls open for
 // a store of its own that holds no record; open registers with t.Cleanup what
 // must be closed. A store that polls for changes should do so quickly here.
-func Run(t *testing.T, open func(t *testing.T) seal.Store) {
-	for _, c := range checks {
-		t.Run(c.name, func(t *testing.T) { c.run(t, open(t)) })
+func Run(t *testing.T, open func(t *testing.T) seal.Store) { Config{}.Run(t, open) }
+
+// Run is the function [Run] for such a store.
+func (c Config) Run(t *testing.T, open func(t *testing.T) seal.Store) {
+	if c.MaxRecordSize == 0 {
+		c.MaxRecordSize = seal.MaxRecordSize
+	}
+	if c.MaxRecordSize < MinRecordSize || c.MaxRecordSize > seal.MaxRecordSize {
+		t.Fatalf("storetest: MaxRecordSize is %d, want %d to %d", c.MaxRecordSize, MinRecordSize, seal.MaxRecordSize)
+	}
+	for _, check := range c.checks() {
+		t.Run(check.name, func(t *testing.T) { check.run(t, open(t)) })
 	}
 }
 

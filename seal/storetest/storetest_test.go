@@ -25,6 +25,27 @@ func TestTurns(t *testing.T) {
 	})
 }
 
+// A store whose backend takes less says so, and is held to what it says.
+func TestSmallStore(t *testing.T) {
+	const limit = 1 << 20
+	small := func(*testing.T) seal.Store { return mutant{seal.NewMemStore(), nil, refusesFrom(limit + 1)} }
+	Config{MaxRecordSize: limit}.Run(t, small)
+	Config{MaxRecordSize: MinRecordSize}.Run(t, func(*testing.T) seal.Store {
+		return mutant{seal.NewMemStore(), nil, refusesFrom(MinRecordSize + 1)}
+	})
+	checks := func(c Config) (words string) {
+		for _, check := range c.checks() {
+			words += failure(t, func(t testing.TB) { check.run(t, small(nil)) })
+		}
+		return words
+	}
+	for limit, want := range map[int]string{seal.MaxRecordSize: "seal: the record is larger than the store takes", limit + 1: "larger than the store takes", limit - 1: "want seal.ErrTooLarge"} {
+		if words := checks(Config{MaxRecordSize: limit}); !strings.Contains(words, want) {
+			t.Errorf("a store said to keep %d bytes: the suite found %q, want %q", limit, words, want)
+		}
+	}
+}
+
 func TestFaultyWithoutFaults(t *testing.T) {
 	Run(t, func(*testing.T) seal.Store {
 		return &Faulty{Inner: seal.NewMemStore(), Latency: time.Microsecond}
@@ -104,10 +125,25 @@ func TestPlanted(t *testing.T) {
 			"any bytes": "want \"\\n\"",
 		}},
 		{"64 KiB column", func() seal.Store { return mutant{mem(), nil, cutAt(64 << 10)} }, map[string]string{
-			"largest record": "65536 bytes", "oversized record": "65536 bytes",
+			"largest record": "65536 bytes", "oversized record": "error <nil>, want seal.ErrTooLarge",
 		}},
 		{"cuts an oversized record", func() seal.Store { return mutant{mem(), nil, cutAt(seal.MaxRecordSize)} }, map[string]string{
-			"oversized record": "4194304 bytes",
+			"oversized record": "error <nil>, want seal.ErrTooLarge",
+		}},
+		{"an oversized record is an unknown outcome", func() seal.Store { return mutant{mem(), nil, tooLargeInItsOwnWords} }, map[string]string{
+			"oversized record": "error storetest: request entity too large, want seal.ErrTooLarge",
+		}},
+		{"one load in forty lags", func() seal.Store { return Lagging(mem(), 40) }, map[string]string{
+			"fresh reads": "which is stale",
+		}},
+		{"one load in 700 lags", func() seal.Store { return Lagging(mem(), 700) }, map[string]string{
+			"fresh reads": "which is stale",
+		}},
+		{"one load in forty lags, at random", func() seal.Store { return &lagsAtRandom{Store: mem()} }, map[string]string{
+			"fresh reads": "which is stale",
+		}},
+		{"a swap compares with what was before", func() seal.Store { return &staleSwaps{Store: mem()} }, map[string]string{
+			"fresh reads": "at the revision of the one before",
 		}},
 		{"compare and write apart", func() seal.Store { return &unlocked{MemStore: seal.NewMemStore()} }, map[string]string{
 			"racing creators": "racing creators won",
@@ -142,7 +178,7 @@ func TestPlanted(t *testing.T) {
 	exercised := map[string]bool{} // checks that a planted fault made fail
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			for _, c := range checks {
+			for _, c := range (Config{MaxRecordSize: seal.MaxRecordSize}).checks() {
 				want, planted := test.caught[c.name]
 				if !planted {
 					continue
@@ -155,7 +191,7 @@ func TestPlanted(t *testing.T) {
 			}
 		})
 	}
-	for _, c := range checks {
+	for _, c := range (Config{}).checks() {
 		if !exercised[c.name] {
 			t.Errorf("no planted fault shows that the check %q can fail", c.name)
 		}
