@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/sealwright/sealwright/internal/foreign"
 )
 
 // The kinds of failure: one for each thing that a caller, or the person who
@@ -78,7 +80,8 @@ type Error struct {
 	Err error
 }
 
-// Error returns the whole on one line, prefixed with "kms: ".
+// Error returns the whole on one line, prefixed with "kms: ". What a KMS says is
+// not to be trusted: what is not printable in it is left out.
 func (e *Error) Error() string {
 	var s strings.Builder
 	s.WriteString("kms: " + e.Op)
@@ -97,7 +100,7 @@ func (e *Error) Error() string {
 	if e.Err != nil {
 		s.WriteString(": " + e.Err.Error())
 	}
-	return s.String()
+	return foreign.Clean(s.String())
 }
 
 // Rest returns RetryAfter within reason: from nothing to a day.

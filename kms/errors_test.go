@@ -47,6 +47,10 @@ func TestErrorText(t *testing.T) {
 			kms.Error{Op: "probe", Type: "t", KeyID: "a\nb", Kind: kms.ErrKeyGone},
 			`kms: probe t key "a\nb": key deleted or not found: cancel its deletion, or use another slot`,
 		},
+		"a KMS that writes to the terminal": {
+			kms.Error{Op: "unwrap", Type: "t\x1b[1m", Kind: kms.ErrDenied, Err: errors.New("\x1b[2J\x1b]0;owned\x07no\r\nline \u202etxet\x00")},
+			`kms: unwrap t [1m: permission denied: grant this identity the use of the key: [2J ]0;owned no line txet`,
+		},
 		"zero": {kms.Error{}, "kms: "},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -45,6 +45,7 @@ type Health struct {
 	Version  string    // the version that Wrap would use now; "" if the KMS has none
 	Enabled  bool      // whether the key may be used
 	Deletion time.Time // when the KMS will destroy the key; zero if it won't
+	Expires  time.Time // when the key, or its material, ceases to work by itself; zero if it doesn't
 }
 
 // An Authenticator is a [Wrapper] that says which blobs prove who made them.

@@ -16,7 +16,9 @@ func TestAuthenticates(t *testing.T) {
 	key, other, region := s.CreateKey(), s.CreateKey(), s.CreateMultiRegionKey()
 	alias := s.Alias("alias/prod", key)
 	id := func(arn string) string { return arn[strings.LastIndexByte(arn, '/')+1:] }
-	of := func(keyID string) *kms.Blob { return &kms.Blob{Type: awskms.Type, KeyID: keyID, Ciphertext: []byte("x")} }
+	of := func(keyID string) *kms.Blob {
+		return &kms.Blob{Type: awskms.Type, KeyID: keyID, Ciphertext: []byte("x")}
+	}
 	elsewhere := strings.Replace(region, awskmstest.Region, "us-east-1", 1)
 	for _, c := range []struct {
 		name, configured string

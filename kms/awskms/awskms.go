@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awskms "github.com/aws/aws-sdk-go-v2/service/kms"
 
+	"github.com/sealwright/sealwright/internal/pathfield"
 	"github.com/sealwright/sealwright/kms"
 )
 
@@ -42,9 +43,16 @@ type Config struct {
 	SecretAccessKey string `json:"-"`
 	SessionToken    string `json:"-"`
 
-	// CredentialsFile is a file with access keys in the format of
+	// Credentials are asked for the access key of every request, in place of the
+	// three fields above: an [aws.CredentialsProviderFunc] that reads files, for
+	// one. What they hold may be replaced, or not be there yet: their error is
+	// that of the call, and shows no secret.
+	Credentials aws.CredentialsProvider
+
+	// CredentialsFile is the path of a file with access keys in the format of
 	// ~/.aws/credentials. It is read on every call, so that a mounted secret may
-	// be replaced.
+	// be replaced. As in every field with a path, file:///path is the same, and
+	// env://NAME, with AllowEnvironment, a variable that has it.
 	CredentialsFile string
 
 	// Profile is the profile in CredentialsFile; "" means "default". With
@@ -52,7 +60,7 @@ type Config struct {
 	// files, of any kind.
 	Profile string
 
-	// WebIdentityTokenFile holds a token that STS exchanges for the role
+	// WebIdentityTokenFile is the path of a token that STS exchanges for the role
 	// RoleARN, as the service account of a pod has it in EKS. It is read
 	// whenever the role's credentials are renewed.
 	WebIdentityTokenFile string
@@ -80,7 +88,9 @@ type Config struct {
 	// go with it.
 	Client *awskms.Client
 
-	// HTTPClient sends the requests to KMS and STS. nil means one of the SDK's.
+	// HTTPClient sends the requests to KMS and STS. nil means one of the SDK's,
+	// which with AllowEnvironment trusts the CA in AWS_CA_BUNDLE: that is no
+	// matter of an HTTPClient, so the two together are an error.
 	HTTPClient aws.HTTPClient
 
 	// Timeout bounds a call whose context has no deadline, and every request
@@ -88,9 +98,10 @@ type Config struct {
 	Timeout time.Duration
 }
 
-// New returns a Wrapper of the key. It reads files only where AllowEnvironment
-// is set, and makes no request: whether key and credentials are right shows in
-// the first call. The error is a [*kms.Error] of the kind
+// New returns a Wrapper of the key. It makes no request: whether key and
+// credentials are right shows in the first call. With AllowEnvironment it looks
+// at the SDK's own files; what is wrong with these, or with the CA, is an error
+// of each call until they are right, and not of New. The error is a [*kms.Error] of the kind
 // [kms.ErrMisconfigured], and says which fields to change.
 func New(cfg Config) (*Wrapper, error) {
 	w, err := newWrapper(cfg)
@@ -108,79 +119,31 @@ func newWrapper(cfg Config) (*Wrapper, error) {
 	if cfg.Timeout == 0 {
 		cfg.Timeout = 10 * time.Second
 	}
+	if cfg, err = cfg.paths(); err != nil {
+		return nil, err
+	}
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
+	build := func() (*session, error) { return cfg.newSession(key) }
 	if cfg.Client != nil {
-		return fromClient(cfg, key)
-	}
-	base, err := cfg.base(key.arn.Region)
-	if err != nil {
+		build = func() (*session, error) { return cfg.fromClient(key) }
+	} else if _, err := chooseRegion(cfg, key, "of a file, perhaps"); err != nil {
 		return nil, err
 	}
-	base.Region, err = chooseRegion(cfg, key, base.Region)
-	if err != nil {
-		return nil, err
-	}
-	creds, err := newCredentials(cfg, base)
-	if err != nil {
-		return nil, err
-	}
-	base.Credentials = creds
-	client := awskms.NewFromConfig(base, func(o *awskms.Options) {
-		if cfg.Endpoint != "" {
-			o.BaseEndpoint = &cfg.Endpoint
+	w := &Wrapper{key: key, timeout: cfg.Timeout, source: &source{build: build}}
+	if _, err := w.source.session(); err != nil {
+		if _, ok := errors.AsType[*fileError](err); !ok {
+			return nil, err
 		}
-		harden(o)
-	})
-	if err := secure(client.Options().BaseEndpoint); err != nil {
-		return nil, err
 	}
-	return &Wrapper{client: client, key: key, region: base.Region, timeout: cfg.Timeout, credentials: creds}, nil
-}
-
-func fromClient(cfg Config, key keyName) (*Wrapper, error) {
-	o := cfg.Client.Options()
-	if r := key.arn.Region; r != "" && r != o.Region {
-		return nil, fmt.Errorf("the Client is for the region %q, and KeyID is in %q", o.Region, r)
-	}
-	if o.Region == "" {
-		return nil, errors.New("the Client has no region")
-	}
-	creds := &credentials{provider: o.Credentials, timeout: cfg.Timeout}
-	if o.Credentials != nil {
-		o.Credentials = creds
-	}
-	return &Wrapper{client: awskms.New(o, harden), key: key, region: o.Region, timeout: cfg.Timeout, credentials: creds}, nil
-}
-
-// chooseRegion returns the one region that all sources agree on.
-func chooseRegion(cfg Config, key keyName, found string) (string, error) {
-	switch r := key.arn.Region; {
-	case r != "" && cfg.Region != "" && r != cfg.Region:
-		return "", fmt.Errorf("KeyID is in the region %q, and Region is %q", r, cfg.Region)
-	case r != "":
-		return r, nil
-	case cfg.Region != "":
-		return cfg.Region, nil
-	case found != "":
-		return found, nil
-	}
-	return "", errors.New("no region: write the ARN of the key as KeyID, or set Region")
-}
-
-// harden makes a call one honest request.
-func harden(o *awskms.Options) {
-	o.Retryer, o.RetryMaxAttempts = aws.NopRetryer{}, 0
-	o.DisableClockSkewCorrection = true
-	o.ClientLogMode = 0 // the SDK logs whole bodies, and those of Encrypt and Decrypt hold keys
-	o.HTTPClient = bounded{client: o.HTTPClient}
+	return w, nil
 }
 
 // String returns the configuration without its secrets.
 func (c Config) String() string {
-	return fmt.Sprintf("awskms.Config{KeyID: %q, Region: %q, Endpoint: %q, AccessKeyID: %q, CredentialsFile: %q, Profile: %q, WebIdentityTokenFile: %q, RoleARN: %q, AllowEnvironment: %t, …}",
-		c.KeyID, c.Region, c.Endpoint, c.AccessKeyID, c.CredentialsFile, c.Profile, c.WebIdentityTokenFile, c.RoleARN, c.AllowEnvironment)
+	return fmt.Sprintf("awskms.Config{KeyID: %q, Region: %q, Endpoint: %q, AccessKeyID: %q, CredentialsFile: %s, Profile: %q, WebIdentityTokenFile: %s, RoleARN: %q, AllowEnvironment: %t, …}",
+		c.KeyID, c.Region, c.Endpoint, c.AccessKeyID, pathfield.Show(c.CredentialsFile), c.Profile, pathfield.Show(c.WebIdentityTokenFile), c.RoleARN, c.AllowEnvironment)
 }
 
 // Format writes what String returns, for every verb.

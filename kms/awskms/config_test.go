@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	awssdk "github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/smithy-go/logging"
@@ -90,12 +91,44 @@ var bad = map[string]struct {
 		map[string]string{"AWS_PROFILE": "q"}, []string{"Profile", "AWS_PROFILE"}},
 	"profile, contradicted by a key": {func(c *awskms.Config) { c.AccessKeyID, c.SecretAccessKey, c.Profile = "", "", "p" },
 		map[string]string{"AWS_ACCESS_KEY_ID": "AKIAOTHER"}, []string{"Profile", "AWS_ACCESS_KEY_ID"}},
-	"profile, missing": {func(c *awskms.Config) { c.AccessKeyID, c.SecretAccessKey, c.Profile = "", "", "p" },
-		map[string]string{"AWS_REGION": "eu-west-1"}, []string{"environment", "profile, p"}},
 	"environment without TLS": {func(c *awskms.Config) { c.AccessKeyID, c.SecretAccessKey = "", "" },
 		map[string]string{"AWS_ENDPOINT_URL_KMS": "http://kms.example.com"}, []string{"needs https"}},
 	"STS without TLS": {func(c *awskms.Config) { c.AccessKeyID, c.SecretAccessKey = "", "" },
 		map[string]string{"AWS_ENDPOINT_URL_STS": "http://sts.example.com"}, []string{"STS", "needs https"}},
+	"AWS_CA_BUNDLE and an HTTPClient": {func(c *awskms.Config) { c.HTTPClient = http.DefaultClient },
+		map[string]string{"AWS_CA_BUNDLE": "/run/ca.pem"}, []string{"HTTPClient is set", "AWS_CA_BUNDLE cannot change whom it trusts"}},
+	"FIPS and an Endpoint": {func(c *awskms.Config) { c.Endpoint = "https://kms.example.com" },
+		map[string]string{"AWS_USE_FIPS_ENDPOINT": "true"}, []string{"KMS has an endpoint of its own", "AWS_USE_FIPS_ENDPOINT"}},
+	"dual stack and an Endpoint": {func(c *awskms.Config) { c.Endpoint = "https://kms.example.com" },
+		map[string]string{"AWS_USE_DUALSTACK_ENDPOINT": "true"}, []string{"KMS has an endpoint of its own", "AWS_USE_DUALSTACK_ENDPOINT"}},
+	"FIPS and an endpoint of the environment": {func(c *awskms.Config) {},
+		map[string]string{"AWS_USE_FIPS_ENDPOINT": "true", "AWS_ENDPOINT_URL": "https://kms.example.com"}, []string{"has an endpoint of its own", "AWS_USE_FIPS_ENDPOINT"}},
+	"FIPS and an endpoint of STS": {func(c *awskms.Config) {},
+		map[string]string{"AWS_USE_FIPS_ENDPOINT": "true", "AWS_ENDPOINT_URL_STS": "https://sts.example.com"}, []string{"STS has an endpoint of its own", "AWS_USE_FIPS_ENDPOINT"}},
+	"FIPS and an endpoint of AWS": {func(c *awskms.Config) {
+		*c = awskms.Config{KeyID: arn, AWS: hostConfig(), Endpoint: "https://kms.example.com"}
+		c.AWS.ConfigSources = []any{config.LoadOptions{UseFIPSEndpoint: aws.FIPSEndpointStateEnabled}}
+	}, nil, []string{"KMS has an endpoint of its own"}},
+	"FIPS and an endpoint of the Client": {func(c *awskms.Config) {
+		client := awssdk.New(awssdk.Options{Region: "eu-west-1", BaseEndpoint: aws.String("https://kms.example.com"),
+			EndpointOptions: awssdk.EndpointResolverOptions{UseFIPSEndpoint: aws.FIPSEndpointStateEnabled}})
+		*c = awskms.Config{KeyID: arn, Client: client}
+	}, nil, []string{"the Client has an endpoint of its own"}},
+	"a key in place of a path": {func(c *awskms.Config) {
+		*c = awskms.Config{KeyID: arn, CredentialsFile: "[default]\naws_secret_access_key = canary"}
+	}, nil, []string{"CredentialsFile must be the path of a file"}},
+	"a token in place of a path": {func(c *awskms.Config) {
+		*c = awskms.Config{KeyID: arn, WebIdentityTokenFile: "eyJhbGciOiJSUzI1NiJ9.canary.c2ln", RoleARN: role}
+	}, nil, []string{"WebIdentityTokenFile must be the path of a file"}},
+	"env:// without leave": {func(c *awskms.Config) {
+		*c = awskms.Config{KeyID: arn, CredentialsFile: "env://AWS_KEYS"}
+	}, nil, []string{"CredentialsFile refers to a variable", "the environment is not read"}},
+	"a certificate in AWS_CA_BUNDLE": {func(c *awskms.Config) {},
+		map[string]string{"AWS_CA_BUNDLE": "-----BEGIN CERTIFICATE-----canary"}, []string{"environment: AWS_CA_BUNDLE must be the path of a file"}},
+	"a token in AWS_WEB_IDENTITY_TOKEN_FILE": {func(c *awskms.Config) { c.AccessKeyID, c.SecretAccessKey = "", "" },
+		map[string]string{"AWS_WEB_IDENTITY_TOKEN_FILE": "eyJhbGciOiJSUzI1NiJ9.canary.c2ln", "AWS_ROLE_ARN": role}, []string{"AWS_WEB_IDENTITY_TOKEN_FILE must be the path of a file"}},
+	"a URL in AWS_SHARED_CREDENTIALS_FILE": {func(c *awskms.Config) { c.AccessKeyID, c.SecretAccessKey = "", "" },
+		map[string]string{"AWS_SHARED_CREDENTIALS_FILE": "file:///run/secrets/aws"}, []string{"AWS_SHARED_CREDENTIALS_FILE must be a path"}},
 	"a pod endpoint by name": {func(c *awskms.Config) { c.AccessKeyID, c.SecretAccessKey = "", "" },
 		map[string]string{"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://pods.example.com/"}, []string{"AWS_CONTAINER_CREDENTIALS_FULL_URI", "address"}},
 }

@@ -6,8 +6,6 @@ import (
 	"crypto/fips140"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"os"
 	"sync"
 	"time"
@@ -16,6 +14,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
+
+	"github.com/sealwright/sealwright/internal/pathfield"
 )
 
 // credentials are the SDK's, with a bound on the time they take, an error that
@@ -96,14 +96,18 @@ func newCredentials(cfg Config, base aws.Config) (*credentials, error) {
 		var found aws.Config
 		if len(cfg.explicit()) == 0 {
 			var err error
-			if found, err = cfg.environment(base.Region); err != nil {
+			if found, _, err = cfg.environment(base.Region); err != nil {
 				return nil, err
 			}
 		}
 		return cfg.provider(base, found.Credentials), nil
 	}
-	if err := secure(cfg.sts(base, nil).Options().BaseEndpoint); err != nil {
+	o := cfg.sts(base, nil).Options()
+	if err := secure(o.BaseEndpoint); err != nil {
 		return nil, fmt.Errorf("STS: %w", err)
+	}
+	if err := alone("STS", o.BaseEndpoint, o.EndpointOptions.UseFIPSEndpoint, o.EndpointOptions.UseDualStackEndpoint); err != nil {
+		return nil, err
 	}
 	_, err := c.current()
 	return c, err
@@ -116,6 +120,8 @@ func (cfg Config) provider(base aws.Config, found aws.CredentialsProvider) aws.C
 	switch {
 	case cfg.AccessKeyID != "":
 		p = static{aws.Credentials{AccessKeyID: cfg.AccessKeyID, SecretAccessKey: cfg.SecretAccessKey, SessionToken: cfg.SessionToken, Source: Type}}
+	case cfg.Credentials != nil:
+		p = cfg.Credentials
 	case cfg.CredentialsFile != "":
 		p = keyFile{cfg.CredentialsFile, cmp.Or(cfg.Profile, "default")}
 	case cfg.WebIdentityTokenFile != "":
@@ -142,7 +148,7 @@ func (cfg Config) sts(base aws.Config, creds aws.CredentialsProvider) *sts.Clien
 	return sts.NewFromConfig(base, func(o *sts.Options) {
 		o.Retryer, o.RetryMaxAttempts = aws.NopRetryer{}, 0
 		// The cache waits without a deadline.
-		o.HTTPClient = bounded{o.HTTPClient, cfg.Timeout}
+		o.HTTPClient = bounded{pinging(o.HTTPClient), cfg.Timeout}
 	})
 }
 
@@ -160,9 +166,11 @@ type keyFile struct{ path, profile string }
 
 func (f keyFile) Retrieve(ctx context.Context) (aws.Credentials, error) {
 	// The SDK takes a file that is not there for an empty one.
-	if _, err := os.Stat(f.path); err != nil {
-		return aws.Credentials{}, fmt.Errorf("CredentialsFile: %w", err)
+	content, err := pathfield.Read("CredentialsFile", f.path)
+	if err != nil {
+		return aws.Credentials{}, err
 	}
+	clear(content)
 	s, err := config.LoadSharedConfigProfile(ctx, f.profile, func(o *config.LoadSharedConfigOptions) {
 		o.CredentialsFiles, o.ConfigFiles = []string{f.path}, []string{}
 	})
@@ -179,48 +187,5 @@ func (f keyFile) Retrieve(ctx context.Context) (aws.Credentials, error) {
 type tokenFile string
 
 func (f tokenFile) GetIdentityToken() ([]byte, error) {
-	b, err := os.ReadFile(string(f))
-	if err != nil {
-		return nil, fmt.Errorf("WebIdentityTokenFile: %w", err)
-	}
-	return b, nil
-}
-
-// maxAnswer is more than any answer to a request of this package has: a
-// ciphertext of 6144 bytes, or a session token.
-const maxAnswer = 1 << 20
-
-// bounded is a client whose answers end: after maxAnswer bytes and, where it
-// has one, after its timeout.
-type bounded struct {
-	client  aws.HTTPClient
-	timeout time.Duration
-}
-
-// Do implements [aws.HTTPClient].
-func (b bounded) Do(req *http.Request) (*http.Response, error) {
-	cancel := context.CancelFunc(func() {})
-	if b.timeout > 0 {
-		var ctx context.Context
-		ctx, cancel = context.WithTimeout(req.Context(), b.timeout)
-		req = req.WithContext(ctx)
-	}
-	resp, err := b.client.Do(req)
-	if err != nil {
-		cancel()
-		return resp, err
-	}
-	resp.Body = &boundedBody{io.LimitReader(resp.Body, maxAnswer), resp.Body, cancel}
-	return resp, nil
-}
-
-type boundedBody struct {
-	io.Reader
-	body   io.Closer
-	cancel context.CancelFunc
-}
-
-func (b *boundedBody) Close() error {
-	b.cancel()
-	return b.body.Close()
+	return pathfield.Read("WebIdentityTokenFile", string(f))
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
+	"github.com/sealwright/sealwright/internal/foreign"
 	"github.com/sealwright/sealwright/kms"
 )
 
@@ -85,7 +86,7 @@ func (w *Wrapper) refuse(op, key string, kind, err error) error {
 }
 
 // fail returns the error of a request.
-func (w *Wrapper) fail(ctx context.Context, op, key string, err error) error {
+func (w *Wrapper) fail(ctx context.Context, s *session, op, key string, err error) error {
 	e := &kms.Error{Op: op, Type: Type, KeyID: key}
 	c := &cause{err: err}
 	e.Err = c
@@ -113,9 +114,11 @@ func (w *Wrapper) fail(ctx context.Context, op, key string, err error) error {
 	}
 	switch e.Kind {
 	case kms.ErrDenied:
-		c.words += " (grant " + permission(op) + ")"
+		if !strings.Contains(c.words, " (") {
+			c.words += " (grant " + permission(op) + ")"
+		}
 	case kms.ErrUnauthenticated:
-		w.credentials.forget()
+		s.credentials.forget()
 	case kms.ErrThrottled, kms.ErrUnavailable:
 		if resp != nil {
 			e.RetryAfter = retryAfter(resp.Header)
@@ -148,12 +151,23 @@ func classify(api smithy.APIError, resp *http.Response) (words string, kind erro
 			kind = kms.ErrMisconfigured
 		}
 	}
-	words = strings.Trim(code+": "+shorten(text), ": ")
+	words = strings.Trim(shorten(code)+": "+shorten(text), ": ")
+	advise := func(advice string) {
+		if advice != "" {
+			words += " (" + advice + ")"
+		}
+	}
 	switch code {
 	case "DisabledException", "KMSInvalidStateException":
-		// Both codes stand for both states, and only the text tells them apart.
-		if strings.Contains(text, "pending deletion") || strings.Contains(text, "pending replica deletion") {
-			kind = kms.ErrKeyGone
+		// Both codes stand for several states, and only the text tells them apart.
+		var advice string
+		kind, advice = ofState(text)
+		advise(advice)
+	case "KMSInternalException":
+		// Some answers of external key stores come with this code too.
+		if k, advice := ofExternal(text); k != nil {
+			kind = k
+			advise(advice)
 		}
 	case "InvalidSignatureException", "SignatureDoesNotMatch", "RequestTimeTooSkewed", "RequestExpired", "RequestInTheFuture":
 		// The text may repeat the request, so it is left out.
@@ -227,11 +241,7 @@ func retryAfter(h http.Header) time.Duration {
 // shorten returns the first line of text, and at most 400 bytes.
 func shorten(text string) string {
 	text, _, _ = strings.Cut(strings.TrimSpace(text), "\n")
-	text = strings.TrimRight(text, "\r")
-	if len(text) > 400 {
-		text = strings.ToValidUTF8(text[:400], "") + "…"
-	}
-	return text
+	return foreign.Line(text, 400)
 }
 
 func permission(op string) string {

@@ -55,7 +55,6 @@ var faults = map[string]struct {
 	"clock fast":              {awskmstest.Fault{Skew: -20 * time.Minute}, kms.ErrClockSkew, " s: it is fast"},
 	"RequestTimeTooSkewed":    {awskmstest.Fault{Code: "RequestTimeTooSkewed", Status: 403}, kms.ErrClockSkew, "clock off by "},
 	"disabled":                {awskmstest.Fault{Code: "DisabledException", Message: "arn is disabled."}, kms.ErrKeyDisabled, "is disabled"},
-	"pending import":          {awskmstest.Fault{Code: "KMSInvalidStateException", Message: "arn is pending import."}, kms.ErrKeyDisabled, "pending import"},
 	"disconnected store":      {awskmstest.Fault{Code: "KMSInvalidStateException", Message: "arn is unavailable."}, kms.ErrKeyDisabled, "unavailable"},
 	"pending deletion":        {awskmstest.Fault{Code: "KMSInvalidStateException", Message: "arn is pending deletion."}, kms.ErrKeyGone, "pending deletion"},
 	"replica deletion":        {awskmstest.Fault{Code: "KMSInvalidStateException", Message: "arn is pending replica deletion."}, kms.ErrKeyGone, "pending replica"},
@@ -70,6 +69,11 @@ var faults = map[string]struct {
 	"no KMS":                  {awskmstest.Fault{Status: 404, Body: "nothing here"}, kms.ErrMisconfigured, "404"},
 	"unknown 4xx":             {awskmstest.Fault{Code: "SomethingNewException"}, kms.ErrMisconfigured, "SomethingNewException"},
 	"a long message":          {awskmstest.Fault{Code: "ValidationException", Message: strings.Repeat("ä", 4000) + "canary"}, kms.ErrMisconfigured, "…"},
+	"pending import":          {awskmstest.Fault{Code: "KMSInvalidStateException", Message: "arn is pending import."}, kms.ErrKeyDisabled, "import its key material again"},
+	"key store away":          {awskmstest.Fault{Code: "KMSInvalidStateException", Message: "arn is unavailable."}, kms.ErrKeyDisabled, "connect its custom key store again"},
+	"being made":              {awskmstest.Fault{Code: "KMSInvalidStateException", Message: "arn is creating."}, kms.ErrUnavailable, "is creating"},
+	"a message that moves":    {awskmstest.Fault{Code: "ValidationException", Message: "a\x1b[2Jb\u202ec\u009bd"}, kms.ErrMisconfigured, "ValidationException: a [2Jb c d"},
+	"a code that moves":       {awskmstest.Fault{Code: "Some\x1b[2JException" + strings.Repeat("x", 4000)}, kms.ErrMisconfigured, "Some [2JException"},
 	"a message of lines":      {awskmstest.Fault{Code: "ValidationException", Message: "first\r\ncanary\n"}, kms.ErrMisconfigured, "ValidationException: first"},
 }
 

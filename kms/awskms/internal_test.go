@@ -49,7 +49,7 @@ func FuzzKeyName(f *testing.F) {
 func TestProxy(t *testing.T) {
 	for _, allow := range []bool{false, true} {
 		cfg := Config{AccessKeyID: "AKIA", SecretAccessKey: "secret", AllowEnvironment: allow}
-		base, err := cfg.base("eu-west-1")
+		base, _, err := cfg.base("eu-west-1")
 		if err != nil {
 			t.Fatal(err)
 		}

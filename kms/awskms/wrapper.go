@@ -19,11 +19,9 @@ const maxCiphertext = 6144
 // A Wrapper is one key of AWS KMS. It is a [kms.Wrapper], a [kms.Prober] and a
 // [kms.Authenticator].
 type Wrapper struct {
-	client      *awskms.Client
-	key         keyName
-	region      string
-	timeout     time.Duration
-	credentials *credentials
+	key     keyName
+	timeout time.Duration
+	source  *source
 }
 
 // Format writes which key it is, for every verb: the credentials are within.
@@ -38,16 +36,20 @@ func (w *Wrapper) Wrap(ctx context.Context, key []byte, b kms.Binding) (*kms.Blo
 	}
 	ctx, cancel := w.deadline(ctx)
 	defer cancel()
-	out, err := w.client.Encrypt(ctx, &awskms.EncryptInput{
+	s, err := w.session("wrap")
+	if err != nil {
+		return nil, err
+	}
+	out, err := s.client.Encrypt(ctx, &awskms.EncryptInput{
 		KeyId:               &w.key.name,
 		Plaintext:           key,
 		EncryptionContext:   b.Map(),
 		EncryptionAlgorithm: types.EncryptionAlgorithmSpecSymmetricDefault,
 	})
 	if err != nil {
-		return nil, w.fail(ctx, "wrap", w.key.name, err)
+		return nil, w.fail(ctx, s, "wrap", w.key.name, err)
 	}
-	arn, err := w.answered(out.KeyId)
+	arn, err := w.answered(s, out.KeyId)
 	if err != nil {
 		return nil, w.refuse("wrap", w.key.name, kms.ErrWrongKey, err)
 	}
@@ -66,7 +68,11 @@ func (w *Wrapper) Unwrap(ctx context.Context, blob *kms.Blob, b kms.Binding) ([]
 	if blob.Type != Type {
 		return nil, w.refuse("unwrap", w.key.name, kms.ErrWrongKey, fmt.Errorf("the blob is of the type %q", blob.Type))
 	}
-	arn, err := w.key.in(w.region, blob.KeyID)
+	s, err := w.session("unwrap")
+	if err != nil {
+		return nil, err
+	}
+	arn, err := w.key.in(s.region, blob.KeyID)
 	if err != nil {
 		return nil, w.refuse("unwrap", w.key.name, kms.ErrWrongKey, fmt.Errorf("the blob's key %w", err))
 	}
@@ -75,14 +81,14 @@ func (w *Wrapper) Unwrap(ctx context.Context, blob *kms.Blob, b kms.Binding) ([]
 	}
 	ctx, cancel := w.deadline(ctx)
 	defer cancel()
-	out, err := w.client.Decrypt(ctx, &awskms.DecryptInput{
+	out, err := s.client.Decrypt(ctx, &awskms.DecryptInput{
 		KeyId:               aws.String(w.key.asks(arn)),
 		CiphertextBlob:      blob.Ciphertext,
 		EncryptionContext:   b.Map(),
 		EncryptionAlgorithm: types.EncryptionAlgorithmSpecSymmetricDefault,
 	})
 	if err != nil {
-		return nil, w.fail(ctx, "unwrap", arn, err)
+		return nil, w.fail(ctx, s, "unwrap", arn, err)
 	}
 	if err := w.opened(out, arn, blob.Version); err != nil {
 		clear(out.Plaintext)
@@ -111,21 +117,25 @@ func (w *Wrapper) opened(out *awskms.DecryptOutput, arn, version string) error {
 func (w *Wrapper) Probe(ctx context.Context) (kms.Health, error) {
 	ctx, cancel := w.deadline(ctx)
 	defer cancel()
-	out, err := w.client.DescribeKey(ctx, &awskms.DescribeKeyInput{KeyId: &w.key.name})
+	s, err := w.session("probe")
 	if err != nil {
-		return kms.Health{}, w.fail(ctx, "probe", w.key.name, err)
+		return kms.Health{}, err
+	}
+	out, err := s.client.DescribeKey(ctx, &awskms.DescribeKeyInput{KeyId: &w.key.name})
+	if err != nil {
+		return kms.Health{}, w.fail(ctx, s, "probe", w.key.name, err)
 	}
 	m := out.KeyMetadata
 	if m == nil {
 		m = new(types.KeyMetadata)
 	}
-	arn, err := w.answered(m.Arn)
+	arn, err := w.answered(s, m.Arn)
 	if err != nil {
 		return kms.Health{}, w.refuse("probe", w.key.name, kms.ErrWrongKey, err)
 	}
 	if m.KeyUsage != types.KeyUsageTypeEncryptDecrypt || m.KeySpec != types.KeySpecSymmetricDefault {
 		return kms.Health{}, w.refuse("probe", arn, kms.ErrMisconfigured,
-			fmt.Errorf("the key has the usage %s and the spec %s: it must have ENCRYPT_DECRYPT and SYMMETRIC_DEFAULT", m.KeyUsage, m.KeySpec))
+			fmt.Errorf("the key has the usage %.60s and the spec %.60s: it must have ENCRYPT_DECRYPT and SYMMETRIC_DEFAULT", m.KeyUsage, m.KeySpec))
 	}
 	return kms.Health{
 		KeyID:   arn,
@@ -133,7 +143,25 @@ func (w *Wrapper) Probe(ctx context.Context) (kms.Health, error) {
 		// A multi-Region key works while its primary region is being changed.
 		Enabled:  m.KeyState == types.KeyStateEnabled || m.KeyState == types.KeyStateUpdating,
 		Deletion: aws.ToTime(m.DeletionDate),
+		Expires:  expiry(m),
 	}, nil
+}
+
+// expiry returns when imported key material expires; nothing else does.
+func expiry(m *types.KeyMetadata) time.Time {
+	if m.ExpirationModel == types.ExpirationModelTypeKeyMaterialDoesNotExpire {
+		return time.Time{}
+	}
+	return aws.ToTime(m.ValidTo)
+}
+
+// session returns what to make a call with.
+func (w *Wrapper) session(op string) (*session, error) {
+	s, err := w.source.session()
+	if err != nil {
+		return nil, w.refuse(op, w.key.name, kms.ErrMisconfigured, err)
+	}
+	return s, nil
 }
 
 // Authenticates returns true of the blobs of the key that KeyID names by its ARN
@@ -145,15 +173,19 @@ func (w *Wrapper) Authenticates(blob *kms.Blob) bool {
 	if blob == nil || blob.Type != Type || w.key.id == "" {
 		return false
 	}
-	_, err := w.key.in(w.region, blob.KeyID)
+	region := w.key.arn.Region
+	if s := w.source.known(); s != nil {
+		region = s.region
+	}
+	_, err := w.key.in(region, blob.KeyID)
 	return err == nil
 }
 
 // answered returns the ARN of the key that answered, if the configured name can
 // stand for it.
-func (w *Wrapper) answered(arn *string) (string, error) {
+func (w *Wrapper) answered(s *session, arn *string) (string, error) {
 	got := aws.ToString(arn)
-	if want, err := w.key.in(w.region, got); err != nil || want != got {
+	if want, err := w.key.in(s.region, got); err != nil || want != got {
 		return "", fmt.Errorf("the key %q answered", got)
 	}
 	return got, nil

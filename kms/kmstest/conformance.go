@@ -10,6 +10,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unicode"
 
 	"github.com/sealwright/sealwright/kms"
 )
@@ -152,8 +153,8 @@ func (s *suite) refused(op string, got []byte, err error, want ...error) error {
 	if len(kinds) != 1 || kinds[0] != e.Kind {
 		return fmt.Errorf("%s: the error has the kinds %v, want one: %v", op, kinds, err)
 	}
-	if text := err.Error(); !strings.HasPrefix(text, "kms: ") || strings.ContainsAny(text, "\r\n") || len(text) > 1000 {
-		return fmt.Errorf("%s: the text is not one short line that begins with \"kms: \": %q", op, text)
+	if text := err.Error(); !strings.HasPrefix(text, "kms: ") || strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) || len(text) > 1000 {
+		return fmt.Errorf("%s: the text is not one short, printable line that begins with \"kms: \": %q", op, text)
 	}
 	if err := s.silent(err.Error()); err != nil {
 		return err

@@ -218,7 +218,7 @@ func mutants() map[string]mutant {
 		"names another op":            {fails(func(e *kms.Error) error { e.Op = "decrypt"; return e }), "flipped"},
 		"returns errors of two kinds": {fails(func(e *kms.Error) error { e.Err = kms.ErrDenied; return e }), "flipped"},
 		"returns a page of text": {fails(func(e *kms.Error) error {
-			e.Err = errors.New("GET\nhttps")
+			e.Err = errors.New("GET https" + strings.Repeat(" <html>", 200))
 			return e
 		}), "flipped"},
 		"shows the key in an error": {planted(func(m *methods, right methods) {

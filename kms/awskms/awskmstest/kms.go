@@ -21,6 +21,7 @@ type key struct {
 	id        string
 	state     string
 	deletion  time.Time
+	expires   time.Time
 	materials int
 }
 
@@ -68,6 +69,12 @@ func (s *Server) SetState(keyARN, state string) {
 // itself: DeleteKey does it.
 func (s *Server) ScheduleDeletion(keyARN string, at time.Time) {
 	s.edit(keyARN, func(k *key) { k.state, k.deletion = "PendingDeletion", at })
+}
+
+// Expire lets a key have imported material that expires then. From that time on
+// the key waits for an import, in which it cannot be used.
+func (s *Server) Expire(keyARN string, at time.Time) {
+	s.edit(keyARN, func(k *key) { k.expires = at })
 }
 
 // RotateKey gives a key new material. What the old one encrypted still opens.
@@ -173,6 +180,7 @@ func (s *Server) answer(r *http.Request, body []byte, op string, f Fault, now ti
 }
 
 func (s *Server) metadata(k *key, region string) map[string]any {
+	k.expire()
 	m := map[string]any{
 		"AWSAccountId": AccountID, "KeyId": k.id, "Arn": arn(region, k.id),
 		"KeyState": k.state, "Enabled": k.state == "Enabled",
@@ -181,6 +189,9 @@ func (s *Server) metadata(k *key, region string) map[string]any {
 	}
 	if !k.deletion.IsZero() {
 		m["DeletionDate"] = k.deletion.Unix()
+	}
+	if !k.expires.IsZero() {
+		m["Origin"], m["ExpirationModel"], m["ValidTo"] = "EXTERNAL", "KEY_MATERIAL_EXPIRES", k.expires.Unix()
 	}
 	if !s.bare {
 		m["CurrentKeyMaterialId"] = k.material(k.materials)
@@ -212,8 +223,15 @@ func (s *Server) find(name, region string) (*key, *apiError) {
 	return k, nil
 }
 
+func (k *key) expire() {
+	if !k.expires.IsZero() && !time.Now().Before(k.expires) {
+		k.state = "PendingImport"
+	}
+}
+
 // usable fails as KMS does for the states in which a key does not work.
 func (k *key) usable(region string) *apiError {
+	k.expire()
 	name := arn(region, k.id)
 	switch k.state {
 	case "Enabled", "Updating":
