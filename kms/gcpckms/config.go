@@ -6,6 +6,8 @@ import (
 	"os"
 	"regexp"
 	"strings"
+
+	"github.com/sealwright/sealwright/internal/pathfield"
 )
 
 // keyName is what the KMS allows in a key's name. A project may carry its
@@ -33,6 +35,19 @@ func (cfg Config) check() error {
 		return fmt.Errorf("the Endpoint %s must be a host, or host:port, and not a URL", quote(cfg.Endpoint))
 	}
 	return cfg.checkCredentials()
+}
+
+// paths returns cfg with the path that CredentialsFile means, and refuses the
+// content of a file in place of its path, as GOOGLE_CREDENTIALS has it for other
+// tools.
+func (cfg Config) paths() (_ Config, err error) {
+	if cfg.CredentialsFile, err = pathfield.Resolve("CredentialsFile", cfg.CredentialsFile, cfg.AllowEnvironment); err != nil {
+		return cfg, err
+	}
+	if v := os.Getenv(environmentFile); cfg.AllowEnvironment && pathfield.IsContent(v) {
+		_, err = pathfield.Resolve(environmentFile, v, true)
+	}
+	return cfg, err
 }
 
 func (cfg Config) checkCredentials() error {

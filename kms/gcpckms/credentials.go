@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"cloud.google.com/go/auth"
+	"github.com/sealwright/sealwright/internal/pathfield"
 	"github.com/sealwright/sealwright/kms"
 )
 
@@ -122,12 +123,10 @@ func (s *source) forget(ctx context.Context, token string) {
 // server.
 func (s *source) read() (content []byte, from string, err error) {
 	if s.file != "" {
-		content, err = os.ReadFile(s.file)
-		return content, fmt.Sprintf("credentials file %q", s.file), err
+		return named("CredentialsFile", s.file)
 	}
 	if name := os.Getenv(environmentFile); name != "" {
-		content, err = os.ReadFile(name)
-		return content, fmt.Sprintf("%s=%q", environmentFile, name), err
+		return named(environmentFile, name)
 	}
 	if name := gcloudFile(); name != "" {
 		if content, err = os.ReadFile(name); err == nil || !errors.Is(err, os.ErrNotExist) {
@@ -135,6 +134,12 @@ func (s *source) read() (content []byte, from string, err error) {
 		}
 	}
 	return nil, "the metadata server (" + environmentFile + " is not set, and gcloud left no file)", nil
+}
+
+// named reads the file of a field or a variable, and says whose it is.
+func named(field, path string) (content []byte, from string, err error) {
+	content, err = pathfield.Read(field, path)
+	return content, field + " " + pathfield.Show(path), errors.Unwrap(err)
 }
 
 // gcloudFile is where gcloud auth application-default login writes.

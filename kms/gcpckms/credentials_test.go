@@ -76,6 +76,55 @@ func TestCredentialsReplaced(t *testing.T) {
 	check(t, "after the file is gone", w, kms.ErrUnauthenticated, name)
 }
 
+// TestCredentialWhereAPathIsMeant: GOOGLE_CREDENTIALS of other tools holds the
+// credential itself. It reaches no error, and so no log.
+func TestCredentialWhereAPathIsMeant(t *testing.T) {
+	environment(t)
+	server := newServer(t)
+	for name, content := range map[string]string{
+		"JSON":           `{"type":"service_account","private_key":"canary"}`,
+		"indented JSON":  "{\n  \"private_key\": \"canary\"\n}",
+		"base64 of JSON": "eyJ0eXBlIjoic2VydmljZV9hY2NvdW50IiwicHJpdmF0ZV9rZXkiOiJjYW5hcnki" + strings.Repeat("canary", 20),
+		"a private key":  "-----BEGIN PRIVATE KEY-----\ncanary\n-----END PRIVATE KEY-----",
+	} {
+		t.Setenv("THE_CREDENTIAL", content)
+		for _, written := range []string{content, "file://" + content, "env://THE_CREDENTIAL"} {
+			cfg := fileConfig(server, written)
+			cfg.AllowEnvironment = true
+			refusedUnseen(t, name, cfg, "CredentialsFile must be the path of a file")
+		}
+		t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", content)
+		cfg := fileConfig(server, "")
+		cfg.AllowEnvironment = true
+		refusedUnseen(t, name, cfg, "GOOGLE_APPLICATION_CREDENTIALS must be the path of a file")
+		t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", "")
+	}
+	refusedUnseen(t, "without leave", fileConfig(server, "env://THE_CREDENTIAL"), "the environment is not read")
+	check(t, "what looks like nothing", newWrapper(t, fileConfig(server, "wJalrXUtnFEMI/K7MDENG/bPxRfiCYcanaryKEY00")), kms.ErrUnauthenticated, `CredentialsFile "…": no access token: no such file`)
+}
+
+func refusedUnseen(t *testing.T, name string, cfg gcpckms.Config, words string) {
+	t.Helper()
+	_, err := gcpckms.New(cfg)
+	if !errors.Is(err, kms.ErrMisconfigured) || !strings.Contains(err.Error(), words) || strings.Contains(err.Error(), "canary") {
+		t.Errorf("%s: %v, want %q", name, err, words)
+	}
+}
+
+// TestPathReferences: file:// and env:// do what the writer means.
+func TestPathReferences(t *testing.T) {
+	environment(t)
+	server := newServer(t)
+	file := filepath.Join(t.TempDir(), "credentials.json")
+	write(t, file, server.ServiceAccount())
+	t.Setenv("THE_FILE", file)
+	for _, written := range []string{file, "file://" + file, "env://THE_FILE"} {
+		cfg := fileConfig(server, written)
+		cfg.AllowEnvironment = strings.HasPrefix(written, "env://")
+		check(t, written, newWrapper(t, cfg), nil, "")
+	}
+}
+
 // Kubernetes replaces a mounted secret by moving the link ..data.
 func TestCredentialsInKubernetes(t *testing.T) {
 	if runtime.GOOS == "windows" {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"cloud.google.com/go/auth"
+	"github.com/sealwright/sealwright/internal/foreign"
 	"github.com/sealwright/sealwright/kms"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
@@ -86,10 +87,8 @@ func classify(err error, answer metadata.MD) *failure {
 				todo, f.kind = more, kind
 			}
 		case *errdetails.PreconditionFailure:
-			for _, v := range d.GetViolations() {
-				if v.GetType() == "KEY_DISABLED" {
-					todo, f.kind = notEnabled(s.Message())
-				}
+			if more, kind := precondition(d, s.Message()); kind != nil {
+				todo, f.kind = more, kind
 			}
 		}
 	}
@@ -117,15 +116,22 @@ func classify(err error, answer metadata.MD) *failure {
 	return f
 }
 
+// stateIs stands before the state of a version, in the message.
+const stateIs = "current state is: "
+
 // notEnabled reads a version's state. The violation is KEY_DISABLED for every
 // state but ENABLED, so only the message tells which it is.
 func notEnabled(message string) (todo string, kind error) {
-	_, state, _ := strings.Cut(message, "current state is: ")
+	_, state, _ := strings.Cut(message, stateIs)
 	switch strings.TrimRight(state, ". ") {
 	case "DESTROYED":
 		return "the version is destroyed: open another slot", kms.ErrKeyGone
 	case "DESTROY_SCHEDULED":
 		return "restore the version and enable it before it is destroyed (gcloud kms keys versions restore)", kms.ErrKeyGone
+	case "PENDING_EXTERNAL_DESTRUCTION", "EXTERNAL_DESTRUCTION_FAILED":
+		return "the version is destroyed, and can never be enabled: open another slot", kms.ErrKeyGone
+	case "IMPORT_FAILED", "GENERATION_FAILED":
+		return "the version was never made, and can never be enabled: import or create another", kms.ErrMisconfigured
 	case "PENDING_GENERATION", "PENDING_IMPORT":
 		return "the version is not ready yet", kms.ErrUnavailable
 	}
@@ -212,13 +218,13 @@ func ungranted(err error, x *exchange, from string) *failure {
 // shorten makes one line of what others wrote. A word as long as a token is
 // left out, in case somebody echoed one.
 func shorten(s string) string {
-	words := strings.Fields(strings.ToValidUTF8(s, "?"))
+	words := strings.Fields(foreign.Line(s, len(s)))
 	for i, w := range words {
 		if len(w) > 100 {
 			words[i] = "[…]"
 		}
 	}
-	return cut(strings.Join(words, " "), 500)
+	return foreign.Line(strings.Join(words, " "), 500)
 }
 
 // quote shows a name that others gave.

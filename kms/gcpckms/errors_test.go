@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 
 	"github.com/googleapis/gax-go/v2/apierror"
 	"github.com/sealwright/sealwright/kms"
@@ -24,6 +25,11 @@ import (
 
 // disabled is the detail of a version that is not enabled, in whatever state.
 var disabled = &errdetails.PreconditionFailure{Violations: []*errdetails.PreconditionFailure_Violation{{Type: "KEY_DISABLED"}}}
+
+// ekm is the detail of Cloud EKM: of the key's state, and of the key manager.
+func ekm(state, domain string) *errdetails.PreconditionFailure {
+	return &errdetails.PreconditionFailure{Violations: []*errdetails.PreconditionFailure_Violation{{Type: state}, {Type: domain}}}
+}
 
 func reason(s string) protoadapt.MessageV1 { return &errdetails.ErrorInfo{Reason: s} }
 
@@ -61,6 +67,28 @@ var answers = []struct {
 	{"destroyed", codes.FailedPrecondition, "k/cryptoKeyVersions/1 is not enabled, current state is: DESTROYED.", disabled, kms.ErrKeyGone, "the version is destroyed"},
 	{"to be destroyed", codes.FailedPrecondition, "k/cryptoKeyVersions/1 is not enabled, current state is: DESTROY_SCHEDULED.", disabled, kms.ErrKeyGone, "versions restore"},
 	{"being made", codes.FailedPrecondition, "k/cryptoKeyVersions/1 is not enabled, current state is: PENDING_GENERATION.", disabled, kms.ErrUnavailable, "not ready"},
+	{"being imported", codes.FailedPrecondition, "k/cryptoKeyVersions/1 is not enabled, current state is: PENDING_IMPORT.", disabled, kms.ErrUnavailable, "not ready"},
+	{"import failed", codes.FailedPrecondition, "k/cryptoKeyVersions/1 is not enabled, current state is: IMPORT_FAILED.", disabled, kms.ErrMisconfigured, "can never be enabled"},
+	{"generation failed", codes.FailedPrecondition, "k/cryptoKeyVersions/1 is not enabled, current state is: GENERATION_FAILED.", disabled, kms.ErrMisconfigured, "can never be enabled"},
+	{"destroyed outside", codes.FailedPrecondition, "k/cryptoKeyVersions/1 is not enabled, current state is: PENDING_EXTERNAL_DESTRUCTION.", disabled, kms.ErrKeyGone, "can never be enabled"},
+	{"not destroyed outside", codes.FailedPrecondition, "k/cryptoKeyVersions/1 is not enabled, current state is: EXTERNAL_DESTRUCTION_FAILED.", disabled, kms.ErrKeyGone, "can never be enabled"},
+	{"EKM, timeout", codes.FailedPrecondition, "Timed out when trying to access the key.", ekm("", "TIMEOUT"), kms.ErrUnavailable, "Timed out"},
+	{"EKM, network", codes.FailedPrecondition, "Could not reach the key due to an external networking error.", ekm("", "UNREACHABLE_NETWORK"), kms.ErrUnavailable, "networking"},
+	{"EKM, overloaded", codes.FailedPrecondition, "Could not reach the key because the external key manager reports that it is overloaded.", ekm("", "OVERLOADED_EKM"), kms.ErrUnavailable, "overloaded"},
+	{"EKM, cancelled", codes.FailedPrecondition, "This error typically happens when the EKM is too slow.", ekm("", "REQUEST_CANCELLED"), kms.ErrUnavailable, "too slow"},
+	{"EKM, throttled", codes.FailedPrecondition, "Throttled when trying to access key URI.", ekm("", "EXTERNAL_RESOURCE_EXHAUSTED"), kms.ErrThrottled, "Throttled"},
+	{"EKM, throttled, and the state first", codes.FailedPrecondition, "Throttled when trying to access key URI.", ekm("KEY_DISABLED", "EXTERNAL_RESOURCE_EXHAUSTED"), kms.ErrThrottled, "Throttled"},
+	{"EKM, disabled", codes.FailedPrecondition, "k/cryptoKeyVersions/1 is not enabled, current state is: DISABLED.", ekm("KEY_DISABLED", "TIMEOUT"), kms.ErrKeyDisabled, "enable the version"},
+	{"EKM, server error", codes.FailedPrecondition, "External server error when trying to access the key.", ekm("", "EXTERNAL_SERVER_ERROR"), kms.ErrUnavailable, "whoever runs the external key manager"},
+	{"EKM, garbled", codes.FailedPrecondition, "Got garbled or unusable response.", ekm("", "UNEXPECTED_RESPONSE"), kms.ErrUnavailable, "whoever runs"},
+	{"EKM, certificate", codes.FailedPrecondition, "Could not validate the TLS server certificate for the key.", ekm("", "TLS_CERT"), kms.ErrUnavailable, "certificate that Cloud KMS trusts"},
+	{"EKM, name", codes.FailedPrecondition, "Could not resolve the domain name for key.", ekm("", "DNS"), kms.ErrUnavailable, "its DNS"},
+	{"EKM, denied", codes.FailedPrecondition, "Permission was denied when accessing the key.", ekm("", "EXTERNAL_PERMISSION_DENIED"), kms.ErrDenied, "in the external key manager"},
+	{"EKM, no such key", codes.FailedPrecondition, "Could not find a key.", ekm("", "EXTERNAL_NOT_FOUND"), kms.ErrKeyGone, "restore the key in the external key manager"},
+	{"EKM, bad URI", codes.FailedPrecondition, "Key URI has invalid format.", ekm("", "EXTERNAL_KEY_URI_INVALID"), kms.ErrMisconfigured, "the external key's URI"},
+	{"EKM, bad blob", codes.InvalidArgument, "The EKM reports that decryption failed.", ekm("", "DECRYPTION_FAILED"), kms.ErrCorrupt, "decryption failed"},
+	{"EKM, something new", codes.FailedPrecondition, "Something new.", ekm("", "SOMETHING_NEW"), kms.ErrMisconfigured, "Something new"},
+	{"words that move", codes.FailedPrecondition, "[2Jk", ekm("\x1b[2J", "\u202e"), kms.ErrMisconfigured, "[2Jk"},
 	{"not enabled, words changed", codes.FailedPrecondition, "Version 1 cannot be used.", disabled, kms.ErrKeyDisabled, "enable the version"},
 	{"other precondition", codes.FailedPrecondition, "k is an asymmetric key.", nil, kms.ErrMisconfigured, "purpose"},
 	{"other violation", codes.FailedPrecondition, "Not allowed.", &errdetails.PreconditionFailure{Violations: []*errdetails.PreconditionFailure_Violation{{Type: "OTHER"}}}, kms.ErrMisconfigured, "Not allowed"},
@@ -122,6 +150,19 @@ func TestCause(t *testing.T) {
 	_, err := w.Wrap(t.Context(), make([]byte, 32), home)
 	if e, ok := errors.AsType[*apierror.APIError](err); !ok || e.Details().PreconditionFailure == nil {
 		t.Errorf("no *apierror.APIError in %v", err)
+	}
+}
+
+// TestKMSWritesToTheTerminal: nothing that moves a cursor reaches an error.
+func TestKMSWritesToTheTerminal(t *testing.T) {
+	server := newServer(t)
+	w := newWrapper(t, server.Config("a"))
+	server.Intercept(func(context.Context, any, *grpc.UnaryServerInfo, grpc.UnaryHandler) (any, error) {
+		return nil, status.Error(codes.PermissionDenied, "\x1b[2J\x1b]0;owned\x07no\u202e\r\n\u009b1mline")
+	})
+	_, err := w.Probe(t.Context())
+	if text := fmt.Sprint(err); !strings.Contains(text, "[2J ]0;owned no 1mline") || strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		t.Errorf("%q", text)
 	}
 }
 

@@ -29,7 +29,9 @@ type Config struct {
 	KeyID string
 
 	// CredentialsFile is the path of a credentials file. It need not exist
-	// when New is called.
+	// when New is called. file:///path is the same, and env://NAME, with
+	// AllowEnvironment, a variable that has the path. What such a file holds,
+	// in place of its path, is refused without being shown.
 	CredentialsFile string
 
 	// Token returns an access token for each request: the method Token of an
@@ -95,7 +97,11 @@ type Wrapper struct {
 // looks for no credentials: the first call does. A Config that can never work
 // is a [kms.ErrMisconfigured].
 func New(cfg Config) (*Wrapper, error) {
-	if err := cfg.check(); err != nil {
+	cfg, err := cfg.paths()
+	if err == nil {
+		err = cfg.check()
+	}
+	if err != nil {
 		return nil, &kms.Error{Op: "configure", Type: Type, KeyID: cfg.KeyID, Kind: kms.ErrMisconfigured, Err: err}
 	}
 	w := &Wrapper{keyID: cfg.KeyID, client: cfg.Client, timeout: cfg.Timeout, stale: cfg.Stale}
