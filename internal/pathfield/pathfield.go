@@ -52,7 +52,7 @@ func IsContent(text string) bool {
 // Show returns a value for a message or a log: quoted, and withheld where it is
 // no path.
 func Show(value string) string {
-	if IsContent(value) || len(value) >= 40 && !named(value) {
+	if IsContent(value) || len(value) >= 32 && !named(value) {
 		return `"…"`
 	}
 	return fmt.Sprintf("%q", value)

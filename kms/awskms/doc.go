@@ -12,6 +12,7 @@
 //	AccessKeyID           an access key, with
 //	SecretAccessKey         its secret, and
 //	SessionToken            the token of temporary ones
+//	Credentials           the host's own source of access keys, asked for each request
 //	CredentialsFile       a credentials file, read anew on every call
 //	Profile               the profile in it
 //	WebIdentityTokenFile  a service account's token (IRSA), with RoleARN
@@ -24,10 +25,20 @@
 //	HTTPClient            the host's proxy, CA and transport
 //	Timeout               the time of a call whose context has no deadline
 //
-// Credentials come from exactly one place: an access key, a file, a web
+// Credentials come from exactly one place: an access key, Credentials, a file, a web
 // identity, the environment, AWS or Client. RoleARN is the role of the web
 // identity, or one that an access key, a file or the environment's identity
 // assumes. New makes no request.
+//
+// What stands in files is read when it is needed, and again when it was replaced:
+// credentials, tokens, the SDK's own files, the CA of AWS_CA_BUNDLE or of a
+// profile's ca_bundle. One that is missing is an error of the call, which names
+// the field and the file, and not of New. file:///path on a field with a path is
+// the path, env://NAME the variable that has it; a secret in place of a path is
+// refused unseen.
+//
+// A custom Endpoint beside AWS_USE_FIPS_ENDPOINT or AWS_USE_DUALSTACK_ENDPOINT,
+// and an HTTPClient beside a CA of the environment, are errors of New.
 //
 // What is refused is not kept: after an answer that the credentials are unknown
 // or expired, the next call starts from the files, the variables and STS again.
@@ -87,8 +98,8 @@
 //
 // All are [*kms.Error]; the SDK's own is found with [errors.As].
 //
-//	ErrUnavailable      network, DNS, TLS, timeouts, 5xx, KMSInternalException, …
-//	ErrThrottled        ThrottlingException, 429
+//	ErrUnavailable      network, DNS, TLS, timeouts, 5xx, KMSInternalException, …; an external key store that does not answer
+//	ErrThrottled        ThrottlingException, 429; an external key store with too many requests
 //	ErrUnauthenticated  no, expired, or unknown credentials; a role that cannot be assumed
 //	ErrClockSkew        the clock is more than about five minutes off
 //	ErrDenied           AccessDeniedException, 403
@@ -96,7 +107,10 @@
 //	ErrKeyGone          NotFoundException, a key that waits for its deletion
 //	ErrWrongKey         IncorrectKeyException, a blob of another key, another key in the answer
 //	ErrCorrupt          InvalidCiphertextException: altered, or bound to another place
-//	ErrMisconfigured    the Config, a malformed name, a key of the wrong kind
+//	ErrMisconfigured    the Config, a malformed name, a key of the wrong kind; a CA or a profile that is missing
+//
+// For a key in an external key store, KMS says KMSInvalidStateException whatever
+// happened; its words tell, and so those words are read.
 //
 // # Compatibility
 //

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+
+	"github.com/sealwright/sealwright/internal/pathfield"
 )
 
 // Type is the [kms.Blob.Type] of this package's blobs.
@@ -85,8 +87,10 @@ type Config struct {
 	// another one each time.
 	ClientSecret func() (string, error)
 
-	// ClientSecretFile is a file with the secret. White space around it does
-	// not count.
+	// ClientSecretFile is the path of a file with the secret. White space around
+	// it does not count. As in every field with a path, file:///path is the same,
+	// and env://NAME, with AllowEnvironment, a variable that has it. The secret
+	// itself, in place of a path, is refused without being shown.
 	ClientSecretFile string
 
 	// CertificateFile is a file with the application's certificate and its
@@ -98,7 +102,10 @@ type Config struct {
 	CertificatePassword func() (string, error)
 
 	// TokenFile is a file with a token that Entra ID exchanges for the
-	// application's, such as AKS mounts for a service account.
+	// application's, such as AKS mounts for a service account. With
+	// AllowEnvironment the proxy of an AKS identity binding exchanges it, where
+	// AZURE_KUBERNETES_TOKEN_PROXY names one; the host's Transport is not used for
+	// that.
 	TokenFile string
 
 	// IdentityResourceID is the Azure resource id of a managed identity, where
@@ -113,7 +120,7 @@ type Config struct {
 	// vault and for Entra ID alike. A nil Transport means one with Go's
 	// defaults, that follows no redirect. Retry must be zero: retries belong to
 	// the caller. Bodies are never logged, since they hold keys. A Cloud is for
-	// private clouds, in place of Environment.
+	// private clouds, in place of Environment. An APIVersion is that of the vault.
 	ClientOptions azcore.ClientOptions
 
 	// Timeout bounds a call whose context has no deadline. 0 means 10 seconds.
@@ -138,6 +145,9 @@ func (c Config) resolve() (Config, error) {
 	if c.Auth, err = c.auth(); err != nil {
 		return c, err
 	}
+	if c, err = c.paths(); err != nil {
+		return c, err
+	}
 	if c.AllowEnvironment {
 		if c, err = c.fromEnvironment(); err != nil {
 			return c, err
@@ -145,6 +155,9 @@ func (c Config) resolve() (Config, error) {
 		if c.Auth, err = c.auth(); err != nil {
 			return c, err
 		}
+	}
+	if c, err = c.paths(); err != nil { // what the environment has
+		return c, err
 	}
 	if c.Algorithm == "" {
 		c.Algorithm = RSAOAEP256
@@ -162,7 +175,30 @@ func (c Config) resolve() (Config, error) {
 	case !reflect.ValueOf(c.ClientOptions.Retry).IsZero():
 		return c, errors.New("ClientOptions.Retry is set: a call is one request, and retries belong to the caller")
 	}
-	return c, c.checkAuth()
+	if err := c.checkAuth(); err != nil {
+		return c, err
+	}
+	return c, c.checkPlatform()
+}
+
+// paths returns c with the paths that its fields mean, and refuses the content
+// of a file in place of its path.
+func (c Config) paths() (Config, error) {
+	for _, f := range []struct {
+		name  string
+		value *string
+	}{
+		{"ClientSecretFile", &c.ClientSecretFile},
+		{"CertificateFile", &c.CertificateFile},
+		{"TokenFile", &c.TokenFile},
+	} {
+		path, err := pathfield.Resolve(f.name, *f.value, c.AllowEnvironment)
+		if err != nil {
+			return c, err
+		}
+		*f.value = path
+	}
+	return c, nil
 }
 
 // auth returns how to authenticate, as far as the fields say it.

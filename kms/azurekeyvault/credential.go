@@ -1,14 +1,13 @@
 package azurekeyvault
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -19,11 +18,9 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 
+	"github.com/sealwright/sealwright/internal/pathfield"
 	"github.com/sealwright/sealwright/kms"
 )
-
-// maxFile is the most that a credential's file may hold, in bytes.
-const maxFile = 1 << 20
 
 // A credential gets tokens from the SDK's own credential, which it makes anew
 // when the secret it was made of has changed, or when a token was refused. The
@@ -52,7 +49,7 @@ func newCredential(c Config, where cloud.Configuration) *credential {
 	case c.Credential != nil:
 		cred.build = func([]byte) (azcore.TokenCredential, error) { return c.Credential, nil }
 	case c.Auth == AuthClientSecret:
-		cred.load = func() ([]byte, error) { return secretOf(c.ClientSecret, c.ClientSecretFile) }
+		cred.load = func() ([]byte, error) { return secretOf(c.ClientSecret, "ClientSecretFile", c.ClientSecretFile) }
 		cred.build = func(secret []byte) (azcore.TokenCredential, error) {
 			return azidentity.NewClientSecretCredential(c.TenantID, c.ClientID, string(secret),
 				&azidentity.ClientSecretCredentialOptions{ClientOptions: options, DisableInstanceDiscovery: true})
@@ -61,25 +58,28 @@ func newCredential(c Config, where cloud.Configuration) *credential {
 		var password []byte
 		cred.load = func() (file []byte, err error) {
 			if c.CertificatePassword != nil {
-				if password, err = secretOf(c.CertificatePassword, ""); err != nil {
+				if password, err = secretOf(c.CertificatePassword, "CertificatePassword", ""); err != nil {
 					return nil, err
 				}
 			}
-			file, err = readFile(c.CertificateFile)
+			file, err = pathfield.Read("CertificateFile", c.CertificateFile)
 			return slices.Concat(password, file), err
 		}
 		cred.build = func(secret []byte) (azcore.TokenCredential, error) {
 			certs, key, err := azidentity.ParseCertificates(secret[len(password):], password)
 			if err != nil {
-				return nil, fmt.Errorf("certificate %q: %w", c.CertificateFile, err)
+				return nil, pathfield.Error("CertificateFile", c.CertificateFile, err)
 			}
 			return azidentity.NewClientCertificateCredential(c.TenantID, c.ClientID, certs, key,
 				&azidentity.ClientCertificateCredentialOptions{ClientOptions: options, DisableInstanceDiscovery: true})
 		}
+	case c.bound():
+		cred.load = func() ([]byte, error) { return secretOf(nil, "TokenFile", c.TokenFile) }
+		cred.build = func([]byte) (azcore.TokenCredential, error) { return c.bindingCredential(options) }
 	case c.Auth == AuthWorkloadIdentity:
 		// The SDK's credential of this name keeps what it read for ten minutes.
 		read := func(context.Context) (string, error) {
-			token, err := secretOf(nil, c.TokenFile)
+			token, err := secretOf(nil, "TokenFile", c.TokenFile)
 			return string(token), err
 		}
 		cred.build = func([]byte) (azcore.TokenCredential, error) {
@@ -103,39 +103,28 @@ func newCredential(c Config, where cloud.Configuration) *credential {
 	return cred
 }
 
-// secretOf returns a secret from a function or a file, without the white space
-// around it.
-func secretOf(f func() (string, error), path string) ([]byte, error) {
+// secretOf returns a secret from a function or a field's file, without the white
+// space around it.
+func secretOf(f func() (string, error), field, path string) ([]byte, error) {
 	var text []byte
 	var err error
+	where := "the Config"
 	if f == nil {
-		text, err = readFile(path)
+		text, err = pathfield.Read(field, path)
+		where = field + " " + pathfield.Show(path)
 	} else {
 		var s string
 		s, err = f()
-		text, path = []byte(s), "the Config"
+		text = []byte(s)
 	}
 	if err != nil {
 		return nil, err
 	}
-	text = []byte(strings.TrimSpace(string(text)))
+	text = bytes.TrimSpace(text)
 	if len(text) == 0 {
-		return nil, fmt.Errorf("the secret in %s is empty", path)
+		return nil, fmt.Errorf("the secret in %s is empty", where)
 	}
 	return text, nil
-}
-
-func readFile(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	if err == nil && len(text) > maxFile {
-		err = fmt.Errorf("%s is longer than %d bytes", path, maxFile)
-	}
-	return text, err
 }
 
 // sdk returns the SDK's credential for the secret as it is now, and a new one

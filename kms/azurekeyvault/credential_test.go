@@ -383,10 +383,10 @@ func TestCredentialErrors(t *testing.T) {
 		"secret is empty": {func(c *azurekeyvault.Config) { c.ClientSecret = func() (string, error) { return "\n", nil } }, nil, kms.ErrUnauthenticated, []string{"no credential: the secret in the Config is empty"}},
 
 		"secret file is missing":  {file(secretFile, "nowhere"), nil, kms.ErrUnauthenticated, []string{"no credential", "nowhere"}},
-		"secret file is empty":    {file(secretFile, "empty"), nil, kms.ErrUnauthenticated, []string{"no credential: the secret in ", "empty is empty"}},
+		"secret file is empty":    {file(secretFile, "empty"), nil, kms.ErrUnauthenticated, []string{"no credential: the secret in ", "empty\" is empty"}},
 		"secret file is long":     {file(secretFile, "long"), nil, kms.ErrUnauthenticated, []string{"longer than 1048576 bytes"}},
 		"secret file is a folder": {file(secretFile, "."), nil, kms.ErrUnauthenticated, []string{"no credential"}},
-		"token file is empty":     {file(tokenFile, "empty"), nil, kms.ErrUnauthenticated, []string{"the secret in ", "empty is empty"}},
+		"token file is empty":     {file(tokenFile, "empty"), nil, kms.ErrUnauthenticated, []string{"the secret in ", "empty\" is empty"}},
 		"token file is missing":   {file(tokenFile, "nowhere"), nil, kms.ErrUnauthenticated, []string{"nowhere"}},
 		"token is not known":      {file(tokenFile, "app.pem"), nil, kms.ErrUnauthenticated, []string{"AADSTS700213"}},
 		"certificate is missing":  {file(certificateFile, "nowhere"), nil, kms.ErrUnauthenticated, []string{"nowhere"}},

@@ -18,7 +18,9 @@
 //	ClientSecretFile       a file with it
 //	CertificateFile      its certificate and private key: PEM, or PKCS#12 with
 //	CertificatePassword    a password
-//	TokenFile            a service account's token: workload identity
+//	TokenFile            a service account's token: workload identity; with
+//	                       AllowEnvironment also by an AKS identity binding
+//	                       (AZURE_KUBERNETES_TOKEN_PROXY, …_CA_FILE, …_CA_DATA, …_SNI_NAME)
 //	IdentityResourceID   the managed identity, where ClientID does not name it
 //	Credential           the host's own azcore.TokenCredential
 //	ClientOptions        the host's transport, proxy, policies, tracing; a private cloud
@@ -26,8 +28,10 @@
 //	Timeout              the time of a call whose context has no deadline
 //
 // The files are read anew for every token, so a mounted secret may be replaced,
-// also through the ..data link of a Kubernetes volume. New reads no file and
-// makes no request.
+// also through the ..data link of a Kubernetes volume; one that is missing is an
+// error of the call, which names field and file. New reads no file and makes no
+// request. file:///path on a field with a path is the path, env://NAME the
+// variable that has it; a secret in place of a path is refused unseen.
 //
 // # Permissions
 //
@@ -55,7 +59,8 @@
 //
 // A disabled key still wraps, and only refuses to unwrap; an expired one still
 // unwraps, and only refuses to wrap. So only a true unwrap shows that a key
-// works. Where a key was deleted and another has its name now, its blobs name
+// works. Probe tells when a key expires, and calls one that has expired, or is
+// not valid yet, not enabled. Where a key was deleted and another has its name now, its blobs name
 // a version that is gone: they end with ErrKeyGone.
 //
 // A call is one request. The first of a Wrapper asks twice, since the vault

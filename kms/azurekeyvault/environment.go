@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/cloud"
+
+	"github.com/sealwright/sealwright/internal/pathfield"
 )
 
 // fromEnvironment returns the configuration with its empty fields filled from
@@ -19,7 +21,7 @@ func (c Config) fromEnvironment() (_ Config, err error) {
 		case *value == "":
 			*value = v
 		default:
-			err = fmt.Errorf("%s says %.200q, and the environment has %s=%.200q: unset one", field, *value, variable, v)
+			err = fmt.Errorf("%s says %s, and the environment has %s=%s: unset one", field, pathfield.Show(*value), variable, pathfield.Show(v))
 		}
 	}
 	for _, prefix := range []string{"VAULT_AZUREKEYVAULT_", "AZUREKEYVAULT_WRAPPER_"} {

@@ -11,11 +11,11 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
 
+	"github.com/sealwright/sealwright/internal/foreign"
 	"github.com/sealwright/sealwright/kms"
 )
 
@@ -252,11 +252,7 @@ func clock(d time.Duration) string {
 // line returns foreign text on one line, without anything that moves a cursor,
 // and not too long.
 func line(s string) string {
-	s = strings.Join(strings.FieldsFunc(s, func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) }), " ")
-	if r := []rune(s); len(r) > 300 {
-		s = string(r[:300]) + "…"
-	}
-	return s
+	return foreign.Line(s, 300)
 }
 
 func quote(s string) string { return fmt.Sprintf("%q", line(s)) }

@@ -36,6 +36,9 @@ func (c Config) clientOptions(where cloud.Configuration, s stage) azcore.ClientO
 	o.Retry = policy.RetryOptions{MaxRetries: -1}
 	o.Logging.IncludeBody = false
 	o.PerRetryPolicies = append(slices.Clone(o.PerRetryPolicies), recorder{s})
+	if s != stageVault {
+		o.APIVersion = "" // it is the vault's, and those who issue tokens would refuse it
+	}
 	if o.Transport == nil {
 		o.Transport = c.transport()
 	}

@@ -175,8 +175,8 @@ func (w *Wrapper) mine(blob *kms.Blob) (sealed, error) {
 // read it, and where there is none whether the key was deleted and can be
 // recovered. A key of a kind that cannot wrap and unwrap is an error.
 //
-// Enabled says whether the newest version is switched on. A blob may name an
-// older one.
+// Enabled says whether the newest version is switched on, and within its dates. A
+// blob may name an older one, and an expired one still unwraps.
 func (w *Wrapper) Probe(ctx context.Context) (kms.Health, error) {
 	const op = "probe"
 	out, err := call(ctx, w, op, "", func(ctx context.Context) (azkeys.KeyBundle, error) {
@@ -199,8 +199,18 @@ func (w *Wrapper) Probe(ctx context.Context) (kms.Health, error) {
 	if err := w.suits(out.Key); err != nil {
 		return kms.Health{}, w.refuse(op, kms.ErrMisconfigured, "%w", err)
 	}
-	a := out.Attributes
-	return kms.Health{KeyID: w.keyID, Version: version, Enabled: a != nil && a.Enabled != nil && *a.Enabled}, nil
+	h := kms.Health{KeyID: w.keyID, Version: version}
+	if a := out.Attributes; a != nil {
+		h.Enabled = a.Enabled != nil && *a.Enabled
+		if a.Expires != nil {
+			h.Expires = *a.Expires
+			h.Enabled = h.Enabled && time.Now().Before(h.Expires)
+		}
+		if a.NotBefore != nil && time.Now().Before(*a.NotBefore) {
+			h.Enabled = false
+		}
+	}
+	return h, nil
 }
 
 // probeDeleted reports a key that waits for its destruction, or else gone.

@@ -21,7 +21,9 @@
 // service account ("impersonated_service_account"), or what gcloud writes for a
 // user ("authorized_user"). It is read on every call, so a mounted secret may be
 // replaced, also through the ..data link of a Kubernetes volume. New reads no
-// file and makes no request.
+// file and makes no request. file:///path is the path, env://NAME the variable
+// that has it; a credential in place of its path is refused unseen, in
+// GOOGLE_APPLICATION_CREDENTIALS too.
 //
 // With AllowEnvironment and neither file nor Token, the credentials are those
 // of the file that GOOGLE_APPLICATION_CREDENTIALS names, else those that gcloud
@@ -61,13 +63,14 @@
 // All are [*kms.Error]; status.FromError of google.golang.org/grpc finds what
 // the KMS answered, and errors.As the *apierror.APIError of a Client.
 //
-//	ErrUnavailable      network, DNS, TLS, timeouts, codes such as Unavailable; a checksum that differs
+//	ErrUnavailable      network, DNS, TLS, timeouts, codes such as Unavailable; a checksum that differs;
+//	                      an external key manager (Cloud EKM) that does not answer
 //	ErrThrottled        ResourceExhausted
 //	ErrUnauthenticated  Unauthenticated; credentials that are missing, malformed or refused
 //	ErrClockSkew        the same, with a clock that is more than three minutes off
 //	ErrDenied           PermissionDenied, also of a key that does not exist
 //	ErrKeyDisabled      a version that is not enabled
-//	ErrKeyGone          a version that is, or will be, destroyed; NotFound
+//	ErrKeyGone          a version that is, or will be, destroyed, here or outside; NotFound
 //	ErrWrongKey         a blob of another key; an answer of another key
 //	ErrCorrupt          "Decryption failed"; a blob that is malformed; an unwrapped key of no possible length
 //	ErrMisconfigured    the Config; a key of the wrong kind; a service that is not enabled
