@@ -25,7 +25,7 @@ func attempts(share, foreign string) (out []attempt) {
 		for _, migrate := range []bool{false, true} {
 			add("PUT", "unseal", object{"key": key, "migrate": migrate})
 		}
-		for _, path := range []string{"rekey/update", "rekey/verify", "rekey-recovery-key/update", "rotate/root/update", "rotate/root/verify", "rotate/recovery/update", "generate-root/update", "generate-root-token/update"} {
+		for _, path := range []string{"unseal/check", "decode-token", "rekey/update", "rekey/verify", "rekey-recovery-key/update", "rotate/root/update", "rotate/root/verify", "rotate/recovery/update", "generate-root/update", "generate-root-token/update"} {
 			add("POST", path, object{"key": key, "nonce": "x"})
 		}
 	}

@@ -75,8 +75,8 @@ func parsePurpose(id seal.OperationID) (p purpose, ok bool) {
 		}
 		parts = parts[2:]
 	}
-	if p.kind == forRekey || p.kind == forToken {
-		if keys, keyed := strings.CutPrefix(parts[0], keyedMark); keyed && len(parts) == 2 && isHex(keys, 8) {
+	if len(parts) == 2 && (p.kind == forRekey || p.kind == forToken) {
+		if keys, keyed := strings.CutPrefix(parts[0], keyedMark); keyed && isHex(keys, 8) {
 			p.keys, parts = keys, parts[1:]
 		}
 	}
