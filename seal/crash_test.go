@@ -1,18 +1,15 @@
 package seal_test
 
 import (
-	"bytes"
 	"context"
-	"crypto/fips140"
 	"errors"
 	"flag"
 	"fmt"
-	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/sealwright/sealwright/kms"
@@ -28,146 +25,6 @@ import (
 // every value that was acknowledged, and finish what was begun.
 
 var crashFull = flag.Bool("crash.full", false, "disturb every point over every store, each with and without a restart")
-
-// A vault is one store with everything around it that survives a process.
-type vault struct {
-	t        testing.TB
-	inner    seal.Store
-	faulty   *storetest.Faulty
-	fake     *kmstest.Fake
-	held     map[uint32]seal.ShareSet // share sets that people really got
-	acked    map[string][]byte        // ciphertexts whose writing was acknowledged
-	rival    int                      // the swap before which another replica writes; 0: none
-	wrappers map[string]kms.Wrapper   // in place of the fake's keys; nil: those
-	anchor   seal.Store               // of the next process; nil: none
-}
-
-// own replaces the wrappers of the next process, if set.
-func (v *vault) own() map[string]kms.Wrapper {
-	if v.wrappers != nil {
-		return v.wrappers
-	}
-	return map[string]kms.Wrapper{"a": v.fake.Key("a"), "b": v.fake.Key("b"), "c": v.fake.Key("c")}
-}
-
-func newVault(t testing.TB, inner seal.Store) *vault {
-	return &vault{
-		t: t, inner: inner, faulty: &storetest.Faulty{Inner: inner}, fake: &kmstest.Fake{},
-		held: map[uint32]seal.ShareSet{}, acked: map[string][]byte{},
-	}
-}
-
-// boot starts a process over the store.
-func (v *vault) boot() *seal.Barrier {
-	cfg := seal.Config{
-		Store:   v.faulty,
-		KMS:     v.own(),
-		Anchor:  v.anchor,
-		Replica: "test",
-		Retry:   kms.Policy{Attempts: 1},
-	}
-	if fips140.Enabled() {
-		cfg.StoreTimeout, cfg.Retry.Timeout = 100*time.Millisecond, 40*time.Millisecond
-	}
-	b, err := seal.Open(cfg)
-	if err != nil {
-		v.t.Fatal(err)
-	}
-	return b
-}
-
-// A crowded is a store to which another replica writes before the nth swap.
-type crowded struct {
-	seal.Store
-	v     *vault
-	swaps int
-}
-
-func (c *crowded) Swap(ctx context.Context, rec []byte, old string) (string, error) {
-	if c.swaps++; c.swaps == c.v.rival {
-		other := *c.v
-		other.faulty = &storetest.Faulty{Inner: c.v.inner}
-		b := other.boot()
-		defer b.Close()
-		if other.unseal(ctx, b) == nil { // else there is nothing to write to yet
-			if err := errors.Join(b.Rotate(ctx, seal.By{}), other.write(b)); err != nil {
-				return "", err
-			}
-		}
-	}
-	return c.Store.Swap(ctx, rec, old)
-}
-
-// take is people receiving their shares.
-func (v *vault) take(d seal.Delivery) error {
-	for _, set := range d.Sets {
-		set.Shares = slices.Clone(set.Shares) // the Delivery is wiped later
-		for i, s := range set.Shares {
-			kept, err := seal.ParseShare(s.Reveal())
-			if err != nil {
-				return err
-			}
-			set.Shares[i] = kept
-		}
-		v.held[set.Set] = set
-	}
-	return nil
-}
-
-// write encrypts a value and keeps it, as a server that acknowledges a write.
-func (v *vault) write(b *seal.Barrier) error {
-	name := fmt.Sprint("value ", len(v.acked))
-	ct, err := b.Keyring().Encrypt(nil, []byte(name), []byte(name))
-	if err == nil {
-		v.acked[name] = ct
-	}
-	return err
-}
-
-// gather gives shares until the barrier is unsealed, or the operation has them.
-func (v *vault) gather(ctx context.Context, b *seal.Barrier, by seal.By) error {
-	var last error
-	for _, set := range v.held {
-		for _, s := range set.Shares[:set.Threshold] {
-			if _, err := b.Submit(ctx, s, by); err != nil && !harmless(err) {
-				last = err
-			}
-		}
-	}
-	return last
-}
-
-// harmless reports whether an honest client goes on with its next share: this
-// one is of a set that went, or is not asked for, or was given before.
-func harmless(err error) bool {
-	return errors.Is(err, seal.ErrShareStale) || errors.Is(err, seal.ErrNoOperation) || errors.Is(err, seal.ErrShareDuplicate)
-}
-
-// unseal opens the store by whatever opens it.
-func (v *vault) unseal(ctx context.Context, b *seal.Barrier) error {
-	if _, err := b.Unseal(ctx); err == nil {
-		return nil
-	}
-	err := v.gather(ctx, b, seal.By{})
-	if status := b.Status(); status.Sealed {
-		return errors.Join(errors.New("still sealed"), status.Reason, err)
-	}
-	return nil
-}
-
-// readable checks that every acknowledged value decrypts.
-func (v *vault) readable(b *seal.Barrier) error {
-	for name, ct := range v.acked {
-		pt, err := b.Keyring().Decrypt(nil, ct, []byte(name))
-		if err != nil {
-			return fmt.Errorf("%s: %w", name, err)
-		}
-		if !bytes.Equal(pt, []byte(name)) {
-			return fmt.Errorf("%s reads otherwise", name)
-		}
-	}
-	return nil
-}
 
 // A shape is a set of slots to begin with or to get to.
 type shape struct {
@@ -286,50 +143,6 @@ func scenarios() []scenario {
 	return out
 }
 
-const initOperation = "the-init"
-
-func (v *vault) initialize(ctx context.Context, b *seal.Barrier, slots map[string]seal.Spec) error {
-	d, err := b.Init(ctx, slots, seal.By{Operation: initOperation})
-	if err != nil && !errors.Is(err, seal.ErrInitialized) {
-		return err
-	}
-	if err := errors.Join(v.take(d), v.unseal(ctx, b)); err != nil {
-		return err
-	}
-	return v.write(b)
-}
-
-// migrate goes the whole way, with people giving what they are asked for.
-func (v *vault) migrate(ctx context.Context, b *seal.Barrier, plan migrate.Plan) error {
-	opt := migrate.Options{Deliver: v.take, Progress: func(_ migrate.Move, done bool, err error) {
-		if err == nil {
-			_ = v.write(b)
-		}
-	}}
-	for _, slot := range b.Status().Slots {
-		for _, set := range slot.Sets {
-			// Shares that were made and never came: people say so.
-			if _, ok := v.held[set]; !ok && slot.State == seal.SlotPending {
-				opt.Reissue = true
-			}
-		}
-	}
-	for range 4 {
-		r, err := migrate.Reconcile(ctx, b, plan, opt)
-		if err != nil {
-			return err
-		}
-		if r.Done {
-			return v.write(b)
-		}
-		opt.Reissue = false
-		if err := v.gather(ctx, b, seal.By{Operation: r.Operation}); err != nil {
-			return err
-		}
-	}
-	return errors.New("the migration does not end")
-}
-
 // A point is one place where something goes wrong.
 type point struct {
 	name string
@@ -397,64 +210,36 @@ func points(loads, swaps, calls int) []point {
 	return out
 }
 
-// A tally is what an enumeration counted.
-type tally struct {
-	points, kmsPoints, scenarios int
-	violations                   []string
+// A trial is one disturbance of a scenario: a point, and whether the process is
+// started anew after it.
+type trial struct {
+	point
+	reboot bool
 }
 
-// A start is what a scenario begins with, made once and copied for each point.
-type start struct {
-	record []byte // nil: an empty store
-	held   map[uint32]seal.ShareSet
-	acked  map[string][]byte
-	fake   *kmstest.Fake
+func (tr trial) String() string {
+	if tr.reboot {
+		return tr.name + ", then a restart"
+	}
+	return tr.name
 }
 
-// prepare makes the store that a scenario starts from, every slot of it proven,
-// as in a store in use.
-func (sc scenario) prepare(ctx context.Context, t testing.TB) start {
-	v := newVault(t, seal.NewMemStore())
-	if sc.begin != nil {
-		b := v.boot()
-		must(t, v.initialize(ctx, b, sc.begin))
-		b.Close()
-		b = v.boot()
-		must(t, v.gather(ctx, b, seal.By{}))
-		must(t, v.unseal(ctx, b))
-		b.Close()
-	}
-	rec, _, err := v.inner.Load(ctx)
-	if err != nil && !errors.Is(err, seal.ErrNotFound) {
-		t.Fatal(err)
-	}
-	return start{rec, v.held, v.acked, v.fake}
+// An enumeration is every trial of a scenario over one kind of store, from the
+// state in which each of them begins.
+type enumeration struct {
+	scenario
+	begin    start
+	newStore func() seal.Store
+	plant    func(*seal.Barrier) // breaks each Barrier on purpose; nil: none does
+	trials   []trial
 }
 
-// from returns a vault in that state over an empty store, and an unsealed
-// process, if there is anything to unseal.
-func (s start) from(ctx context.Context, t testing.TB, inner seal.Store) (*vault, *seal.Barrier) {
-	v := newVault(t, inner)
-	v.fake, v.held, v.acked = s.fake, maps.Clone(s.held), maps.Clone(s.acked)
-	if s.record != nil {
-		_, err := inner.Swap(ctx, s.record, "")
-		must(t, err)
-	}
-	b := v.boot()
-	if s.record != nil {
-		must(t, v.unseal(ctx, b))
-	}
-	return v, b
-}
-
-// enumerate disturbs a scenario at every point.
-func (sc scenario) enumerate(t *testing.T, newStore func() seal.Store, plant func(*seal.Barrier), total *tally) {
-	total.scenarios++
-	var loads, swaps, calls int
-	var begin start
+// enumerate runs the scenario once, undisturbed, to find its points.
+func (sc scenario) enumerate(t *testing.T, newStore func() seal.Store, plant func(*seal.Barrier)) enumeration {
+	e := enumeration{scenario: sc, newStore: newStore, plant: plant}
 	bubble(t, func(t *testing.T) {
-		begin = sc.prepare(t.Context(), t)
-		v, b := begin.from(t.Context(), t, newStore())
+		e.begin = sc.prepare(t.Context(), t)
+		v, b := e.begin.from(t.Context(), t, newStore())
 		defer b.Close()
 		if plant != nil {
 			plant(b)
@@ -462,48 +247,46 @@ func (sc scenario) enumerate(t *testing.T, newStore func() seal.Store, plant fun
 		l0, s0 := v.faulty.Calls()
 		k0 := v.fake.Count("")
 		if err := sc.run(t.Context(), v, b); err != nil && plant == nil {
-			t.Fatalf("%s: undisturbed: %v", sc.name, err)
+			t.Fatalf("undisturbed: %v", err)
 		}
 		l1, s1 := v.faulty.Calls()
-		loads, swaps, calls = l1-l0, s1-s0, v.fake.Count("")-k0
-	})
-	for i, p := range points(loads, swaps, calls) {
-		for _, reboot := range []bool{true, false} {
-			if !*crashFull && reboot == (i%2 == 0) {
-				continue
-			}
-			total.points++
-			if strings.Contains(p.name, "KMS") {
-				total.kmsPoints++
-			}
-			bubble(t, func(t *testing.T) {
-				if err := sc.disturb(t.Context(), t, begin, newStore(), plant, p, reboot); err != nil {
-					total.violations = append(total.violations, fmt.Sprintf("%s: %s, reboot=%v: %v", sc.name, p.name, reboot, err))
+		for i, p := range points(l1-l0, s1-s0, v.fake.Count("")-k0) {
+			for _, reboot := range []bool{true, false} {
+				if *crashFull || reboot != (i%2 == 0) {
+					e.trials = append(e.trials, trial{p, reboot})
 				}
-			})
+			}
 		}
-	}
+	})
+	return e
+}
+
+// try makes one trial of it.
+func (e enumeration) try(t *testing.T, tr trial) (err error) {
+	bubble(t, func(t *testing.T) { err = e.disturb(t.Context(), t, tr) })
+	return err
 }
 
 // disturb performs the scenario with one fault, then asks whether everything is
 // still there, and finishes the scenario.
-func (sc scenario) disturb(ctx context.Context, t testing.TB, begin start, inner seal.Store, plant func(*seal.Barrier), p point, reboot bool) error {
-	v, b := begin.from(ctx, t, inner)
+func (e enumeration) disturb(ctx context.Context, t testing.TB, tr trial) error {
+	inner := e.newStore()
+	v, b := e.begin.from(ctx, t, inner)
 	defer func() { b.Close() }()
-	if plant != nil {
-		plant(b)
+	if e.plant != nil {
+		e.plant(b)
 	}
 	// Calls are counted from here on.
 	v.faulty = &storetest.Faulty{Inner: &crowded{Store: inner, v: v}}
 	b.SwapStore(v.faulty)
-	p.set(v)
-	runErr := sc.run(ctx, v, b)
+	tr.set(v)
+	runErr := e.run(ctx, v, b)
 
 	crashed := v.faulty.Crashed()
 	v.faulty.OnLoad, v.faulty.OnSwap = nil, nil
 	v.faulty.Reboot()
 	v.fake.Script(nil)
-	if crashed || reboot {
+	if crashed || tr.reboot {
 		b.Close()
 		b = v.boot()
 	}
@@ -513,10 +296,10 @@ func (sc scenario) disturb(ctx context.Context, t testing.TB, begin start, inner
 		if err != nil {
 			return fmt.Errorf("lost: %w (the run said: %v)", err, runErr)
 		}
-	} else if sc.begin != nil || len(v.acked) > 0 {
+	} else if e.scenario.begin != nil || len(v.acked) > 0 {
 		return fmt.Errorf("neither: %w (the run said: %v)", err, runErr)
 	}
-	if err := sc.run(ctx, v, b); err != nil {
+	if err := e.run(ctx, v, b); err != nil {
 		return fmt.Errorf("not finished: %w (the run said: %v)", err, runErr)
 	}
 	b.Close()
@@ -543,16 +326,18 @@ func TestPlantedFaults(t *testing.T) {
 		{"delivery after commit", "rekey people", memory, (*seal.Barrier).CommitBeforeDelivery},
 		{"root rotation leaves a wrap behind", "rotate root", memory, (*seal.Barrier).LeaveWraps},
 	} {
-		var total tally
-		for _, sc := range scenarios() {
-			if sc.name == planted.scenario {
-				sc.enumerate(t, planted.store, planted.plant, &total)
+		at := slices.IndexFunc(scenarios(), func(sc scenario) bool { return sc.name == planted.scenario })
+		e := scenarios()[at].enumerate(t, planted.store, planted.plant)
+		var caught []error
+		for _, tr := range e.trials {
+			if err := e.try(t, tr); err != nil {
+				caught = append(caught, fmt.Errorf("%s: %w", tr, err))
 			}
 		}
-		if len(total.violations) == 0 {
-			t.Errorf("%s: not caught at any of %d points", planted.name, total.points)
+		if len(caught) == 0 {
+			t.Errorf("%s: not caught at any of %d points", planted.name, len(e.trials))
 		} else {
-			t.Logf("%s: caught at %d of %d points, first: %.200s", planted.name, len(total.violations), total.points, total.violations[0])
+			t.Logf("%s: caught at %d of %d points, first: %.200s", planted.name, len(caught), len(e.trials), caught[0])
 		}
 	}
 }
@@ -608,58 +393,50 @@ func TestKMSFailsForSecondsInTheMiddleOfShamirToKMS(t *testing.T) {
 	}
 }
 
-// bubble runs f in virtual time. In FIPS mode crypto/rand finds no entropy there,
-// and f runs in real time, with short timeouts.
-func bubble(t *testing.T, f func(*testing.T)) {
-	if fips140.Enabled() {
-		f(t)
-		return
-	}
-	synctest.Test(t, f)
-}
+// shortly is every how many trials a short run makes.
+const shortly = 16
 
-// virtual is bubble for what would take hours.
-func virtual(t *testing.T, f func(*testing.T)) {
-	if fips140.Enabled() {
-		t.Skip("needs virtual time, in which crypto/rand finds no entropy in FIPS mode")
-	}
-	synctest.Test(t, f)
-}
-
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
+// TestNeverNeither makes every trial a test of its own, to be run again by its
+// name: TestNeverNeither/STORE/SCENARIO/POINT.
 func TestNeverNeither(t *testing.T) {
-	stores := map[string]func() seal.Store{
-		"memory": func() seal.Store { return seal.NewMemStore() },
-		"file": func() seal.Store {
+	stores := map[string]func(t *testing.T) seal.Store{
+		"memory": func(*testing.T) seal.Store { return seal.NewMemStore() },
+		"file": func(t *testing.T) seal.Store {
 			s, err := seal.OpenFileStore(filepath.Join(t.TempDir(), "record.json"))
-			if err != nil {
-				t.Fatal(err)
-			}
+			must(t, err)
 			return s
 		},
 	}
-	var total tally
+	var tried, kmsTried, violations, operations atomic.Int64
 	for name, newStore := range stores {
-		for _, sc := range scenarios() {
-			if name == "file" && !*crashFull && strings.ContainsAny(sc.name, " ") && !strings.HasPrefix(sc.name, "migrate people to a") {
-				continue
+		t.Run(name, func(t *testing.T) {
+			for n, sc := range scenarios() {
+				if name == "file" && !*crashFull && strings.ContainsAny(sc.name, " ") && !strings.HasPrefix(sc.name, "migrate people to a") {
+					continue
+				}
+				operations.Add(1)
+				t.Run(sc.name, func(t *testing.T) {
+					together(t)
+					e := sc.enumerate(t, func() seal.Store { return newStore(t) }, nil)
+					for i, tr := range e.trials {
+						if testing.Short() && (i+n)%shortly != 0 {
+							continue
+						}
+						t.Run(tr.String(), func(t *testing.T) {
+							tried.Add(1)
+							if strings.Contains(tr.name, "KMS") {
+								kmsTried.Add(1)
+							}
+							if err := e.try(t, tr); err != nil {
+								violations.Add(1)
+								t.Error(err)
+							}
+						})
+					}
+				})
 			}
-			sc.enumerate(t, newStore, nil, &total)
-		}
+		})
 	}
-	for i, v := range total.violations {
-		if i == 20 {
-			t.Errorf("and %d more", len(total.violations)-i)
-			break
-		}
-		t.Error(v)
-	}
-	t.Logf("GUARANTEE 1 never-neither: points=%d kms_points=%d operations=%d stores=%d violations=%d",
-		total.points, total.kmsPoints, total.scenarios, len(stores), len(total.violations))
+	proved(t, "GUARANTEE 1 never-neither: points=%d kms_points=%d operations=%d stores=%d violations=%d",
+		tried.Load(), kmsTried.Load(), operations.Load(), len(stores), violations.Load())
 }

@@ -58,27 +58,29 @@ func TestTruthfulErrors(t *testing.T) {
 	}
 	wrong := 0
 	for name, c := range cases {
-		bubble(t, func(t *testing.T) {
-			ctx := t.Context()
-			v, b := scenario{begin: begin}.prepare(ctx, t).from(ctx, t, seal.NewMemStore())
-			b.Close()
-			c.fault(ctx, v)
-			b = v.boot()
-			defer b.Close()
-			_, err := b.Unseal(ctx)
-			status := b.Status()
-			v.fake.Script(nil)
-			if !errors.Is(err, c.want) || !strings.Contains(fmt.Sprint(err), c.words) || c.not != nil && errors.Is(err, c.not) {
-				wrong++
-				t.Errorf("%s: %v", name, err)
-			}
-			if !status.Sealed || !errors.Is(status.Reason, c.want) {
-				wrong++
-				t.Errorf("%s: status says %v", name, status.Reason)
-			}
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				ctx := t.Context()
+				v, b := scenario{begin: begin}.prepare(ctx, t).from(ctx, t, seal.NewMemStore())
+				b.Close()
+				c.fault(ctx, v)
+				b = v.boot()
+				defer b.Close()
+				_, err := b.Unseal(ctx)
+				status := b.Status()
+				v.fake.Script(nil)
+				if !errors.Is(err, c.want) || !strings.Contains(fmt.Sprint(err), c.words) || c.not != nil && errors.Is(err, c.not) {
+					wrong++
+					t.Error(err)
+				}
+				if !status.Sealed || !errors.Is(status.Reason, c.want) {
+					wrong++
+					t.Errorf("status says %v", status.Reason)
+				}
+			})
 		})
 	}
-	t.Logf("GUARANTEE 24 truthful-errors: faults=%d wrong=%d", len(cases), wrong)
+	proved(t, "GUARANTEE 24 truthful-errors: faults=%d wrong=%d", len(cases), wrong)
 }
 
 // TestUninitializedIsSaidOnlyOfAnEmptyStore.

@@ -141,43 +141,45 @@ func TestEveryDeedIsAnEvent(t *testing.T) {
 	missing, broken := 0, 0
 	for _, sink := range []string{"good", "panicking", "none"} {
 		for _, d := range deeds {
-			bubble(t, func(t *testing.T) {
-				ctx := t.Context()
-				v, b := scenario{begin: threeSlots}.prepare(ctx, t).from(ctx, t, seal.NewMemStore())
-				b.Close()
-				var mu sync.Mutex
-				found := false
-				cfg := seal.Config{Store: v.faulty, KMS: v.own(), Replica: "test", Retry: kms.Policy{Attempts: 1}}
-				if sink != "none" {
-					cfg.OnEvent = func(e seal.Event) {
-						mu.Lock()
-						defer mu.Unlock()
-						found = found || e.Kind == d.kind && (e.Err != nil) == d.fail && e.Replica == "test"
-						if sink == "panicking" {
-							panic("the sink is broken")
+			t.Run(d.name+", a "+sink+" sink", func(t *testing.T) {
+				bubble(t, func(t *testing.T) {
+					ctx := t.Context()
+					v, b := scenario{begin: threeSlots}.prepare(ctx, t).from(ctx, t, seal.NewMemStore())
+					b.Close()
+					var mu sync.Mutex
+					found := false
+					cfg := seal.Config{Store: v.faulty, KMS: v.own(), Replica: "test", Retry: kms.Policy{Attempts: 1}}
+					if sink != "none" {
+						cfg.OnEvent = func(e seal.Event) {
+							mu.Lock()
+							defer mu.Unlock()
+							found = found || e.Kind == d.kind && (e.Err != nil) == d.fail && e.Replica == "test"
+							if sink == "panicking" {
+								panic("the sink is broken")
+							}
 						}
 					}
-				}
-				b, err := seal.Open(cfg)
-				must(t, err)
-				defer b.Close()
-				_, err = b.Unseal(ctx)
-				must(t, err)
-				must(t, v.write(b))
-				found = false
-				d.do(ctx, v, b)
-				if sink != "none" && !found {
-					missing++
-					t.Errorf("%s, with a %s sink: no event %q with failure=%v", d.name, sink, d.kind, d.fail)
-				}
-				if err := errors.Join(b.Refresh(ctx), v.readable(b)); err != nil && d.kind != seal.EventRetire {
-					broken++
-					t.Errorf("%s, with a %s sink: afterwards: %v", d.name, sink, err)
-				}
+					b, err := seal.Open(cfg)
+					must(t, err)
+					defer b.Close()
+					_, err = b.Unseal(ctx)
+					must(t, err)
+					must(t, v.write(b))
+					found = false
+					d.do(ctx, v, b)
+					if sink != "none" && !found {
+						missing++
+						t.Errorf("no event %q with failure=%v", d.kind, d.fail)
+					}
+					if err := errors.Join(b.Refresh(ctx), v.readable(b)); err != nil && d.kind != seal.EventRetire {
+						broken++
+						t.Errorf("afterwards: %v", err)
+					}
+				})
 			})
 		}
 	}
-	t.Logf("GUARANTEE 25 every-event: deeds=%d sinks=3 missing=%d broken=%d", len(deeds), missing, broken)
+	proved(t, "GUARANTEE 25 every-event: deeds=%d sinks=3 missing=%d broken=%d", len(deeds), missing, broken)
 }
 
 // TestNoSecretIsShown does everything, and searches all that was shown for
@@ -234,13 +236,11 @@ func TestNoSecretIsShown(t *testing.T) {
 				shown.WriteString(text)
 			}
 		}
-		for name := range secrets {
-			if form := secrettest.Find(shown.String(), secrets[name]); form != "" {
-				t.Errorf("%s was shown: %s", name, form)
-			}
-			if form := secrettest.Find(log.String(), secrets[name]); form != "" {
-				t.Errorf("%s was logged: %s", name, form)
-			}
+		for name, form := range secrettest.FindAny(shown.String(), secrets) {
+			t.Errorf("%s was shown: %s", name, form)
+		}
+		for name, form := range secrettest.FindAny(log.String(), secrets) {
+			t.Errorf("%s was logged: %s", name, form)
 		}
 		if len(secrets) < 10 {
 			t.Errorf("only %d secrets", len(secrets))

@@ -107,7 +107,7 @@ func TestTogether(t *testing.T) {
 	for _, sealed := range values {
 		must(t, second(fresh.Keyring().Decrypt(nil, sealed, nil)))
 	}
-	t.Logf("GUARANTEE 26 barrier-together: replicas=%d written=%d decrypted=%d seals=%d terms=%d refused=%d generation=%d",
+	proved(t, "GUARANTEE 26 barrier-together: replicas=%d written=%d decrypted=%d seals=%d terms=%d refused=%d generation=%d",
 		len(replicas), written.Load(), len(values), seals.Load(), len(fresh.Status().Terms), refused.Load(), fresh.Status().Generation)
 }
 

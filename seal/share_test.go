@@ -190,7 +190,7 @@ func TestShareTextDetectsEveryMistake(t *testing.T) {
 		}
 		shifts += len(wrong)
 	}
-	t.Logf("GUARANTEE 11 share-text: flips=%d samples=%d shifts=%d accepted=%d", flips, samples, shifts, accepted)
+	proved(t, "GUARANTEE 11 share-text: flips=%d samples=%d shifts=%d accepted=%d", flips, samples, shifts, accepted)
 }
 
 func TestRawShare(t *testing.T) {

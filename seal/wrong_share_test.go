@@ -282,5 +282,5 @@ func TestWrongShares(t *testing.T) {
 	op, _, err := b.Prove(ctx, "people", seal.By{})
 	must(t, err)
 	run("prove", seal.By{Operation: op}, func() *seal.Barrier { return b }, func(b *seal.Barrier) bool { return b.Status().Operation == nil })
-	t.Logf("GUARANTEE 11 wrong-share: tried=%d named=%d accepted=%d progress_lost=%d", tried, named, accepted, lost)
+	proved(t, "GUARANTEE 11 wrong-share: tried=%d named=%d accepted=%d progress_lost=%d", tried, named, accepted, lost)
 }

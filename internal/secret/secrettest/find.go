@@ -2,6 +2,7 @@ package secrettest
 
 import (
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 	"regexp"
@@ -17,42 +18,85 @@ const window = 8
 // either alphabet at any alignment, and as a list of numbers or characters the
 // way fmt prints a []byte. It panics on a secret of less than eight bytes.
 func Find(text string, secret []byte) string {
-	if len(secret) < window {
-		panic("secrettest: too short a secret to search for")
-	}
-	lower := strings.ToLower(text)
-	numbers := " " + strings.Join(decimal.FindAllString(text, -1), " ") + " "
-	for i := range len(secret) - window + 1 {
-		part := secret[i : i+window]
-		switch {
-		case strings.Contains(text, string(part)):
-			return "raw"
-		case strings.Contains(lower, hex.EncodeToString(part)):
-			return "hex"
-		case strings.Contains(numbers, " "+list(part, "%d", " ")+" "):
-			return "decimal list"
+	return FindAny(text, map[string][]byte{"": secret})[""]
+}
+
+// FindAny looks for many secrets in one go. It returns the form of each that
+// text shows, by its name.
+func FindAny(text string, secrets map[string][]byte) map[string]string {
+	var asIs, lower, numbers needles
+	for name, secret := range secrets {
+		if len(secret) < window {
+			panic("secrettest: too short a secret to search for")
 		}
-		for _, form := range []struct{ element, separator string }{
-			{"%#02x", " "}, {"%#x", ", "}, {"%02x", " "}, {"%02x", ":"},
-			{"%o", " "}, {"%O", " "}, {"%b", " "}, {"%c", " "}, {"%U", " "},
-		} {
-			if strings.Contains(lower, strings.ToLower(list(part, form.element, form.separator))) {
-				return "list of " + form.element
-			}
-		}
-		for shift := range 3 {
-			for _, alphabet := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
-				if strings.Contains(text, inBase64(alphabet, part, shift)) {
-					return "base64"
+		for i := range len(secret) - window + 1 {
+			part := secret[i : i+window]
+			asIs.add(name, "raw", string(part))
+			for shift := range 3 {
+				for _, alphabet := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
+					asIs.add(name, "base64", inBase64(alphabet, part, shift))
 				}
 			}
+			lower.add(name, "hex", hex.EncodeToString(part))
+			for _, form := range []struct{ element, separator string }{
+				{"%#02x", " "}, {"%#x", ", "}, {"%02x", " "}, {"%02x", ":"},
+				{"%o", " "}, {"%O", " "}, {"%b", " "}, {"%c", " "}, {"%U", " "},
+			} {
+				lower.add(name, "list of "+form.element, strings.ToLower(list(part, form.element, form.separator)))
+			}
+			numbers.add(name, "decimal list", " "+list(part, "%d", " ")+" ")
 		}
 	}
-	return ""
+	shown := map[string]string{}
+	asIs.in(text, shown)
+	lower.in(strings.ToLower(text), shown)
+	numbers.in(" "+strings.Join(decimal.FindAllString(text, -1), " ")+" ", shown)
+	return shown
 }
 
 // decimal finds whole numbers, and not the 8 of "uint8".
 var decimal = regexp.MustCompile(`\b[0-9]+\b`)
+
+// needles are looked for all at once: by their first eight bytes, behind a
+// filter that few others pass.
+type needles struct {
+	byHead map[uint64][]needle
+	filter [1 << 16]bool
+}
+
+type needle struct{ name, form, text string }
+
+func (n *needles) add(name, form, text string) {
+	if n.byHead == nil {
+		n.byHead = map[uint64][]needle{}
+	}
+	head := headOf(text)
+	n.byHead[head] = append(n.byHead[head], needle{name, form, text})
+	n.filter[mixed(head)] = true
+}
+
+// in adds the form of each secret that text shows.
+func (n *needles) in(text string, shown map[string]string) {
+	for i := range len(text) - window + 1 {
+		head := headOf(text[i:])
+		if !n.filter[mixed(head)] {
+			continue
+		}
+		for _, needle := range n.byHead[head] {
+			if strings.HasPrefix(text[i:], needle.text) {
+				shown[needle.name] = needle.form
+			}
+		}
+	}
+}
+
+func headOf(text string) uint64 {
+	var head [window]byte
+	copy(head[:], text)
+	return binary.LittleEndian.Uint64(head[:])
+}
+
+func mixed(head uint64) uint16 { return uint16(head * 0x9e3779b97f4a7c15 >> 48) }
 
 func list(b []byte, element, separator string) string {
 	parts := make([]string, len(b))

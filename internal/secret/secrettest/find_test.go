@@ -45,3 +45,12 @@ func TestFind(t *testing.T) {
 		}
 	}
 }
+
+func TestFindAny(t *testing.T) {
+	secrets := map[string][]byte{"one": []byte("first-secret"), "two": []byte("other-secret"), "three": []byte("one of neither")}
+	text := fmt.Sprintf("%x and %s", secrets["one"], secrets["two"][1:])
+	got := secrettest.FindAny(text, secrets)
+	if len(got) != 2 || got["one"] != "hex" || got["two"] != "raw" {
+		t.Errorf("found %v", got)
+	}
+}
