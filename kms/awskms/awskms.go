@@ -74,9 +74,10 @@ type Config struct {
 
 	// AllowEnvironment lets the SDK find whatever is not set here in its own
 	// places: variables, shared files, web identity, containers, the instance.
-	// A variable that contradicts a field is an error. RoleARN is assumed from
-	// the identity found, unless it is that identity's own AWS_ROLE_ARN. Without
-	// AllowEnvironment nothing is read, not even HTTPS_PROXY.
+	// A field that is set wins, and credentials of one kind hide those of every
+	// other. RoleARN is assumed from the identity found, unless it is that
+	// identity's own AWS_ROLE_ARN. Without AllowEnvironment nothing is read, not
+	// even HTTPS_PROXY.
 	AllowEnvironment bool
 
 	// AWS is the host's configuration of the SDK, with credentials. Its region

@@ -77,20 +77,6 @@ var bad = map[string]struct {
 	"Client nowhere": {func(c *awskms.Config) { *c = awskms.Config{KeyID: "alias/prod", Client: hostClient("")} }, nil,
 		[]string{"the Client has no region"}},
 
-	"region, contradicted": {func(c *awskms.Config) { c.KeyID, c.Region = "alias/prod", "eu-west-1" },
-		map[string]string{"AWS_REGION": "us-east-1"}, []string{"Region", "AWS_REGION"}},
-	"endpoint, contradicted": {func(c *awskms.Config) { c.Endpoint = "https://a" },
-		map[string]string{"AWS_ENDPOINT_URL": "https://b"}, []string{"Endpoint", "AWS_ENDPOINT_URL "}},
-	"key, contradicted": {func(c *awskms.Config) {},
-		map[string]string{"AWS_ACCESS_KEY_ID": "AKIAOTHER"}, []string{"AccessKeyID", "AWS_ACCESS_KEY_ID"}},
-	"key, contradicted by IRSA": {func(c *awskms.Config) {},
-		map[string]string{"AWS_WEB_IDENTITY_TOKEN_FILE": "f"}, []string{"AccessKeyID", "AWS_WEB_IDENTITY_TOKEN_FILE"}},
-	"key, contradicted by a pod": {func(c *awskms.Config) {},
-		map[string]string{"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://169.254.170.23/v1/credentials"}, []string{"AccessKeyID", "AWS_CONTAINER_CREDENTIALS_FULL_URI"}},
-	"profile, contradicted": {func(c *awskms.Config) { c.AccessKeyID, c.SecretAccessKey, c.Profile = "", "", "p" },
-		map[string]string{"AWS_PROFILE": "q"}, []string{"Profile", "AWS_PROFILE"}},
-	"profile, contradicted by a key": {func(c *awskms.Config) { c.AccessKeyID, c.SecretAccessKey, c.Profile = "", "", "p" },
-		map[string]string{"AWS_ACCESS_KEY_ID": "AKIAOTHER"}, []string{"Profile", "AWS_ACCESS_KEY_ID"}},
 	"environment without TLS": {func(c *awskms.Config) { c.AccessKeyID, c.SecretAccessKey = "", "" },
 		map[string]string{"AWS_ENDPOINT_URL_KMS": "http://kms.example.com"}, []string{"needs https"}},
 	"STS without TLS": {func(c *awskms.Config) { c.AccessKeyID, c.SecretAccessKey = "", "" },
@@ -192,6 +178,34 @@ func TestAgreeingEnvironment(t *testing.T) {
 	t.Setenv("AWS_REGION", "us-east-1")
 	w := open(t, awskms.Config{KeyID: alias, AllowEnvironment: true})
 	opens(t, w, wrap(t, w))
+}
+
+// EKS sets the region of its own in every pod, agents and other programs their
+// credentials: a field that says otherwise wins, and starts.
+func TestAmbientVariablesGiveWay(t *testing.T) {
+	for name, env := range map[string]map[string]string{
+		"region of EKS":      {"AWS_REGION": "us-east-1", "AWS_DEFAULT_REGION": "us-east-1"},
+		"endpoint":           {"AWS_ENDPOINT_URL": "http://127.0.0.1:1"},
+		"endpoint of KMS":    {"AWS_ENDPOINT_URL_KMS": "http://127.0.0.1:1"},
+		"keys":               {"AWS_ACCESS_KEY_ID": "AKIAOTHER", "AWS_SECRET_ACCESS_KEY": "of another program"},
+		"profile":            {"AWS_PROFILE": "other", "AWS_CONFIG_FILE": "testdata/other-profile"},
+		"IRSA":               {"AWS_WEB_IDENTITY_TOKEN_FILE": "/none", "AWS_ROLE_ARN": role, "AWS_REGION": "us-east-1"},
+		"IRSA without role":  {"AWS_WEB_IDENTITY_TOKEN_FILE": "/none"},
+		"identity of a pod":  {"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://169.254.170.23/v1/credentials", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": "/none"},
+		"identity of a task": {"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "/v2/credentials/x"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			clean(t)
+			s := start(t)
+			s.Alias("alias/prod", s.CreateKey())
+			for k, v := range env {
+				t.Setenv(k, v)
+			}
+			w := open(t, awskms.Config{KeyID: "alias/prod", Region: awskmstest.Region, Endpoint: s.URL, AllowEnvironment: true,
+				AccessKeyID: awskmstest.AccessKeyID, SecretAccessKey: awskmstest.SecretAccessKey})
+			opens(t, w, wrap(t, w))
+		})
+	}
 }
 
 // Without leave the environment is not read, whatever it holds.

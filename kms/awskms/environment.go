@@ -39,8 +39,8 @@ func (cfg Config) explicit() (fields []string) {
 	return fields
 }
 
-// validate checks that the fields agree with each other, and with the
-// environment where it may be read.
+// validate checks that the fields agree with each other. Variables that say
+// something else than a field do not count: EKS sets AWS_REGION in every pod.
 func (cfg Config) validate() error {
 	creds := cfg.explicit()
 	host := cfg // what does not go with AWS or Client
@@ -69,41 +69,6 @@ func (cfg Config) validate() error {
 		return errors.New("RoleSessionName needs RoleARN")
 	case cfg.Timeout < 0:
 		return errors.New("the Timeout is negative")
-	case cfg.AllowEnvironment:
-		return cfg.contradicted()
-	}
-	return nil
-}
-
-// contradicted compares what is set here with what the environment says of the
-// same. Credentials of one kind are contradicted by those of any other.
-func (cfg Config) contradicted() error {
-	creds, profile := "", ""
-	if fields := cfg.explicit(); len(fields) > 0 {
-		creds = fields[0]
-	} else if cfg.Profile != "" {
-		creds, profile = "Profile", cfg.Profile
-	}
-	for _, c := range []struct {
-		field, value string
-		set          bool
-		variables    []string // the first that is set hides the others
-	}{
-		{"Region", cfg.Region, cfg.Region != "", []string{"AWS_REGION", "AWS_DEFAULT_REGION"}},
-		{"Endpoint", cfg.Endpoint, cfg.Endpoint != "", []string{"AWS_ENDPOINT_URL_KMS", "AWS_ENDPOINT_URL"}},
-		{creds, cfg.AccessKeyID, creds != "", []string{"AWS_ACCESS_KEY_ID", "AWS_ACCESS_KEY"}},
-		{creds, profile, creds != "", []string{"AWS_PROFILE", "AWS_DEFAULT_PROFILE"}},
-		{creds, cfg.WebIdentityTokenFile, creds != "", []string{"AWS_WEB_IDENTITY_TOKEN_FILE"}},
-		{creds, "", creds != "", []string{"AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"}},
-	} {
-		for _, name := range c.variables {
-			if v := os.Getenv(name); v != "" {
-				if c.set && v != c.value {
-					return fmt.Errorf("%s and the environment's %s contradict each other: unset one, or AllowEnvironment", c.field, name)
-				}
-				break
-			}
-		}
 	}
 	return nil
 }
@@ -195,6 +160,8 @@ func (cfg Config) environment(region string) (c aws.Config, ca bundle, err error
 	if len(cfg.explicit()) == 0 { // otherwise the profile is one in CredentialsFile
 		profile = cfg.Profile
 		opts = append(opts, config.WithSharedConfigProfile(profile))
+	} else { // and those of the environment are not even put together
+		opts = append(opts, config.WithCredentialsProvider(aws.AnonymousCredentials{}))
 	}
 	if err := cfg.checkProfile(profile); err != nil {
 		return c, ca, err

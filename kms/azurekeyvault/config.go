@@ -78,7 +78,7 @@ type Config struct {
 
 	// TenantID and ClientID are the application: needed beside a secret, a
 	// certificate, or a token. A ClientID also picks one of several managed
-	// identities.
+	// identities, and a TenantID is the default one of the SDK's chain.
 	TenantID string
 	ClientID string
 
@@ -128,7 +128,9 @@ type Config struct {
 
 	// AllowEnvironment lets New read what is not set here from the variables
 	// that Vault, OpenBao and the SDK read, and lets the default transport use
-	// a proxy. A variable that contradicts a field is an error that names both.
+	// a proxy. A field that is set wins over AZURE_… variables; one that
+	// VAULT_AZUREKEYVAULT_… or AZUREKEYVAULT_WRAPPER_… contradicts is an error
+	// that names both.
 	AllowEnvironment bool
 }
 
@@ -269,8 +271,8 @@ func (c Config) checkAuth() (err error) {
 		if !c.AllowEnvironment {
 			return errors.New("Auth default reads the environment: set AllowEnvironment, or choose another Auth")
 		}
-		if c.TenantID != "" || c.ClientID != "" {
-			return errors.New("Auth default takes no TenantID and ClientID but AZURE_TENANT_ID and AZURE_CLIENT_ID: choose another Auth, or leave them out")
+		if c.ClientID != "" {
+			return errors.New("Auth default takes no ClientID but AZURE_CLIENT_ID: choose another Auth, or leave it out")
 		}
 	default:
 		return fmt.Errorf("Auth %.40q must be %s, %s, %s, %s or %s", c.Auth,

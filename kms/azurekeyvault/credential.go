@@ -97,7 +97,7 @@ func newCredential(c Config, where cloud.Configuration) *credential {
 		cred.build = func([]byte) (azcore.TokenCredential, error) { return azidentity.NewManagedIdentityCredential(o) }
 	default:
 		cred.build = func([]byte) (azcore.TokenCredential, error) {
-			return azidentity.NewDefaultAzureCredential(&azidentity.DefaultAzureCredentialOptions{ClientOptions: options, DisableInstanceDiscovery: true})
+			return azidentity.NewDefaultAzureCredential(&azidentity.DefaultAzureCredentialOptions{ClientOptions: options, TenantID: c.TenantID, DisableInstanceDiscovery: true})
 		}
 	}
 	return cred

@@ -1,6 +1,7 @@
 package azurekeyvault
 
 import (
+	"cmp"
 	"fmt"
 	"net/url"
 	"os"
@@ -13,8 +14,13 @@ import (
 
 // fromEnvironment returns the configuration with its empty fields filled from
 // the variables of Vault, OpenBao and the SDK. Variables of another kind of
-// authentication than the chosen one are not looked at.
+// authentication than the chosen one are not looked at. A field that is set wins
+// over AZURE_… variables, which AKS puts into every pod, and contradicts those
+// that mean this seal alone.
 func (c Config) fromEnvironment() (_ Config, err error) {
+	ambient := func(variable string, value *string) {
+		*value = cmp.Or(*value, os.Getenv(variable))
+	}
 	take := func(variable, field string, value *string) {
 		switch v := os.Getenv(variable); {
 		case v == "" || v == *value || err != nil:
@@ -27,16 +33,18 @@ func (c Config) fromEnvironment() (_ Config, err error) {
 	for _, prefix := range []string{"VAULT_AZUREKEYVAULT_", "AZUREKEYVAULT_WRAPPER_"} {
 		take(prefix+"KEY_NAME", "KeyName", &c.KeyName)
 	}
-	name, resource, field := &c.VaultName, &c.Resource, "VaultName"
+	name, field := &c.VaultName, "VaultName"
 	if c.VaultURL != "" {
 		_, host, _ := strings.Cut(c.VaultURL, "://")
-		label, domain, _ := strings.Cut(strings.TrimSuffix(host, "/"), ".")
-		name, resource, field = &label, &domain, "VaultURL"
+		label, _, _ := strings.Cut(strings.TrimSuffix(host, "/"), ".")
+		name, field = &label, "VaultURL"
 	}
 	take("VAULT_AZUREKEYVAULT_VAULT_NAME", field, name)
 	take("AZUREKEYVAULT_WRAPPER_VAULT_NAME", field, name)
-	take("AZURE_AD_RESOURCE", strings.Replace(field, "VaultName", "Resource", 1), resource)
-	take("AZURE_ENVIRONMENT", "Environment", &c.Environment)
+	if c.VaultURL == "" {
+		ambient("AZURE_AD_RESOURCE", &c.Resource)
+	}
+	ambient("AZURE_ENVIRONMENT", &c.Environment)
 	if c.Credential != nil || err != nil {
 		return c, err
 	}
@@ -44,36 +52,39 @@ func (c Config) fromEnvironment() (_ Config, err error) {
 	auth := string(c.Auth)
 	take("VAULT_AZUREKEYVAULT_AUTH_METHOD", "Auth", &auth)
 	c.Auth = Auth(auth)
-	may := func(a Auth) bool { return auth == "" || auth == string(a) }
+	may := func(a Auth) bool { return c.Auth == "" || c.Auth == a }
 	if may(AuthClientSecret) || may(AuthCertificate) || may(AuthWorkloadIdentity) {
-		take("AZURE_TENANT_ID", "TenantID", &c.TenantID)
-		take("AZURE_CLIENT_ID", "ClientID", &c.ClientID)
+		ambient("AZURE_TENANT_ID", &c.TenantID)
+		ambient("AZURE_CLIENT_ID", &c.ClientID)
 	}
-	hide := func(variable, field string, value *func() (string, error), isSet bool) {
-		switch v := os.Getenv(variable); {
-		case v == "" || err != nil:
-		case isSet:
-			err = fmt.Errorf("%s is set, and the environment has %s: unset one", field, variable)
-		default:
+	hide := func(variable string, value *func() (string, error), isSet bool) {
+		if v := os.Getenv(variable); v != "" && !isSet {
 			*value = func() (string, error) { return v, nil }
 		}
 	}
+	// Where several kinds are there, the first counts, in the SDK's own order.
 	if may(AuthClientSecret) {
-		hide("AZURE_CLIENT_SECRET", "ClientSecret", &c.ClientSecret, c.ClientSecret != nil || c.ClientSecretFile != "")
+		hide("AZURE_CLIENT_SECRET", &c.ClientSecret, c.ClientSecret != nil || c.ClientSecretFile != "")
+		if c.ClientSecret != nil {
+			c.Auth = AuthClientSecret
+		}
 	}
 	if may(AuthCertificate) {
-		take("AZURE_CLIENT_CERTIFICATE_PATH", "CertificateFile", &c.CertificateFile)
 		take("VAULT_AZUREKEYVAULT_CERTIFICATE_PATH", "CertificateFile", &c.CertificateFile)
-		hide("AZURE_CLIENT_CERTIFICATE_PASSWORD", "CertificatePassword", &c.CertificatePassword, c.CertificatePassword != nil)
-		hide("VAULT_AZUREKEYVAULT_CERTIFICATE_PASSWORD", "CertificatePassword", &c.CertificatePassword, c.CertificatePassword != nil)
+		ambient("AZURE_CLIENT_CERTIFICATE_PATH", &c.CertificateFile)
+		if c.CertificateFile != "" {
+			c.Auth = AuthCertificate
+			hide("VAULT_AZUREKEYVAULT_CERTIFICATE_PASSWORD", &c.CertificatePassword, c.CertificatePassword != nil)
+			hide("AZURE_CLIENT_CERTIFICATE_PASSWORD", &c.CertificatePassword, c.CertificatePassword != nil)
+		}
 	}
 	if may(AuthWorkloadIdentity) {
-		take("AZURE_FEDERATED_TOKEN_FILE", "TokenFile", &c.TokenFile)
+		ambient("AZURE_FEDERATED_TOKEN_FILE", &c.TokenFile)
 	}
-	if auth == string(AuthManagedIdentity) {
+	if c.Auth == AuthManagedIdentity {
 		take("VAULT_AZUREKEYVAULT_RESOURCE_ID", "IdentityResourceID", &c.IdentityResourceID)
 		if c.IdentityResourceID == "" {
-			take("AZURE_CLIENT_ID", "ClientID", &c.ClientID)
+			ambient("AZURE_CLIENT_ID", &c.ClientID)
 		}
 	}
 	return c, err
@@ -138,17 +149,7 @@ func (c Config) locate() (host string, where cloud.Configuration, err error) {
 	case c.Credential == nil:
 		return "", where, fmt.Errorf("%s is in no cloud that is known by its domain: set Environment, or ClientOptions.Cloud for a private one", host)
 	}
-	if v := os.Getenv("AZURE_AUTHORITY_HOST"); c.AllowEnvironment && c.Credential == nil && v != "" && !sameHost(v, where.ActiveDirectoryAuthorityHost) {
-		return "", where, fmt.Errorf("the cloud is that of %s, and the environment has AZURE_AUTHORITY_HOST=%.200q: unset it, or set Environment", where.ActiveDirectoryAuthorityHost, v)
-	}
 	return host, where, nil
-}
-
-func sameHost(a, b string) bool {
-	trim := func(s string) string {
-		return strings.TrimSuffix(strings.TrimPrefix(strings.ToLower(s), "https://"), "/")
-	}
-	return trim(a) == trim(b)
 }
 
 // host returns the vault's host in lower case, with its port if it has one.

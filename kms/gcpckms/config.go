@@ -44,7 +44,8 @@ func (cfg Config) paths() (_ Config, err error) {
 	if cfg.CredentialsFile, err = pathfield.Resolve("CredentialsFile", cfg.CredentialsFile, cfg.AllowEnvironment); err != nil {
 		return cfg, err
 	}
-	if v := os.Getenv(environmentFile); cfg.AllowEnvironment && pathfield.IsContent(v) {
+	asked := cfg.AllowEnvironment && cfg.CredentialsFile == "" && cfg.Token == nil
+	if v := os.Getenv(environmentFile); asked && pathfield.IsContent(v) {
 		_, err = pathfield.Resolve(environmentFile, v, true)
 	}
 	return cfg, err
@@ -56,14 +57,6 @@ func (cfg Config) checkCredentials() error {
 		return errors.New("CredentialsFile and Token are both set: set one")
 	case cfg.CredentialsFile == "" && cfg.Token == nil && !cfg.AllowEnvironment:
 		return errors.New("no credentials: set CredentialsFile, Token, Client or AllowEnvironment")
-	}
-	field := "CredentialsFile"
-	if cfg.Token != nil {
-		field = "Token"
-	}
-	explicit := cfg.CredentialsFile != "" || cfg.Token != nil
-	if v := os.Getenv(environmentFile); cfg.AllowEnvironment && explicit && v != "" && v != cfg.CredentialsFile {
-		return fmt.Errorf("%s and the environment's %s contradict each other: unset one, or AllowEnvironment", field, environmentFile)
 	}
 	return nil
 }

@@ -42,9 +42,8 @@ type Config struct {
 	// AllowEnvironment lets the environment say what no field says: the
 	// credentials, if there is no CredentialsFile and no Token, and the proxy
 	// (HTTPS_PROXY, NO_PROXY). It also admits federated identities that read
-	// it: of AWS, of a program, of the default certificate. A field and a
-	// GOOGLE_APPLICATION_CREDENTIALS that contradict each other are an error.
-	// Without it nothing is read.
+	// it: of AWS, of a program, of the default certificate. A field that is set
+	// wins over GOOGLE_APPLICATION_CREDENTIALS. Without it nothing is read.
 	AllowEnvironment bool
 
 	// Client makes the requests, with credentials, endpoint and options of its
