@@ -4,9 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 
-	"github.com/sealwright/sealwright/kms/transit"
+	"github.com/sealwright/sealwright/kms/localkms"
 	"github.com/sealwright/sealwright/seal"
 )
 
@@ -61,62 +60,29 @@ func number(v Values, name string) (int, error) {
 	return n, nil
 }
 
-func transitProvider() Provider {
+func localProvider() Provider {
 	return Provider{
-		Type: "transit",
-		Fields: []Field{
-			{Name: "address", Required: true, Env: []string{"TRANSIT_WRAPPER_ADDR", "VAULT_ADDR"}},
-			{Name: "token", Env: []string{"TRANSIT_WRAPPER_TOKEN", "VAULT_TOKEN"}},
-			{Name: "key_name", Required: true, Env: []string{"TRANSIT_WRAPPER_KEY_NAME", "VAULT_TRANSIT_SEAL_KEY_NAME"}},
-			{Name: "mount_path", Required: true, Env: []string{"TRANSIT_WRAPPER_MOUNT_PATH", "VAULT_TRANSIT_SEAL_MOUNT_PATH"}},
-			{Name: "namespace", Env: []string{"VAULT_NAMESPACE"}},
-			{Name: "disable_renewal", Env: []string{"TRANSIT_WRAPPER_DISABLE_RENEWAL", "VAULT_TRANSIT_SEAL_DISABLE_RENEWAL"}},
-			{Name: "key_id_prefix"},
-			{Name: "tls_ca_cert", Env: []string{"VAULT_CACERT"}},
-			{Name: "tls_ca_path"},
-			{Name: "tls_client_cert", Env: []string{"VAULT_CLIENT_CERT"}},
-			{Name: "tls_client_key", Env: []string{"VAULT_CLIENT_KEY"}},
-			{Name: "tls_server_name", Env: []string{"VAULT_TLS_SERVER_NAME"}},
-			{Name: "tls_skip_verify", Env: []string{"VAULT_SKIP_VERIFY"}},
-			{Name: "allow_plain_http"},
-		},
+		Type:    localkms.Type,
+		Fields:  []Field{{Name: "path", Required: true}, {Name: "allow_group"}},
+		Renamed: map[string]string{"Path": "path"},
 		Build: func(v Values) (Made, error) {
-			t, err := v.Texts("address", "key_name", "mount_path", "namespace", "key_id_prefix",
-				"tls_ca_cert", "tls_ca_path", "tls_client_cert", "tls_client_key", "tls_server_name")
+			path, err := v.Path("path")
 			if err != nil {
 				return Made{}, err
 			}
-			cfg := transit.Config{
-				Address: t["address"], KeyName: t["key_name"], MountPath: t["mount_path"], Namespace: t["namespace"],
-				KeyIDPrefix: t["key_id_prefix"], CACert: t["tls_ca_cert"], CAPath: t["tls_ca_path"],
-				ClientCert: t["tls_client_cert"], ClientKey: t["tls_client_key"], ServerName: t["tls_server_name"],
-			}
-			if path, ok := v.File("token"); ok {
-				cfg.TokenFile = path
-			} else if cfg.Token, err = v.Text("token"); err != nil {
-				return Made{}, err
-			}
-			if cfg.SkipVerify, err = v.Bool("tls_skip_verify"); err != nil {
-				return Made{}, err
-			}
-			if cfg.DisableRenewal, err = v.Bool("disable_renewal"); err != nil {
-				return Made{}, err
-			}
-			if cfg.AllowPlainHTTP, err = v.Bool("allow_plain_http"); err != nil {
-				return Made{}, err
-			}
-			w, err := transit.New(cfg)
-			if err != nil && strings.HasPrefix(cfg.Address, "http://") && !cfg.AllowPlainHTTP {
-				return Made{}, fmt.Errorf("%w (Vault accepts http to another machine; here it is refused, since the token and the keys travel in the clear, unless the stanza says allow_plain_http = true)", err)
-			}
+			cfg := localkms.Config{Path: path}
+			group, err := v.Bool("allow_group")
 			if err != nil {
 				return Made{}, err
 			}
-			made := Made{Wrapper: w}
-			if !cfg.DisableRenewal {
-				made.Run = w.Run
+			if group {
+				cfg.Warn = func(string) {} // whoever wrote it knows
 			}
-			return made, nil
+			w, err := localkms.New(cfg)
+			if err != nil {
+				return Made{}, err
+			}
+			return Made{Wrapper: w}, nil
 		},
 	}
 }
@@ -140,14 +106,18 @@ func staticProvider() Provider {
 				if err != nil {
 					return Made{}, err
 				}
-				if id == "" {
+				field := which + "_key"
+				if !v.Has(field) {
 					continue
 				}
-				text, err := v.Text(which + "_key")
-				if err != nil {
-					return Made{}, err
+				if id == "" {
+					return Made{}, fmt.Errorf("%s_id is empty", field)
 				}
-				if err := w.add(id, text); err != nil {
+				w.keys = append(w.keys, staticKey{id: id, field: field, read: func() ([]byte, error) { return v.content(field) }})
+				if _, file := v.File(field); file {
+					continue // it is read when it is needed
+				}
+				if err := w.check(len(w.keys) - 1); err != nil {
 					return Made{}, err
 				}
 			}

@@ -3,8 +3,8 @@ package sealconf
 import (
 	"context"
 	"fmt"
-	"io"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -18,15 +18,37 @@ type Provider struct {
 	Fields  []Field
 	Ignored []string // fields that Vault accepts and that mean nothing here; see [Setup.Notes]
 
-	// Build makes the wrapper. It makes no request.
-	Build func(Values) (Made, error)
+	// Build makes the wrapper. It makes no request. Its errors may name the
+	// Go fields of Renamed, for which those of the stanza are put.
+	Build   func(Values) (Made, error)
+	Renamed map[string]string // Go's name of a field: the stanza's
 }
 
-// A Field is one key of a stanza.
+// A Field is one key of a stanza, and the variables that concern it. They are
+// read where the host allows it; of each list the first that is set counts, and
+// an empty one is not set.
 type Field struct {
 	Name     string
 	Required bool
-	Env      []string // the first of these variables that is set fills it, or must agree
+
+	// Env are variables that mean this seal and nothing else, as
+	// VAULT_AWSKMS_SEAL_KEY_ID: they fill a field that is not written, and one
+	// that contradicts what is written is an error. Vault obeys the variable;
+	// which of the two is meant, nobody can know.
+	Env []string
+
+	// Ambient are variables that platforms and other programs set too, as
+	// AWS_REGION or VAULT_ADDR: they fill a field that is not written; what is
+	// written wins. Both are told in [Setup.Notes].
+	Ambient []string
+
+	// Own are ambient variables that the provider reads by itself where the
+	// field is not written, so that they don't fill it.
+	Own []string
+
+	// Group names fields that belong together: where one of them is written,
+	// Ambient fills none of them, as with the TLS fields of Vault's transit.
+	Group string
 }
 
 // Made is what a [Provider] makes of a stanza.
@@ -34,6 +56,10 @@ type Made struct {
 	Wrapper kms.Wrapper
 	Run     func(context.Context) error // runs beside it; nil: nothing
 	Spec    seal.Spec                   // of a stanza without a wrapper
+
+	// Forgeable says that the wrapper's blobs prove nothing, so that the slot
+	// needs a pin: see [kms.Authenticator].
+	Forgeable bool
 
 	of []string // children of a threshold
 	k  int
@@ -52,12 +78,6 @@ func isReference(v string) bool {
 	return strings.HasPrefix(v, "file://") || strings.HasPrefix(v, "env://")
 }
 
-// Values are the fields of a stanza, as a [Provider] asks for them.
-type Values struct {
-	fields      map[string]func() []string
-	environment bool // may be read
-}
-
 // values checks the stanza against what its type knows, and lets variables
 // fill in where that is allowed.
 func (s *Stanza) values(p *Provider, o *Options) (Values, []string, error) {
@@ -71,31 +91,42 @@ func (s *Stanza) values(p *Provider, o *Options) (Values, []string, error) {
 		case slices.Contains(known, name):
 			v.fields[name] = value
 		case slices.Contains(p.Ignored, name) || name == "priority" || name == "purpose":
-			notes = append(notes, fmt.Sprintf("seal %q: %s is accepted and means nothing here", s.Type, name))
+			notes = append(notes, s.note("%s is accepted and means nothing here", name))
 		default:
 			slices.Sort(known)
-			return v, nil, s.errorf("unknown field %q: known are %s, and name, disabled, pin", name, strings.Join(known, ", "))
+			return v, nil, s.errorf("unknown field %.60q: known are %s, and name, disabled, pin, unpinned", name, strings.Join(known, ", "))
 		}
 	}
 	slices.Sort(notes)
-	for _, f := range p.Fields {
-		if err := v.fill(s, f); err != nil {
-			return v, nil, err
+	if o.AllowEnvironment {
+		groups := map[string]bool{}
+		for _, f := range p.Fields {
+			groups[f.Group] = groups[f.Group] || f.Group != "" && v.Has(f.Name)
 		}
-		if f.Required && v.fields[f.Name] == nil {
+		for _, f := range p.Fields {
+			said, err := v.fill(s, f, groups[f.Group])
+			if err != nil {
+				return v, nil, err
+			}
+			notes = append(notes, said...)
+		}
+	}
+	for _, f := range p.Fields {
+		if f.Required && !v.Has(f.Name) {
+			variables := slices.Concat(f.Env, f.Ambient)
+			if len(variables) > 0 && !o.AllowEnvironment {
+				return v, nil, s.errorf("%s is required (variables such as %s are not read by this program)", f.Name, variables[0])
+			}
 			return v, nil, s.errorf("%s is required", f.Name)
 		}
 	}
 	return v, notes, nil
 }
 
-// fill takes a field from the first of its variables that is set. One that
-// contradicts what is written is an error: a stray variable must not change the
-// key in use.
-func (v *Values) fill(s *Stanza, f Field) error {
-	if !v.environment {
-		return nil
-	}
+// fill takes a field from its variables, and notes or refuses what they say
+// otherwise. The others of its group were written, or not.
+func (v *Values) fill(s *Stanza, f Field, group bool) (notes []string, err error) {
+	written := v.Has(f.Name)
 	for _, name := range f.Env {
 		value := os.Getenv(name)
 		if value == "" {
@@ -103,130 +134,81 @@ func (v *Values) fill(s *Stanza, f Field) error {
 		}
 		if !v.Has(f.Name) {
 			v.fields[f.Name] = func() []string { return []string{value} }
-		} else if written, err := v.Text(f.Name); err == nil && written != value {
-			return s.errorf("%s and the variable %s say different things: remove one", f.Name, name)
+		} else if !v.says(f.Name, value) {
+			return nil, s.errorf("%s and the variable %s say different things: remove one", f.Name, name)
 		}
-		return nil
 	}
-	return nil
-}
-
-// Has reports whether the field is set.
-func (v Values) Has(name string) bool { return v.fields[name] != nil }
-
-// List returns the texts of a field that may have several; nil if it is not
-// set.
-func (v Values) List(name string) []string {
-	if !v.Has(name) {
-		return nil
-	}
-	return v.fields[name]()
-}
-
-// Text returns the value of a field, references resolved; "" if it is not set.
-func (v Values) Text(name string) (string, error) {
-	list := v.List(name)
-	switch len(list) {
-	case 0:
-		return "", nil
-	case 1:
-	default:
-		return "", fmt.Errorf("%s is one value", name)
-	}
-	text := list[0]
-	if path, ok := strings.CutPrefix(text, "file://"); ok {
-		text, err := readValue(path)
-		if err != nil {
-			return "", fmt.Errorf("%s: %w", name, err)
+	for _, name := range slices.Concat(f.Ambient, f.Own) {
+		value := os.Getenv(name)
+		switch {
+		case value == "":
+			continue
+		case written && !v.says(f.Name, value):
+			notes = append(notes, s.note("%s is as it is written, and not as the variable %s has it", f.Name, name))
+		case !v.Has(f.Name) && group:
+			notes = append(notes, s.note("%s is not set: the variable %s does not count beside the fields that are written", f.Name, name))
+		case !v.Has(f.Name) && slices.Contains(f.Ambient, name):
+			v.fields[f.Name] = func() []string { return []string{value} }
+			notes = append(notes, s.note("%s is that of the variable %s", f.Name, name))
 		}
-		return text, nil
+		break
 	}
-	if variable, ok := strings.CutPrefix(text, "env://"); ok {
-		if !v.environment {
-			return "", fmt.Errorf("%s refers to the environment, which this program does not read", name)
-		}
-		value := os.Getenv(variable)
-		if value == "" {
-			return "", fmt.Errorf("%s: the variable %s is not set", name, variable)
-		}
-		return value, nil
-	}
-	return text, nil
+	return notes, nil
 }
 
-// maxValue is the size in bytes of the largest file that a value refers to.
-const maxValue = 64 << 10
-
-func readValue(path string) (string, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, maxValue+1))
-	if err == nil && len(b) > maxValue {
-		err = fmt.Errorf("%s has more than %d bytes: it is no value", path, maxValue)
-	}
-	if err != nil {
-		return "", err
-	}
-	return strings.TrimSpace(string(b)), nil
-}
-
-// Texts calls Text for each name, and returns the first error.
-func (v Values) Texts(names ...string) (map[string]string, error) {
-	out := map[string]string{}
-	for _, name := range names {
-		text, err := v.Text(name)
-		if err != nil {
-			return nil, err
-		}
-		out[name] = text
-	}
-	return out, nil
-}
-
-// File returns the path of a field that refers to a file, for a provider that
-// reads it anew by itself.
-func (v Values) File(name string) (path string, ok bool) {
-	list := v.List(name)
-	if len(list) != 1 {
-		return "", false
-	}
-	return strings.CutPrefix(list[0], "file://")
-}
-
-// Secret returns a function that reads the field anew, or nil if it is not set.
-func (v Values) Secret(name string) func() (string, error) {
-	if !v.Has(name) {
-		return nil
-	}
-	return func() (string, error) { return v.Text(name) }
-}
-
-// Bool returns a field that is true or false; false if it is not set.
-func (v Values) Bool(name string) (bool, error) {
+// says reports whether a field says what a variable does. A file that cannot be
+// read now is the error of whoever needs it.
+func (v Values) says(name, value string) bool {
 	text, err := v.Text(name)
-	if err != nil || !v.Has(name) {
-		return false, err
-	}
-	truth, ok := truth(text)
-	if !ok {
-		return false, fmt.Errorf("%s is true or false", name)
-	}
-	return truth, nil
+	list := v.List(name)
+	return err != nil || strings.Trim(text, "/") == strings.Trim(value, "/") || len(list) == 1 && list[0] == value ||
+		strings.TrimPrefix(list[0], "file://") == value
 }
 
-func truth(text string) (value, ok bool) {
-	switch text {
-	case "true", "1":
-		return true, true
-	case "false", "0", "":
-		return false, true
+// renamed returns err with the stanza's names of fields in place of Go's.
+func (p *Provider) renamed(err error) error {
+	if len(p.Renamed) == 0 {
+		return err
 	}
-	return false, false
+	var names []string
+	for name := range p.Renamed {
+		names = append(names, regexp.QuoteMeta(name))
+	}
+	text := regexp.MustCompile(`\b(?:`+strings.Join(names, "|")+`)\b`).ReplaceAllStringFunc(err.Error(), func(name string) string {
+		return p.Renamed[name]
+	})
+	return &renamedError{text, err}
 }
 
-// EnvironmentAllowed reports whether the provider may look further in the
-// environment.
-func (v Values) EnvironmentAllowed() bool { return v.environment }
+type renamedError struct {
+	text string
+	err  error
+}
+
+func (e *renamedError) Error() string { return e.text }
+func (e *renamedError) Unwrap() error { return e.err }
+
+// typed returns the stanzas that VAULT_SEAL_TYPE and BAO_SEAL_TYPE ask for: one
+// of that type where there is none. In Vault the variable gives every stanza
+// another type.
+func typed(stanzas []Stanza, o *Options) ([]Stanza, error) {
+	if !o.AllowEnvironment {
+		return stanzas, nil
+	}
+	for _, name := range []string{"BAO_SEAL_TYPE", "VAULT_SEAL_TYPE"} {
+		typ := strings.ToLower(os.Getenv(name))
+		if typ == "" {
+			continue
+		}
+		if len(stanzas) == 0 {
+			return []Stanza{{Type: typ, Name: typ, Where: "the variable " + name}}, nil
+		}
+		wanted := func(s Stanza) bool { return !s.Disabled && s.Type != "threshold" && s.Type != "shamir" }
+		of := func(s Stanza) bool { return wanted(s) && s.Type == typ }
+		if typ == "shamir" && !slices.ContainsFunc(stanzas, wanted) || slices.ContainsFunc(stanzas, of) {
+			return stanzas, nil
+		}
+		return nil, fmt.Errorf("%w: the variable %s asks for a seal %.40q, and the stanzas for another: remove one", ErrConfig, name, typ)
+	}
+	return stanzas, nil
+}

@@ -1,17 +1,11 @@
 package sealconf
 
 import (
+	"errors"
 	"fmt"
-	"net/url"
-	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
-
-	"github.com/hashicorp/hcl/v2"
-	"github.com/hashicorp/hcl/v2/hclsyntax"
-	"github.com/hashicorp/hcl/v2/json"
-	"github.com/zclconf/go-cty/cty"
-	"github.com/zclconf/go-cty/cty/convert"
 )
 
 // A Stanza is one seal of a configuration, as it was written. Its values may be
@@ -21,151 +15,150 @@ type Stanza struct {
 	Name     string // its name, or its type
 	Disabled bool
 	Pin      string
+	Unpinned bool   // the slot is believed without a pin
 	Where    string // file and line, for errors
 
 	fields map[string]func() []string // in closures, which no printer opens
 }
 
-// Parse reads the seal stanzas of a configuration in HCL, or in JSON where the
-// file's name ends in .json. It leaves every other block alone. A configuration
-// without stanzas is none: nil, and no error. At most 1 MiB is read.
+// Parse reads the seal stanzas of a configuration in HCL, or in JSON where it
+// begins with a brace. It leaves every other block alone. A configuration
+// without stanzas is none: nil, and no error. At most 1 MiB is read. The
+// filename is for errors.
 func Parse(src []byte, filename string) ([]Stanza, error) {
-	isJSON := strings.EqualFold(filepath.Ext(filename), ".json")
-	if err := bounded(src, filename, isJSON); err != nil {
+	items, err := parse(src, filename)
+	if err != nil {
 		return nil, err
 	}
-	var file *hcl.File
-	var diags hcl.Diagnostics
-	if isJSON {
-		file, diags = json.Parse(src, filename)
-	} else {
-		file, diags = hclsyntax.ParseConfig(src, filename, hcl.InitialPos)
-	}
-	if diags.HasErrors() {
-		return nil, diagnosed(diags)
-	}
-	content, _, diags := file.Body.PartialContent(&hcl.BodySchema{
-		Blocks: []hcl.BlockHeaderSchema{{Type: "seal", LabelNames: []string{"type"}}},
-	})
-	if diags.HasErrors() {
-		return nil, diagnosed(diags)
-	}
 	var out []Stanza
-	for _, block := range content.Blocks {
-		attributes, diags := block.Body.JustAttributes()
-		if diags.HasErrors() {
-			return nil, diagnosed(diags)
+	for _, it := range items {
+		// Vault finds blocks by their name in any case, and takes kms for seal.
+		if !slices.ContainsFunc([]string{"seal", "kms", "hsm"}, func(s string) bool { return strings.EqualFold(s, it.names[0]) }) {
+			continue
 		}
-		s := Stanza{
-			Type: block.Labels[0], fields: map[string]func() []string{},
-			Where: fmt.Sprintf("%s:%d", filename, block.DefRange.Start.Line),
-		}
-		for name, a := range attributes {
-			value, diags := a.Expr.Value(nil)
-			if diags.HasErrors() {
-				return nil, fmt.Errorf("%w: %s:%d: %s is not a plain value: write ${ as $${, and %%{ as %%%%{", ErrConfig, filename, a.Range.Start.Line, name)
-			}
-			texts, err := textsOf(value)
-			if err != nil {
-				return nil, s.errorf("%s: %w", name, err)
-			}
-			s.fields[name] = func() []string { return texts }
-		}
-		if err := s.common(); err != nil {
+		found, err := stanzasOf(it, filename)
+		if err != nil {
 			return nil, err
 		}
-		out = append(out, s)
+		out = append(out, found...)
 	}
 	return out, nil
 }
 
-// ParseURL reads a stanza from one line: azurekeyvault://VAULT/KEY?tenant_id=…,
-// awskms:///alias/NAME?region=…, awskms:///ARN, gcpckms://PROJECT/REGION/RING/KEY,
-// transit://HOST/MOUNT/KEY. The query sets further fields. A URL ends up in
-// logs and process lists, so it holds no secrets: those are references, or left
-// to the environment.
-func ParseURL(text string) (Stanza, error) {
-	u, err := url.Parse(text)
-	if err != nil || u.Scheme == "" || u.Opaque != "" || u.Fragment != "" {
-		return Stanza{}, fmt.Errorf("%w: a seal URL is TYPE://…, without white space and #", ErrConfig)
+// stanzasOf returns the stanzas of a block: one, or in JSON, whose labels are
+// names of members, several.
+func stanzasOf(it item, filename string) ([]Stanza, error) {
+	where := fmt.Sprintf("%s:%d", filename, it.line)
+	failed := func(text string) error { return fmt.Errorf("%w: %s: %s", ErrConfig, where, text) }
+	if len(it.names) > 2 {
+		return nil, failed("a stanza has one label, its type; its name is a field")
 	}
-	s := Stanza{Type: u.Scheme, fields: map[string]func() []string{}}
-	if u.User != nil {
-		return Stanza{}, s.errorf("a URL holds no credentials: refer to them, as with client_secret=file:///path")
-	}
-	query, err := url.ParseQuery(u.RawQuery)
+	objects, err := it.value.objects()
 	if err != nil {
-		return Stanza{}, s.errorf("what follows the ? is not name=value&name=value")
+		return nil, failed(`a stanza is seal "TYPE" { fields }`)
 	}
-	for name, values := range query {
-		if isSecret(name) && !slices.ContainsFunc(values, isReference) {
-			return Stanza{}, s.errorf("%s is a secret, and a URL holds none: refer to it, as with %s=file:///path", name, name)
+	var out []Stanza
+	for _, object := range objects {
+		if len(it.names) == 2 {
+			s, err := newStanza(it.names[1], where, object)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, s)
+			continue
 		}
-		if len(values) > 1 {
-			return Stanza{}, s.errorf("%s stands twice in the URL", name)
+		for _, member := range object {
+			if member.value.kind == '"' || len(member.names) > 1 {
+				return nil, failed(`a stanza has a type: seal "TYPE" { fields }`)
+			}
+			found, err := stanzasOf(item{names: []string{"seal", member.names[0]}, value: member.value, line: member.line}, filename)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, found...)
 		}
-		s.fields[name] = func() []string { return values }
 	}
-	names, parts, err := s.parts(u.Host, strings.TrimPrefix(u.Path, "/"))
-	if err != nil {
-		return Stanza{}, err
+	return out, nil
+}
+
+// objects returns the items of an object, or of each object of a list.
+func (v value) objects() ([][]item, error) {
+	if v.kind == '{' {
+		return [][]item{v.items}, nil
 	}
-	if len(parts) != len(names) || slices.Contains(parts, "") {
-		return Stanza{}, s.errorf("the URL names %s, one after the other", strings.Join(names, ", "))
-	}
-	for i, name := range names {
-		if _, twice := s.fields[name]; twice {
-			return Stanza{}, s.errorf("%s stands twice in the URL", name)
+	var out [][]item
+	for _, e := range v.list {
+		if e.kind != '{' {
+			return nil, errors.New("no object")
 		}
-		s.fields[name] = func() []string { return parts[i : i+1] }
+		out = append(out, e.items)
+	}
+	if out == nil {
+		return nil, errors.New("no object")
+	}
+	return out, nil
+}
+
+func newStanza(typ, where string, object []item) (Stanza, error) {
+	s := Stanza{Type: strings.ToLower(typ), Where: where, fields: map[string]func() []string{}}
+	for _, it := range object {
+		name := it.names[0]
+		texts, err := it.value.texts()
+		if err != nil || len(it.names) > 1 {
+			return s, s.errorf("%s is a text, a number, true or false, or a list of them", name)
+		}
+		if s.fields[name] != nil {
+			return s, s.errorf("%s stands twice", name)
+		}
+		s.fields[name] = func() []string { return texts }
 	}
 	return s, s.common()
 }
 
-// parts splits host and path of a URL into the fields that they are.
-func (s *Stanza) parts(host, path string) (names, parts []string, err error) {
-	switch s.Type {
-	case "azurekeyvault":
-		return []string{"vault_name", "key_name"}, []string{host, path}, nil
-	case "awskms":
-		if host != "" {
-			return nil, nil, s.errorf("three slashes stand before the key, as in awskms:///alias/NAME")
-		}
-		return []string{"kms_key_id"}, []string{path}, nil
-	case "gcpckms":
-		return []string{"project", "region", "key_ring", "crypto_key"}, append([]string{host}, strings.Split(path, "/")...), nil
-	case "transit":
-		if host != "" {
-			host = "https://" + host
-		}
-		i := strings.LastIndex(path, "/")
-		return []string{"address", "mount_path", "key_name"}, []string{host, path[:max(i, 0)], path[i+1:]}, nil
+// texts returns a value as texts: operators write true, "true" and 3 alike.
+func (v value) texts() ([]string, error) {
+	switch v.kind {
+	case '"':
+		return []string{v.text}, nil
+	case '{':
+		return nil, errors.New("an object")
 	}
-	return nil, nil, s.errorf("this type has no URL form")
+	var out []string
+	for _, e := range v.list {
+		if e.kind != '"' {
+			return nil, errors.New("a list of others")
+		}
+		out = append(out, e.text)
+	}
+	return out, nil
 }
 
-// common takes the fields that every type has.
+// common takes the fields that every type has. What is empty counts as not
+// written, as templates leave it.
 func (s *Stanza) common() error {
+	for name, value := range s.fields {
+		if v := value(); len(v) == 0 || len(v) == 1 && v[0] == "" {
+			delete(s.fields, name)
+		}
+	}
 	s.Name = s.Type
+	boolean := func(name string, to *bool) func(string) error {
+		return func(v string) error {
+			var err error
+			if *to, err = strconv.ParseBool(v); err != nil {
+				return s.errorf("%s is true or false", name)
+			}
+			return nil
+		}
+	}
 	for _, f := range []struct {
 		name string
 		set  func(string) error
 	}{
-		{"name", func(v string) error {
-			if v == "" {
-				return s.errorf("name is empty")
-			}
-			s.Name = v
-			return nil
-		}},
+		{"name", func(v string) error { s.Name = v; return nil }},
 		{"pin", func(v string) error { s.Pin = v; return nil }},
-		{"disabled", func(v string) error {
-			var ok bool
-			if s.Disabled, ok = truth(v); !ok {
-				return s.errorf("disabled is true or false")
-			}
-			return nil
-		}},
+		{"unpinned", boolean("unpinned", &s.Unpinned)},
+		{"disabled", boolean("disabled", &s.Disabled)},
 	} {
 		if values, ok := s.fields[f.name]; ok {
 			v := values()
@@ -178,43 +171,28 @@ func (s *Stanza) common() error {
 			delete(s.fields, f.name)
 		}
 	}
+	if s.Pin != "" && s.Unpinned {
+		return s.errorf("pin and unpinned exclude each other")
+	}
 	return nil
 }
 
 // String returns type, name and place.
 func (s Stanza) String() string { return fmt.Sprintf("seal %q (%s) %s", s.Type, s.Name, s.Where) }
 
-// textsOf returns a value as texts: operators write true, "true" and 3 alike.
-func textsOf(v cty.Value) ([]string, error) {
-	if v.Type().IsTupleType() || v.Type().IsListType() {
-		var out []string
-		for _, e := range v.AsValueSlice() {
-			t, err := textsOf(e)
-			if err != nil || len(t) != 1 {
-				return nil, fmt.Errorf("is a list of plain values")
-			}
-			out = append(out, t[0])
-		}
-		return out, nil
+func (s *Stanza) errorf(format string, args ...any) error {
+	where := s.Where
+	if where != "" {
+		where += ": "
 	}
-	text, err := convert.Convert(v, cty.String)
-	if err != nil || text.IsNull() || !text.IsKnown() {
-		return nil, fmt.Errorf("is a text, a number or true or false")
-	}
-	return []string{text.AsString()}, nil
+	return fmt.Errorf("%w: %sseal %.40q: %w", ErrConfig, where, s.Type, fmt.Errorf(format, args...))
 }
 
-// diagnosed makes an error of a parser's words, without the source that they
-// quote: it may hold secrets.
-func diagnosed(diags hcl.Diagnostics) error {
-	d := diags[slices.IndexFunc(diags, func(d *hcl.Diagnostic) bool { return d.Severity == hcl.DiagError })]
-	where := ""
-	if d.Subject != nil {
-		where = fmt.Sprintf("%s:%d: ", d.Subject.Filename, d.Subject.Start.Line)
+// note returns a line of [Setup.Notes].
+func (s *Stanza) note(format string, args ...any) string {
+	named := ""
+	if s.Name != s.Type {
+		named = fmt.Sprintf(" named %q", s.Name)
 	}
-	summary := d.Summary
-	if summary == "Invalid multi-line string" {
-		summary = "a text goes on in the next line: is its closing quote missing?"
-	}
-	return fmt.Errorf("%w: %s%s", ErrConfig, where, summary)
+	return fmt.Sprintf("seal %q%s: ", s.Type, named) + fmt.Sprintf(format, args...)
 }

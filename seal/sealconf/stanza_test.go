@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -37,8 +38,9 @@ func TestSetups(t *testing.T) {
 		"other blocks":  {"listener \"tcp\" {}\nui = true", sealconf.Setup{}},
 		"shamir":        {`seal "shamir" {}`, sealconf.Setup{}},
 		"shamir shaped": {"seal \"shamir\" {\n shares = 5\n threshold = \"3\"\n name = \"people\"\n}", sealconf.Setup{Slots: map[string]seal.Spec{"people": seal.Shamir{Shares: 5, Threshold: 3}}}},
-		"named":         {static("a", `priority = "1"`) + static("b", `priority = 2`, `purpose = "x"`), sealconf.Setup{Slots: map[string]seal.Spec{"a": seal.KMS{Name: "a"}, "b": seal.KMS{Name: "b"}}, Notes: []string{`seal "static": priority is accepted and means nothing here`, `seal "static": priority is accepted and means nothing here`, `seal "static": purpose is accepted and means nothing here`}}},
+		"named":         {static("a", `priority = "1"`) + static("b", `priority = 2`, `purpose = "x"`), sealconf.Setup{Slots: map[string]seal.Spec{"a": seal.KMS{Name: "a"}, "b": seal.KMS{Name: "b"}}, Notes: []string{`seal "static" named "a": priority is accepted and means nothing here`, `seal "static" named "b": priority is accepted and means nothing here`, `seal "static" named "b": purpose is accepted and means nothing here`}}},
 		"disabled":      {static("old", `disabled = "true"`) + static("new", `disabled = false`), sealconf.Setup{Slots: map[string]seal.Spec{"new": seal.KMS{Name: "new"}}, Disabled: []string{"old"}}},
+		"unpinned":      {static("a", `unpinned = true`), sealconf.Setup{Slots: map[string]seal.Spec{"a": seal.KMS{Name: "a"}}, Unpinned: true}},
 		"pins":          {static("a", `pin = "00112233445566778899aabb"`), sealconf.Setup{Slots: map[string]seal.Spec{"a": seal.KMS{Name: "a"}}, Pins: []string{"00112233445566778899aabb"}}},
 		"tree": {"seal \"threshold\" {\n name = \"two\"\n threshold = 2\n of = [\"a\", \"b\", \"people\"]\n}\nseal \"shamir\" {\n name = \"people\"\n shares = 3\n threshold = 2\n}" + static("a") + static("b"),
 			sealconf.Setup{Slots: map[string]seal.Spec{"two": seal.Threshold{K: 2, Of: []seal.Spec{seal.KMS{Name: "a"}, seal.KMS{Name: "b"}, seal.Shamir{Shares: 3, Threshold: 2}}}}}},
@@ -53,7 +55,7 @@ func TestSetups(t *testing.T) {
 			}
 			var cfg seal.Config
 			got.Apply(&cfg)
-			if cfg.Unpinned == (len(cfg.Pins) > 0) || len(cfg.KMS) != len(got.KMS) {
+			if cfg.Unpinned != c.want.Unpinned || !slices.Equal(cfg.Pins, c.want.Pins) || len(cfg.KMS) != len(got.KMS) {
 				t.Error("applied otherwise", cfg.Unpinned, cfg.Pins)
 			}
 		})
@@ -88,21 +90,35 @@ func TestRefused(t *testing.T) {
 		text  string
 		words []string
 	}{
-		"unknown type":        {`seal "pkcs11" {}`, []string{`seal.hcl:1: seal "pkcs11": unknown seal type`, "awskms, azurekeyvault, gcpckms, shamir, static, threshold, transit"}},
-		"unknown field":       {fmt.Sprintf(static, `colour = "red"`), []string{`unknown field "colour"`, "current_key, current_key_id, previous_key, previous_key_id, and name, disabled, pin"}},
+		"unknown type":        {`seal "pkcs11" {}`, []string{`seal.hcl:1: seal "pkcs11": unknown seal type`, "awskms, azurekeyvault, gcpckms, localkms, shamir, static, threshold, transit"}},
+		"unknown field":       {fmt.Sprintf(static, `colour = "red"`), []string{`unknown field "colour"`, "current_key, current_key_id, previous_key, previous_key_id, and name, disabled, pin, unpinned"}},
 		"required":            {`seal "static" {}`, []string{"current_key_id is required"}},
 		"two of one name":     {fmt.Sprintf(static+static, "", ""), []string{`a second stanza is named "static"`, "name = "}},
 		"no syntax":           {"seal \"static\" {\n current_key = \"secret\n}", []string{"seal.hcl:2"}},
-		"one line":            {`seal "shamir" { shares = 5, threshold = 3 }`, []string{"seal.hcl:1"}},
-		"no label":            {`seal {}`, []string{"seal.hcl:1", "Missing type"}},
-		"a block":             {"seal \"shamir\" {\n x {}\n}", []string{"seal.hcl:2"}},
-		"not a value":         {"seal \"shamir\" {\n shares = \"${env.X}\"\n}", []string{"shares is not a plain value", "$${"}},
+		"no label":            {`seal { shares = 5 }`, []string{"seal.hcl:1", "a stanza has a type"}},
+		"no block":            {`seal = "shamir"`, []string{"seal.hcl:1", "a stanza is seal"}},
+		"two labels":          {`seal "awskms" "second" {}`, []string{"seal.hcl:1", "one label"}},
+		"twice":               {"seal \"shamir\" {\n shares = 5\n threshold = 3\n shares = 4\n}", []string{"shares stands twice"}},
+		"a block":             {"seal \"shamir\" {\n x {}\n}", []string{"seal.hcl:1", "x is a text"}},
+		"not a number":        {"seal \"shamir\" {\n shares = \"${env.X}\"\n threshold = 2\n}", []string{"shares is a number"}},
 		"a map":               {"seal \"shamir\" {\n shares = { a = 1 }\n}", []string{"shares", "a text, a number"}},
-		"a list of lists":     {"seal \"shamir\" {\n shares = [[1, 2]]\n}", []string{"shares", "list of plain values"}},
-		"null":                {"seal \"shamir\" {\n shares = null\n}", []string{"shares", "a text, a number"}},
+		"a list of lists":     {"seal \"shamir\" {\n shares = [[1, 2]]\n}", []string{"shares", "list of them"}},
+		"no value":            {"seal \"shamir\" {\n shares = null\n}", []string{"seal.hcl:2", "a value is a text"}},
+		"a half":              {"seal \"shamir\" {\n shares = 5\n", []string{"seal.hcl:3", "closing brace"}},
+		"no field":            {"seal \"shamir\" {\n = 5\n}", []string{"seal.hcl:2", "a field's name"}},
+		"no equals":           {"seal \"shamir\" {\n shares 5\n}", []string{"seal.hcl:2", "stands ="}},
+		"a long number":       {"a = 12345678901234567890", []string{"no number"}},
+		"no number at all":    {"a = 5b", []string{"no number"}},
+		"an endless comment":  {"a = 5 /* x", []string{"*/ is missing"}},
+		"an endless text":     {"a = <<E\nx\n", []string{"has no end"}},
+		"an escape":           {`a = "\q"`, []string{"an escape is none"}},
+		"a list without ends": {"a = [1 2]", []string{"stands a comma"}},
+		"no character":        {"a = $b", []string{"is a quote missing?"}},
+		"pin and unpinned":    {fmt.Sprintf(static, "pin = \"00112233445566778899aabb\"\n unpinned = true"), []string{"exclude each other"}},
+		"unpinned maybe":      {fmt.Sprintf(static, "unpinned = maybe"), []string{"a value is a text"}},
+		"a pin, and none":     {fmt.Sprintf(static, "pin = \"00112233445566778899aabb\"") + "seal \"localkms\" {\n path = \"/k\"\n unpinned = true\n}", []string{"pin them all, or none"}},
 		"several values":      {"seal \"shamir\" {\n shares = [1, 2]\n threshold = 2\n}", []string{"shares is one value"}},
 		"name of two":         {"seal \"shamir\" {\n name = [\"a\", \"b\"]\n}", []string{"name is one value"}},
-		"name empty":          {"seal \"shamir\" {\n name = \"\"\n}", []string{"name is empty"}},
 		"disabled maybe":      {fmt.Sprintf(static, `disabled = "maybe"`), []string{"disabled is true or false"}},
 		"no number":           {"seal \"shamir\" {\n shares = \"many\"\n threshold = 2\n}", []string{"shares is a number"}},
 		"half a shamir":       {"seal \"shamir\" {\n shares = 3\n}", []string{"threshold is a number"}},
@@ -117,7 +133,6 @@ func TestRefused(t *testing.T) {
 		"half a previous":     {fmt.Sprintf(static, `previous_key_id = "p"`), []string{"previous_key_id and previous_key go together"}},
 		"one id, two keys":    {fmt.Sprintf(static, "previous_key_id = \"id\"\n previous_key = \"0123456789abcdef0123456789abcdeX\""), []string{"one id two keys"}},
 		"one key, two ids":    {fmt.Sprintf(static, "previous_key_id = \"i2\"\n previous_key = \"0123456789abcdef0123456789abcdef\""), []string{"one key has two ids"}},
-		"no such file":        {"seal \"static\" {\n current_key_id = \"id\"\n current_key = \"file:///no/such/file\"\n}", []string{"current_key: ", "/no/such/file"}},
 		"environment":         {"seal \"static\" {\n current_key_id = \"id\"\n current_key = \"env://KEY\"\n}", []string{"current_key refers to the environment"}},
 		"http elsewhere":      {fmt.Sprintf(transit, "http://vault.example:8200", ""), []string{"Vault accepts http", "allow_plain_http = true"}},
 		"skip maybe":          {fmt.Sprintf(transit, "https://vault.example:8200", `tls_skip_verify = "maybe"`), []string{"tls_skip_verify is true or false"}},
@@ -127,8 +142,6 @@ func TestRefused(t *testing.T) {
 		"no closing quote":    {"seal \"shamir\" {\n shares = \"3\n threshold = 2\n}", []string{":2", "is its closing quote missing?"}},
 		"too long":            {strings.Repeat("# x\n", 1<<18+1), []string{"at most 1048576"}},
 		"too deep":            {"a = " + strings.Repeat("[", 65), []string{"nested too deeply"}},
-		"too many lines":      {"a = <<E\n" + strings.Repeat("x\n", 10001) + "E\n", []string{"lines of text"}},
-		"too many operators":  {"a = " + strings.Repeat("!", 1001), []string{"too many operators"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := try(c.text, sealconf.Options{Providers: all})
@@ -157,6 +170,7 @@ seal "gcpckms" {
   user_agent = "x"
 }
 `, sealconf.Options{Providers: (&configs{}).providers()})
+	setup.Notes = slices.DeleteFunc(setup.Notes, func(n string) bool { return strings.Contains(n, "unpinned") })
 	want := []string{
 		`seal "azurekeyvault": subscription_id is accepted and means nothing here`,
 		`seal "gcpckms": user_agent is accepted and means nothing here`,
@@ -177,10 +191,13 @@ func TestReferences(t *testing.T) {
 		t.Fatal(err)
 	}
 	const text = "seal \"static\" {\n current_key_id = \"id\"\n current_key = \"%s\"\n}"
-	_, err := try(fmt.Sprintf(text, "file://"+filepath.ToSlash(large)), sealconf.Options{})
-	failed(t, err, "current_key", "more than 65536 bytes")
-	_, err = try(fmt.Sprintf(text, "file://"+filepath.ToSlash(t.TempDir())), sealconf.Options{})
-	failed(t, err, "current_key")
+	const people = "seal \"shamir\" {\n shares = \"%s\"\n threshold = 2\n}"
+	_, err := try(fmt.Sprintf(people, "file://"+filepath.ToSlash(large)), sealconf.Options{})
+	failed(t, err, "shares", "more than 65536 bytes")
+	_, err = try(fmt.Sprintf(people, "file://"+filepath.ToSlash(t.TempDir())), sealconf.Options{})
+	failed(t, err, "shares", "not a regular file")
+	_, err = try(fmt.Sprintf(people, "file:///no/such/file"), sealconf.Options{})
+	failed(t, err, "shares", `the file "/no/such/file"`)
 	build(t, fmt.Sprintf(text, "file://"+filepath.ToSlash(file)), sealconf.Options{})
 	build(t, fmt.Sprintf(text, "env://SEALCONF_TEST_KEY"), sealconf.Options{AllowEnvironment: true})
 	_, err = try(fmt.Sprintf(text, "env://SEALCONF_TEST_KEY"), sealconf.Options{})

@@ -21,17 +21,23 @@ func Provider(adjust func(*awskms.Config)) sealconf.Provider {
 		Type: awskms.Type,
 		Fields: []sealconf.Field{
 			{Name: "kms_key_id", Required: true, Env: []string{"AWSKMS_WRAPPER_KEY_ID", "VAULT_AWSKMS_SEAL_KEY_ID"}},
-			{Name: "endpoint", Env: []string{"AWS_KMS_ENDPOINT", "AWSKMS_ENDPOINT"}},
+			{Name: "endpoint", Ambient: []string{"AWS_KMS_ENDPOINT", "AWSKMS_ENDPOINT"}, Own: []string{"AWS_ENDPOINT_URL_KMS", "AWS_ENDPOINT_URL"}},
 			// The SDK reads the variables of what follows by itself.
-			{Name: "region"},
-			{Name: "access_key"},
-			{Name: "secret_key"},
-			{Name: "session_token"},
-			{Name: "shared_creds_filename"},
-			{Name: "shared_creds_profile"},
-			{Name: "role_arn"},
-			{Name: "role_session_name"},
-			{Name: "web_identity_token_file"},
+			{Name: "region", Own: []string{"AWS_REGION", "AWS_DEFAULT_REGION"}},
+			{Name: "access_key", Own: []string{"AWS_ACCESS_KEY_ID", "AWS_ACCESS_KEY"}},
+			{Name: "secret_key", Own: []string{"AWS_SECRET_ACCESS_KEY", "AWS_SECRET_KEY"}},
+			{Name: "session_token", Own: []string{"AWS_SESSION_TOKEN"}},
+			{Name: "shared_creds_filename", Own: []string{"AWS_SHARED_CREDENTIALS_FILE"}},
+			{Name: "shared_creds_profile", Own: []string{"AWS_PROFILE", "AWS_DEFAULT_PROFILE"}},
+			{Name: "role_arn", Own: []string{"AWS_ROLE_ARN"}},
+			{Name: "role_session_name", Own: []string{"AWS_ROLE_SESSION_NAME"}},
+			{Name: "web_identity_token_file", Own: []string{"AWS_WEB_IDENTITY_TOKEN_FILE"}},
+		},
+		Renamed: map[string]string{
+			"KeyID": "kms_key_id", "Region": "region", "Endpoint": "endpoint", "AccessKeyID": "access_key",
+			"SecretAccessKey": "secret_key", "SessionToken": "session_token", "CredentialsFile": "shared_creds_filename",
+			"Profile": "shared_creds_profile", "WebIdentityTokenFile": "web_identity_token_file", "RoleARN": "role_arn",
+			"RoleSessionName": "role_session_name",
 		},
 		Ignored: []string{"max_retries"},
 		Build:   func(v sealconf.Values) (sealconf.Made, error) { return build(v, adjust) },
@@ -40,15 +46,19 @@ func Provider(adjust func(*awskms.Config)) sealconf.Provider {
 
 func build(v sealconf.Values, adjust func(*awskms.Config)) (sealconf.Made, error) {
 	t, err := v.Texts("kms_key_id", "region", "access_key", "secret_key", "session_token", "endpoint",
-		"shared_creds_filename", "shared_creds_profile", "role_arn", "role_session_name", "web_identity_token_file")
+		"shared_creds_profile", "role_arn", "role_session_name")
+	if err != nil {
+		return sealconf.Made{}, err
+	}
+	p, err := v.Paths("shared_creds_filename", "web_identity_token_file")
 	if err != nil {
 		return sealconf.Made{}, err
 	}
 	cfg := awskms.Config{
 		KeyID: t["kms_key_id"], Region: t["region"], Endpoint: t["endpoint"],
 		AccessKeyID: t["access_key"], SecretAccessKey: t["secret_key"], SessionToken: t["session_token"],
-		CredentialsFile: t["shared_creds_filename"], Profile: t["shared_creds_profile"],
-		WebIdentityTokenFile: t["web_identity_token_file"], RoleARN: t["role_arn"], RoleSessionName: t["role_session_name"],
+		CredentialsFile: p["shared_creds_filename"], Profile: t["shared_creds_profile"],
+		WebIdentityTokenFile: p["web_identity_token_file"], RoleARN: t["role_arn"], RoleSessionName: t["role_session_name"],
 		AllowEnvironment: v.EnvironmentAllowed(),
 	}
 	if cfg.Region == "" && !cfg.AllowEnvironment && !strings.HasPrefix(cfg.KeyID, "arn:") {
@@ -61,5 +71,6 @@ func build(v sealconf.Values, adjust func(*awskms.Config)) (sealconf.Made, error
 	if err != nil {
 		return sealconf.Made{}, err
 	}
-	return sealconf.Made{Wrapper: w}, nil
+	alias := strings.HasPrefix(cfg.KeyID, "alias/") || strings.Contains(cfg.KeyID, ":alias/")
+	return sealconf.Made{Wrapper: w, Forgeable: alias}, nil // of an alias, whoever brings a blob brings the key
 }

@@ -25,34 +25,44 @@ func Provider(adjust func(*azurekeyvault.Config)) sealconf.Provider {
 		Fields: []sealconf.Field{
 			{Name: "vault_name", Required: true, Env: []string{"AZUREKEYVAULT_WRAPPER_VAULT_NAME", "VAULT_AZUREKEYVAULT_VAULT_NAME"}},
 			{Name: "key_name", Required: true, Env: []string{"AZUREKEYVAULT_WRAPPER_KEY_NAME", "VAULT_AZUREKEYVAULT_KEY_NAME"}},
-			{Name: "tenant_id", Env: []string{"AZURE_TENANT_ID"}},
-			{Name: "client_id", Env: []string{"AZURE_CLIENT_ID"}},
-			{Name: "client_secret"}, // the provider reads the variables of secrets by itself
-			{Name: "environment", Env: []string{"AZURE_ENVIRONMENT"}},
-			{Name: "resource", Env: []string{"AZURE_AD_RESOURCE"}},
+			{Name: "tenant_id", Ambient: []string{"AZURE_TENANT_ID"}},
+			{Name: "client_id", Ambient: []string{"AZURE_CLIENT_ID"}},
+			{Name: "client_secret", Own: []string{"AZURE_CLIENT_SECRET"}}, // the provider reads the variables of secrets by itself
+			{Name: "environment", Ambient: []string{"AZURE_ENVIRONMENT"}},
+			{Name: "resource", Ambient: []string{"AZURE_AD_RESOURCE"}},
 			{Name: "auth_method", Env: []string{"VAULT_AZUREKEYVAULT_AUTH_METHOD"}},
-			{Name: "cert_path"},
-			{Name: "cert_password"},
+			{Name: "cert_path", Env: []string{"VAULT_AZUREKEYVAULT_CERTIFICATE_PATH"}, Own: []string{"AZURE_CLIENT_CERTIFICATE_PATH"}},
+			{Name: "cert_password", Env: []string{"VAULT_AZUREKEYVAULT_CERTIFICATE_PASSWORD"}, Own: []string{"AZURE_CLIENT_CERTIFICATE_PASSWORD"}},
 			{Name: "managed_id_kind", Env: []string{"VAULT_AZUREKEYVAULT_MANAGED_IDENTITY_KIND"}},
 			{Name: "resource_id", Env: []string{"VAULT_AZUREKEYVAULT_RESOURCE_ID"}},
-			{Name: "token_file"},
+			{Name: "token_file", Own: []string{"AZURE_FEDERATED_TOKEN_FILE"}},
 			{Name: "algorithm"},
 		},
 		Ignored: []string{"subscription_id"},
-		Build:   func(v sealconf.Values) (sealconf.Made, error) { return build(v, adjust) },
+		Renamed: map[string]string{
+			"VaultName": "vault_name", "VaultURL": "vault_name", "KeyName": "key_name", "TenantID": "tenant_id", "ClientID": "client_id",
+			"ClientSecret": "client_secret", "ClientSecretFile": "client_secret", "Environment": "environment", "Resource": "resource",
+			"Auth": "auth_method", "CertificateFile": "cert_path", "CertificatePassword": "cert_password",
+			"IdentityResourceID": "resource_id", "TokenFile": "token_file", "Algorithm": "algorithm",
+		},
+		Build: func(v sealconf.Values) (sealconf.Made, error) { return build(v, adjust) },
 	}
 }
 
 func build(v sealconf.Values, adjust func(*azurekeyvault.Config)) (sealconf.Made, error) {
 	t, err := v.Texts("vault_name", "key_name", "tenant_id", "client_id", "environment", "resource", "auth_method",
-		"cert_path", "resource_id", "token_file", "algorithm")
+		"resource_id", "algorithm")
+	if err != nil {
+		return sealconf.Made{}, err
+	}
+	p, err := v.Paths("cert_path", "token_file")
 	if err != nil {
 		return sealconf.Made{}, err
 	}
 	cfg := azurekeyvault.Config{
 		VaultName: t["vault_name"], KeyName: t["key_name"], TenantID: t["tenant_id"], ClientID: t["client_id"],
-		Environment: t["environment"], Resource: t["resource"], CertificateFile: t["cert_path"],
-		IdentityResourceID: t["resource_id"], TokenFile: t["token_file"], Algorithm: azurekeyvault.Algorithm(t["algorithm"]),
+		Environment: t["environment"], Resource: t["resource"], CertificateFile: p["cert_path"],
+		IdentityResourceID: t["resource_id"], TokenFile: p["token_file"], Algorithm: azurekeyvault.Algorithm(t["algorithm"]),
 		CertificatePassword: v.Secret("cert_password"), AllowEnvironment: v.EnvironmentAllowed(),
 	}
 	if path, ok := v.File("client_secret"); ok {
@@ -64,6 +74,9 @@ func build(v sealconf.Values, adjust func(*azurekeyvault.Config)) (sealconf.Made
 	if cfg.Auth == azurekeyvault.AuthManagedIdentity {
 		cfg.TenantID = "" // the identity brings its own
 	}
+	if cfg.Auth == azurekeyvault.AuthDefault && cfg.ClientID == os.Getenv("AZURE_CLIENT_ID") {
+		cfg.ClientID = "" // the chain reads it by itself
+	}
 	if adjust != nil {
 		adjust(&cfg)
 	}
@@ -71,7 +84,8 @@ func build(v sealconf.Values, adjust func(*azurekeyvault.Config)) (sealconf.Made
 	if err != nil {
 		return sealconf.Made{}, err
 	}
-	return sealconf.Made{Wrapper: w}, nil
+	rsa := cfg.Algorithm == "" || cfg.Algorithm == azurekeyvault.RSAOAEP256
+	return sealconf.Made{Wrapper: w, Forgeable: rsa}, nil // the public key wraps
 }
 
 // method returns how to authenticate, or "" where the provider finds out.

@@ -19,14 +19,15 @@ func Provider(adjust func(*gcpckms.Config)) sealconf.Provider {
 	return sealconf.Provider{
 		Type: gcpckms.Type,
 		Fields: []sealconf.Field{
-			{Name: "project", Required: true, Env: []string{"GOOGLE_PROJECT"}},
-			{Name: "region", Required: true, Env: []string{"GOOGLE_REGION"}},
+			{Name: "project", Required: true, Ambient: []string{"GOOGLE_PROJECT"}},
+			{Name: "region", Required: true, Ambient: []string{"GOOGLE_REGION"}},
 			{Name: "key_ring", Required: true, Env: []string{"GCPCKMS_WRAPPER_KEY_RING", "VAULT_GCPCKMS_SEAL_KEY_RING"}},
 			{Name: "crypto_key", Required: true, Env: []string{"GCPCKMS_WRAPPER_CRYPTO_KEY", "VAULT_GCPCKMS_SEAL_CRYPTO_KEY"}},
-			{Name: "credentials", Env: []string{"GOOGLE_CREDENTIALS"}},
+			{Name: "credentials", Ambient: []string{"GOOGLE_CREDENTIALS"}, Own: []string{"GOOGLE_APPLICATION_CREDENTIALS"}},
 			{Name: "endpoint"},
 		},
 		Ignored: []string{"user_agent"},
+		Renamed: map[string]string{"CredentialsFile": "credentials", "Endpoint": "endpoint"},
 		Build:   func(v sealconf.Values) (sealconf.Made, error) { return build(v, adjust) },
 	}
 }
@@ -36,12 +37,9 @@ func build(v sealconf.Values, adjust func(*gcpckms.Config)) (sealconf.Made, erro
 	if err != nil {
 		return sealconf.Made{}, err
 	}
-	// The field is a path; file:// says the same.
-	credentials, ok := v.File("credentials")
-	if !ok {
-		if credentials, err = v.Text("credentials"); err != nil {
-			return sealconf.Made{}, err
-		}
+	credentials, err := v.Path("credentials")
+	if err != nil {
+		return sealconf.Made{}, err
 	}
 	cfg := gcpckms.Config{
 		KeyID:           fmt.Sprintf("projects/%s/locations/%s/keyRings/%s/cryptoKeys/%s", t["project"], t["region"], t["key_ring"], t["crypto_key"]),
