@@ -3,6 +3,7 @@ package seal
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -21,7 +22,8 @@ type drilled struct {
 // each KMS slot, or each of the named ones, still opens the store, and shows the
 // outcome in Status: wrapping proves nothing, since a disabled key may still
 // wrap. Where a KMS tells, it notes keys that are disabled, scheduled for
-// deletion, or have a newer version than the one that wrapped. It changes
+// deletion, about to expire, or have a newer version than the one that wrapped,
+// and slots that a process which starts would believe on a pin alone. It changes
 // nothing. While the store is away it tries the record last seen. What ctx cuts
 // short says nothing of a slot.
 func (b *Barrier) Drill(ctx context.Context, slots ...string) error {
@@ -54,6 +56,9 @@ func (b *Barrier) Drill(ctx context.Context, slots ...string) error {
 				kind = EventKeyVersion
 			}
 			b.emit(kind, By{}, slot.Name, n.Text, nil)
+		}
+		if len(b.cfg.Pins) == 0 && !b.cfg.Unpinned && b.custody.Forgeable(slot) {
+			d.notes = append(d.notes, custody.Note{Text: fmt.Sprintf("anybody with write access to the store could make such a slot: it will not unseal after a restart; add %x to the pins", []byte(slot.Fingerprint))})
 		}
 		if !slot.Tree.NeedsPeople() {
 			_, d.err = b.tryOpen(ctx, o, slot, nil)

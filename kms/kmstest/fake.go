@@ -47,6 +47,7 @@ type keyState struct {
 	versions []material
 	disabled bool
 	deletion time.Time
+	expires  time.Time
 }
 
 // Key returns the key of that name, or the one that the alias names at the time
@@ -114,6 +115,14 @@ func (f *Fake) Disable(key string) {
 func (f *Fake) ScheduleDeletion(key string, at time.Time) {
 	f.admin(key, func(k *keyState) { k.deletion = at })
 }
+
+// Expire sets when the key expires; zero is never. From then on it refuses to
+// wrap, and still unwraps, as keys of Azure do.
+func (f *Fake) Expire(key string, at time.Time) {
+	f.admin(key, func(k *keyState) { k.expires = at })
+}
+
+func (k *keyState) expired() bool { return !k.expires.IsZero() && !time.Now().Before(k.expires) }
 
 // Enable switches the key on again, and cancels its deletion.
 func (f *Fake) Enable(key string) {

@@ -126,6 +126,19 @@ func TestProbe(t *testing.T) {
 	f.ScheduleDeletion("k", at)
 	probe(kms.Health{KeyID: "k", Version: "2", Deletion: at})
 	f.Enable("k")
+	blob := wrap(t, w)
+	ahead, past := time.Now().Add(time.Hour), time.Now().Add(-time.Hour)
+	f.Expire("k", ahead)
+	probe(kms.Health{KeyID: "k", Version: "2", Enabled: true, Expires: ahead})
+	f.Expire("k", past)
+	probe(kms.Health{KeyID: "k", Version: "2", Expires: past})
+	if _, err := w.Wrap(t.Context(), secret, binding); !errors.Is(err, kms.ErrKeyDisabled) {
+		t.Errorf("Wrap with an expired key: %v", err)
+	}
+	if _, err := w.Unwrap(t.Context(), blob, binding); err != nil {
+		t.Errorf("Unwrap with an expired key: %v", err)
+	}
+	f.Expire("k", time.Time{})
 	f.Destroy("k", "")
 	if _, err := w.Probe(t.Context()); !errors.Is(err, kms.ErrKeyGone) {
 		t.Errorf("Probe of a destroyed key: %v", err)

@@ -32,7 +32,7 @@ func (k *Key) Wrap(ctx context.Context, key []byte, b kms.Binding) (*kms.Blob, e
 	}
 	var blob *kms.Blob
 	err := k.call(ctx, OpWrap, func(s *keyState, f Failure) error {
-		if s.disabled && !k.fake.DisabledWraps {
+		if s.disabled && !k.fake.DisabledWraps || s.expired() {
 			return k.error(OpWrap, kms.ErrKeyDisabled, nil)
 		}
 		v := len(s.versions)
@@ -97,7 +97,7 @@ func (k *Key) Probe(ctx context.Context) (kms.Health, error) {
 		if _, err := k.version(s, OpProbe, v); err != nil && s.deletion.IsZero() {
 			return err
 		}
-		h = kms.Health{KeyID: s.id, Version: v, Enabled: !s.disabled && s.deletion.IsZero(), Deletion: s.deletion}
+		h = kms.Health{KeyID: s.id, Version: v, Enabled: !s.disabled && !s.expired() && s.deletion.IsZero(), Deletion: s.deletion, Expires: s.expires}
 		return nil
 	})
 	return h, err
