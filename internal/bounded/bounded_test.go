@@ -1,0 +1,88 @@
+package bounded_test
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sealwright/sealwright/internal/bounded"
+)
+
+var errOwn = errors.New("its own words")
+
+// TestCall has everything that a provider's call may do, and when the caller is
+// back: at once, or a second after the end of its time.
+func TestCall(t *testing.T) {
+	const limit = 10 * time.Second
+	for name, tt := range map[string]struct {
+		call  func(context.Context) (string, error)
+		value string
+		is    error
+		not   error
+		took  time.Duration
+	}{
+		"answers":        {call: func(context.Context) (string, error) { return "yes", nil }, value: "yes"},
+		"answers late":   {call: func(context.Context) (string, error) { time.Sleep(9 * time.Second); return "yes", nil }, value: "yes", took: 9 * time.Second},
+		"fails":          {call: func(context.Context) (string, error) { return "", errOwn }, is: errOwn},
+		"keeps its time": {call: func(ctx context.Context) (string, error) { <-ctx.Done(); return "", ctx.Err() }, is: context.DeadlineExceeded, not: bounded.ErrNoAnswer, took: limit},
+		"says why after its time": {call: func(ctx context.Context) (string, error) {
+			<-ctx.Done()
+			time.Sleep(time.Second / 2)
+			return "", errOwn
+		}, is: errOwn, not: bounded.ErrNoAnswer, took: limit + time.Second/2},
+		"answers after its time": {call: func(ctx context.Context) (string, error) {
+			<-ctx.Done()
+			return "yes", nil
+		}, value: "yes", took: limit},
+		"hangs":                {call: func(context.Context) (string, error) { time.Sleep(time.Hour); return "yes", nil }, is: bounded.ErrNoAnswer, took: limit + time.Second},
+		"panics":               {call: func(context.Context) (string, error) { panic("key=hunter2") }, is: bounded.ErrPanic},
+		"panics with an error": {call: func(context.Context) (string, error) { panic(errOwn) }, is: bounded.ErrPanic, not: errOwn},
+		"panics late": {call: func(context.Context) (string, error) {
+			time.Sleep(time.Second)
+			var m map[string]int
+			m["a"] = 1
+			return "", nil
+		}, is: bounded.ErrPanic, took: time.Second},
+		"ends its goroutine": {call: func(context.Context) (string, error) { runtime.Goexit(); return "yes", nil }, is: bounded.ErrNoAnswer},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				start := time.Now()
+				ctx, cancel := context.WithTimeout(t.Context(), limit)
+				defer cancel()
+				value, err := bounded.Call(ctx, tt.call)
+				if value != tt.value || !errors.Is(err, tt.is) || tt.not != nil && errors.Is(err, tt.not) {
+					t.Errorf("%q, %v", value, err)
+				}
+				if took := time.Since(start); took != tt.took {
+					t.Errorf("back after %v, want %v", took, tt.took)
+				}
+				if err != nil && strings.Contains(err.Error(), "hunter2") {
+					t.Errorf("it tells what panicked: %v", err)
+				}
+				time.Sleep(2 * time.Hour) // a goroutine that stays would deadlock the bubble
+			})
+		})
+	}
+}
+
+// TestCallOfACancelledContext: it is called all the same, and has a second to
+// say something.
+func TestCallOfACancelledContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		cancel(errOwn)
+		start := time.Now()
+		if _, err := bounded.Call(ctx, func(context.Context) (int, error) { time.Sleep(time.Minute); return 1, nil }); !errors.Is(err, bounded.ErrNoAnswer) || !errors.Is(err, context.Canceled) {
+			t.Errorf("%v", err)
+		}
+		if took := time.Since(start); took != time.Second {
+			t.Errorf("back after %v", took)
+		}
+		time.Sleep(time.Hour)
+	})
+}
