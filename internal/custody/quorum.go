@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/sealwright/sealwright/internal/record"
 )
@@ -14,8 +15,14 @@ import (
 // is empty. Its methods are safe for concurrent use.
 type Quorum struct {
 	mu     sync.Mutex                // a Seal may wipe while a share comes in
-	shares map[uint32]map[byte]Share // by set and x
+	shares map[uint32]map[byte]given // by set and x
 	ended  error                     // why it takes no more: nobody would wipe them
+}
+
+// A given is a share, and when it was given.
+type given struct {
+	Share
+	at time.Time
 }
 
 // Ended returns a Quorum that takes no shares, for the reason given.
@@ -43,7 +50,9 @@ func (q *Quorum) into(o *opener) {
 }
 
 // Add takes a copy of a share that fits the record, and returns the slot that
-// it is a share of, also with an error where it is known.
+// it is a share of, also with an error where it is known. A share in text takes
+// the place of the same one in bare form: it tells more, namely which slot it is
+// of, and without that a pin may be wanting.
 func (q *Quorum) Add(rec *record.Record, s Share) (*record.Slot, error) {
 	slot, set, err := Match(rec, s)
 	if err != nil {
@@ -54,16 +63,19 @@ func (q *Quorum) Add(rec *record.Record, s Share) (*record.Slot, error) {
 	if q.ended != nil {
 		return slot, fmt.Errorf("%w: in the meantime, and the share was not kept", q.ended)
 	}
-	if _, ok := q.shares[set][s.X]; ok {
-		return slot, &ShareError{Kind: ErrShareDuplicate, X: s.X, Set: set}
+	if held, ok := q.shares[set][s.X]; ok {
+		if !held.Raw() || s.Raw() {
+			return slot, &ShareError{Kind: ErrShareDuplicate, X: s.X, Set: set}
+		}
+		held.Y.Wipe()
 	}
 	if q.shares == nil {
-		q.shares = map[uint32]map[byte]Share{}
+		q.shares = map[uint32]map[byte]given{}
 	}
 	if q.shares[set] == nil {
-		q.shares[set] = map[byte]Share{}
+		q.shares[set] = map[byte]given{}
 	}
-	q.shares[set][s.X] = s.clone()
+	q.shares[set][s.X] = given{s.clone(), time.Now()}
 	return slot, nil
 }
 
@@ -71,17 +83,56 @@ func (q *Quorum) Add(rec *record.Record, s Share) (*record.Slot, error) {
 func (q *Quorum) Sift(rec *record.Record) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.remove(func(set uint32, s given) bool {
+		_, now, err := Match(rec, s.Share)
+		return err != nil || now != set
+	})
+}
+
+// Expire drops the shares that were given at that time or before, and returns
+// how many, and when the oldest of the others was; zero if none is left.
+func (q *Quorum) Expire(before time.Time) (gone int, oldest time.Time) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	gone = q.remove(func(_ uint32, s given) bool { return !s.at.After(before) })
+	for _, shares := range q.shares {
+		for _, s := range shares {
+			if oldest.IsZero() || s.at.Before(oldest) {
+				oldest = s.at
+			}
+		}
+	}
+	return gone, oldest
+}
+
+// remove wipes and drops the shares of which f says so; q.mu is held.
+func (q *Quorum) remove(f func(set uint32, s given) bool) (gone int) {
 	for set, shares := range q.shares {
 		for x, s := range shares {
-			if _, now, err := Match(rec, s); err != nil || now != set {
+			if f(set, s) {
 				s.Y.Wipe()
 				delete(shares, x)
+				gone++
 			}
 		}
 		if len(shares) == 0 {
 			delete(q.shares, set)
 		}
 	}
+	return gone
+}
+
+// Oldest returns when the first of the shares of a set was given; zero if none
+// was.
+func (q *Quorum) Oldest(set uint32) (oldest time.Time) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, s := range q.shares[set] {
+		if oldest.IsZero() || s.at.Before(oldest) {
+			oldest = s.at
+		}
+	}
+	return oldest
 }
 
 // Suffices reports whether the shares could open the tree, its KMS leaves

@@ -60,11 +60,11 @@ func plant(t testing.TB, k *Keys, spec record.Spec) planted {
 
 // open opens the tree with the first n shares of each set.
 func (p planted) open(ctx context.Context, k *Keys, n int) ([]byte, *Answer, error) {
-	q := &Quorum{shares: map[uint32]map[byte]Share{}}
+	q := &Quorum{shares: map[uint32]map[byte]given{}}
 	for _, set := range p.sets {
-		q.shares[set.Set] = map[byte]Share{}
+		q.shares[set.Set] = map[byte]given{}
 		for _, s := range set.Shares[:n] {
-			q.shares[set.Set][s.X] = s
+			q.shares[set.Set][s.X] = given{Share: s}
 		}
 	}
 	o := &opener{keys: k, store: treeStore, slot: p.slot}
