@@ -8,6 +8,8 @@ package ledger
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -105,6 +107,9 @@ func (l *Ledger) Saw(o *Opened) {
 	l.newest = markOf(o)
 }
 
+// errBusy: the store was not called, since the call before hangs in it.
+var errBusy = errors.New("the store has not answered the call before")
+
 // call calls f when the call before it has come back, within the time of one
 // call in all.
 func call[T any](ctx context.Context, l *Ledger, gate chan struct{}, f func(context.Context) (T, error)) (out T, err error) {
@@ -113,7 +118,7 @@ func call[T any](ctx context.Context, l *Ledger, gate chan struct{}, f func(cont
 	select {
 	case gate <- struct{}{}:
 	case <-ctx.Done():
-		return out, ctx.Err()
+		return out, fmt.Errorf("%w: %w", errBusy, ctx.Err())
 	}
 	return bounded.Call(ctx, func(ctx context.Context) (T, error) {
 		defer func() { <-gate }()

@@ -108,16 +108,16 @@ func (l *Ledger) Unlock(s *Stored, root []byte) (*Opened, error) {
 	if err != nil {
 		return nil, err
 	}
-	if o.Missed, err = descends(l.Newest(), &o.State, s.Digest); err != nil {
+	if o.Missed, err = checkLineage(l.Newest(), &o.State, s.Digest); err != nil {
 		o.Wipe()
 		return nil, err
 	}
 	return o, nil
 }
 
-// descends checks that a record now authenticated is the one this process knew
+// checkLineage checks that a record now authenticated is the one this process knew
 // or comes after it. It says so where too many changes were missed to tell.
-func descends(seen Mark, s *record.State, digest record.Digest) (missed string, err error) {
+func checkLineage(seen Mark, s *record.State, digest record.Digest) (missed string, err error) {
 	if seen.Generation == 0 || digest == seen.Digest {
 		return "", nil
 	}

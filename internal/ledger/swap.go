@@ -24,6 +24,12 @@ func (l *Ledger) Swap(ctx context.Context, stored []byte, old string, draft *Ope
 	case errors.Is(err, ErrConflict):
 		draft.Wipe()
 		return ErrConflict
+	case errors.Is(err, errBusy):
+		draft.Wipe()
+		return fmt.Errorf("%w: the change was not sent: %w", ErrUnavailable, err)
+	case refused(err):
+		draft.Wipe()
+		return fmt.Errorf("the store refused the change: %w", err)
 	case err != nil:
 		if rev, err = l.resolve(ctx, old, draft, err); err != nil {
 			return err
@@ -31,6 +37,11 @@ func (l *Ledger) Swap(ctx context.Context, stored []byte, old string, draft *Ope
 	}
 	draft.Rev = rev
 	return nil
+}
+
+// refused reports whether a store said of a change that it does not take it.
+func refused(err error) bool {
+	return errors.Is(err, ErrTooLarge) || errors.Is(err, ErrExposed) || errors.Is(err, ErrNewerFormat)
 }
 
 // resolve finds out whether a swap that failed took place after all. It goes on
@@ -47,7 +58,7 @@ func (l *Ledger) resolve(ctx context.Context, old string, draft *Opened, cause e
 			return rev, nil
 		case err == nil && rev == old, errors.Is(err, ErrNotFound) && old == "":
 			l.keep(draft) // a slow network may deliver it yet
-			return "", fmt.Errorf("%w: the change was not stored: %w", ErrUnavailable, cause)
+			return "", fmt.Errorf("%w: it is not in the store now, and may arrive yet: %w", ErrUnknown, cause)
 		case err == nil && supersedes(stored, draft):
 			// Stored, and changed again by another replica: take that in next.
 			return rev, nil

@@ -1,0 +1,202 @@
+package ledger_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sealwright/sealwright/internal/aead"
+	"github.com/sealwright/sealwright/internal/ledger"
+)
+
+// TestSwap has what a store may do with a change, and what the ledger says then.
+// The swap of the third record is sent to a store that holds the second.
+func TestSwap(t *testing.T) {
+	lost := errors.New("connection reset")
+	fails := func(times int, err error) func() error {
+		return func() error {
+			if times == 0 {
+				return nil
+			}
+			times--
+			return err
+		}
+	}
+	for name, tt := range map[string]struct {
+		plant  func(s *store, second, third *branch)
+		is     error
+		not    error
+		says   string
+		stored uint64        // the generation in the store then
+		took   time.Duration // what the ledger waits at most
+		sent   int
+	}{
+		"stored":   {plant: func(*store, *branch, *branch) {}, stored: 3, sent: 1},
+		"conflict": {plant: func(s *store, second, _ *branch) { s.put(second.rec) }, is: ledger.ErrConflict, stored: 2, sent: 1},
+		"the answer is lost": {plant: func(s *store, _, _ *branch) {
+			s.swapped = fails(1, lost)
+		}, stored: 3, sent: 1},
+		"the answer is lost, and the store for a second": {plant: func(s *store, _, _ *branch) {
+			s.swapped = func() error { s.onLoad = fails(3, lost); return lost }
+		}, stored: 3, sent: 1, took: time.Second},
+		"the answer is lost, and another changed it since": {plant: func(s *store, _, third *branch) {
+			s.swapped = func() error { s.put(third.next(1, "main").rec); return lost }
+		}, stored: 4, sent: 1},
+		"the request is lost": {plant: func(s *store, _, _ *branch) {
+			s.onSwap = fails(1, lost)
+		}, is: ledger.ErrUnknown, not: ledger.ErrUnavailable, says: "it is not in the store now, and may arrive yet: connection reset", stored: 2, sent: 1},
+		"the request is lost, and another is there": {plant: func(s *store, second, _ *branch) {
+			s.onSwap = func() error { s.put(second.next(1, "other").rec); return lost }
+		}, is: ledger.ErrConflict, stored: 3, sent: 1},
+		"the store is gone with it": {plant: func(s *store, _, _ *branch) {
+			s.onSwap = func() error { s.onLoad = fails(1<<30, lost); return lost }
+		}, is: ledger.ErrUnknown, not: ledger.ErrUnavailable, says: "connection reset", stored: 2, sent: 1, took: 15 * time.Second},
+		"too large for the store": {plant: func(s *store, _, _ *branch) {
+			s.onSwap = fails(1, fmt.Errorf("etcd: %w", ledger.ErrTooLarge))
+		}, is: ledger.ErrTooLarge, not: ledger.ErrUnknown, says: "the store refused the change", stored: 2, sent: 1},
+		"an exposed file": {plant: func(s *store, _, _ *branch) {
+			s.onSwap = fails(1, ledger.ErrExposed)
+		}, is: ledger.ErrExposed, not: ledger.ErrUnknown, stored: 2, sent: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				second := newBranch(t, storeID).proven()
+				third := second.next(1, "main")
+				s := &store{}
+				l := saw(t, s, second)
+				old := s.at()
+				tt.plant(s, second, third)
+				start := time.Now()
+				draft := third.open
+				err := l.Swap(t.Context(), third.rec, old, draft)
+				if !errors.Is(err, tt.is) || tt.not != nil && errors.Is(err, tt.not) {
+					t.Fatalf("%v, want %v", err, tt.is)
+				}
+				if err != nil && !strings.Contains(err.Error(), tt.says) {
+					t.Errorf("%v, without %q", err, tt.says)
+				}
+				if err == nil && draft.Rev != s.at() {
+					t.Errorf("revision %q, and the store is at %q", draft.Rev, s.at())
+				}
+				if wiped := draft.Root == nil; wiped != (err != nil) {
+					t.Errorf("the root key is wiped: %v", wiped)
+				}
+				if took := time.Since(start); took > tt.took {
+					t.Errorf("it took %v", took)
+				}
+				if now, err := ledger.Parse(s.rec); err != nil || now.Generation != tt.stored || s.swaps != tt.sent {
+					t.Errorf("generation %d is stored, after %d swaps: %v", now.Generation, s.swaps, err)
+				}
+			})
+		})
+	}
+}
+
+// TestASwapAtTheFirstRecord: nothing is there before it, and nothing afterwards
+// where it is lost.
+func TestASwapAtTheFirstRecord(t *testing.T) {
+	b := newBranch(t, storeID)
+	lost := errors.New("connection reset")
+	s := &store{onSwap: func() error { return lost }}
+	l := newLedger(ledger.Config{Store: s})
+	if err := l.Swap(t.Context(), b.rec, "", b.open); !errors.Is(err, ledger.ErrUnknown) || !errors.Is(err, lost) {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestASwapThatCannotBeSent: the caller has left, or the store hangs in the swap
+// before. Nothing was sent, so nothing is unknown.
+func TestASwapThatCannotBeSent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		second := newBranch(t, storeID).proven()
+		s := &store{}
+		l := saw(t, s, second)
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		gone := second.next(1, "gone")
+		if err := l.Swap(ctx, gone.rec, s.at(), gone.open); !errors.Is(err, context.Canceled) || s.swaps != 0 || gone.open.Root != nil {
+			t.Errorf("of a caller that has left: %v, %d swaps", err, s.swaps)
+		}
+		wake := make(chan struct{})
+		old := s.at()
+		s2 := &hanging{store: s, wake: wake}
+		l.Replace(s2)
+		first, next := second.next(1, "first"), second.next(1, "next")
+		if err := l.Swap(t.Context(), first.rec, old, first.open); !errors.Is(err, ledger.ErrUnknown) {
+			t.Errorf("of one that hangs: %v", err)
+		}
+		err := l.Swap(t.Context(), next.rec, old, next.open)
+		if !errors.Is(err, ledger.ErrUnavailable) || errors.Is(err, ledger.ErrUnknown) || !strings.Contains(err.Error(), "the change was not sent") {
+			t.Errorf("of one behind it: %v", err)
+		}
+		if next.open.Root != nil {
+			t.Error("its root key is kept")
+		}
+		close(wake)
+		synctest.Wait()
+	})
+}
+
+// hanging is a store whose swaps hang.
+type hanging struct {
+	*store
+	wake chan struct{}
+}
+
+func (h *hanging) Swap(ctx context.Context, rec []byte, old string) (string, error) {
+	<-h.wake
+	return h.store.Swap(ctx, rec, old)
+}
+
+// TestASwapThatWasStoredLaterIsFollowed: it was called "not stored", and then
+// it was. The process that sent it has its root key, as long as it is unsealed.
+func TestASwapThatWasStoredLaterIsFollowed(t *testing.T) {
+	second := newBranch(t, storeID).proven()
+	for name, tt := range map[string]struct {
+		before, after func(*ledger.Ledger)
+		later         int // swaps that are lost as well
+		is            error
+	}{
+		"unsealed":          {before: (*ledger.Ledger).Unsealed, after: func(*ledger.Ledger) {}},
+		"sealed":            {before: func(*ledger.Ledger) {}, after: func(*ledger.Ledger) {}, is: aead.ErrWrongKey},
+		"sealed in between": {before: (*ledger.Ledger).Unsealed, after: (*ledger.Ledger).Sealed, is: aead.ErrWrongKey},
+		"three ago":         {before: (*ledger.Ledger).Unsealed, later: 3, after: func(*ledger.Ledger) {}},
+		"too long ago":      {before: (*ledger.Ledger).Unsealed, later: 4, after: func(*ledger.Ledger) {}, is: aead.ErrWrongKey},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := &store{}
+			l := saw(t, s, second)
+			tt.before(l)
+			s.onSwap = func() error { return errors.New("lost") }
+			sent := *second
+			sent.root = []byte("the root key of that change: 32.")
+			third := sent.next(1, "main")
+			if err := l.Swap(t.Context(), third.rec, s.at(), third.open); !errors.Is(err, ledger.ErrUnknown) {
+				t.Fatal(err)
+			}
+			for i := range tt.later {
+				b := second.next(1, fmt.Sprint("later", i))
+				if err := l.Swap(t.Context(), b.rec, s.at(), b.open); !errors.Is(err, ledger.ErrUnknown) {
+					t.Fatal(err)
+				}
+			}
+			tt.after(l)
+			s.put(third.rec) // it arrives
+			stored, err := l.Load(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := l.Unlock(stored, rootKey); !errors.Is(err, aead.ErrWrongKey) {
+				t.Fatalf("it has the root key from before: %v", err)
+			}
+			o, err := l.Follow(stored)
+			if !errors.Is(err, tt.is) || (o == nil) != (tt.is != nil) {
+				t.Errorf("%v, want %v", err, tt.is)
+			}
+		})
+	}
+}
