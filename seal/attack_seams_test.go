@@ -66,7 +66,7 @@ func TestAttackRestoreOfUnknownOutcome(t *testing.T) {
 			v.put(ctx, older)
 			store := &late{Store: v.inner, lose: true}
 			b.SwapStore(store)
-			if err := b.Restore(ctx, generation, seal.By{}); !errors.Is(err, seal.ErrStoreUnavailable) {
+			if err := b.Restore(ctx, generation, seal.By{}); !errors.Is(err, seal.ErrOutcomeUnknown) {
 				t.Fatal(err)
 			}
 			must(t, store.deliver())

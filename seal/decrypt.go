@@ -19,10 +19,16 @@ type catchUp struct {
 	err   error
 }
 
+// maxNewer is how many terms the data may be ahead of a record that was rolled
+// back: a rotation a day for nearly three years. A term beyond that was never
+// made: one flipped bit of a ciphertext is mostly such a one.
+const maxNewer = 1 << 10
+
 // Decrypt is [keyring.Keyring.Decrypt] that takes in a rotation by another
 // replica: at an unknown term it refreshes once. Data under a term that the
-// stored record does not know either is newer than the record: the record was
-// rolled back ([ErrRolledBack]).
+// stored record has not come to yet is newer than the record, which was rolled
+// back ([ErrRolledBack]), or it is damaged: where it is far ahead of the record,
+// no more than that ([keyring.ErrCorrupt]).
 func (b *Barrier) Decrypt(ctx context.Context, dst, ciphertext, aad []byte) ([]byte, error) {
 	out, err := b.Keyring().Decrypt(dst, ciphertext, aad)
 	if !errors.Is(err, keyring.ErrUnknownTerm) {
@@ -32,10 +38,15 @@ func (b *Barrier) Decrypt(ctx context.Context, dst, ciphertext, aad []byte) ([]b
 		return nil, wrapError("decrypt", "", err)
 	}
 	out, again := b.Keyring().Decrypt(dst, ciphertext, aad)
-	if e, ok := errors.AsType[*keyring.Error](again); ok && errors.Is(e, keyring.ErrUnknownTerm) && e.Term > b.lastTerm() {
-		return nil, fmt.Errorf("%w: the data is newer than the record: restore a later record: %w", ErrRolledBack, again)
+	e, ok := errors.AsType[*keyring.Error](again)
+	last := b.lastTerm()
+	switch {
+	case !ok || !errors.Is(e, keyring.ErrUnknownTerm) || e.Term <= last:
+		return out, again
+	case e.Term-last > maxNewer:
+		return nil, &keyring.Error{Op: e.Op, Term: e.Term, Err: fmt.Errorf("%w: it names a term that never was, this store has come to term %d", keyring.ErrCorrupt, last)}
 	}
-	return out, again
+	return nil, fmt.Errorf("%w: the record has come to term %d, and the data is newer: restore a later record; or this item is damaged, if others can be read: %w", ErrRolledBack, last, again)
 }
 
 func (b *Barrier) lastTerm() uint32 {

@@ -152,7 +152,7 @@ func (o *oracle) swap(m *mind, next *truth, unseal bool) error {
 			m.drafts = append(m.drafts, next.root)
 			m.drafts = m.drafts[max(0, len(m.drafts)-4):]
 		}
-		return seal.ErrStoreUnavailable
+		return seal.ErrOutcomeUnknown // as far as the process can tell, it may arrive yet
 	}
 	// FailAfter: the process loads the record, and finds its own.
 	o.now = next
