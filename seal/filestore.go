@@ -54,7 +54,11 @@ var (
 // A symbolic link is followed, also one as Kubernetes mounts files (..data), and
 // what it leads to is replaced. A file that other users may read or write is
 // refused with [ErrExposed]; the mode and the owner of the file are kept. On
-// Windows access lists govern, and none of this is checked.
+// Windows access lists govern, and none of this is checked. A pipe, a device or a
+// directory in place of a file is an error, and is not opened.
+//
+// Nothing ends a system call on a disk that hangs. One Load, one Swap and Watch may
+// then be kept, with a thread each; what is called after them ends with its context.
 type FileStore struct {
 	// PollInterval is how often Watch looks at the file. Zero is two seconds.
 	// Set it before the first use.
@@ -63,8 +67,26 @@ type FileStore struct {
 	path string // absolute
 	fsys durable.FS
 
+	// A disk that hangs keeps what waits for it, and a thread with it, and no
+	// context ends that. These are held while it is waited for, so that it keeps one
+	// Load and one Swap, and the others end with their contexts.
+	loading, swapping chan struct{}
+
 	mu     sync.Mutex
 	synced string // a revision that is known to stay
+}
+
+// hold takes a turn and returns what gives it back.
+func hold(ctx context.Context, turn chan struct{}) (release func(), err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	select {
+	case turn <- struct{}{}:
+		return func() { <-turn }, nil
+	case <-ctx.Done():
+		return nil, fmt.Errorf("wait for the call before this one, which the disk does not answer: %w", ctx.Err())
+	}
 }
 
 // OpenFileStore returns a store in the file of this name. The file need not be
@@ -78,7 +100,7 @@ func OpenFileStore(path string) (*FileStore, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: the file %q: %w", ErrConfig, path, err)
 	}
-	return &FileStore{path: abs, fsys: durable.OS{}}, nil
+	return &FileStore{path: abs, fsys: durable.OS{}, loading: make(chan struct{}, 1), swapping: make(chan struct{}, 1)}, nil
 }
 
 // Load returns the record and its revision, or [ErrNotFound] if there is no
@@ -92,9 +114,11 @@ func (s *FileStore) Load(ctx context.Context) (rec []byte, rev string, err error
 }
 
 func (s *FileStore) load(ctx context.Context) (rec []byte, rev string, err error) {
-	if err := ctx.Err(); err != nil {
+	release, err := hold(ctx, s.loading)
+	if err != nil {
 		return nil, "", err
 	}
+	defer release()
 	name, err := s.locate()
 	if err != nil {
 		return nil, "", err
@@ -103,16 +127,27 @@ func (s *FileStore) load(ctx context.Context) (rec []byte, rev string, err error
 	if err != nil {
 		return nil, "", err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if rev == s.synced {
+	if rev == s.lasting() {
 		return rec, rev, nil
 	}
 	if err := s.fsys.SyncDir(filepath.Dir(name)); err != nil {
 		return nil, "", fmt.Errorf("sync its directory, without which the record may not survive a power loss: %w", err)
 	}
-	s.synced = rev
+	s.lasts(rev)
 	return rec, rev, nil
+}
+
+// lasting returns the revision that is known to stay.
+func (s *FileStore) lasting() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.synced
+}
+
+func (s *FileStore) lasts(rev string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.synced = rev
 }
 
 // Swap replaces the record as [Store] says. It waits for other writers until ctx
@@ -134,6 +169,11 @@ func (s *FileStore) swap(ctx context.Context, rec []byte, old string) (rev strin
 	if len(rec) > MaxRecordSize {
 		return "", fmt.Errorf("%d bytes: %w", len(rec), ErrTooLarge)
 	}
+	release, err := hold(ctx, s.swapping)
+	if err != nil {
+		return "", err
+	}
+	defer release()
 	name, err := s.locate()
 	if err != nil {
 		return "", err
@@ -160,9 +200,7 @@ func (s *FileStore) swap(ctx context.Context, rec []byte, old string) (rev strin
 	if err := durable.Replace(s.fsys, name, data, info); err != nil {
 		return "", err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.synced = rev
+	s.lasts(rev)
 	return rev, nil
 }
 
@@ -187,7 +225,7 @@ func (s *FileStore) Watch(ctx context.Context, changed chan<- struct{}) error {
 // glance returns what is different after each swap, and after most other things
 // that can happen to a file.
 func (s *FileStore) glance(context.Context) (string, error) {
-	f, err := os.Open(s.path)
+	f, err := durable.OpenRegular(s.path, os.O_RDONLY)
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", nil
 	}

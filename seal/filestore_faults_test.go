@@ -1,12 +1,15 @@
 package seal
 
 import (
+	"context"
 	"errors"
 	"os"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/sealwright/sealwright/internal/durable"
 )
@@ -166,4 +169,59 @@ func TestFileSystemDoubt(t *testing.T) {
 	if got := fileSystemDoubt(t.TempDir() + "/missing"); got != "" {
 		t.Errorf("a directory that can't be examined is on %q", got)
 	}
+}
+
+// hangingFS has a disk that does not answer.
+type hangingFS struct {
+	durable.OS
+	hung, on chan struct{}
+}
+
+func (f hangingFS) SyncDir(string) error {
+	f.hung <- struct{}{}
+	<-f.on
+	return nil
+}
+
+// While a disk hangs it keeps one Load and one Swap, whose threads nothing can
+// free; what comes after them ends with its context.
+func TestFileStoreHungDisk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, err := OpenFileStore(t.TempDir() + "/record")
+		if err != nil {
+			t.Fatal(err)
+		}
+		rev, err := s.Swap(t.Context(), []byte("one"), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.synced = "" // as another process' record
+		disk := hangingFS{hung: make(chan struct{}), on: make(chan struct{})}
+		s.fsys = disk
+		kept := make(chan error, 2)
+		go func() { _, _, err := s.Load(t.Context()); kept <- err }()
+		<-disk.hung
+		go func() { _, err := s.Swap(t.Context(), []byte("two"), rev); kept <- err }()
+		<-disk.hung
+		for range 10 {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			_, _, loaded := s.Load(ctx)
+			_, swapped := s.Swap(ctx, []byte("three"), rev)
+			for what, err := range map[string]error{"Load": loaded, "Swap": swapped} {
+				if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ErrConflict) {
+					t.Errorf("%s while the disk hangs: error %v", what, err)
+				}
+			}
+		}
+		close(disk.on)
+		for range 2 {
+			if err := <-kept; err != nil {
+				t.Errorf("what the disk kept: %v", err)
+			}
+		}
+		if rec, _, err := s.Load(t.Context()); err != nil || string(rec) != "two" {
+			t.Errorf("Load after the disk came back = %q, %v", rec, err)
+		}
+	})
 }

@@ -10,7 +10,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"syscall"
+
+	"github.com/sealwright/sealwright/internal/durable"
 )
 
 // The file of a FileStore: one line of header, then the record.
@@ -64,21 +65,7 @@ func recordRevision(data []byte) string {
 // readRecordFile reads and checks a file. It returns ErrNotFound, and no info,
 // if there is none.
 func readRecordFile(name string) (rec []byte, rev string, info fs.FileInfo, err error) {
-	// Opening something else, as a pipe, could take for ever.
-	info, err = os.Stat(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, "", nil, ErrNotFound
-	}
-	if err != nil {
-		return nil, "", nil, err
-	}
-	if info.IsDir() {
-		return nil, "", nil, &fs.PathError{Op: "open", Path: name, Err: syscall.EISDIR}
-	}
-	if !info.Mode().IsRegular() {
-		return nil, "", nil, fmt.Errorf("%q is no regular file (%v)", name, info.Mode().Type())
-	}
-	f, err := os.Open(name)
+	f, err := durable.OpenRegular(name, os.O_RDONLY)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, "", nil, ErrNotFound
 	}

@@ -284,4 +284,11 @@ func TestLockErrors(t *testing.T) {
 			t.Errorf("Lock of %s: error %v", name, err)
 		}
 	}
+	nowhere := filepath.Join(dir, "link")
+	if err := os.Symlink("nowhere", nowhere); err != nil {
+		t.Skipf("no symbolic links here: %v", err)
+	}
+	if _, err := durable.Lock(t.Context(), nowhere); err == nil || !strings.Contains(err.Error(), "a symbolic link that leads nowhere: remove it") {
+		t.Errorf("Lock of a link that leads nowhere: error %v", err)
+	}
 }

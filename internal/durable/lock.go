@@ -17,30 +17,33 @@ import (
 // name. The lock ends with unlock or with the process.
 func Lock(ctx context.Context, name string) (unlock func(), err error) {
 	const longest = 10 * time.Millisecond
-	f, err := openLock(name)
-	if err != nil {
-		return nil, fmt.Errorf("open the lock file: %w", err)
-	}
+	var f *os.File
 	for pause := time.Millisecond; ; pause = min(2*pause, longest) {
-		locked, err := tryLock(f)
-		if err != nil {
-			f.Close()
-			return nil, fmt.Errorf("lock %q: %w", name, err)
-		}
-		if locked && isNamed(f, name) {
-			return func() { unlockFile(f); f.Close() }, nil
-		}
-		if locked { // what others will not look at
-			f.Close()
+		if f == nil {
 			if f, err = openLock(name); err != nil {
 				return nil, fmt.Errorf("open the lock file: %w", err)
 			}
-			continue
+		}
+		if f != nil {
+			locked, err := tryLock(f)
+			if err != nil {
+				f.Close()
+				return nil, fmt.Errorf("lock %q: %w", name, err)
+			}
+			if locked && isNamed(f, name) {
+				return func() { unlockFile(f); f.Close() }, nil
+			}
+			if locked { // what others will not look at
+				f.Close()
+				f = nil
+			}
 		}
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():
-			f.Close()
+			if f != nil {
+				f.Close()
+			}
 			return nil, fmt.Errorf("wait for the lock %q: %w", name, ctx.Err())
 		}
 	}
@@ -57,30 +60,33 @@ func isNamed(f *os.File, name string) bool {
 	return err == nil && os.SameFile(mine, named)
 }
 
-// openLock opens the lock file. It makes it as open to users as its directory
-// is, but never to all of them, since who may replace a file there must be
-// able to lock it: after the administrator used it once, too.
+// openLock opens the lock file, or returns none if it came and went meanwhile. It
+// makes it as open to users as its directory is, but never to all of them, since
+// who may replace a file there must be able to lock it: after the administrator
+// used it once, too.
 func openLock(name string) (*os.File, error) {
-	for {
-		f, err := os.OpenFile(name, os.O_RDWR, 0)
-		if err == nil || !errors.Is(err, fs.ErrNotExist) {
-			return f, err
-		}
-		dir, err := os.Stat(filepath.Dir(name))
-		if err != nil {
-			return nil, err
-		}
-		f, err = os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
-		switch {
-		case err == nil:
-			// Where either is not allowed, the file is as the system made it.
-			f.Chmod(0o600 | dir.Mode().Perm()&0o060)
-			if os.Geteuid() == 0 {
-				keepOwner(f, dir)
-			}
-			return f, nil
-		case !errors.Is(err, fs.ErrExist):
-			return nil, err
-		}
+	f, err := OpenRegular(name, os.O_RDWR)
+	if err == nil || !errors.Is(err, fs.ErrNotExist) {
+		return f, err
 	}
+	if info, err := os.Lstat(name); err == nil && info.Mode()&fs.ModeSymlink != 0 {
+		return nil, fmt.Errorf("%q is a symbolic link that leads nowhere: remove it", name)
+	}
+	dir, err := os.Stat(filepath.Dir(name))
+	if err != nil {
+		return nil, err
+	}
+	f, err = os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	// Where either is not allowed, the file is as the system made it.
+	f.Chmod(0o600 | dir.Mode().Perm()&0o060)
+	if os.Geteuid() == 0 {
+		keepOwner(f, dir)
+	}
+	return f, nil
 }

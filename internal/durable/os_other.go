@@ -7,6 +7,8 @@ import (
 	"os"
 )
 
+const nonblock = 0 // no pipe has the name of a file
+
 func rename(oldname, newname string) error { return os.Rename(oldname, newname) }
 
 func syncDir(name string) error {

@@ -9,10 +9,13 @@ import (
 	"syscall"
 )
 
+// nonblock has a pipe that took the file's place be opened at once.
+const nonblock = syscall.O_NONBLOCK
+
 func rename(oldname, newname string) error { return os.Rename(oldname, newname) }
 
 func syncDir(name string) error {
-	dir, err := os.Open(name)
+	dir, err := os.OpenFile(name, os.O_RDONLY|nonblock, 0)
 	if err != nil {
 		return err
 	}

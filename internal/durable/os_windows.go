@@ -20,6 +20,8 @@ const (
 // rename tries for a moment where somebody has the old file open, since that
 // keeps Windows from replacing it and readers are quickly done.
 // https://learn.microsoft.com/windows/win32/api/winbase/nf-winbase-movefileexw
+const nonblock = 0 // no pipe has the name of a file
+
 func rename(oldname, newname string) error {
 	from, err := syscall.UTF16PtrFromString(oldname)
 	if err != nil {
