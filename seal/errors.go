@@ -65,7 +65,7 @@ var (
 
 	// ErrNoSlot: no slot of that name.
 	ErrNoSlot = record.ErrNoSlot
-	// ErrSlotExists: a slot of that name stands already, or the record is full.
+	// ErrSlotExists: a slot of that name stands already.
 	ErrSlotExists = record.ErrSlotExists
 	// ErrLastSlot: no other proven slot would remain.
 	ErrLastSlot = record.ErrLastSlot
@@ -82,8 +82,17 @@ var (
 	// ErrTermTwice: two forks of the store used one term number for two keys.
 	// Data of one of them is unreadable here.
 	ErrTermTwice = record.ErrTermTwice
-	// ErrTermInUse: the term is the active one, or unknown, or there are too
-	// many.
+	// ErrNotKnown: a record, or a slot of it, that this process never saw is
+	// to be gone on with, and nobody has named it.
+	ErrNotKnown = errors.New("seal: this process does not know the record")
+	// ErrFull: the record has no room for what makes it grow; what drops,
+	// replaces and retires still has. Rewrap the data and retire old terms, or
+	// drop slots.
+	ErrFull = record.ErrFull
+	// ErrExhausted: a number of the record is near its end, where no store gets
+	// by itself: find out who wrote the record.
+	ErrExhausted = record.ErrExhausted
+	// ErrTermInUse: the term is the active one, or unknown.
 	ErrTermInUse = record.ErrTermInUse
 )
 

@@ -88,10 +88,13 @@ func (b *Barrier) emit(kind EventKind, by By, slot string, detail string, err er
 	if b.cfg.OnEvent == nil {
 		return
 	}
-	generation := b.ledger.Newest().Generation
+	generation, operation := b.ledger.Newest().Generation, by.Operation
+	if rec := b.ledger.Parsed(); rec != nil && rec.BeganWith(string(operation)) {
+		operation = OperationID(rec.Operation.ID) // the id itself is a credential
+	}
 	defer func() { _ = recover() }()
 	b.cfg.OnEvent(Event{
-		Time: time.Now(), Kind: kind, Replica: b.cfg.Replica, Actor: by.Actor, Operation: by.Operation,
+		Time: time.Now(), Kind: kind, Replica: b.cfg.Replica, Actor: by.Actor, Operation: operation,
 		Slot: slot, Generation: generation, Detail: detail, Err: err,
 	})
 }

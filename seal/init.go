@@ -19,7 +19,9 @@ import (
 // nowhere else: hand them out, then wipe them. Until their slot is proven,
 // losing a Delivery loses nothing.
 type Delivery struct {
-	// Operation is the id by which an Init can be repeated. Of another call it is
+	// Operation is the id by which an Init can be repeated: whoever has it gets
+	// new shares, so it is as secret as they are until a slot is proven. The
+	// record, Status, events and errors have a digest of it. Of another call it is
 	// what By named: its shares are given back under the id that Prove returns.
 	Operation OperationID
 	Sets      []ShareSet // empty where no people are involved
@@ -54,7 +56,8 @@ func (d Delivery) Wipe() {
 // it prove theirs; until then nothing can be encrypted.
 //
 // Until a slot is proven, an Init that was interrupted, or whose Delivery was
-// lost, can be repeated with the same by.Operation; without one, Init picks
+// lost, can be repeated with the same by.Operation, which is a credential: name
+// one that nobody guesses. Without one, Init picks
 // one, which the Delivery names, also where Init fails. Whoever comes with another id, or too late,
 // gets [ErrUnproven] or [ErrInitialized] and changes nothing. [Barrier.InitAgain]
 // is the host's own way out.
@@ -91,12 +94,22 @@ func (b *Barrier) initialize(ctx context.Context, slots map[string]Spec, by By, 
 		by.Operation = newOperationID()
 	}
 	d, err := b.initOnce(ctx, slots, by, again)
-	b.emit(EventInit, by, "", "", err)
+	b.emit(EventInit, b.initBy(by), "", "", err)
 	if err != nil {
 		d.Wipe()
 		return Delivery{Operation: by.Operation}, wrapError("init", "", err)
 	}
 	return d, nil
+}
+
+// initBy says who made an init, with the digest of its id that the record has:
+// the id itself is a credential.
+func (b *Barrier) initBy(by By) By {
+	store := b.ledger.Newest().Store
+	if rec := b.ledger.Parsed(); store == "" && rec != nil {
+		store = rec.Store
+	}
+	return By{Actor: by.Actor, Operation: OperationID(record.InitID(store, string(by.Operation)))}
 }
 
 // pins reports whether any slot of the record is pinned. Nothing vouches for it
@@ -118,9 +131,14 @@ func (b *Barrier) initOnce(ctx context.Context, slots map[string]Spec, by By, ag
 		return Delivery{}, ErrInitialized
 	case len(b.cfg.Pins) > 0 && !b.pins(before.Record):
 		return Delivery{}, fmt.Errorf("%w: the configuration pins a record, and this is another one that nobody has unsealed: to begin anew, remove the pins", ErrMissing)
-	case !again && string(by.Operation) != before.Operation.ID:
+	case !again && !before.BeganWith(string(by.Operation)):
 		return Delivery{}, fmt.Errorf("%w: shares were delivered at %s by %s: unseal with them, or repeat that init",
 			ErrUnproven, time.Unix(before.Operation.At, 0).UTC().Format(time.RFC3339), before.Operation.Replica)
+	}
+	if before != nil {
+		if err := before.CanInit(); err != nil {
+			return Delivery{}, err
+		}
 	}
 	next, root, d, err := b.firstState(ctx, slots, by, before)
 	if err != nil {
@@ -155,7 +173,7 @@ func (b *Barrier) initOnce(ctx context.Context, slots map[string]Spec, by By, ag
 			b.because(err)
 			return d, nil
 		}
-		return d, fmt.Errorf("the store was made, and does not open yet: repeat with operation %s, or unseal: %w", by.Operation, err)
+		return d, fmt.Errorf("the store was made, and does not open yet: repeat with the operation id that the delivery names, or unseal: %w", err)
 	}
 	b.proveMachines(ctx, By{Actor: by.Actor})
 	return d, nil

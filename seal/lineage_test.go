@@ -59,7 +59,10 @@ func TestRestoreOfATermTwice(t *testing.T) {
 		must(t, v.unseal(ctx, other))
 		must(t, other.Rotate(ctx, seal.By{}))
 		before := v.stored(ctx)
-		if err := b.Restore(ctx, other.Status().Generation, seal.By{}); !errors.Is(err, seal.ErrTermTwice) {
+		if err := b.Restore(ctx, other.Status().Generation, seal.By{}); !errors.Is(err, seal.ErrNotKnown) {
+			t.Errorf("a record that was changed since it was put back: %v", err)
+		}
+		if err := b.RestoreUnknown(ctx, digestOf(before), nil, seal.By{}); !errors.Is(err, seal.ErrTermTwice) {
 			t.Errorf("one number, two keys: %v", err)
 		}
 		if !bytes.Equal(before, v.stored(ctx)) {

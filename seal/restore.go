@@ -1,7 +1,9 @@
 package seal
 
 import (
+	"bytes"
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -18,9 +20,12 @@ const skipTerms = 1024
 
 // Restore goes on with an older record that was put into the store on purpose,
 // from a backup: the door for what otherwise is [ErrRolledBack]. The caller
-// names the generation of that record, so that no other slips through. The
-// Barrier is unsealed; after a cold start with the older record it is unsealed
-// by it as usual.
+// names the generation of that record, so that no other slips through, and the
+// process must know its digest as that of a record before its own, of which it
+// remembers the last 64, or of one that it made itself. Any other record is
+// [ErrNotKnown], whoever wrote it, and goes on by [Barrier.RestoreUnknown]
+// alone. The Barrier is unsealed; after a cold start with the older record it
+// is unsealed by it as usual.
 //
 // Numbers of terms that the lost records may have used are left out, so that
 // none ever means two keys, and a new term is active at once. Terms that this
@@ -38,6 +43,63 @@ const skipTerms = 1024
 // encrypt under their last term until then; any that was running on the record
 // now restored would change it unasked.
 func (b *Barrier) Restore(ctx context.Context, generation uint64, by By) error {
+	return b.restoreIf(ctx, fmt.Sprintf("generation %d", generation), by, func(l *ledger.Stored, cur *ledger.Opened) error {
+		switch {
+		case l.Generation != generation:
+			return fmt.Errorf("%w: the record in the store is of generation %d, not %d", ErrConfig, l.Generation, generation)
+		case !b.knows(l.Digest, cur):
+			return fmt.Errorf("%w: its digest is %x. A former custodian could have written it: if it is the backup that you mean, name its digest to RestoreUnknown", ErrNotKnown, l.Digest)
+		}
+		return nil
+	})
+}
+
+// RestoreUnknown is [Barrier.Restore] of a record that this process does not
+// know: one that is older than the last 64, or was never before its own. Nothing
+// tells it from one that a former custodian wrote, with a slot of their own,
+// and everything that this process knows is then encrypted to that slot. So the
+// caller names the record by its digest, the SHA-256 of its bytes in 64
+// hexadecimal digits, which must come from where the backup is kept and not from
+// the store that it was put into; and names in admit, by its fingerprint, each
+// slot that the record has and the record of this process has not. One that is
+// not named is [ErrNotKnown], and nothing is changed.
+func (b *Barrier) RestoreUnknown(ctx context.Context, digest string, admit []string, by By) error {
+	named, err := hex.DecodeString(digest)
+	if err != nil || len(named) != len(record.Digest{}) {
+		return fmt.Errorf("%w: a record's digest is 64 hexadecimal digits", ErrConfig)
+	}
+	return b.restoreIf(ctx, "unknown to this process, of digest "+hex.EncodeToString(named), by, func(l *ledger.Stored, cur *ledger.Opened) error {
+		if l.Digest != record.Digest(named) {
+			return fmt.Errorf("%w: the digest of the record in the store is %x, not %x", ErrConfig, l.Digest, named)
+		}
+		return admits(&cur.State.Record, l.Record, admit)
+	})
+}
+
+// knows reports whether a record is that of this process, one before it, or one
+// that this process sent itself.
+func (b *Barrier) knows(digest record.Digest, cur *ledger.Opened) bool {
+	return digest == cur.Digest || slices.Contains(cur.State.Digests, digest) || b.ledger.Sent(digest)
+}
+
+// admits refuses a record that has a slot which is neither in the one that is
+// known nor named.
+func admits(known, other *record.Record, admit []string) error {
+	for i := range other.Slots {
+		slot := &other.Slots[i]
+		fingerprint := hex.EncodeToString(slot.Fingerprint)
+		seen := slices.ContainsFunc(known.Slots, func(o record.Slot) bool {
+			return bytes.Equal(o.PublicKey, slot.PublicKey) && bytes.Equal(o.Fingerprint, slot.Fingerprint)
+		})
+		if !seen && !slices.Contains(admit, fingerprint) {
+			return fmt.Errorf("%w: it has a slot %q (%s) that the record of this process has not: admit its fingerprint if you know who holds it", ErrNotKnown, slot.Name, fingerprint)
+		}
+	}
+	return nil
+}
+
+// restoreIf restores the record in the store, if the caller means this one.
+func (b *Barrier) restoreIf(ctx context.Context, which string, by By, meant func(l *ledger.Stored, cur *ledger.Opened) error) error {
 	if err := by.check(); err != nil {
 		return err
 	}
@@ -46,12 +108,12 @@ func (b *Barrier) Restore(ctx context.Context, generation uint64, by By) error {
 		return wrapError("restore", "", err)
 	}
 	defer done()
-	err = b.restore(ctx, generation, by)
-	b.emit(EventRestore, by, "", fmt.Sprintf("generation %d", generation), err)
+	err = b.restore(ctx, by, meant)
+	b.emit(EventRestore, by, "", which, err)
 	return wrapError("restore", "", err)
 }
 
-func (b *Barrier) restore(ctx context.Context, generation uint64, by By) error {
+func (b *Barrier) restore(ctx context.Context, by By, meant func(l *ledger.Stored, cur *ledger.Opened) error) error {
 	cur, err := b.current()
 	if err != nil {
 		return err
@@ -65,8 +127,9 @@ func (b *Barrier) restore(ctx context.Context, generation uint64, by By) error {
 		return err
 	case l.Store != cur.State.Store:
 		return ErrOtherStore
-	case l.Generation != generation:
-		return fmt.Errorf("%w: the record in the store is of generation %d, not %d", ErrConfig, l.Generation, generation)
+	}
+	if err := meant(l, cur); err != nil {
+		return err
 	}
 	o, err := b.openAny(ctx, l, cur)
 	if err != nil {
@@ -76,7 +139,8 @@ func (b *Barrier) restore(ctx context.Context, generation uint64, by By) error {
 	if !sharesTerm(&o.State, &cur.State) {
 		return fmt.Errorf("%w: it holds no data key that this process knows", ErrForked)
 	}
-	above := b.ledger.Newest().Generation
+	knew := cur.State.Record
+	knew.Generation = max(knew.Generation, b.ledger.Newest().Generation)
 	last := max(o.State.LastTerm, cur.State.LastTerm)
 	rewrap, root, err := newBranch(&o.State, last+skipTerms)
 	if err != nil {
@@ -84,7 +148,7 @@ func (b *Barrier) restore(ctx context.Context, generation uint64, by By) error {
 	}
 	defer clear(root)
 	defer rewrap.Wipe()
-	next, err := o.State.Restore(b.step(l.Digest, by), above, cur.State.Terms, *rewrap)
+	next, err := o.State.Restore(b.step(l.Digest, by), &knew, cur.State.Terms, *rewrap)
 	if err != nil {
 		return err
 	}
@@ -145,7 +209,7 @@ func (b *Barrier) join(ctx context.Context, fork []byte, by By) error {
 			return record.State{}, nil, err
 		}
 		defer rewrap.Wipe()
-		next, err := o.State.Join(st, other.State.Terms, *rewrap)
+		next, err := o.State.Join(st, &other.State.Record, other.State.Terms, *rewrap)
 		return next, root, err
 	})
 }

@@ -1,6 +1,10 @@
 package seal
 
-import "crypto/subtle"
+import (
+	"crypto/subtle"
+
+	"github.com/sealwright/sealwright/internal/record"
+)
 
 // Sealed returns nil while the Barrier is unsealed, and while it is sealed why,
 // as Status does. It takes no lock and copies nothing, for every request to ask.
@@ -32,9 +36,10 @@ func (b *Barrier) InitializedBy(op OperationID) (bool, error) {
 		return false, wrapError("initialized by", "", err)
 	}
 	defer o.Wipe()
+	id := []byte(record.InitID(o.State.Store, string(op)))
 	for i := range o.State.Journal {
 		e := &o.State.Journal[i]
-		if e.Event == "init" && op != "" && subtle.ConstantTimeCompare([]byte(e.Operation), []byte(op)) == 1 {
+		if e.Event == "init" && op != "" && subtle.ConstantTimeCompare([]byte(e.Operation), id) == 1 {
 			return true, nil
 		}
 	}

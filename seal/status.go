@@ -144,7 +144,7 @@ func (b *Barrier) Status() Status {
 	for _, t := range st.Terms {
 		s.Terms = append(s.Terms, TermStatus{Number: t.Number, State: termStateName(t.State), Created: time.Unix(t.Created, 0).UTC()})
 	}
-	s.Warnings = b.warnings(s)
+	s.Warnings = append(b.warnings(s), fullness(st)...)
 	if w := skew(st.Journal, now(), b.cfg.Replica); w != "" {
 		s.Warnings = append(s.Warnings, w)
 	}
@@ -192,6 +192,17 @@ func (b *Barrier) warnings(s Status) []string {
 	}
 	if b.cfg.Unpinned {
 		out = append(out, "forgeable slots are believed without a pin (Unpinned)")
+	}
+	return out
+}
+
+// fullness says what of the record is half full.
+func fullness(st *record.State) (out []string) {
+	for _, l := range st.Levels() {
+		if l.Half() {
+			out = append(out, fmt.Sprintf("the record is %d %% full (%s: %d of %d): rewrap the data and retire old terms; when it is full, rotations and new slots are refused",
+				100*l.Used/l.Limit, l.What, l.Used, l.Limit))
+		}
 	}
 	return out
 }

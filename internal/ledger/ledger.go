@@ -15,10 +15,11 @@ import (
 	"time"
 
 	"github.com/sealwright/sealwright/internal/bounded"
+	"github.com/sealwright/sealwright/internal/record"
 )
 
 // MaxRecordSize is the length in bytes of the longest record that is read.
-const MaxRecordSize = 4 << 20
+const MaxRecordSize = record.MaxSize
 
 // Attempts is how often a change is tried again when others change the record,
 // or the anchor, at the same time.
@@ -98,6 +99,17 @@ func (l *Ledger) Warnings() []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return slices.Clone(l.warnings)
+}
+
+// Parsed returns the clear part of the record last loaded, which nothing vouches
+// for; nil where none was.
+func (l *Ledger) Parsed() *record.Record {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.parsed == nil {
+		return nil
+	}
+	return l.parsed.Record
 }
 
 // Saw makes o the newest record seen.

@@ -108,6 +108,14 @@ func (l *Ledger) unresolvedRoots(digest record.Digest) (roots [][]byte, mine boo
 	return roots, mine
 }
 
+// Sent reports whether the record of that digest is a change that this process
+// sent, and never learnt the outcome of.
+func (l *Ledger) Sent(digest record.Digest) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.ContainsFunc(l.unresolved, func(o func() *Opened) bool { return o().Digest == digest })
+}
+
 // supersedes reports whether the stored record is authentic and descends from
 // the draft.
 func supersedes(stored []byte, draft *Opened) bool {

@@ -246,11 +246,11 @@ func move(s *record.State, st record.Step, kind int, arg byte) (record.State, er
 		return s.Rewrap(st, slot.ID, rewrapped(slot.Tree))
 	case 17:
 		lost := record.Term{Number: term, State: record.TermActive, Key: sha256.Sum256(filler("lost", term))}
-		return s.Restore(st, max(s.Generation, 4)+uint64(arg%9)-4, []record.Term{lost}, branchOf(s, term+3))
+		return s.Restore(st, knowing(s, max(s.Generation, 4)+uint64(arg%9)-4), []record.Term{lost}, branchOf(s, term+3))
 	case 18:
 		fork := termOf(&s.Record, record.TermPassive)
 		fork.Number += uint32(arg % 3)
-		return s.Join(st, []record.Term{s.Terms[0], fork}, branchOf(s, s.LastTerm+uint32(arg%5)))
+		return s.Join(st, &s.Record, []record.Term{s.Terms[0], fork}, branchOf(s, s.LastTerm+uint32(arg%5)))
 	}
 	panic("no such kind of move")
 }

@@ -81,6 +81,13 @@ func branchOf(s *record.State, number uint32) record.NewRoot {
 	return r
 }
 
+// knowing is the record, of that generation.
+func knowing(s *record.State, generation uint64) *record.Record {
+	r := s.Record
+	r.Generation = generation
+	return &r
+}
+
 func stepOn(s *record.State, operation string) record.Step {
 	return record.Step{
 		Previous: digestOf(s), At: 1_700_000_000 + int64(s.Generation),
@@ -168,6 +175,15 @@ func (h *history) prove(name, state, operation string) {
 		return
 	}
 	h.then(h.Prove(stepOn(&h.State, operation), proofOf(&h.State, o), nil))
+}
+
+// crowd adds slots until none fits any more, the last one a successor of people.
+func (h *history) crowd(spec record.Spec) {
+	h.Helper()
+	for len(h.Slots) < record.MaxSlots-record.ReserveSlots {
+		h.then(h.Add(stepOn(&h.State, ""), slotOf(&h.Record, "slot"+string(rune('a'+len(h.Slots))), spec)))
+	}
+	h.then(h.Add(stepOn(&h.State, ""), slotOf(&h.Record, "people", spec)))
 }
 
 // proven is a store with people, KMS a, and a successor of people pending.

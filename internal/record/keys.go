@@ -10,24 +10,30 @@ import (
 
 // Restore returns the state in which an older record is gone on with. Its
 // generation comes above all that were seen, and its next term, active at once,
-// is one that the lost records cannot have used. Of their terms, extra are the
-// ones that are still known; what was written under them stays readable. The
-// root key is new: whoever a lost record let in, and this one does not, opens
-// nothing that comes after.
-func (s State) Restore(st Step, above uint64, extra []Term, r NewRoot) (State, error) {
-	s.Generation = max(s.Generation, above)
-	return s.branch(st, "restore", extra, r)
+// is one that the lost records cannot have used. Knew is the newest record that
+// was seen, and extra are the terms that are still known; what was written under
+// them stays readable. The root key is new: whoever a lost record let in, and
+// this one does not, opens nothing that comes after.
+func (s State) Restore(st Step, knew *Record, extra []Term, r NewRoot) (State, error) {
+	if err := s.near(knew); err != nil {
+		return State{}, err
+	}
+	s.Generation = max(s.Generation, knew.Generation)
+	return s.branch(st, "restore", extra, r, mends)
 }
 
 // Join returns the state with the terms of a fork of the same store, and a new
 // active term beyond both. The root key is new, as for a Restore.
-func (s State) Join(st Step, terms []Term, r NewRoot) (State, error) {
-	return s.branch(st, "join", terms, r)
+func (s State) Join(st Step, fork *Record, terms []Term, r NewRoot) (State, error) {
+	if err := fork.near(&s.Record); err != nil {
+		return State{}, err
+	}
+	return s.branch(st, "join", terms, r, grows)
 }
 
 // branch takes in the terms of another branch, under a new root key and with a
 // new term, whose number is beyond all that either branch can have used.
-func (s State) branch(st Step, event string, terms []Term, r NewRoot) (State, error) {
+func (s State) branch(st Step, event string, terms []Term, r NewRoot, u use) (State, error) {
 	switch {
 	case !s.Proved():
 		return State{}, ErrUnproven
@@ -41,7 +47,7 @@ func (s State) branch(st Step, event string, terms []Term, r NewRoot) (State, er
 	if err := s.rotate(r); err != nil {
 		return State{}, err
 	}
-	return s.commit(st, event, ""), nil
+	return s.commit(st, event, "", u)
 }
 
 // adopt takes in terms of another branch, to read what was written under them,
@@ -59,6 +65,9 @@ func (s *State) adopt(terms []Term, last uint32) error {
 			continue
 		case t.Number > last:
 			return errors.New("record: a term from beyond the other branch's last")
+		}
+		if len(s.Terms) >= MaxTerms-1 { // one is the new term
+			return fmt.Errorf("%w: both branches together have more than %d data keys: rewrap the data and retire some", ErrFull, MaxTerms)
 		}
 		t.State = TermOld
 		s.Terms = slices.Insert(s.Terms, i, t)
@@ -79,7 +88,7 @@ func (s State) RotateRoot(st Step, root NewRoot) (State, error) {
 	if err := s.rotate(root); err != nil {
 		return State{}, err
 	}
-	return s.commit(st, "rotate-root", ""), nil
+	return s.commit(st, "rotate-root", "", evicts)
 }
 
 // Rotate returns the state with a term more, passive or active at once.
@@ -91,7 +100,7 @@ func (s State) Rotate(st Step, t Term) (State, error) {
 	if err := s.addTerm(t); err != nil {
 		return State{}, err
 	}
-	return s.commit(st, "rotate", ""), nil
+	return s.commit(st, "rotate", "", grows)
 }
 
 // Activate returns the state in which the passive term encrypts.
@@ -102,7 +111,7 @@ func (s State) Activate(st Step, number uint32) (State, error) {
 	}
 	s = s.clone()
 	s.activate(i)
-	return s.commit(st, "activate", ""), nil
+	return s.commit(st, "activate", "", evicts)
 }
 
 // Retire returns the state without the term. What was encrypted under it is
@@ -114,7 +123,7 @@ func (s State) Retire(st Step, number uint32) (State, error) {
 	}
 	s = s.clone()
 	s.Terms = slices.Delete(s.Terms, i, i+1)
-	return s.commit(st, "retire", ""), nil
+	return s.commit(st, "retire", "", evicts)
 }
 
 // rotate installs a new root key: no slot may be left with the old one.
@@ -144,9 +153,9 @@ func (s *State) addTerm(t Term) error {
 		return errors.New("record: terms are numbered in order")
 	}
 	if len(s.Terms) >= MaxTerms {
-		return fmt.Errorf("%w: a keyring holds at most %d terms: rewrap the data and retire some", ErrTermInUse, MaxTerms)
+		return fmt.Errorf("%w: a keyring holds at most %d terms: rewrap the data and retire some", ErrFull, MaxTerms)
 	}
-	s.LastTerm = t.Number
+	s.LastTerm, t.Created = t.Number, stamp(t.Created)
 	s.Terms = append(s.Terms, t) // clone has left room: no copy stays behind
 	if t.State == TermActive {
 		s.activate(len(s.Terms) - 1)

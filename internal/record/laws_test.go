@@ -58,7 +58,7 @@ func TestLawsAreHeld(t *testing.T) {
 			return before.Drop(st, ids, &fresh, rewrapOf(&before, ids...))
 		}, func(s *record.State) { s.Former = nil }, "is forgotten"},
 		{"a restore keeps the root key", func() (record.State, error) {
-			return before.Restore(st, 40, nil, branchOf(&before, 40))
+			return before.Restore(st, knowing(&before, 40), nil, branchOf(&before, 40))
 		}, func(s *record.State) {
 			s.Root--
 			for i := range s.Slots {

@@ -174,7 +174,7 @@ func TestKeysAreNotMoved(t *testing.T) {
 	last := theirs[len(theirs)-1]
 	r := rewrapOf(&fork)
 	r.Term = &record.Term{Number: last.Number + 1, State: record.TermActive}
-	joined, err := fork.Join(stepOn(&fork, ""), theirs, r)
+	joined, err := fork.Join(stepOn(&fork, ""), &fork.Record, theirs, r)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -262,9 +262,7 @@ func TestFullLists(t *testing.T) {
 		id := []uint32{h.Find("gone", record.Pending).ID}
 		h.then(h.Drop(stepOn(&h.State, ""), id, nil, rewrapOf(&h.State, id...)))
 	}
-	for i := len(h.Slots); i < record.MaxSlots; i++ {
-		h.then(h.Add(stepOn(&h.State, ""), slotOf(&h.Record, "slot"+string(rune('a'+i)), onePerson)))
-	}
+	h.crowd(onePerson)
 	for i := range h.Slots {
 		h.Slots[i].PublicKey, h.Slots[i].Wrap = make([]byte, 4096), make([]byte, 4096)
 	}

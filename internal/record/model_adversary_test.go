@@ -21,6 +21,7 @@ func (m *model) custodianMoves(w *world, f func(string, world)) {
 			n.key[k] = alive
 			f(m.say("Key %s answers again.", keys[k]), n)
 		}
+		m.rest(w, k, f)
 		if slices.ContainsFunc(w.replica[:], func(r replica) bool { return r.flight.relies>>k&1 == 1 && !m.doomed(w, &r.flight) }) {
 			continue
 		}
@@ -40,6 +41,23 @@ func (m *model) custodianMoves(w *world, f func(string, world)) {
 				f(m.say("Version %d of key %s is destroyed.", n.gone[k], keys[k]), n)
 			}
 		}
+	}
+}
+
+// rest has a key ask to be left alone, and answer again, after hours.
+func (m *model) rest(w *world, k int, f func(string, world)) {
+	n := *w
+	switch {
+	case w.key[k] == alive && w.budget[rests] > 0:
+		n.budget[rests]--
+		n.key[k] = resting
+		f(m.say("Key %s wants to be left alone for hours.", keys[k]), n)
+	case w.key[k] == resting:
+		n.key[k] = alive
+		for i := range n.replica {
+			n.replica[i].waits &^= 1 << k
+		}
+		f(m.say("Key %s answers again, after hours.", keys[k]), n)
 	}
 }
 

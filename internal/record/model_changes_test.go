@@ -139,6 +139,9 @@ func (k *maker) make(c change, with rec) (next record.State, root id, err error)
 			state = record.TermPassive
 		}
 		next, err = s.Rotate(st, k.term(s.LastTerm+1, state))
+		if k.faults.noReserve && errors.Is(err, record.ErrExhausted) {
+			next, err = rotateAnyway(s, k.term(record.MaxNumber, state)), nil
+		}
 	case doActivate:
 		next, err = s.Activate(st, s.Terms[c.i].Number)
 	case doRetire:
@@ -195,6 +198,9 @@ func (k *maker) init(c change) (record.State, id, error) {
 		slots = append(slots, k.slot(shape, root, uint32(i)))
 	}
 	next, err := record.Init(record.Step{Previous: k.digest, Operation: "init"}, base, k.term(s.LastTerm+1, record.TermActive), slots)
+	if k.faults.believesNumbers && errors.Is(err, record.ErrExhausted) {
+		next, root, err = k.initAnyway(c, base)
+	}
 	return next, root, err
 }
 
@@ -353,7 +359,7 @@ func (k *maker) restore(st record.Step, with rec) (record.State, id, error) {
 		kept = slices.DeleteFunc(slices.Clone(kept), func(t record.Term) bool { return t.Number <= s.LastTerm })
 	}
 	r, root := k.branch(number)
-	next, err := s.Restore(st, knew.Generation, kept, r)
+	next, err := s.Restore(st, &knew.Record, kept, r)
 	if k.faults.restoreKeepsRoot && err == nil {
 		next, root = oldRoot(next, s), k.root
 	}
@@ -386,7 +392,7 @@ func (k *maker) join(st record.Step, with rec) (record.State, id, error) {
 		}
 		s = &own
 	}
-	next, err := s.Join(st, fork.Terms, r)
+	next, err := s.Join(st, &fork.Record, fork.Terms, r)
 	if k.faults.joinKeepsRoot && err == nil {
 		next, root = oldRoot(next, s), k.root
 	}

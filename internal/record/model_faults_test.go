@@ -32,6 +32,12 @@ type faults struct {
 	restoreKeepsRoot bool
 	joinKeepsRoot    bool
 	joinTrusts       bool
+	waitsForKeys     bool
+	deaf             bool
+	writesOn         bool
+	halfAgrees       bool
+	noReserve        bool
+	believesNumbers  bool
 }
 
 // A plant is a fault, in the scenario that shows it. Its story, the shortest
@@ -64,6 +70,12 @@ var planted = []plant{
 	{"restore-keeps-root", "A restore keeps the root key.", "restore", faults{restoreKeepsRoot: true}},
 	{"join-keeps-root", "A join keeps the root key.", "join", faults{joinKeepsRoot: true}},
 	{"join-trusts-fork", "A join takes the fork's key where both have one of a number.", "join", faults{joinTrusts: true}},
+	{"waits-for-a-key", "A process that asks a key which wants to be left alone waits for it, and does nothing else.", "a key that rests", faults{waitsForKeys: true}},
+	{"deaf-to-shares", "A process that cannot take in the stored record takes no shares that would open it.", "replicas that cannot follow", faults{deaf: true}},
+	{"writes-on", "A process that cannot take in the stored record encrypts on, under a term that others retire.", "replicas that cannot follow", faults{writesOn: true}},
+	{"half-agrees", "What the first of two teams gave is taken for the agreement of both.", "a tree of teams", faults{halfAgrees: true}},
+	{"no-reserve", "Rotations go on to the last number.", "a full record", faults{noReserve: true}},
+	{"numbers-believed", "An init takes over the numbers of a record that nobody vouches for.", "a stranger's numbers", faults{believesNumbers: true}},
 }
 
 // find has the model look for the fault, and compares its story.
@@ -109,6 +121,42 @@ func dropAnyway(s record.State, ids []uint32, r record.NewRoot) record.State {
 		s.Slots[i].Wrap = r.Wraps[s.Slots[i].ID]
 	}
 	return s
+}
+
+// rotateAnyway is Rotate, again and again, to the last number.
+func rotateAnyway(s *record.State, t record.Term) record.State {
+	next := s.Clone()
+	for i := range next.Terms {
+		next.Terms[i].State = record.TermOld
+	}
+	next.Terms = append(next.Terms, t)
+	next.LastTerm, next.Generation = t.Number, next.Generation+1
+	return next
+}
+
+// initAnyway is Init over any numbers, which go on.
+func (k *maker) initAnyway(c change, base record.Record) (record.State, id, error) {
+	young := &maker{k.model, k.naming, &entry{}}
+	next, root, err := young.init(change{do: doInitialize, i: c.i})
+	next.Generation = base.Generation + 1
+	next.Root, next.LastTerm, next.LastSet = base.Root, base.LastTerm+1, base.LastSet+1
+	for i := range next.Slots {
+		next.Slots[i].ID += base.LastSlot
+	}
+	next.LastSlot += base.LastSlot
+	return next, root, err
+}
+
+// proveAnyway is the first Prove of a slot, whatever the numbers are.
+func proveAnyway(s *record.State, slot int) record.State {
+	young := s.Clone()
+	young.Root, young.LastTerm, young.LastSlot, young.LastSet = 1, 1, 1, 1
+	next, err := young.Prove(record.Step{}, proofOf(&young, &young.Slots[slot]), nil)
+	if err != nil {
+		panic(err)
+	}
+	next.Root, next.LastTerm, next.LastSlot, next.LastSet = s.Root, s.LastTerm, s.LastSlot, s.LastSet
+	return next
 }
 
 // oldRoot returns the state under the root key of before.

@@ -1,6 +1,7 @@
 package record_test
 
 import (
+	"errors"
 	"slices"
 
 	"github.com/sealwright/sealwright/internal/record"
@@ -50,12 +51,12 @@ func (m *model) replicaMoves(w *world, i int, f func(string, world)) {
 		}
 		f(m.say("%s crashes%s.", who(i), m.losing(&r.flight)), n)
 	}
+	if r.waits != 0 {
+		return
+	}
 	switch {
-	case r.flight.phase == hand:
-		n := *w
-		n.replica[i].flight = flight{}
-		n.delivered = m.sets.with(n.delivered, m.madeFor(&r.flight))
-		f(m.say("%s hands out the shares.", who(i)), n)
+	case r.flight.phase >= hand:
+		m.handOut(w, i, f)
 	case r.flight.phase == computed:
 		m.land(w, i, f)
 	case w.store == 0:
@@ -72,6 +73,28 @@ func (m *model) replicaMoves(w *world, i int, f func(string, world)) {
 		n.budget[seals]--
 		n.replica[i].open = false
 		f(m.say("%s is sealed by an operator; it remembers which record it saw last.", who(i)), n)
+	}
+}
+
+// handOut gives people their shares: one team after the other.
+func (m *model) handOut(w *world, i int, f func(string, world)) {
+	n, fl := *w, &w.replica[i].flight
+	seed := m.madeFor(fl)
+	locks := m.at(fl.next).locks
+	two := slices.ContainsFunc(locks, func(l lock) bool { return l.seed == seed && l.teams })
+	n.replica[i].flight = flight{}
+	switch {
+	case two && fl.phase == hand:
+		n.replica[i].flight = *fl
+		n.replica[i].flight.phase = handSecond
+		n.delivered = m.sets.with(n.delivered, seed)
+		f(m.say("%s hands out the shares of the first team.", who(i)), n)
+	case two:
+		n.delivered = m.sets.with(n.delivered, seed|secondTeam)
+		f(m.say("%s hands out the shares of the second team.", who(i)), n)
+	default:
+		n.delivered = m.sets.with(n.delivered, seed)
+		f(m.say("%s hands out the shares.", who(i)), n)
 	}
 }
 
@@ -155,10 +178,16 @@ func (m *model) relies(f *flight) byte {
 
 func (m *model) unseal(w *world, i int, f func(string, world)) {
 	e, r := m.at(w.store), &w.replica[i]
+	m.asks(w, i, f)
 	if m.accepts(r, w.store) {
 		for j := range e.locks {
 			m.unsealBy(w, i, j, f)
 		}
+	}
+	if err := e.state.CanInit(); errors.Is(err, record.ErrExhausted) && !m.faults.believesNumbers {
+		n := *w
+		n.store = 0
+		f(m.say("An operator removes the record, as the error says: nothing is encrypted under it."), n)
 	}
 	// Shares of this init that never reached anybody: it is made again.
 	if !e.state.Proved() && w.budget[inits] > 0 {
@@ -186,6 +215,9 @@ func (m *model) unsealBy(w *world, i, j int, f func(string, world)) {
 		// did not happen.
 		s := &e.state
 		proved, err := s.Prove(record.Step{Previous: e.digest}, proofOf(s, &s.Slots[j]), nil)
+		if m.faults.believesNumbers && errors.Is(err, record.ErrExhausted) {
+			proved, err = proveAnyway(s, j), nil
+		}
 		if err != nil {
 			panic(err)
 		}
@@ -208,12 +240,17 @@ func (m *model) unsealBy(w *world, i, j int, f func(string, world)) {
 func (m *model) work(w *world, i int, f func(string, world)) {
 	r := &w.replica[i]
 	if r.mark != w.store {
+		m.asks(w, i, f)
 		if m.accepts(r, w.store) && m.follows(w, i) {
+			m.takeIn(w, i, f, m.say("%s takes in the record that is stored%s.", who(i), m.writes(w.store)))
+		} else if m.reopens(w, i) {
+			m.takeIn(w, i, f, m.say("%s is given shares, with no Seal before, and takes in the record that is stored%s.", who(i), m.writes(w.store)))
+		}
+		if !r.mute && w.budget[mutes] > 0 {
 			n := *w
-			m.see(&n, i, w.store)
-			n.replica[i].mark = w.store
-			m.write(&n, i)
-			f(m.say("%s takes in the record that is stored%s.", who(i), m.writes(w.store)), n)
+			n.budget[mutes]--
+			n.replica[i].mute = true
+			f(m.say("%s has not taken in what is stored for as long as a new term waits: it %s.", who(i), m.stops()), n)
 		}
 		if m.history {
 			m.restores(w, i, f)
@@ -228,6 +265,51 @@ func (m *model) work(w *world, i int, f func(string, world)) {
 	if m.history {
 		m.restores(w, i, f)
 		m.joins(w, i, f)
+	}
+}
+
+func (m *model) stops() string {
+	if m.faults.writesOn {
+		return "encrypts on, and the others take it for one that does not"
+	}
+	return "encrypts no more"
+}
+
+func (m *model) takeIn(w *world, i int, f func(string, world), text string) {
+	n := *w
+	m.see(&n, i, w.store)
+	n.replica[i].mark, n.replica[i].mute = w.store, false
+	m.write(&n, i)
+	f(text, n)
+}
+
+// behind reports whether an unsealed replica cannot take in what is stored, though
+// shares that people hold would open it.
+func (m *model) behind(w *world, i int) bool {
+	r := &w.replica[i]
+	return m.lags && w.store != 0 && r.open && r.mark != w.store && m.accepts(r, w.store) && !m.follows(w, i) &&
+		slices.ContainsFunc(m.at(w.store).locks, func(l lock) bool {
+			return l.state != record.Pending && l.right && m.willing(w, &l, m.knows[i], true, true)
+		})
+}
+
+// reopens reports whether shares given to an unsealed replica open the record
+// that it cannot follow.
+func (m *model) reopens(w *world, i int) bool { return !m.faults.deaf && m.behind(w, i) }
+
+// asks has a replica ask a key that wants to be left alone. It remembers that and
+// goes on, so that nothing has changed; the fault is to wait.
+func (m *model) asks(w *world, i int, f func(string, world)) {
+	if !m.faults.waitsForKeys {
+		return
+	}
+	for k := range keys {
+		opens := slices.ContainsFunc(m.at(w.store).locks, func(l lock) bool { return l.keys&m.knows[i]>>k&1 == 1 && l.state != record.Pending })
+		if w.key[k] == resting && opens {
+			n := *w
+			n.replica[i].waits |= 1 << k
+			f(m.say("%s asks key %s, and waits until it may ask again.", who(i), keys[k]), n)
+		}
 	}
 }
 
@@ -268,7 +350,7 @@ func (m *model) can(w *world, i int, c *change) bool {
 	case doRewrap:
 		return wraps(e.locks[c.i].keys) && (e.locks[c.i].asks || opens(c.i, false))
 	case doRetire:
-		return m.faults.retiresEarly || !slices.ContainsFunc(w.replica[:], func(r replica) bool { return m.at(r.view()).active == e.terms[c.i] })
+		return m.faults.retiresEarly || !slices.ContainsFunc(w.replica[:], func(r replica) bool { return !r.mute && m.at(r.view()).active == e.terms[c.i] })
 	}
 	return true
 }

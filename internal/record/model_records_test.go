@@ -23,6 +23,8 @@ const (
 	rootKey id = (iota + 1) << 24
 	dataKey
 	slotSeed
+
+	secondTeam id = 1 << 30 // with the seed of a slot, what its second team holds
 )
 
 // A naming is what a name is of. Whatever is made for a change is new, and is
@@ -48,6 +50,7 @@ type entry struct {
 	active id   // the data key that encrypts; 0 before a slot is proven
 	op     string
 	offers map[uint8][]offer // changes that somebody could make, by epoch
+	stuck  *string           // why nobody can be evicted, or ""; nil: not asked yet
 }
 
 func newModel(s scenario, f faults) *model {
@@ -152,7 +155,7 @@ func lockOf(root id, o *record.Slot) lock {
 	}
 	o.Tree.Leaves(func(leaf *record.Node) bool {
 		if leaf.KMS == nil {
-			l.people = true
+			l.people, l.teams = true, l.people
 			return true
 		}
 		k := slices.Index(keys[:], leaf.KMS.Name)
@@ -186,7 +189,7 @@ type maker struct {
 }
 
 func (k *maker) name(kind id, number uint32) id {
-	k.what = kind | id(number)
+	k.what = kind | id(number&0xffffff) // near its end a number is still told from the first ones
 	if !k.history {
 		return k.what
 	}
@@ -204,9 +207,10 @@ const (
 	both   = "both"   // the two keys together
 	mixed  = "mixed"  // key a and people
 	anyTwo = "anytwo" // two of the keys and people
+	teams  = "teams"  // two teams of people together
 )
 
-var allShapes = []string{people, keys[0], keys[1], both, mixed, anyTwo}
+var allShapes = []string{people, keys[0], keys[1], both, mixed, anyTwo, teams}
 
 // slot makes what would be the next slot of the record, or a later one, its
 // wrap for that root key.
@@ -219,7 +223,10 @@ func (k *maker) slot(shape string, root id, later uint32) record.NewSlot {
 			Blob: kms.Blob{Type: "m", KeyID: name, Version: strconv.Itoa(k.newest(name))},
 		}}
 	}
-	custodians := record.Node{Shamir: &record.Shares{Shares: 1, Threshold: 1, Set: k.state.LastSet + 1, Commitments: []record.HexBytes{make([]byte, 32)}}}
+	team := func(set uint32) record.Node {
+		return record.Node{Shamir: &record.Shares{Shares: 1, Threshold: 1, Set: k.state.LastSet + set, Commitments: []record.HexBytes{make([]byte, 32)}}}
+	}
+	custodians := team(1)
 	two := func(of ...record.Node) record.Node {
 		return record.Node{Threshold: &record.Tree{Threshold: 2, Of: of}}
 	}
@@ -232,6 +239,8 @@ func (k *maker) slot(shape string, root id, later uint32) record.NewSlot {
 		n.Tree = two(key(keys[0]), custodians)
 	case anyTwo:
 		n.Tree = two(key(keys[0]), key(keys[1]), custodians)
+	case teams:
+		n.Tree = two(custodians, team(2))
 	default:
 		n.Tree = key(shape)
 	}
@@ -241,7 +250,7 @@ func (k *maker) slot(shape string, root id, later uint32) record.NewSlot {
 // shapeKeys are the keys that must wrap for a new slot of that shape.
 func shapeKeys(shape string) byte {
 	switch shape {
-	case people:
+	case people, teams:
 		return 0
 	case both, anyTwo:
 		return everyKey
@@ -251,7 +260,9 @@ func shapeKeys(shape string) byte {
 	return 1 << strings.IndexByte("ab", shape[0])
 }
 
-func hasPeople(shape string) bool { return shape == people || shape == mixed || shape == anyTwo }
+func hasPeople(shape string) bool {
+	return shape == people || shape == mixed || shape == anyTwo || shape == teams
+}
 
 // newest is the version of a key that wraps: a rewrap has the next one made.
 func (k *maker) newest(name string) int {

@@ -1,6 +1,7 @@
 package record_test
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -40,6 +41,9 @@ func (m *model) violation(w *world) string {
 	if w.store == 0 {
 		return ""
 	}
+	if text := m.held(w); text != "" {
+		return text
+	}
 	e := m.at(w.store)
 	switch data := m.sets.members[w.written]; {
 	case !e.state.Proved() && len(data) == 0:
@@ -55,6 +59,9 @@ func (m *model) violation(w *world) string {
 			}
 		}
 	}
+	if text := m.stuck(e); text != "" {
+		return text
+	}
 	if w.line != straight {
 		return "" // whom an old record put back lets in again, nobody can say
 	}
@@ -63,6 +70,66 @@ func (m *model) violation(w *world) string {
 	}
 	if m.sets.has(w.leaked, e.root) {
 		return "a dropped custodian knows the root key, and with it every term to come"
+	}
+	return ""
+}
+
+// held says which replica waits where it need not: for one key, where others would
+// unseal it or nothing is to be asked; or for a Seal, with the shares there.
+func (m *model) held(w *world) string {
+	for i := range w.replica {
+		r := &w.replica[i]
+		if m.faults.deaf && m.behind(w, i) {
+			return fmt.Sprintf("%s cannot take in what is stored, and the shares that open it do nothing there", who(i))
+		}
+		if r.waits == 0 || !m.accepts(r, w.store) {
+			continue
+		}
+		if r.open && r.mark != w.store && m.at(r.mark).root == m.at(w.store).root {
+			return fmt.Sprintf("%s waits for a key, and does not take in what is stored, for which it needs none", who(i))
+		}
+		if !r.open && slices.ContainsFunc(m.at(w.store).locks, func(l lock) bool {
+			return l.state != record.Pending && l.right && m.willing(w, &l, m.knows[i], true, true)
+		}) {
+			return fmt.Sprintf("%s waits for a key, and those who would unseal it now are not heard", who(i))
+		}
+	}
+	return ""
+}
+
+// stuck says who could not be evicted, for want of room. It is asked where a
+// scenario begins near the end of something.
+func (m *model) stuck(e *entry) string {
+	if m.near == "" {
+		return ""
+	}
+	if e.stuck == nil {
+		text := m.evictable(e)
+		e.stuck = &text
+	}
+	return *e.stuck
+}
+
+func (m *model) evictable(e *entry) string {
+	k := &maker{m, naming{}, e}
+	s := &e.state
+	full := func(err error) bool { return errors.Is(err, record.ErrFull) || errors.Is(err, record.ErrExhausted) }
+	r, _ := k.rewrap(nil, false)
+	if _, err := s.RotateRoot(record.Step{}, r); full(err) {
+		return "data was written, and nothing can be stored any more"
+	}
+	for i := range s.Slots {
+		for j := range s.Slots {
+			o, by := &s.Slots[i], &s.Slots[j]
+			if i == j || o.State != record.Active || by.State != record.Active {
+				continue
+			}
+			r, _ := k.rewrap([]uint32{o.ID}, true)
+			f := proofOf(s, by)
+			if _, err := s.Drop(record.Step{Operation: e.op}, []uint32{o.ID}, &f, r); full(err) {
+				return fmt.Sprintf("the slot of %s cannot be dropped any more, for want of room, though that of %s opens the store", called(o.Name), called(by.Name))
+			}
+		}
 	}
 	return ""
 }

@@ -13,8 +13,18 @@ type scenario struct {
 	knows   [replicas]byte
 	history bool // records are told apart by their histories, since old ones are put back
 	anchors bool // a process that starts knows the record that it saw last
+	lags    bool // shares are given to unsealed processes that cannot follow
+	near    string
 	budget  budget
 }
+
+// What a scenario begins near to.
+const (
+	nearGrowth  = "growth"  // where rotations end
+	nearStrange = "strange" // the last numbers, in a record that nobody vouches for
+
+	nearEnd = record.MaxNumber - record.ReserveNumbers
+)
 
 var everybody = [replicas]byte{everyKey, everyKey, everyKey}
 
@@ -63,6 +73,26 @@ func scenarios() []scenario {
 			budget: budget{adds: 1, drops: 1, ops: 2, claims: 1, crashes: 1},
 		},
 		{
+			name: "a stranger's numbers", inits: [][]string{{people}, {people, "a"}}, near: nearStrange, knows: everybody,
+			budget: budget{inits: 3, rotates: 1, roots: 1, crashes: 2},
+		},
+		{
+			name: "a full record", stored: []string{people, "a"}, shapes: []string{"b"}, near: nearGrowth, knows: everybody,
+			budget: budget{adds: 1, rotates: 3, drops: 2, roots: 1, retires: 1, crashes: 1},
+		},
+		{
+			name: "a key that rests", stored: []string{people, "a"}, shapes: []string{"b"}, knows: everybody,
+			budget: budget{rests: 2, adds: 1, drops: 1, roots: 1, rotates: 1, crashes: 1},
+		},
+		{
+			name: "a tree of teams", stored: []string{"a"}, shapes: []string{teams}, knows: everybody,
+			budget: budget{adds: 1, reissues: 1, drops: 2, ops: 2, crashes: 2},
+		},
+		{
+			name: "replicas that cannot follow", stored: []string{people}, shapes: []string{people}, lags: true, knows: everybody,
+			budget: budget{rekeys: 1, ops: 1, roots: 1, rotates: 1, retires: 1, mutes: 2, crashes: 1},
+		},
+		{
 			name: "restore", stored: []string{people, "a"}, shapes: []string{"b"}, history: true, knows: everybody,
 			budget: budget{adds: 1, rotates: 1, crashes: 1, seals: 1, putBacks: 1, restores: 1},
 		},
@@ -103,6 +133,9 @@ func scenarios() []scenario {
 // begin is the world that the scenario begins in.
 func (m *model) begin() world {
 	w := world{gatherer: -1, budget: m.budget}
+	if m.near == nearStrange {
+		w.store = m.strange()
+	}
 	if len(m.stored) == 0 {
 		return w
 	}
@@ -118,6 +151,11 @@ func (m *model) begin() world {
 	if err != nil {
 		panic(err)
 	}
+	if m.near == nearGrowth {
+		s := m.at(r).state.Clone()
+		s.LastTerm = nearEnd - 2
+		r = m.keep(s, m.at(r).root, r)
+	}
 	w.store = r
 	for _, l := range m.at(r).locks {
 		if l.people {
@@ -125,4 +163,16 @@ func (m *model) begin() world {
 		}
 	}
 	return w
+}
+
+// strange is a record that a stranger wrote: nobody has what opens it, and its
+// numbers are near their ends.
+func (m *model) strange() rec {
+	r, err := m.apply(0, change{do: doInitialize}, 0, 0)
+	if err != nil {
+		panic(err)
+	}
+	s := m.at(r).state.Clone()
+	s.Root, s.LastTerm, s.LastSlot, s.LastSet = record.MaxNumber-1, record.MaxNumber-9, record.MaxNumber-9, record.MaxNumber-9
+	return m.keep(s, m.at(r).root, r)
 }

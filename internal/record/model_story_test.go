@@ -21,6 +21,12 @@ func (s scenario) opening() string {
 	if len(s.stored) > 0 {
 		text = fmt.Sprintf("The store has a proven slot of %s, and three replicas are sealed.", strings.Join(strings.Split(list(s.stored).String(), " and "), " and of "))
 	}
+	switch s.near {
+	case nearGrowth:
+		text += " Two more terms fit, and what is left after them is for what evicts."
+	case nearStrange:
+		text = "A stranger put a record into the store that nobody has unsealed yet, with numbers near their ends; three replicas are sealed."
+	}
 	if s.anchors {
 		text += " Each has an anchor."
 	}
@@ -71,6 +77,8 @@ func called(shape string) string {
 		return "key a and people together"
 	case anyTwo:
 		return "any two of keys a, b and people"
+	case teams:
+		return "two teams of people together"
 	}
 	return "key " + shape
 }
@@ -136,6 +144,9 @@ func (m *model) deed(on rec, c *change) string {
 	case doRotate:
 		if c.i == 1 {
 			return fmt.Sprintf("term %d is published, passive at first", s.LastTerm+1)
+		}
+		if m.faults.noReserve && s.LastTerm >= nearEnd {
+			return "rotate on and on, to the last number that there is"
 		}
 		return fmt.Sprintf("rotate to term %d", s.LastTerm+1)
 	case doActivate:
@@ -204,6 +215,8 @@ func (m *model) losing(f *flight) string {
 	switch {
 	case !m.telling || f.phase == idle:
 		return ""
+	case f.phase == handSecond:
+		return ", and the shares of the second team are lost"
 	case f.phase == hand:
 		return ", and the shares in its hands are lost"
 	}

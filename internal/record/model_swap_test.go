@@ -57,7 +57,7 @@ func (m *model) store(n *world, i int, fl *flight) {
 	if fl.change.do != doRestore {
 		m.see(n, i, fl.next)
 	}
-	r.mark = fl.next
+	r.mark, r.mute = fl.next, false
 	if m.madeFor(fl) != 0 {
 		r.flight = *fl
 		r.flight.phase, r.flight.relies = hand, 0
@@ -119,6 +119,9 @@ func (m *model) compare(n *world, knew, knows rec) {
 
 // write has an unsealed replica encrypt, as it does all the time.
 func (m *model) write(n *world, i int) {
+	if n.replica[i].mute && !m.faults.writesOn {
+		return
+	}
 	if e := m.at(n.replica[i].view()); e.active != 0 {
 		n.written = m.sets.with(n.written, e.active)
 	}

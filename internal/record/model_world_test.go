@@ -21,6 +21,7 @@ type keyState byte
 const (
 	alive keyState = iota
 	cutOff
+	resting // asks to be left alone for hours
 	dead
 )
 
@@ -59,6 +60,8 @@ const (
 type replica struct {
 	mark   rec // the newest record it has seen
 	open   bool
+	mute   bool // it encrypts no more until it has taken in the stored record
+	waits  byte // keys that it waits for, and does nothing else
 	flight flight
 }
 
@@ -80,6 +83,7 @@ const (
 	idle phase = iota
 	computed
 	hand
+	handSecond // the first team has its shares
 )
 
 // A budget bounds how often a kind of move is made.
@@ -107,6 +111,8 @@ const (
 	putBacks
 	restores
 	joins
+	rests
+	mutes
 	budgets
 )
 
@@ -118,6 +124,7 @@ type lock struct {
 	version   [len(keys)]uint8
 	threshold int
 	people    bool // some leaf is theirs
+	teams     bool // two leaves are
 	asks      bool // it cannot be opened without them
 	right     bool // its wrap is of the record's root key
 }
@@ -130,8 +137,11 @@ func (m *model) willing(w *world, l *lock, knows byte, now, asked bool) bool {
 	if asked && l.people && m.sets.has(w.delivered, l.seed) {
 		n++
 	}
+	if asked && l.teams && (m.sets.has(w.delivered, l.seed|secondTeam) || n > 0 && now && m.faults.halfAgrees) {
+		n++
+	}
 	for k := range keys {
-		if l.keys&knows>>k&1 == 1 && (w.key[k] == alive || !now && w.key[k] == cutOff) && l.version[k] > w.gone[k] {
+		if l.keys&knows>>k&1 == 1 && (w.key[k] == alive || !now && w.key[k] != dead) && l.version[k] > w.gone[k] {
 			n++
 		}
 	}
@@ -190,7 +200,7 @@ type place [32]byte
 func (m *model) place(w *world, i int) place {
 	var p place // zeros stand behind what is written
 	r, b := &w.replica[i], p[:0]
-	b = append(b, m.knows[i], bit(r.open), bit(w.gatherer == int8(i)), byte(r.flight.phase))
+	b = append(b, m.knows[i], bit(r.open)|bit(r.mute)<<1, r.waits, bit(w.gatherer == int8(i)), byte(r.flight.phase))
 	mark, root, active := r.mark, id(0), id(0)
 	if m.forwardOnly() && mark != w.store {
 		// The record it saw is gone for good. What is left of it is whether it
@@ -203,7 +213,7 @@ func (m *model) place(w *world, i int) place {
 		b = binary.LittleEndian.AppendUint32(b, n)
 	}
 	switch f := &r.flight; {
-	case f.phase == hand:
+	case f.phase >= hand:
 		b = binary.LittleEndian.AppendUint32(b, uint32(m.madeFor(f)))
 	case f.phase == computed && m.doomed(w, f):
 		b = append(b, 1)

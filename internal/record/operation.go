@@ -1,6 +1,11 @@
 package record
 
-import "slices"
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/hex"
+	"slices"
+)
 
 // drops reports whether the operation in progress names every one of the slots
 // as one to drop: people who gave their shares to it agreed to that, and to
@@ -12,6 +17,21 @@ func (s *State) drops(ids []uint32) bool {
 	})
 }
 
+// InitID is what a record keeps of an init's id, under which it can be repeated.
+// Whoever knows the id gets new shares, so the record, which anybody may read,
+// must not say it.
+func InitID(store, id string) string {
+	sum := sha256.Sum256([]byte("sealwright/init/v1 " + store + " " + id)) // a store's id has one length
+	return hex.EncodeToString(sum[:])
+}
+
+// BeganWith reports whether the record was made by the init of that id, and is
+// unproven since.
+func (r *Record) BeganWith(id string) bool {
+	return r.Operation != nil && r.Operation.Kind == OpInit &&
+		subtle.ConstantTimeCompare([]byte(InitID(r.Store, id)), []byte(r.Operation.ID)) == 1
+}
+
 // Begin returns the state with the operation in progress.
 func (s State) Begin(st Step, o Operation) (State, error) {
 	if s.Operation != nil {
@@ -21,9 +41,13 @@ func (s State) Begin(st Step, o Operation) (State, error) {
 		return State{}, ErrUnproven
 	}
 	s = s.clone()
-	o.ID, o.Began, o.At, o.Replica, o.Actor = st.Operation, s.Generation+1, st.At, st.Replica, st.Actor
+	o.ID, o.Began, o.At, o.Replica, o.Actor = st.Operation, s.Generation+1, stamp(st.At), st.Replica, st.Actor
 	s.Operation = &o
-	return s.commit(st, "begin-"+o.Kind, o.Slot), nil
+	u := evicts // the steps of a proof or a drop
+	if o.Kind == OpMigrate {
+		u = grows
+	}
+	return s.commit(st, "begin-"+o.Kind, o.Slot, u)
 }
 
 // Claim returns the state in which this replica gathers the operation's shares.
@@ -33,22 +57,22 @@ func (s State) Claim(st Step) (State, error) {
 	}
 	s = s.clone()
 	s.Operation.Replica = st.Replica
-	return s.commit(st, "claim", s.Operation.Slot), nil
+	return s.commit(st, "claim", s.Operation.Slot, evicts)
 }
 
 // End returns the state without the operation, finished or abandoned. What it
 // has done so far stays.
 func (s State) End(st Step) (State, error) {
-	if s.Operation == nil || s.Operation.ID != st.Operation {
-		return State{}, ErrNoOperation
-	}
 	if !s.Proved() {
 		return State{}, ErrUnproven // that of init ends with the first proof
+	}
+	if s.Operation == nil || s.Operation.ID != st.Operation {
+		return State{}, ErrNoOperation
 	}
 	s = s.clone()
 	slot := s.Operation.Slot
 	s.Operation = nil
-	return s.commit(st, "end", slot), nil
+	return s.commit(st, "end", slot, evicts)
 }
 
 // mine refuses a change of slots in the middle of somebody else's operation.

@@ -15,7 +15,8 @@ import (
 
 // Limits of a record. They bound what a hostile store can make a reader do.
 const (
-	Format      = 1  // the format that this code writes
+	Format      = 1 // the format that this code writes
+	MaxFormat   = 1 << 16
 	MaxSlots    = 16 // slots, pending ones included
 	MaxLeaves   = 16 // leaves in the tree of one slot
 	MaxDepth    = 4  // levels of a tree, a lone leaf being one

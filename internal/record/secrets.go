@@ -14,13 +14,18 @@ import (
 
 const secretsVersion = 1
 
-// Marshal returns the plaintext of the sealed part, to be wiped by the caller.
-func (s *Secrets) Marshal() []byte {
-	n := 64 + 45*len(s.Terms) + 36*len(s.Identities) + 32*len(s.Digests)
+// size is how many bytes Marshal returns.
+func (s *Secrets) size() int {
+	n := 17 + 45*len(s.Terms) + 36*len(s.Identities) + 32*len(s.Digests)
 	for _, e := range s.Journal {
 		n += 26 + len(e.Event) + len(e.Slot) + len(e.Actor) + len(e.Replica) + len(e.Operation)
 	}
-	b := make([]byte, 0, n)
+	return n
+}
+
+// Marshal returns the plaintext of the sealed part, to be wiped by the caller.
+func (s *Secrets) Marshal() []byte {
+	b := make([]byte, 0, s.size())
 	b = append(b, secretsVersion)
 	b = binary.BigEndian.AppendUint32(b, uint32(len(s.Terms)))
 	for i := range s.Terms {

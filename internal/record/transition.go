@@ -85,8 +85,8 @@ func FingerprintOf(identity [32]byte) [32]byte { return sha256.Sum256(identity[:
 // Base holds the store's id and the number of the root key; over a store that
 // was never proven it is that store's record, whose numbers go on.
 func Init(st Step, base Record, term Term, slots []NewSlot) (State, error) {
-	if base.Proved() {
-		return State{}, ErrSlotExists
+	if err := base.CanInit(); err != nil {
+		return State{}, err
 	}
 	s := State{
 		Record: Record{
@@ -99,8 +99,11 @@ func Init(st Step, base Record, term Term, slots []NewSlot) (State, error) {
 	for _, old := range base.Slots {
 		s.remove(old.ID)
 	}
-	if len(slots) == 0 {
+	switch {
+	case len(slots) == 0:
 		return State{}, fmt.Errorf("%w: a store begins with at least one slot", ErrLastSlot)
+	case len(slots) > MaxSlots-ReserveSlots:
+		return State{}, fmt.Errorf("%w: a store begins with at most %d slots", ErrFull, MaxSlots-ReserveSlots)
 	}
 	if err := s.addTerm(term); err != nil {
 		return State{}, err
@@ -110,8 +113,17 @@ func Init(st Step, base Record, term Term, slots []NewSlot) (State, error) {
 			return State{}, err
 		}
 	}
-	s.Operation = &Operation{ID: st.Operation, Kind: OpInit, Began: s.Generation + 1, At: st.At, Replica: st.Replica, Actor: st.Actor}
-	return s.commit(st, "init", ""), nil
+	st.Operation = InitID(s.Store, st.Operation) // in the journal too
+	s.Operation = &Operation{ID: st.Operation, Kind: OpInit, Began: s.Generation + 1, At: stamp(st.At), Replica: st.Replica, Actor: st.Actor}
+	return s.commit(st, "init", "", grows)
+}
+
+// CanInit reports why Init would refuse to begin anew over the record.
+func (r *Record) CanInit() error {
+	if r.Proved() {
+		return ErrSlotExists
+	}
+	return r.young()
 }
 
 // Add returns the state with a pending slot more. A slot named like an active
@@ -124,7 +136,7 @@ func (s State) Add(st Step, n NewSlot) (State, error) {
 	if err := s.place(n, Pending); err != nil {
 		return State{}, err
 	}
-	return s.commit(st, "add", n.Name), nil
+	return s.commit(st, "add", n.Name, grows)
 }
 
 // CanAdd reports why Add would refuse a slot of that name, before one is made.
@@ -137,9 +149,14 @@ func (s *State) CanAdd(st Step, name string) error {
 	case s.Find(name, Pending) != nil:
 		return fmt.Errorf("%w: %q is pending already", ErrSlotExists, name)
 	case len(s.Slots) == MaxSlots:
-		return fmt.Errorf("%w: a record has at most %d", ErrSlotExists, MaxSlots)
+		return fmt.Errorf("%w: a record has at most %d slots: drop one", ErrFull, MaxSlots)
+	case len(s.Slots) >= MaxSlots-ReserveSlots && s.Find(name, Active) == nil:
+		return fmt.Errorf("%w: a record has at most %d slots, and the last place is kept for a rekey: drop one", ErrFull, MaxSlots)
 	}
-	return s.mine(st)
+	if err := s.mine(st); err != nil {
+		return err
+	}
+	return s.fits(grows)
 }
 
 // Prove returns the state in which the slot, having opened the stored record,
@@ -152,6 +169,11 @@ func (s State) Prove(st Step, f FreshProof, root *NewRoot) (State, error) {
 	}
 	if f.Generation != s.Generation || f.Root != s.Root {
 		return State{}, ErrStaleProof
+	}
+	if !s.Proved() {
+		if err := s.young(); err != nil {
+			return State{}, err // before data depends on it
+		}
 	}
 	old := s.Predecessor(slot)
 	if (old == nil) != (root == nil) {
@@ -169,7 +191,7 @@ func (s State) Prove(st Step, f FreshProof, root *NewRoot) (State, error) {
 	event, name := "prove", slot.Name
 	slot = s.Slot(f.Slot)
 	slot.State = Active
-	slot.Proven = &Proof{Root: s.Root, Generation: s.Generation, Operation: st.Operation, At: st.At}
+	slot.Proven = &Proof{Root: s.Root, Generation: s.Generation, Operation: st.Operation, At: stamp(st.At)}
 	if old != nil {
 		event = "replace"
 		s.remove(old.ID)
@@ -180,7 +202,7 @@ func (s State) Prove(st Step, f FreshProof, root *NewRoot) (State, error) {
 	if o := s.Operation; o != nil && o.ID == st.Operation && o.Kind == OpProve {
 		s.Operation = nil
 	}
-	return s.commit(st, event, name), nil
+	return s.commit(st, event, name, evicts)
 }
 
 // Drop returns the state without the slots, under a new root key and term.
@@ -218,7 +240,7 @@ func (s State) Drop(st Step, ids []uint32, fresh *FreshProof, root NewRoot) (Sta
 	if o := s.Operation; o != nil && o.ID == st.Operation && o.Kind != OpMigrate {
 		s.Operation = nil
 	}
-	return s.commit(st, "drop", strings.Join(names, " ")), nil
+	return s.commit(st, "drop", strings.Join(names, " "), evicts)
 }
 
 // ProvenWithout reports whether a slot other than ids has shown that it opens the
@@ -276,7 +298,7 @@ func (s State) Reissue(st Step, id uint32, fresh *FreshProof, n NewSlot, root Ne
 	if err := s.rotate(root); err != nil {
 		return State{}, err
 	}
-	return s.commit(st, "reissue", n.Name), nil
+	return s.commit(st, "reissue", n.Name, mends)
 }
 
 // Rewrap returns the state in which the KMS leaves of a slot are wrapped anew:
@@ -296,7 +318,7 @@ func (s State) Rewrap(st Step, id uint32, tree Node) (State, error) {
 	if err := slot.validate(); err != nil {
 		return State{}, fmt.Errorf("record: slot %q: %w", slot.Name, err)
 	}
-	return s.commit(st, "rewrap", slot.Name), nil
+	return s.commit(st, "rewrap", slot.Name, mends)
 }
 
 // sameCustodians reports whether two trees differ in nothing but blobs, their
@@ -315,8 +337,11 @@ func sameCustodians(a, b *Node) bool {
 }
 
 func (s *State) place(n NewSlot, state string) error {
-	if s.Find(n.Name, state) != nil || len(s.Slots) == MaxSlots {
+	switch {
+	case s.Find(n.Name, state) != nil:
 		return fmt.Errorf("%w: %q", ErrSlotExists, n.Name)
+	case len(s.Slots) == MaxSlots:
+		return fmt.Errorf("%w: a record has at most %d slots: drop one", ErrFull, MaxSlots)
 	}
 	next, inOrder := s.LastSet, true
 	tree := n.Tree // so that n, with its identity, is not moved to the heap
@@ -358,8 +383,9 @@ func (s *State) remove(id uint32) {
 	delete(s.Identities, id)
 }
 
-// commit makes s the successor of the record it was cloned from.
-func (s State) commit(st Step, event, slot string) State {
+// commit makes s the successor of the record it was cloned from, if there is room
+// for it.
+func (s State) commit(st Step, event, slot string, u use) (State, error) {
 	if s.Generation > 0 {
 		s.Previous = st.Previous[:]
 		s.Digests = append([]Digest{st.Previous}, s.Digests[:min(len(s.Digests), MaxDigests-1)]...)
@@ -369,11 +395,18 @@ func (s State) commit(st Step, event, slot string) State {
 		s.Journal = s.Journal[extra:]
 	}
 	s.Journal = append(slices.Clip(s.Journal), Entry{
-		Generation: s.Generation, At: st.At, Event: event, Slot: slot,
+		Generation: s.Generation, At: stamp(st.At), Event: event, Slot: slot,
 		Actor: st.Actor, Replica: st.Replica, Operation: st.Operation,
 	})
-	return s
+	if err := s.fits(u); err != nil {
+		s.Secrets.Wipe() // a clone's
+		return State{}, err
+	}
+	return s, nil
 }
+
+// stamp is a time that a record can hold, whatever the clock says.
+func stamp(at int64) int64 { return min(max(at, 0), MaxTime) }
 
 // Clone returns a copy whose secrets can be wiped on their own.
 func (s State) Clone() State { return s.clone() }

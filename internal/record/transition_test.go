@@ -161,11 +161,11 @@ func TestTransitions(t *testing.T) {
 	})
 	lost := termOf(&h.Record, record.TermActive)
 	do("an older record is gone on with; of the lost ones generation 40 and one term are known", step(""), func(s record.State, st record.Step) (record.State, error) {
-		return s.Restore(st, 40, []record.Term{lost}, branchOf(&s, lost.Number+100))
+		return s.Restore(st, knowing(&s, 40), []record.Term{lost}, branchOf(&s, lost.Number+100))
 	})
 	do("a fork with terms of its own is joined", step(""), func(s record.State, st record.Step) (record.State, error) {
 		fork := termOf(&s.Record, record.TermActive)
-		return s.Join(st, []record.Term{s.Terms[0], fork}, branchOf(&s, fork.Number+1))
+		return s.Join(st, &s.Record, []record.Term{s.Terms[0], fork}, branchOf(&s, fork.Number+1))
 	})
 
 	golden := filepath.Join("testdata", "transitions.txt")
@@ -221,9 +221,10 @@ func TestRefusals(t *testing.T) {
 	busyRekey := &history{t, rekeyed.State}
 	busyRekey.then(busyRekey.Begin(stepOn(&busyRekey.State, "op-1"), record.Operation{Kind: record.OpMigrate}))
 	fullHouse := &history{t, h.State}
-	for len(fullHouse.Slots) < record.MaxSlots {
-		fullHouse.then(fullHouse.Add(stepOn(&fullHouse.State, ""), slotOf(&fullHouse.Record, string(rune('a'+len(fullHouse.Slots))), kmsB)))
-	}
+	fullHouse.crowd(kmsB)
+	lastPlace := &history{t, fullHouse.State}
+	gone := lastPlace.Find("people", record.Pending).ID
+	lastPlace.then(lastPlace.Drop(stepOn(&lastPlace.State, ""), []uint32{gone}, nil, rewrapOf(&lastPlace.State, gone)))
 	manyTerms := h.Clone()
 	manyTerms.LastTerm = record.MaxTerms
 	manyTerms.Terms = make([]record.Term, record.MaxTerms)
@@ -286,7 +287,8 @@ func TestRefusals(t *testing.T) {
 		{"add to an unproven store", add(&young, "op-init", slotOf(&young.Record, "x", kmsB)), record.ErrUnproven, "no slot was proven yet"},
 		{"add a name that init made", add(&half.State, "", slotOf(&half.Record, "auto", kmsB)), record.ErrSlotExists, `"auto" was made by init and is unproven`},
 		{"add a name that is pending", add(&rekeyed.State, "", slotOf(&rekeyed.Record, "people", kmsB)), record.ErrSlotExists, `"people" is pending already`},
-		{"add to a full record", add(&fullHouse.State, "", slotOf(&fullHouse.Record, "z", kmsB)), record.ErrSlotExists, "a record has at most 16"},
+		{"add to a full record", add(&fullHouse.State, "", slotOf(&fullHouse.Record, "z", kmsB)), record.ErrFull, "a record has at most 16 slots: drop one"},
+		{"add a name in the place kept for a rekey", add(&lastPlace.State, "", slotOf(&lastPlace.Record, "z", kmsB)), record.ErrFull, "the last place is kept for a rekey"},
 		{"add in the middle of an operation", add(&busy.State, "", slotOf(&busy.Record, "x", kmsB)), record.ErrInProgress, "another operation is in progress"},
 		{"add for an operation that is none", add(&h.State, "op-9", slotOf(&h.Record, "x", kmsB)), record.ErrNoOperation, "no such operation"},
 		{"add a share set that was given", add(&h.State, "", next(&h.State, "x", onePerson, func(n *record.NewSlot) { n.Tree.Shamir.Set = 1 })), nil, "share sets are numbered in order"},
@@ -352,19 +354,19 @@ func TestRefusals(t *testing.T) {
 			return n
 		}())), nil, `slot "auto": a KMS leaf with a missing`},
 
-		{"restore an unproven store", failure(young.Restore(step, 9, nil, branchOf(&young, 9))), record.ErrUnproven, "no slot was proven yet"},
-		{"restore and give a term number twice", failure(h.Restore(step, 9, nil, branchOf(&h.State, 1))), nil, "term numbers go back"},
-		{"restore with a term above the new one", failure(h.Restore(step, 9, []record.Term{{Number: 5}}, branchOf(&h.State, 5))), nil, "beyond the other branch's last"},
-		{"restore with another key for a term", failure(h.Restore(step, 9, []record.Term{{Number: 1}}, branchOf(&h.State, 5))), record.ErrTermTwice, "a term number has two keys: number 1"},
-		{"restore with too many terms", failure(manyTerms.Restore(step, 9, nil, branchOf(&manyTerms, record.MaxTerms+1))), record.ErrTermInUse, "at most 65536"},
-		{"restore under the old term", failure(h.Restore(step, 9, nil, func() record.NewRoot { r := branchOf(&h.State, 9); r.Term = nil; return r }())), nil, "under a new term"},
-		{"restore under the old root key", failure(h.Restore(step, 9, nil, func() record.NewRoot { r := branchOf(&h.State, 9); r.Root--; return r }())), nil, "root keys are numbered in order"},
-		{"join under a passive term", failure(h.Join(step, nil, func() record.NewRoot { r := branchOf(&h.State, 9); r.Term.State = record.TermPassive; return r }())), nil, "under a new term"},
-		{"join and leave a wrap behind", failure(h.Join(step, nil, func() record.NewRoot { r := branchOf(&h.State, 9); delete(r.Wraps, auto.ID); return r }())), nil, "wrapped for every slot"},
-		{"join an unproven store", failure(young.Join(step, nil, branchOf(&young, 9))), record.ErrUnproven, "no slot was proven yet"},
-		{"join a fork that used a number too", failure(h.Join(step, []record.Term{{Number: 1}}, branchOf(&h.State, 5))), record.ErrTermTwice, "a term number has two keys: number 1"},
-		{"join and go back", failure(h.Join(step, nil, branchOf(&h.State, 1))), nil, "term numbers go back"},
-		{"join with too many terms", failure(manyTerms.Join(step, nil, branchOf(&manyTerms, record.MaxTerms+1))), record.ErrTermInUse, "at most 65536"},
+		{"restore an unproven store", failure(young.Restore(step, knowing(&young, 9), nil, branchOf(&young, 9))), record.ErrUnproven, "no slot was proven yet"},
+		{"restore and give a term number twice", failure(h.Restore(step, knowing(&h.State, 9), nil, branchOf(&h.State, 1))), nil, "term numbers go back"},
+		{"restore with a term above the new one", failure(h.Restore(step, knowing(&h.State, 9), []record.Term{{Number: 5}}, branchOf(&h.State, 5))), nil, "beyond the other branch's last"},
+		{"restore with another key for a term", failure(h.Restore(step, knowing(&h.State, 9), []record.Term{{Number: 1}}, branchOf(&h.State, 5))), record.ErrTermTwice, "a term number has two keys: number 1"},
+		{"restore with too many terms", failure(manyTerms.Restore(step, knowing(&manyTerms, 9), nil, branchOf(&manyTerms, record.MaxTerms+1))), record.ErrFull, "at most 65536"},
+		{"restore under the old term", failure(h.Restore(step, knowing(&h.State, 9), nil, func() record.NewRoot { r := branchOf(&h.State, 9); r.Term = nil; return r }())), nil, "under a new term"},
+		{"restore under the old root key", failure(h.Restore(step, knowing(&h.State, 9), nil, func() record.NewRoot { r := branchOf(&h.State, 9); r.Root--; return r }())), nil, "root keys are numbered in order"},
+		{"join under a passive term", failure(h.Join(step, &h.Record, nil, func() record.NewRoot { r := branchOf(&h.State, 9); r.Term.State = record.TermPassive; return r }())), nil, "under a new term"},
+		{"join and leave a wrap behind", failure(h.Join(step, &h.Record, nil, func() record.NewRoot { r := branchOf(&h.State, 9); delete(r.Wraps, auto.ID); return r }())), nil, "wrapped for every slot"},
+		{"join an unproven store", failure(young.Join(step, &young.Record, nil, branchOf(&young, 9))), record.ErrUnproven, "no slot was proven yet"},
+		{"join a fork that used a number too", failure(h.Join(step, &h.Record, []record.Term{{Number: 1}}, branchOf(&h.State, 5))), record.ErrTermTwice, "a term number has two keys: number 1"},
+		{"join and go back", failure(h.Join(step, &h.Record, nil, branchOf(&h.State, 1))), nil, "term numbers go back"},
+		{"join with too many terms", failure(manyTerms.Join(step, &manyTerms.Record, nil, branchOf(&manyTerms, record.MaxTerms+1))), record.ErrFull, "at most 65536"},
 
 		{"rotate the root key of an unproven store", rotateRoot(&young, func(*record.NewRoot) {}), record.ErrUnproven, "no slot was proven yet"},
 		{"keep the root key", rotateRoot(&h.State, func(r *record.NewRoot) { r.Root-- }), nil, "root keys are numbered in order"},
@@ -373,7 +375,7 @@ func TestRefusals(t *testing.T) {
 
 		{"rotate an unproven store", failure(young.Rotate(step, termOf(&young.Record, record.TermActive))), record.ErrUnproven, "no slot was proven yet"},
 		{"use a term number twice", failure(h.Rotate(step, record.Term{Number: 1, State: record.TermActive})), nil, "terms are numbered in order"},
-		{"too many terms", failure(manyTerms.Rotate(step, termOf(&manyTerms.Record, record.TermActive))), record.ErrTermInUse, "at most 65536 terms: rewrap the data and retire some"},
+		{"too many terms", failure(manyTerms.Rotate(step, termOf(&manyTerms.Record, record.TermActive))), record.ErrFull, "at most 65536 terms: rewrap the data and retire some"},
 		{"activate no term", failure(h.Activate(step, 7)), nil, "term 7 is not waiting to be activated"},
 		{"activate the active term", failure(h.Activate(step, 1)), nil, "term 1 is not waiting to be activated"},
 		{"retire the active term", failure(h.Retire(step, 1)), record.ErrTermInUse, "the term cannot be retired"},
@@ -515,7 +517,7 @@ func TestAfter(t *testing.T) {
 		t.Fatal(err)
 	}
 	line = append(line, point{h.Generation, digestOf(&h.State)})
-	h.then(h.Restore(stepOn(&h.State, ""), 1000, nil, branchOf(&h.State, 2000)))
+	h.then(h.Restore(stepOn(&h.State, ""), knowing(&h.State, 1000), nil, branchOf(&h.State, 2000)))
 	for range 20 {
 		rotate()
 	}

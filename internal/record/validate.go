@@ -78,7 +78,7 @@ func (s Spec) check(depth int, leaves *int) error {
 }
 
 func (r *Record) validate() error {
-	if r.Format < 1 || r.MinReader < 1 || r.MinReader > r.Format {
+	if r.Format < 1 || r.Format > MaxFormat || r.MinReader < 1 || r.MinReader > r.Format {
 		return errors.New("impossible format numbers")
 	}
 	if id, err := hex.DecodeString(r.Store); err != nil || len(id) != 16 || hex.EncodeToString(id) != r.Store {
@@ -86,6 +86,11 @@ func (r *Record) validate() error {
 	}
 	if r.Generation < 1 || r.Root < 1 || r.LastTerm < 1 {
 		return errors.New("generation, root and last_term begin at 1")
+	}
+	for _, n := range r.numbers() {
+		if n.Used > n.Limit {
+			return fmt.Errorf("the %s is %d, above %d", n.What, n.Used, n.Limit)
+		}
 	}
 	if want := 32; r.Generation == 1 && len(r.Previous) != 0 || r.Generation > 1 && len(r.Previous) != want {
 		return errors.New("every record but the first names the digest of its predecessor")
@@ -102,6 +107,9 @@ func (r *Record) validate() error {
 		}
 		if s.ID < 1 || s.ID > r.LastSlot || ids[s.ID] || places[place{s.Name, s.State}] {
 			return fmt.Errorf("slot %q: its id or its name stands twice, or was never given", s.Name)
+		}
+		if p := s.Proven; p != nil && (p.Root > r.Root || p.Generation >= r.Generation) {
+			return fmt.Errorf("slot %q: proven by a root key or a record that is none before this one", s.Name)
 		}
 		ids[s.ID], places[place{s.Name, s.State}] = true, true
 		ok := s.Tree.Leaves(func(n *Node) bool {
@@ -152,6 +160,9 @@ func (s *Slot) validate() error {
 		return errors.New("active, but never proven")
 	}
 	if s.Proven != nil {
+		if s.Proven.Root < 1 || s.Proven.Generation < 1 || !isTime(s.Proven.At) {
+			return errors.New("a proof with impossible values")
+		}
 		if err := CheckIdentity(s.Proven.Operation); err != nil {
 			return err
 		}
@@ -238,7 +249,7 @@ func (o *Operation) validate(r *Record) error {
 	default:
 		return fmt.Errorf("unknown operation kind %.80q", o.Kind)
 	}
-	if o.ID == "" || o.Began < 1 || o.Began > r.Generation || len(o.Desired) > 2*MaxSlots {
+	if o.ID == "" || o.Began < 1 || o.Began > r.Generation || len(o.Desired) > 2*MaxSlots || !isTime(o.At) {
 		return errors.New("an operation with impossible values")
 	}
 	if o.Slot != "" {
@@ -274,6 +285,9 @@ func (s *Secrets) validate() error {
 			return fmt.Errorf("%w: terms out of order", ErrMalformed)
 		}
 		last = t.Number
+		if !isTime(t.Created) {
+			return fmt.Errorf("%w: term %d was made at no time", ErrMalformed, t.Number)
+		}
 		switch t.State {
 		case TermActive:
 			active++
@@ -285,8 +299,17 @@ func (s *Secrets) validate() error {
 	if active != 1 {
 		return fmt.Errorf("%w: %d active terms", ErrMalformed, active)
 	}
+	for _, e := range s.Journal {
+		if !isTime(e.At) || e.Generation > MaxGeneration {
+			return fmt.Errorf("%w: a journal entry with impossible values", ErrMalformed)
+		}
+	}
 	return nil
 }
+
+// isTime reports whether a stamp is of the years 1970 to 9999: a later one has
+// no text in JSON.
+func isTime(at int64) bool { return at >= 0 && at <= MaxTime }
 
 // Agree reports why a clear and a sealed part, each valid, cannot be of one
 // record. Whether the identities are those that the custodians know is not

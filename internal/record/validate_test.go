@@ -31,6 +31,19 @@ func TestValidate(t *testing.T) {
 		{"a store id that is no hex", func(r *record.Record) { r.Store = strings.Repeat("g", 32) }, "32 lower-case hex digits"},
 		{"generation 0", func(r *record.Record) { r.Generation = 0 }, "begin at 1"},
 		{"root 0", func(r *record.Record) { r.Root = 0 }, "begin at 1"},
+		{"a generation above the last", func(r *record.Record) { r.Generation = record.MaxGeneration + 1 }, "the generation is 9007199254740992, above 9007199254740991"},
+		{"a root key above the last", func(r *record.Record) { r.Root = record.MaxNumber + 1 }, "the number of the root key is 2147483648, above 2147483647"},
+		{"a term above the last", func(r *record.Record) { r.LastTerm = record.MaxNumber + 1 }, "the number of the last term is"},
+		{"a slot above the last", func(r *record.Record) { r.LastSlot = record.MaxNumber + 1 }, "the number of the last slot is"},
+		{"a share set above the last of all", func(r *record.Record) { r.LastSet = record.MaxNumber + 1 }, "the number of the last share set is"},
+		{"a format of no time", func(r *record.Record) { r.Format = record.MaxFormat + 1 }, "impossible format numbers"},
+		{"a proof by a later root key", func(r *record.Record) { r.Slots[0].Proven.Root = r.Root + 1 }, "none before this one"},
+		{"a proof by this record itself", func(r *record.Record) { r.Slots[0].Proven.Generation = r.Generation }, "none before this one"},
+		{"a proof by root key 0", func(r *record.Record) { r.Slots[0].Proven.Root = 0 }, "a proof with impossible values"},
+		{"a proof by generation 0", func(r *record.Record) { r.Slots[0].Proven.Generation = 0 }, "a proof with impossible values"},
+		{"a proof before 1970", func(r *record.Record) { r.Slots[0].Proven.At = -1 }, "a proof with impossible values"},
+		{"a proof after 9999", func(r *record.Record) { r.Slots[0].Proven.At = record.MaxTime + 1 }, "a proof with impossible values"},
+		{"an operation after 9999", func(r *record.Record) { r.Operation.At = record.MaxTime + 1 }, "an operation with impossible values"},
 		{"no term ever", func(r *record.Record) { r.LastTerm = 0 }, "begin at 1"},
 		{"a first record with a predecessor", func(r *record.Record) { r.Generation = 1 }, "every record but the first"},
 		{"no predecessor", func(r *record.Record) { r.Previous = nil }, "every record but the first"},
@@ -179,9 +192,7 @@ func TestValidateTakesLimits(t *testing.T) {
 	h.then(h.Add(stepOn(&h.State, ""), slotOf(&h.Record, name, wide)))
 	h.then(h.Add(stepOn(&h.State, ""), slotOf(&h.Record, "deep", deep)))
 	h.then(h.Add(stepOn(&h.State, ""), slotOf(&h.Record, "crowd", record.Spec{Shares: 255, Threshold: 255})))
-	for len(h.Slots) < record.MaxSlots {
-		h.then(h.Add(stepOn(&h.State, ""), slotOf(&h.Record, "s"+string(rune('a'+len(h.Slots))), record.Spec{Shares: 255, Threshold: 2})))
-	}
+	h.crowd(record.Spec{Shares: 255, Threshold: 2})
 	text := strings.Repeat("~", record.MaxIdentity)
 	h.then(h.Begin(record.Step{Previous: digestOf(&h.State), Actor: text, Replica: text, Operation: text}, record.Operation{
 		Kind: record.OpMigrate, Desired: []record.Goal{{Name: name, Spec: &deep}, {Name: "deep", Drop: true}},

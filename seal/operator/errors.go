@@ -111,7 +111,8 @@ func codeOf(err error) int {
 		return http.StatusBadRequest
 	case isAny(err,
 		seal.ErrConfig, seal.ErrUninitialized, seal.ErrInitialized, seal.ErrUnproven, seal.ErrInProgress, seal.ErrNoOperation,
-		seal.ErrElsewhere, seal.ErrNoSlot, seal.ErrSlotExists, seal.ErrLastSlot, seal.ErrNoProof):
+		seal.ErrElsewhere, seal.ErrNoSlot, seal.ErrSlotExists, seal.ErrLastSlot, seal.ErrNoProof,
+		seal.ErrFull, seal.ErrExhausted):
 		return http.StatusBadRequest
 	case isAny(err,
 		errSealed, seal.ErrStoreUnavailable, seal.ErrOutcomeUnknown, seal.ErrClosed, seal.ErrSealed,
