@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"github.com/sealwright/sealwright/internal/aead"
+	"github.com/sealwright/sealwright/internal/pathfield"
 	"github.com/sealwright/sealwright/kms"
 )
 
@@ -36,11 +37,16 @@ var (
 	_ kms.Authenticator = (*Wrapper)(nil)
 )
 
-// New returns a Wrapper of the key in cfg.Path. It does not look at the file;
-// the only error is [kms.ErrMisconfigured] for an empty Path.
+// New returns a Wrapper of the key in cfg.Path, which may begin with file://. It
+// does not look at the file; the only error is [kms.ErrMisconfigured] for a Path
+// that is empty, or holds a file's content.
 func New(cfg Config) (*Wrapper, error) {
 	if cfg.Path == "" {
 		return nil, failure("configure", kms.ErrMisconfigured, errors.New("the field Path is empty"))
+	}
+	var err error
+	if cfg.Path, err = pathfield.Resolve("Path", cfg.Path, false); err != nil {
+		return nil, failure("configure", kms.ErrMisconfigured, err)
 	}
 	return &Wrapper{cfg}, nil
 }

@@ -489,3 +489,24 @@ func makeGolden(t *testing.T, golden string) {
 		t.Fatal(err)
 	}
 }
+
+// The content of a key file where its path is meant was quoted by every error.
+func TestContentInPlaceOfAPath(t *testing.T) {
+	for _, path := range []string{"sealwright localkms 1\n1 canary", strings.Repeat("canary", 20), "env://CANARY", "file://"} {
+		w, err := localkms.New(localkms.Config{Path: path})
+		if w != nil || !errors.Is(err, kms.ErrMisconfigured) || !strings.Contains(err.Error(), "Path") || strings.Contains(err.Error(), "canary") {
+			t.Errorf("%v", err)
+		}
+	}
+	path := filepath.Join(t.TempDir(), "key")
+	if err := localkms.Create(t.Context(), path); err != nil {
+		t.Fatal(err)
+	}
+	w, err := localkms.New(localkms.Config{Path: "file://" + path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Probe(t.Context()); err != nil {
+		t.Error(err)
+	}
+}

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/sealwright/sealwright/internal/pathfield"
 	"github.com/sealwright/sealwright/kms"
 )
 
@@ -60,7 +61,15 @@ func (w *Wrapper) call(ctx context.Context, r request) error {
 		req.Header.Set("Content-Type", "application/json")
 		req.Body, req.ContentLength = body, int64(len(r.body))
 	}
-	resp, err := w.client.Do(req)
+	client, err := w.connection()
+	if err != nil {
+		kind := kms.ErrUnavailable // a file that is mounted late, or is being replaced
+		if errors.Is(err, errNoCertificate) {
+			kind = kms.ErrMisconfigured
+		}
+		return w.failure(r.op, kind, err)
+	}
+	resp, err := client.Do(req)
 	if err != nil {
 		return w.transportFailure(ctx, r.op, err)
 	}
@@ -80,13 +89,32 @@ func (w *Wrapper) call(ctx context.Context, r request) error {
 		m, err := resp.Body.Read(data[n:])
 		n += m
 		if err == io.EOF {
-			return w.answered(r, resp, data[:n], token)
+			return w.identified(ctx, r, w.answered(r, resp, data[:n], token))
 		}
 		if err != nil {
 			return w.transportFailure(ctx, r.op, err)
 		}
 	}
 	return w.failure(r.op, kms.ErrUnavailable, fmt.Errorf("the answer is longer than %d bytes", maxAnswer))
+}
+
+const lookupSelf = "auth/token/lookup-self"
+
+// identified tells a token that may not from one that is none any more. OpenBao,
+// and older Vaults, say "permission denied" to both; so the token is asked about
+// itself, once, which every token may that has the policy "default".
+func (w *Wrapper) identified(ctx context.Context, r request, err error) error {
+	refused, ok := errors.AsType[*kms.Error](err)
+	if !ok || refused.Kind != kms.ErrDenied || r.path == lookupSelf {
+		return err
+	}
+	var answer struct{}
+	asked := w.call(ctx, request{op: r.op, method: http.MethodGet, path: lookupSelf, into: &answer})
+	if errors.Is(asked, kms.ErrDenied) || errors.Is(asked, kms.ErrUnauthenticated) {
+		refused.Kind = kms.ErrUnauthenticated
+		refused.Err = fmt.Errorf("%w (the token may not look itself up either: it is expired, revoked, or without the policy default)", refused.Err)
+	}
+	return refused
 }
 
 // answered decodes an answer, or turns it into an error.
@@ -108,16 +136,16 @@ func (w *Wrapper) token() (string, error) {
 	}
 	f, err := os.Open(w.cfg.TokenFile)
 	if err != nil {
-		return "", fmt.Errorf("TokenFile: %w", err)
+		return "", pathfield.Error("TokenFile", w.cfg.TokenFile, err)
 	}
 	defer f.Close()
 	data, err := io.ReadAll(io.LimitReader(f, maxToken+1))
 	if err != nil {
-		return "", fmt.Errorf("TokenFile: %w", err)
+		return "", pathfield.Error("TokenFile", w.cfg.TokenFile, err)
 	}
 	token := string(bytes.TrimSpace(data))
 	if len(data) > maxToken || !tokens.MatchString(token) {
-		return "", fmt.Errorf("TokenFile %q holds no token", w.cfg.TokenFile)
+		return "", fmt.Errorf("TokenFile %s holds no token", pathfield.Show(w.cfg.TokenFile))
 	}
 	return token, nil
 }

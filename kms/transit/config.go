@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sealwright/sealwright/internal/pathfield"
 	"github.com/sealwright/sealwright/kms"
 )
 
@@ -41,7 +42,8 @@ type Config struct {
 	KeyIDPrefix string
 
 	// CACert and CAPath are a PEM file, and a directory of PEM files, with the
-	// only CAs that are trusted. If both are empty the system's are.
+	// only CAs that are trusted. They are read anew on every call. If both are
+	// empty the system's are.
 	CACert, CAPath string
 	// ClientCert and ClientKey are PEM files. They go together, and are read
 	// anew for every connection.
@@ -73,7 +75,7 @@ type Wrapper struct {
 	cfg    Config        // completed, and without the token
 	fixed  func() string // Config.Token, in a closure, which no printer opens
 	base   string        // the URL up to and with "/v1/"
-	client *http.Client
+	client *http.Client  // the host's; nil: one is made for each call
 	keyID  string
 }
 
@@ -89,7 +91,8 @@ var (
 	tokens   = regexp.MustCompile(`^[!-~]+$`)         // what a header may hold
 )
 
-// New returns a Wrapper, or [kms.ErrMisconfigured]. It makes no request.
+// New returns a Wrapper, or [kms.ErrMisconfigured]. It makes no request and reads
+// no file: one that is missing is an error of the call that needs it.
 func New(cfg Config) (*Wrapper, error) {
 	w := &Wrapper{cfg: cfg}
 	if err := w.complete(); err != nil {
@@ -141,25 +144,49 @@ func (w *Wrapper) complete() error {
 	return w.connect()
 }
 
-// connect makes the client. It makes no connection yet.
+// connect checks what makes connections, and resolves the paths of files.
 func (w *Wrapper) connect() error {
 	c := &w.cfg
-	w.client = &http.Client{}
-	if c.HTTPClient != nil {
-		if c.CACert != "" || c.CAPath != "" || c.ClientCert != "" || c.ClientKey != "" || c.ServerName != "" || c.SkipVerify {
-			return errors.New("HTTPClient excludes CACert, CAPath, ClientCert, ClientKey, ServerName and SkipVerify")
-		}
-		*w.client = *c.HTTPClient
-	} else {
-		tlsConfig, err := c.tlsConfig()
+	for field, value := range map[string]*string{
+		"TokenFile": &c.TokenFile, "CACert": &c.CACert, "CAPath": &c.CAPath, "ClientCert": &c.ClientCert, "ClientKey": &c.ClientKey,
+	} {
+		path, err := pathfield.Resolve(field, *value, false)
 		if err != nil {
 			return err
 		}
-		// A connection is made for each call, since hours lie between them.
-		w.client.Transport = &http.Transport{TLSClientConfig: tlsConfig, DisableKeepAlives: true}
+		*value = path
 	}
-	w.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	if (c.ClientCert == "") != (c.ClientKey == "") {
+		return errors.New("ClientCert and ClientKey go together")
+	}
+	if c.HTTPClient == nil {
+		return nil
+	}
+	if c.CACert != "" || c.CAPath != "" || c.ClientCert != "" || c.ServerName != "" || c.SkipVerify {
+		return errors.New("HTTPClient excludes CACert, CAPath, ClientCert, ClientKey, ServerName and SkipVerify")
+	}
+	client := *c.HTTPClient
+	client.CheckRedirect = noRedirect
+	w.client = &client
 	return nil
+}
+
+func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+
+// connection returns the client for one call: hours lie between two, and files
+// that were replaced meanwhile count.
+func (w *Wrapper) connection() (*http.Client, error) {
+	if w.client != nil {
+		return w.client, nil
+	}
+	tlsConfig, err := w.cfg.tlsConfig()
+	if err != nil {
+		return nil, err
+	}
+	return &http.Client{
+		Transport:     &http.Transport{TLSClientConfig: tlsConfig, DisableKeepAlives: true},
+		CheckRedirect: noRedirect,
+	}, nil
 }
 
 // baseURL returns the URL that the API's paths follow.
@@ -204,14 +231,11 @@ func (c *Config) tlsConfig() (*tls.Config, error) {
 	if t.RootCAs, err = c.roots(); err != nil {
 		return nil, err
 	}
-	if (c.ClientCert == "") != (c.ClientKey == "") {
-		return nil, errors.New("ClientCert and ClientKey go together")
-	}
 	if c.ClientCert != "" {
 		t.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 			pair, err := tls.LoadX509KeyPair(c.ClientCert, c.ClientKey)
 			if err != nil {
-				return nil, &clientCertError{err}
+				return nil, &clientCertError{pathfield.Error("ClientCert or ClientKey", c.ClientCert, err)}
 			}
 			return &pair, nil
 		}

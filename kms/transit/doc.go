@@ -14,7 +14,7 @@
 //	MountPath       where the engine is mounted; "transit" if empty
 //	KeyName         the name of the key
 //	KeyIDPrefix     stands in front of KeyID, to tell two servers apart
-//	CACert          a PEM file of the CAs that the server's certificate may come from
+//	CACert          a PEM file of the CAs that the server's certificate may come from, read anew on every call
 //	CAPath          a directory of such files
 //	ClientCert      a PEM file, read anew for every connection, with
 //	ClientKey         its key
@@ -25,7 +25,9 @@
 //	DisableRenewal  do not renew the token in Run
 //	Timeout         of a call whose context has no deadline; 10 seconds if zero
 //
-// New makes no request and reads no environment variable; it reads the CA files.
+// New makes no request and reads no environment variable and no file. Token, CAs
+// and client certificate are read when they are needed, and again for the next
+// call: what is missing is an error of the call, and what is rotated counts at once.
 // The key is made by an administrator, with a type that takes associated data:
 //
 //	vault write -f transit/keys/prod type=aes256-gcm96
@@ -42,8 +44,8 @@
 //	path "transit/keys/prod"    { capabilities = ["read"] }    # to probe
 //
 // The capability "create" on encrypt would let a misspelt KeyName make a new
-// key. For [Wrapper.Run] the token must be renewable, and may look up and renew
-// itself; the policy "default" allows that.
+// key. The token may look itself up, and for [Wrapper.Run] renew itself, if it is
+// renewable; the policy "default" allows both.
 //
 // # Which key
 //
@@ -67,7 +69,9 @@
 // A server that answers with a wrong key of a possible length is not noticed
 // here. Package seal notices, as the key does not fit the record.
 //
-// A call is one request over one connection, which ends with it. Redirects are
+// A call is one request over one connection, which ends with it. Only a 403 that
+// does not say whether the token or its policy is at fault is followed by another,
+// in which the token looks itself up. Redirects are
 // not followed, since the token would go along: configure an address that
 // reaches the active server. The buffers of the HTTP and TLS packages that a key
 // passed through are not wiped; this package's own are.
@@ -77,11 +81,11 @@
 // All are [*kms.Error]. The server's words are kept, cut to one line, unless they
 // repeat a secret. Where the status does not tell, the words do:
 //
-//	ErrUnavailable      no connection, no answer, 3xx, 408, 412, 5xx, a sealed or standby server
+//	ErrUnavailable      no connection, no answer, 3xx, 408, 412, 5xx, a sealed or standby server; a CA file that cannot be read
 //	ErrThrottled        429
-//	ErrUnauthenticated  401; 403 "invalid token"; a TokenFile that cannot be used; a refused client certificate
+//	ErrUnauthenticated  401; 403 "invalid token"; 403 of a token that may not look itself up; a TokenFile that cannot be used; a refused client certificate
 //	ErrClockSkew        the server's certificate is not valid yet
-//	ErrDenied           403; of an older Vault also for an expired token, and for a wrap with no such key
+//	ErrDenied           403 of a token that may look itself up; also a wrap with no such key
 //	ErrKeyDisabled      400, the version is below min_decryption_version
 //	ErrKeyGone          400 or 404, no such key, version or mount; a key deleted softly
 //	ErrWrongKey         a blob of another key; an answer of another version

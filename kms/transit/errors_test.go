@@ -79,7 +79,12 @@ func TestStatuses(t *testing.T) {
 		"success, too long":   {200, strings.Repeat(" ", 2<<20), kms.ErrUnavailable, "longer than 1048576 bytes"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := answering(t, func(*http.Request) (*http.Response, error) { return answer(test.status, test.body), nil })
+			w := answering(t, func(r *http.Request) (*http.Response, error) {
+				if strings.HasSuffix(r.URL.Path, "/lookup-self") {
+					return answer(200, "{}"), nil
+				}
+				return answer(test.status, test.body), nil
+			})
 			blob := &kms.Blob{Type: "transit", KeyID: "transit/prod", Version: "1", Ciphertext: []byte("vault:v1:AAAA")}
 			key, err := w.Unwrap(t.Context(), blob, place)
 			if key != nil {
@@ -94,6 +99,53 @@ func TestStatuses(t *testing.T) {
 			}
 		})
 	}
+}
+
+// OpenBao says "permission denied" to a token that is expired or revoked, and to
+// one that may not use the key: operators were sent to grant what was granted.
+func TestRevokedTokenIsNotADenial(t *testing.T) {
+	for _, bao := range []bool{false, true} {
+		t.Run(fmt.Sprintf("OpenBao=%v", bao), func(t *testing.T) {
+			vault := transittest.Server{OpenBao: bao}
+			cfg := vault.Config("prod")
+			requests := 0
+			cfg.HTTPClient = client(func(r *http.Request) (*http.Response, error) {
+				requests++
+				return vault.RoundTrip(r)
+			})
+			cfg.Token = vault.IssueToken(time.Hour, time.Hour, false)
+			w := open(t, cfg)
+			blob := wrap(t, w)
+			if requests != 1 {
+				t.Errorf("%d requests for a wrap", requests)
+			}
+			other := cfg
+			other.KeyName = "none" // which the token may not make
+			_, err := open(t, other).Wrap(t.Context(), secret, place)
+			fails(t, err, kms.ErrDenied, "permission denied")
+			requests = 0
+			vault.Revoke(cfg.Token)
+			_, err = w.Unwrap(t.Context(), blob, place)
+			fails(t, err, kms.ErrUnauthenticated, "permission denied")
+			if want := map[bool]int{false: 1, true: 2}[bao]; requests != want {
+				t.Errorf("%d requests to find out, not %d", requests, want)
+			}
+			if bao {
+				fails(t, err, kms.ErrUnauthenticated, "expired, revoked, or without the policy default")
+			}
+			_, err = w.Probe(t.Context())
+			fails(t, err, kms.ErrUnauthenticated, "permission denied")
+		})
+	}
+	// What the question itself fails with changes nothing.
+	w := answering(t, func(r *http.Request) (*http.Response, error) {
+		if strings.HasSuffix(r.URL.Path, "/lookup-self") {
+			return nil, io.ErrUnexpectedEOF
+		}
+		return answer(403, `{"errors":["permission denied"]}`), nil
+	})
+	_, err := w.Probe(t.Context())
+	fails(t, err, kms.ErrDenied, "permission denied")
 }
 
 func TestWrapAnswers(t *testing.T) {

@@ -70,7 +70,7 @@ func (w *Wrapper) renew(ctx context.Context) (time.Duration, error) {
 			Renewable  bool    `json:"renewable"`
 		} `json:"data"`
 	}
-	err := w.insist(ctx, request{op: op, method: http.MethodGet, path: "auth/token/lookup-self", into: &found})
+	err := w.insist(ctx, request{op: op, method: http.MethodGet, path: lookupSelf, into: &found})
 	switch {
 	case err != nil:
 		return 0, err

@@ -6,47 +6,50 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+
+	"github.com/sealwright/sealwright/internal/pathfield"
 )
 
 // roots returns the CAs in CACert and CAPath, or nil, which means the system's.
 func (c *Config) roots() (*x509.CertPool, error) {
-	var files []string
-	if c.CACert != "" {
-		files = append(files, c.CACert)
-	}
-	if c.CAPath != "" {
-		entries, err := os.ReadDir(c.CAPath)
-		if err != nil {
-			return nil, fmt.Errorf("CAPath: %w", err)
-		}
-		for _, e := range entries {
-			name := filepath.Join(c.CAPath, e.Name())
-			if info, err := os.Stat(name); err == nil && info.Mode().IsRegular() { // links too, as c_rehash makes them
-				files = append(files, name)
-			}
-		}
-	}
 	if c.CACert == "" && c.CAPath == "" {
 		return nil, nil
 	}
 	pool := x509.NewCertPool()
 	found := false
-	for _, name := range files {
-		pem, err := os.ReadFile(name)
+	if c.CACert != "" {
+		pem, err := os.ReadFile(c.CACert)
 		if err != nil {
-			return nil, fmt.Errorf("CA file: %w", err)
+			return nil, pathfield.Error("CACert", c.CACert, err)
 		}
-		if pool.AppendCertsFromPEM(pem) {
-			found = true
-		} else if name == c.CACert {
-			return nil, fmt.Errorf("CACert %q holds no certificate", name)
+		if found = pool.AppendCertsFromPEM(pem); !found {
+			return nil, fmt.Errorf("%w: CACert %s", errNoCertificate, pathfield.Show(c.CACert))
+		}
+	}
+	if c.CAPath != "" {
+		entries, err := os.ReadDir(c.CAPath)
+		if err != nil {
+			return nil, pathfield.Error("CAPath", c.CAPath, err)
+		}
+		for _, e := range entries {
+			name := filepath.Join(c.CAPath, e.Name())
+			if info, err := os.Stat(name); err != nil || !info.Mode().IsRegular() { // links too, as c_rehash makes them
+				continue
+			}
+			pem, err := os.ReadFile(name)
+			if err != nil {
+				return nil, pathfield.Error("CAPath", name, err)
+			}
+			found = pool.AppendCertsFromPEM(pem) || found
 		}
 	}
 	if !found {
-		return nil, errors.New("CAPath holds no certificate")
+		return nil, fmt.Errorf("%w: CAPath %s", errNoCertificate, pathfield.Show(c.CAPath))
 	}
 	return pool, nil
 }
+
+var errNoCertificate = errors.New("it holds no certificate")
 
 // clientCertError says that the client certificate cannot be used.
 type clientCertError struct{ err error }

@@ -199,6 +199,49 @@ func TestTLSRefuses(t *testing.T) {
 	}
 }
 
+// CA files were read once: a missing one ended the server although people could
+// open it, and a rotated one was never read again.
+func TestCAsAreReadForEachCall(t *testing.T) {
+	var vault transittest.Server
+	c := newCA(t)
+	c.issue(t, "server", loopback())
+	address := c.serve(t, &vault, nil)
+	dir := t.TempDir()
+	path := filepath.Join(dir, "ca.pem")
+	file, directory := c.config(&vault, address), c.config(&vault, address)
+	file.CACert = "file://" + path
+	directory.CACert, directory.CAPath = "", dir
+	probes := map[string]func() error{}
+	for name, cfg := range map[string]transit.Config{"CACert": file, "CAPath": directory} {
+		w := open(t, cfg)
+		probes[name] = func() error {
+			_, err := w.Probe(t.Context())
+			return err
+		}
+	}
+	put := func(from string) {
+		content, err := os.ReadFile(from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	fails(t, probes["CACert"](), kms.ErrUnavailable, "CACert: file ")
+	fails(t, probes["CAPath"](), kms.ErrMisconfigured, "it holds no certificate: CAPath")
+	for name, probe := range probes {
+		put(newCA(t).file("ca.pem"))
+		fails(t, probe(), kms.ErrMisconfigured, "unknown authority")
+		put(c.file("ca.pem"))
+		if err := probe(); err != nil {
+			t.Errorf("%s: a rotated CA was not read: %v", name, err)
+		}
+		put(c.file("server.key"))
+		fails(t, probe(), kms.ErrMisconfigured, "it holds no certificate: "+name)
+	}
+}
+
 func TestClientCertificate(t *testing.T) {
 	var vault transittest.Server
 	c := newCA(t)
@@ -215,7 +258,7 @@ func TestClientCertificate(t *testing.T) {
 	cfg.ClientCert, cfg.ClientKey = c.file("client.pem"), c.file("client.key")
 	w := open(t, cfg)
 	_, err = w.Probe(t.Context())
-	fails(t, err, kms.ErrUnauthenticated, "client certificate: open ")
+	fails(t, err, kms.ErrUnauthenticated, "client certificate: ClientCert or ClientKey: file ")
 	// The same Wrapper uses what is put there later.
 	c.issue(t, "client", &x509.Certificate{ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
 	if _, err := w.Probe(t.Context()); err != nil {

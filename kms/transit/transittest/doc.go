@@ -27,8 +27,8 @@
 //
 // # Errors
 //
-// They have the status and words of Vault 1.21 and OpenBao 2.6. The faults are
-// those of package kmstest, with these differences: ClockSkew does not exist, and
+// They have the status and words of Vault 1.21, or with the field OpenBao those of
+// OpenBao 2.6, as both were recorded. The faults are those of package kmstest, with these differences: ClockSkew does not exist, and
 // is an invalid token; BadCRC cuts the answer short, which no checksum but the
 // JSON shows; Disabled is a version below min_decryption_version; Recreated and
 // AliasMoved encrypt or decrypt with the key of another life, which the engine

@@ -29,7 +29,7 @@ func (s *Server) serve(op, name string, r *http.Request, body []byte, f kmstest.
 		return refuse(http.StatusServiceUnavailable, "Vault is sealed")
 	}
 	if _, ok := s.authenticate(r); !ok {
-		return invalidToken()
+		return s.invalidToken()
 	}
 	k := s.keys[name]
 	switch {

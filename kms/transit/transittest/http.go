@@ -120,7 +120,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case kmstest.NoDNS:
 		panic(http.ErrAbortHandler)
 	}
-	a, failed := fromFault(fault)
+	a, failed := s.fromFault(fault)
 	if !failed || fault.After {
 		worked := s.serve(op, name, r, body, fault.Failure)
 		if worked.status == http.StatusOK {
@@ -135,7 +135,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // fromFault returns the answer of a failure that keeps the server from its work.
-func fromFault(f kmstest.Fault) (answer, bool) {
+func (s *Server) fromFault(f kmstest.Fault) (answer, bool) {
 	switch f.Failure {
 	case kmstest.ServerError:
 		a := refuse(http.StatusServiceUnavailable, "Vault is sealed")
@@ -148,7 +148,7 @@ func fromFault(f kmstest.Fault) (answer, bool) {
 	case kmstest.Denied:
 		return refuse(http.StatusForbidden, "1 error occurred:\n\t* permission denied\n\n"), true
 	case kmstest.Unauthenticated, kmstest.ExpiredCredentials, kmstest.ClockSkew:
-		return invalidToken(), true
+		return s.invalidToken(), true
 	case kmstest.Disabled:
 		return refuse(http.StatusBadRequest, "ciphertext or signature version is disallowed by policy (too old)"), true
 	case kmstest.PendingDeletion:
@@ -159,7 +159,11 @@ func fromFault(f kmstest.Fault) (answer, bool) {
 	return answer{}, false
 }
 
-func invalidToken() answer {
+// invalidToken is what each server says to a token that it does not know.
+func (s *Server) invalidToken() answer {
+	if s.OpenBao {
+		return refuse(http.StatusForbidden, "permission denied")
+	}
 	return refuse(http.StatusForbidden, "2 errors occurred:\n\t* permission denied\n\t* invalid token\n\n")
 }
 
@@ -172,7 +176,7 @@ func (s *Server) serveToken(path string, r *http.Request) answer {
 	}
 	t, ok := s.authenticate(r)
 	if !ok {
-		return invalidToken()
+		return s.invalidToken()
 	}
 	now := time.Now()
 	switch {

@@ -26,6 +26,11 @@ type Server struct {
 	// Namespace is the namespace of mount and tokens.
 	Namespace string
 
+	// OpenBao makes the server speak as OpenBao 2.6 where Vault 1.21 says more:
+	// to a token that is expired, revoked or unknown, it says "permission
+	// denied" and nothing else.
+	OpenBao bool
+
 	mu     sync.Mutex
 	keys   map[string]*key
 	tokens map[string]*token
