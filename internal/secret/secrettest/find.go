@@ -16,7 +16,8 @@ const window = 8
 // Find returns the form in which text shows any eight bytes in a row of
 // secret, or "" if it shows none: as they are, in hexadecimal, in base64 of
 // either alphabet at any alignment, and as a list of numbers or characters the
-// way fmt prints a []byte. It panics on a secret of less than eight bytes.
+// way fmt prints a []byte; and as numbers of 32 or 64 bits of either byte order,
+// which is how a cipher keeps its key. It panics on a secret of less than eight bytes.
 func Find(text string, secret []byte) string {
 	return FindAny(text, map[string][]byte{"": secret})[""]
 }
@@ -45,6 +46,19 @@ func FindAny(text string, secrets map[string][]byte) map[string]string {
 				lower.add(name, "list of "+form.element, strings.ToLower(list(part, form.element, form.separator)))
 			}
 			numbers.add(name, "decimal list", " "+list(part, "%d", " ")+" ")
+			if i%4 == 0 {
+				for form, words := range wordsOf(part) {
+					numbers.add(name, form, " "+list(words, "%d", " ")+" ")
+					for _, f := range []struct{ element, separator string }{
+						{"%x", " "}, {"%08x", " "}, {"%#x", " "}, {"%#x", "  "}, {"%#x", ", "}, {"%#08x", ", "}, {"%o", " "}, {"%O", " "}, {"%b", " "}, {"%U", " "},
+					} {
+						if form == "64-bit words, big endian" && strings.HasSuffix(f.element, "x") {
+							continue // which is "hex"
+						}
+						lower.add(name, form+" as "+f.element, strings.ToLower(list(words, f.element, f.separator)))
+					}
+				}
+			}
 		}
 	}
 	shown := map[string]string{}
@@ -98,7 +112,24 @@ func headOf(text string) uint64 {
 
 func mixed(head uint64) uint16 { return uint16(head * 0x9e3779b97f4a7c15 >> 48) }
 
-func list(b []byte, element, separator string) string {
+// wordsOf returns eight bytes as a cipher keeps its key: words of 32 bits, and of
+// 64, in either byte order. A number that would be too short to be no chance is
+// left out.
+func wordsOf(part []byte) map[string][]uint64 {
+	out := map[string][]uint64{}
+	for name, order := range map[string]binary.ByteOrder{"big endian": binary.BigEndian, "little endian": binary.LittleEndian} {
+		a, b := order.Uint32(part), order.Uint32(part[4:])
+		if a > 0xffff && b > 0xffff {
+			out["32-bit words, "+name] = []uint64{uint64(a), uint64(b)}
+		}
+		if whole := order.Uint64(part); whole > 1<<48 {
+			out["64-bit words, "+name] = []uint64{whole}
+		}
+	}
+	return out
+}
+
+func list[T byte | uint64](b []T, element, separator string) string {
 	parts := make([]string, len(b))
 	for i, c := range b {
 		parts[i] = fmt.Sprintf(element, c)

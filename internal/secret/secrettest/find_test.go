@@ -1,7 +1,11 @@
 package secrettest_test
 
 import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/rand"
 	"encoding/base64"
+	"encoding/binary"
 	"fmt"
 	"strings"
 	"testing"
@@ -52,5 +56,48 @@ func TestFindAny(t *testing.T) {
 	got := secrettest.FindAny(text, secrets)
 	if len(got) != 2 || got["one"] != "hex" || got["two"] != "raw" {
 		t.Errorf("found %v", got)
+	}
+}
+
+// A cipher that is printed shows its key as words: AES's schedule begins with it.
+// Nothing of a []byte stands in that.
+func TestFindCipherWords(t *testing.T) {
+	secret := make([]byte, 32)
+	rand.Read(secret)
+	block, err := aes.NewCipher(secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	aead, err := cipher.NewGCMWithRandomNonce(block)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, value := range map[string]any{"block": block, "AEAD": aead, "in a struct": &struct{ held cipher.AEAD }{aead}} {
+		found := 0
+		for _, text := range secrettest.Sinks(value) {
+			if secrettest.Find(text, secret) != "" {
+				found++
+			}
+		}
+		if found == 0 {
+			t.Errorf("%s: no sink was found to show the key", name)
+		}
+	}
+	var words [2][]uint32
+	var long [2][]uint64
+	for i := 0; i < 32; i += 4 {
+		words[0] = append(words[0], binary.BigEndian.Uint32(secret[i:]))
+		words[1] = append(words[1], binary.LittleEndian.Uint32(secret[i:]))
+	}
+	for i := 0; i < 32; i += 8 {
+		long[0] = append(long[0], binary.BigEndian.Uint64(secret[i:]))
+		long[1] = append(long[1], binary.LittleEndian.Uint64(secret[i:]))
+	}
+	for _, verb := range []string{"%v", "%d", "%x", "%X", "%#v", "%# x", "%s", "%o", "%b", "%U"} {
+		for i, value := range []any{words[0], words[1], long[0], long[1]} {
+			if text := fmt.Sprintf(verb, value); secrettest.Find(text, secret) == "" {
+				t.Errorf("%s of words %d was not found: %.60s", verb, i, text)
+			}
+		}
 	}
 }
