@@ -16,6 +16,7 @@ import (
 type config struct {
 	address   string
 	cert, key string // both empty: no TLS
+	loopback  bool   // whoever connects from this machine sits at it
 	db        string // the bbolt file
 	seals     *sealconf.Setup
 }
@@ -39,6 +40,7 @@ type listener struct {
 	TLSDisable string `hcl:"tls_disable,optional"` // 1 or true, with quotes or without
 	CertFile   string `hcl:"tls_cert_file,optional"`
 	KeyFile    string `hcl:"tls_key_file,optional"`
+	Loopback   string `hcl:"trust_loopback,optional"` // this server's own; never behind a proxy
 }
 
 // parseConfig reads a configuration whose seal stanzas may name these providers
@@ -65,6 +67,7 @@ func parseConfig(src []byte, name string, providers []sealconf.Provider) (*confi
 	if out.address == "" {
 		out.address = "127.0.0.1:8200"
 	}
+	out.loopback = l.Loopback == "1" || l.Loopback == "true"
 	if l.TLSDisable == "1" || l.TLSDisable == "true" {
 		out.cert, out.key = "", ""
 	} else if l.CertFile == "" || l.KeyFile == "" {

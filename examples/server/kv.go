@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -16,48 +15,119 @@ import (
 
 var secretsBucket = []byte("secrets")
 
-// maxVersions is how many versions of a secret are kept.
+// maxVersions is how many versions of a secret are kept where nobody said.
 const maxVersions = 10
 
 // A secret is what the file keeps under a path, encrypted: its newest versions,
 // oldest first. The paths themselves are in clear.
 type secret struct {
-	Versions []version `json:"versions"`
+	Versions []version         `json:"versions"`
+	Created  time.Time         `json:"created,omitzero"`
+	Updated  time.Time         `json:"updated,omitzero"`
+	Settings settings          `json:"settings,omitzero"`
+	Custom   map[string]string `json:"custom,omitempty"`
 }
 
 type version struct {
-	Number  int             `json:"number"`
-	Created time.Time       `json:"created"`
-	Deleted time.Time       `json:"deleted,omitzero"`
-	Data    json.RawMessage `json:"data"`
+	Number    int             `json:"number"`
+	Created   time.Time       `json:"created"`
+	Deleted   time.Time       `json:"deleted,omitzero"` // may be ahead
+	Destroyed bool            `json:"destroyed,omitempty"`
+	Data      json.RawMessage `json:"data"`
 }
 
-func (v *version) metadata() map[string]any {
-	deleted := ""
-	if !v.Deleted.IsZero() {
-		deleted = v.Deleted.Format(time.RFC3339Nano)
+// gone reports whether the version cannot be read: it was deleted, which can be
+// undone, or destroyed.
+func (v *version) gone() bool {
+	return v.Destroyed || !v.Deleted.IsZero() && !v.Deleted.After(time.Now())
+}
+
+func (v *version) deletion() string {
+	if v.Deleted.IsZero() {
+		return ""
 	}
-	return map[string]any{
+	return v.Deleted.Format(time.RFC3339Nano)
+}
+
+func (s *secret) metadata(v *version) map[string]any {
+	out := map[string]any{
 		"created_time": v.Created.Format(time.RFC3339Nano), "custom_metadata": nil,
-		"deletion_time": deleted, "destroyed": false, "version": v.Number,
+		"deletion_time": v.deletion(), "destroyed": v.Destroyed, "version": v.Number,
 	}
+	if s.Custom != nil {
+		out["custom_metadata"] = s.Custom
+	}
+	return out
+}
+
+// newest returns the newest version, or nil.
+func (s *secret) newest() *version {
+	if len(s.Versions) == 0 {
+		return nil
+	}
+	return &s.Versions[len(s.Versions)-1]
+}
+
+// version returns the one of that number, the newest for 0; nil if it is not
+// kept.
+func (s *secret) version(number int) *version {
+	if number == 0 {
+		return s.newest()
+	}
+	i := slices.IndexFunc(s.Versions, func(v version) bool { return v.Number == number })
+	if i < 0 {
+		return nil
+	}
+	return &s.Versions[i]
+}
+
+// add makes data the newest version.
+func (s *secret) add(data json.RawMessage, of settings) *version {
+	next := version{Number: 1, Created: time.Now().UTC(), Data: data}
+	if last := s.newest(); last != nil {
+		next.Number = last.Number + 1
+	}
+	if after := of.DeleteVersionAfter; after > 0 {
+		next.Deleted = next.Created.Add(time.Duration(after))
+	}
+	if s.Created.IsZero() {
+		s.Created = next.Created
+	}
+	s.Updated = next.Created
+	s.Versions = append(s.Versions, next)
+	s.prune(of)
+	return s.newest()
+}
+
+func (s *secret) prune(of settings) {
+	keep := of.MaxVersions
+	if keep <= 0 {
+		keep = maxVersions
+	}
+	s.Versions = s.Versions[max(0, len(s.Versions)-keep):]
 }
 
 // aad binds a secret to its path.
 func aad(path string) []byte { return keyring.AAD("secret", path) }
 
-// read returns the secret of a path; it is empty where there is none.
-func (s *server) read(tx *bbolt.Tx, path string) (out secret, err error) {
+// read returns the secret of a path, and whether there is one.
+func (s *server) read(tx *bbolt.Tx, path string) (out secret, found bool, err error) {
 	b := tx.Bucket(secretsBucket)
 	if b == nil || b.Get([]byte(path)) == nil {
-		return out, nil
+		return out, false, nil
 	}
 	plain, err := s.keys.Decrypt(nil, b.Get([]byte(path)), aad(path))
 	if err != nil {
-		return out, err
+		return out, false, err
 	}
 	defer clear(plain)
-	return out, json.Unmarshal(plain, &out)
+	if err := json.Unmarshal(plain, &out); err != nil {
+		return out, false, err
+	}
+	if first := out.version(0); first != nil && out.Created.IsZero() { // of an older release
+		out.Created, out.Updated = out.Versions[0].Created, first.Created
+	}
+	return out, true, nil
 }
 
 func (s *server) write(tx *bbolt.Tx, path string, sec secret) error {
@@ -77,119 +147,83 @@ func (s *server) write(tx *bbolt.Tx, path string, sec secret) error {
 	return b.Put([]byte(path), sealed)
 }
 
-// secrets serves version 2 of the key-value engine below secret/.
-func (s *server) secrets(w http.ResponseWriter, r *http.Request) {
-	kind, path, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/v1/secret/"), "/")
-	list := r.Method == "LIST" || r.Method == http.MethodGet && r.URL.Query().Get("list") == "true"
-	switch {
-	case kind == "metadata" && list:
-		s.list(w, path)
-	case kind != "data" || path == "" || len(path) > 1024 || strings.HasSuffix(path, "/"):
-		fail(w, http.StatusNotFound)
-	case r.Method == http.MethodGet:
-		s.get(w, r, path)
-	case r.Method == http.MethodPut || r.Method == http.MethodPost:
-		s.put(w, r, path)
-	case r.Method == http.MethodDelete:
-		s.delete(w, path)
-	default:
-		fail(w, http.StatusMethodNotAllowed)
-	}
+// A kvError is what a client is told of a request that cannot be.
+type kvError struct {
+	code int
+	text string
 }
 
-func (s *server) get(w http.ResponseWriter, r *http.Request, path string) {
-	var sec secret
-	err := s.db.view(func(tx *bbolt.Tx) (err error) {
-		sec, err = s.read(tx, path)
-		return err
-	})
-	if err != nil {
-		failed(w, "the secret cannot be read", err)
-		return
-	}
-	number := 0 // the newest
-	if text := r.URL.Query().Get("version"); text != "" && text != "0" {
-		if number, err = strconv.Atoi(text); err != nil {
-			fail(w, http.StatusBadRequest, "version is a number")
-			return
-		}
-	}
-	i := len(sec.Versions) - 1
-	if number != 0 {
-		i = slices.IndexFunc(sec.Versions, func(v version) bool { return v.Number == number })
-	}
-	if i < 0 {
-		fail(w, http.StatusNotFound)
-		return
-	}
-	v := &sec.Versions[i]
-	if !v.Deleted.IsZero() {
-		answer(w, http.StatusNotFound, map[string]any{"data": nil, "metadata": v.metadata()})
-		return
-	}
-	answer(w, http.StatusOK, map[string]any{"data": v.Data, "metadata": v.metadata()})
-}
+func (e *kvError) Error() string { return e.text }
 
-var errCAS = errors.New("check-and-set parameter did not match the current version")
+var errNotThere = &kvError{http.StatusNotFound, ""}
 
-func (s *server) put(w http.ResponseWriter, r *http.Request, path string) {
-	var in struct {
-		Data    map[string]any `json:"data"`
-		Options struct {
-			CAS *int `json:"cas"`
-		} `json:"options"`
-	}
-	if err := json.NewDecoder(r.Body).Decode(&in); err != nil || in.Data == nil {
-		fail(w, http.StatusBadRequest, "no data provided")
-		return
-	}
-	data, err := json.Marshal(in.Data)
-	if err != nil {
-		fail(w, http.StatusBadRequest, "no data provided")
-		return
-	}
-	next := version{Number: 1, Created: time.Now().UTC(), Data: data}
-	err = s.db.update(func(tx *bbolt.Tx) error {
-		sec, err := s.read(tx, path)
+// change lets f change the secret of a path, and answers.
+func (s *server) change(w http.ResponseWriter, path string, f func(*secret, bool) (answer any, err error)) {
+	var out any
+	err := s.db.update(func(tx *bbolt.Tx) error {
+		sec, found, err := s.read(tx, path)
 		if err != nil {
 			return err
 		}
-		if n := len(sec.Versions); n > 0 {
-			next.Number = sec.Versions[n-1].Number + 1
+		if out, err = f(&sec, found); err != nil {
+			return err
 		}
-		if in.Options.CAS != nil && *in.Options.CAS != next.Number-1 {
-			return errCAS
-		}
-		sec.Versions = append(sec.Versions, next)
-		sec.Versions = sec.Versions[max(0, len(sec.Versions)-maxVersions):]
 		return s.write(tx, path, sec)
 	})
+	respond(w, out, err)
+}
+
+// respond answers with data, 204 where there is none, or with what went wrong.
+func respond(w http.ResponseWriter, data any, err error) {
+	var told *kvError
 	switch {
-	case errors.Is(err, errCAS):
-		fail(w, http.StatusBadRequest, err.Error())
+	case errors.As(err, &told) && told.text == "":
+		fail(w, told.code)
+	case errors.As(err, &told):
+		fail(w, told.code, told.text)
 	case err != nil:
-		failed(w, "the secret cannot be written", err)
+		failed(w, "the secret cannot be read or written", err)
+	case data == nil:
+		w.WriteHeader(http.StatusNoContent)
 	default:
-		answer(w, http.StatusOK, next.metadata())
+		answer(w, http.StatusOK, data)
 	}
 }
 
-// delete marks the newest version as deleted and forgets its data.
-func (s *server) delete(w http.ResponseWriter, path string) {
-	err := s.db.update(func(tx *bbolt.Tx) error {
-		sec, err := s.read(tx, path)
-		if err != nil || len(sec.Versions) == 0 {
-			return err
-		}
-		v := &sec.Versions[len(sec.Versions)-1]
-		v.Data, v.Deleted = json.RawMessage("null"), time.Now().UTC()
-		return s.write(tx, path, sec)
-	})
-	if err != nil {
-		failed(w, "the secret cannot be deleted", err)
+// secrets serves version 2 of the key-value engine below secret/.
+func (s *server) secrets(w http.ResponseWriter, r *http.Request) {
+	kind, path, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/v1/secret/"), "/")
+	method := r.Method
+	switch {
+	case method == http.MethodPost:
+		method = http.MethodPut
+	case method == http.MethodGet && r.URL.Query().Get("list") == "true":
+		method = "LIST"
+	}
+	if kind == "metadata" && method == "LIST" {
+		s.list(w, path)
 		return
 	}
-	w.WriteHeader(http.StatusNoContent)
+	if (path == "" || len(path) > 1024 || strings.HasSuffix(path, "/")) && kind != "config" {
+		fail(w, http.StatusNotFound)
+		return
+	}
+	handlers, served := map[string]map[string]func(http.ResponseWriter, *http.Request, string){
+		"data":     {"GET": s.get, "PUT": s.put, "PATCH": s.patch, "DELETE": s.deleteNewest},
+		"delete":   {"PUT": s.deleteVersions},
+		"undelete": {"PUT": s.undelete},
+		"destroy":  {"PUT": s.destroy},
+		"metadata": {"GET": s.getMetadata, "PUT": s.putMetadata, "PATCH": s.putMetadata, "DELETE": s.deleteMetadata},
+		"config":   {"GET": s.getConfig, "PUT": s.putConfig},
+	}[kind]
+	switch handle := handlers[method]; {
+	case !served || kind == "config" && path != "":
+		fail(w, http.StatusNotFound)
+	case handle == nil:
+		fail(w, http.StatusMethodNotAllowed)
+	default:
+		handle(w, r, path)
+	}
 }
 
 // list answers with the names right below a path, folders with a slash.
@@ -215,15 +249,10 @@ func (s *server) list(w http.ResponseWriter, path string) {
 		}
 		return nil
 	})
-	if err != nil {
-		failed(w, "the names cannot be read", err)
-		return
+	if err == nil && len(keys) == 0 {
+		err = errNotThere
 	}
-	if len(keys) == 0 {
-		fail(w, http.StatusNotFound)
-		return
-	}
-	answer(w, http.StatusOK, map[string]any{"keys": keys})
+	respond(w, map[string]any{"keys": keys}, err)
 }
 
 // mount tells the command lines, before they read or write a path, that

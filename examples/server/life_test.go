@@ -53,7 +53,7 @@ func (w *world) start(stanza string, arm func(*life)) (*life, error) {
 	if err != nil {
 		return nil, err
 	}
-	src := fmt.Sprintf("%s\nstorage \"file\" { path = %q }\nlistener \"tcp\" { tls_disable = true }\n", stanza, filepath.ToSlash(w.dir))
+	src := fmt.Sprintf("%s\nstorage \"file\" { path = %q }\nlistener \"tcp\" {\n tls_disable = true\n trust_loopback = true\n}\n", stanza, filepath.ToSlash(w.dir))
 	cfg, err := parseConfig([]byte(src), "test.hcl", providers)
 	if err != nil {
 		return nil, err

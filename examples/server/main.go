@@ -15,7 +15,10 @@
 // The configuration is written as Vault's: storage "file" names a directory, in
 // which one bbolt file keeps the record and the secrets, so that one backup is
 // always consistent; listener "tcp" has address, tls_cert_file and
-// tls_key_file, which are read again when they change, or tls_disable; the seal
+// tls_key_file, which are read again when they change, or tls_disable; with
+// trust_loopback, whoever connects from this machine is told in full why the
+// server is sealed, and can seal it anew to have it forget the shares given:
+// never set it behind a proxy, for which everybody is on this machine. The seal
 // stanzas are those of package sealconf and of the three clouds. To move from
 // shares to a KMS, add its stanza, restart, and give the shares to bao operator
 // unseal -migrate; to move back, set disabled = "true" in it. With -pgp-keys,
@@ -107,7 +110,11 @@ func serve(ctx context.Context, cfg *config, l net.Listener, log *slog.Logger) e
 	background, stop := context.WithCancel(context.Background())
 	defer stop()
 	for _, run := range append(cfg.seals.Run, s.barrier.Run) {
-		go run(background)
+		go func() {
+			if err := run(background); err != nil && background.Err() == nil {
+				log.Error("what runs beside the requests has ended: restart the server when this is mended", "error", err)
+			}
+		}()
 	}
 	web.Handler = s
 	failed := make(chan error, 1)

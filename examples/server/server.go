@@ -5,8 +5,11 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
+	"strings"
+	"sync/atomic"
 
 	"github.com/sealwright/sealwright/migrate"
 	"github.com/sealwright/sealwright/seal"
@@ -21,6 +24,9 @@ type server struct {
 	barrier *seal.Barrier
 	keys    cipher
 	http.Handler
+
+	trustLoopback bool        // whoever connects from this machine sits at it
+	settled       atomic.Bool // no fresh token is believed any more
 }
 
 // A cipher encrypts the secrets: the keyring, or, to measure what that costs,
@@ -48,6 +54,7 @@ func (s *server) build(cfg *config, sealed seal.Config) error {
 	cfg.seals.Apply(&sealed)
 	// As Vault believes it, until the operator writes the pins: the notes say so.
 	sealed.Unpinned = sealed.Unpinned || len(sealed.Pins) == 0 && len(cfg.seals.Forgeable) > 0
+	s.trustLoopback = cfg.loopback
 	// Bbolt lets one process have the file: a server that is started again is
 	// the same replica, and goes on with what it gathered shares for.
 	sealed.Replica = "server"
@@ -80,6 +87,10 @@ func (s *server) routes(sys http.Handler) http.Handler {
 	mux.Handle("/v1/sys/", sys)
 	mux.HandleFunc("GET /v1/sys/internal/ui/mounts/", s.guarded(mount))
 	mux.HandleFunc("/v1/secret/", s.guarded(s.secrets))
+	mux.HandleFunc("GET /v1/auth/token/lookup-self", s.guarded(s.lookupSelf))
+	mux.HandleFunc("POST /v1/auth/token/lookup", s.guarded(s.lookup))
+	mux.HandleFunc("PUT /v1/auth/token/lookup", s.guarded(s.lookup))
+	mux.HandleFunc("/v1/", s.guarded(unserved))
 	mux.Handle("/livez", sealhttp.Live())
 	mux.Handle("/readyz", sealhttp.Ready(s.barrier))
 	return mux
@@ -99,11 +110,15 @@ func (s *server) close() {
 // answers the other.
 func (s *server) guarded(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
+		if ns := strings.Trim(r.Header.Get("X-Vault-Namespace"), "/"); ns != "" && ns != "root" {
+			fail(w, http.StatusBadRequest, "namespaces are not supported here: leave out -namespace (X-Vault-Namespace)")
+			return
+		}
 		switch err := s.checkToken(r); {
 		case err == nil:
 			r.Body = http.MaxBytesReader(w, r.Body, 1<<20)
 			next(w, r)
-		case errors.Is(err, seal.ErrSealed), s.barrier.Status().Sealed:
+		case errors.Is(err, seal.ErrSealed), s.barrier.Sealed() != nil:
 			fail(w, http.StatusServiceUnavailable, "Vault is sealed")
 		case errors.Is(err, errNoToken):
 			fail(w, http.StatusForbidden, "permission denied")
@@ -111,6 +126,13 @@ func (s *server) guarded(next http.HandlerFunc) http.HandlerFunc {
 			fail(w, http.StatusInternalServerError, "the token cannot be checked") // to strangers no more
 		}
 	}
+}
+
+// unserved answers as Vault does where it has no such path: the clients, and the
+// transit seals of other servers, take nothing else for an answer.
+func unserved(w http.ResponseWriter, r *http.Request) {
+	path := strings.TrimPrefix(r.URL.Path, "/v1/")
+	fail(w, http.StatusNotFound, fmt.Sprintf("no handler for route %q. route entry not found.", path))
 }
 
 func fail(w http.ResponseWriter, code int, errs ...string) {

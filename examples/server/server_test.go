@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -34,15 +35,36 @@ type process struct {
 	url   string
 	token string
 	stop  func() // as SIGTERM
-	log   *bytes.Buffer
+	log   *journal
 }
 
-func run(t *testing.T, dir, seals string) *process {
+// A journal is a log that is read while it is written.
+type journal struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (j *journal) Write(b []byte) (int, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.Write(b)
+}
+
+func (j *journal) String() string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.String()
+}
+
+func run(t *testing.T, dir, seals string, change ...func(*config)) *process {
 	t.Helper()
 	src := fmt.Sprintf("%s\nstorage \"file\" { path = %q }\nlistener \"tcp\" { tls_disable = \"true\" }\nui = true\n", seals, filepath.ToSlash(dir))
 	cfg, err := parseConfig([]byte(src), "test.hcl", nil)
 	if err != nil {
 		t.Fatal(err)
+	}
+	for _, f := range change {
+		f(cfg)
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -50,7 +72,7 @@ func run(t *testing.T, dir, seals string) *process {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	p := &process{t: t, url: "http://" + l.Addr().String(), log: new(bytes.Buffer)}
+	p := &process{t: t, url: "http://" + l.Addr().String(), log: new(journal)}
 	go func() { done <- serve(ctx, cfg, l, slog.New(slog.NewTextHandler(p.log, nil))) }()
 	stopped := false
 	p.stop = func() {

@@ -13,6 +13,7 @@ import (
 
 	"go.etcd.io/bbolt"
 
+	"github.com/sealwright/sealwright/seal"
 	"github.com/sealwright/sealwright/seal/operator"
 )
 
@@ -20,7 +21,12 @@ import (
 const tokenLength = 26
 
 var (
-	hostBucket, tokenKey = []byte("host"), []byte("root-token")
+	hostBucket = []byte("host")
+
+	// tokenKey has the digest of the token in use, nextTokenKey that of one that
+	// was made, and maybe never reached anybody: it takes the other's place when
+	// it is first used.
+	tokenKey, nextTokenKey = []byte("root-token"), []byte("root-token-next")
 
 	// fresh precedes the digest of a token that was made while the server was
 	// sealed, and could not be encrypted.
@@ -29,78 +35,146 @@ var (
 	errNoToken = errors.New("no such token")
 )
 
-// mint makes the root token; the one before is worthless afterwards. The file
-// keeps its SHA-256, encrypted as soon as there is a key.
-func (s *server) mint(context.Context) (string, error) {
+// mint makes a root token. The one before is valid until this one is used: the
+// answer that has it may be lost. The file keeps its SHA-256, encrypted as soon
+// as there is a key.
+func (s *server) mint(ctx context.Context) (string, error) {
 	token := "s." + rand.Text()[:tokenLength-2]
 	digest := sha256.Sum256([]byte(token))
 	value := append(bytes.Clone(fresh), digest[:]...)
-	if !s.barrier.Status().Sealed {
+	if s.barrier.Sealed() == nil {
 		var err error
-		if value, err = s.keys.Encrypt(nil, digest[:], tokenKey); err != nil {
+		if value, err = s.keys.Encrypt(nil, digest[:], nextTokenKey); err != nil {
 			return "", err
 		}
 	}
-	return token, s.db.update(func(tx *bbolt.Tx) error {
+	err := s.db.update(func(tx *bbolt.Tx) error {
 		b, err := tx.CreateBucketIfNotExists(hostBucket)
 		if err != nil {
 			return err
 		}
-		return b.Put(tokenKey, value)
+		return b.Put(nextTokenKey, value)
 	})
+	if err != nil {
+		return "", err
+	}
+	s.settle(ctx)
+	return token, nil
 }
 
-// authorize lets the root token do everything, and whoever sits at this
-// machine see why the server is sealed.
+// young reports whether the store has the data key that init made, and no
+// other: only then is a fresh token believed, which nothing authenticates.
+func (s *server) young() bool {
+	status := s.barrier.Status()
+	return !status.Sealed && len(status.Terms) == 1
+}
+
+// settle ends the time in which a fresh token is believed, once there is one
+// that is encrypted: what is written from then on needs a second data key, so
+// that a record from before, put back with a token of somebody's own, opens
+// none of it. Where it fails, the next use of a token tries again.
+func (s *server) settle(ctx context.Context) {
+	if s.settled.Load() || s.barrier.Sealed() != nil {
+		return
+	}
+	if !s.young() || s.barrier.Rotate(ctx, seal.By{Actor: "root token"}) == nil {
+		s.settled.Store(true)
+	}
+}
+
+// authorize lets the root token do everything. Where the configuration says
+// that nobody else can connect from this machine, whoever sits at it sees why
+// the server is sealed, and can have a sealed server forget the shares given.
 func (s *server) authorize(r *http.Request, a operator.Action) error {
-	if host, _, err := net.SplitHostPort(r.RemoteAddr); a == operator.Detail && err == nil && net.ParseIP(host).IsLoopback() {
-		return nil
+	if s.trustLoopback && (a == operator.Detail || a == operator.Seal && s.barrier.Sealed() != nil) {
+		host, _, err := net.SplitHostPort(r.RemoteAddr)
+		if err == nil && net.ParseIP(host).IsLoopback() && !forwarded(r) {
+			return nil
+		}
 	}
 	return s.checkToken(r)
 }
 
-func (s *server) checkToken(r *http.Request) error {
-	token := r.Header.Get("X-Vault-Token")
-	if token == "" {
-		token = strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
+// forwarded reports whether a proxy says that it sends the request for another.
+func forwarded(r *http.Request) bool {
+	for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip", "Via"} {
+		if len(r.Header.Values(name)) > 0 {
+			return true
+		}
 	}
-	want, err := s.tokenDigest()
+	return false
+}
+
+func tokenOf(r *http.Request) string {
+	if token := r.Header.Get("X-Vault-Token"); token != "" {
+		return token
+	}
+	return strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
+}
+
+func (s *server) checkToken(r *http.Request) error { return s.isToken(r.Context(), tokenOf(r)) }
+
+// isToken reports why a text is no token. The new one takes the old one's place.
+func (s *server) isToken(ctx context.Context, token string) error {
+	got := sha256.Sum256([]byte(token))
+	current, next, err := s.tokenDigests()
+	switch {
+	case err != nil:
+		return err
+	case subtle.ConstantTimeCompare(got[:], current) == 1:
+		s.settle(ctx)
+		return nil
+	case subtle.ConstantTimeCompare(got[:], next) != 1:
+		return errNoToken
+	}
+	value, err := s.keys.Encrypt(nil, next, tokenKey)
 	if err != nil {
 		return err
 	}
-	got := sha256.Sum256([]byte(token))
-	if subtle.ConstantTimeCompare(got[:], want) != 1 {
-		return errNoToken
+	err = s.db.update(func(tx *bbolt.Tx) error {
+		b := tx.Bucket(hostBucket)
+		return errors.Join(b.Put(tokenKey, value), b.Delete(nextTokenKey))
+	})
+	if err == nil {
+		s.settle(ctx)
 	}
-	return nil
+	return err
 }
 
-// tokenDigest reads the digest of the root token, and encrypts a fresh one.
-func (s *server) tokenDigest() (digest []byte, err error) {
-	var value []byte
+// tokenDigests reads the digests of the token in use and of the next one, nil
+// where there is none.
+func (s *server) tokenDigests() (current, next []byte, err error) {
+	var values [2][]byte
+	secrets := false
 	err = s.db.view(func(tx *bbolt.Tx) error {
 		if b := tx.Bucket(hostBucket); b != nil {
-			value = bytes.Clone(b.Get(tokenKey))
+			values = [2][]byte{bytes.Clone(b.Get(tokenKey)), bytes.Clone(b.Get(nextTokenKey))}
 		}
+		secrets = tx.Bucket(secretsBucket) != nil
 		return nil
 	})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	digest, isFresh := bytes.CutPrefix(value, fresh)
-	if !isFresh {
-		return s.keys.Decrypt(nil, value, tokenKey)
+	if err := s.barrier.Sealed(); err != nil {
+		return nil, nil, seal.ErrSealed
 	}
-	return digest, s.db.update(func(tx *bbolt.Tx) error {
-		// Nobody needs a fresh token once there are secrets: this one was put
-		// there by somebody who can write to the file.
-		if b := tx.Bucket(secretsBucket); b != nil {
-			return errNoToken
+	if values[0] != nil {
+		if current, err = s.keys.Decrypt(nil, values[0], tokenKey); err != nil {
+			return nil, nil, err
 		}
-		value, err := s.keys.Encrypt(nil, digest, tokenKey)
-		if err != nil {
-			return err
+	}
+	switch digest, isFresh := bytes.CutPrefix(values[1], fresh); {
+	case values[1] == nil:
+	case !isFresh:
+		if next, err = s.keys.Decrypt(nil, values[1], nextTokenKey); err != nil && current == nil {
+			return nil, nil, err
 		}
-		return tx.Bucket(hostBucket).Put(tokenKey, value)
-	})
+	case current == nil && !secrets && s.young():
+		next = digest
+	default:
+		// Nobody needs a fresh token once there was another, or a second data
+		// key: this one was put there by somebody who can write to the file.
+	}
+	return current, next, nil
 }
