@@ -16,6 +16,7 @@ import (
 	"github.com/sealwright/sealwright/internal/dbtest"
 	"github.com/sealwright/sealwright/seal"
 	"github.com/sealwright/sealwright/seal/sqlstore"
+	"github.com/sealwright/sealwright/seal/storetest"
 )
 
 // pooler starts a pooler in transaction mode before the PostgreSQL server.
@@ -101,4 +102,34 @@ func openPooled(t testing.TB, driver, parameter string) *sql.DB {
 	must(t, err)
 	t.Cleanup(func() { db.Close() })
 	return db
+}
+
+// Both drivers pass the suite, also behind the pooler.
+func TestPostgreSQLDrivers(t *testing.T) {
+	server, err := postgres()
+	if errors.Is(err, dbtest.ErrNoServer) {
+		t.Skip(err)
+	}
+	must(t, err)
+	must(t, openStore(t, openPostgres(t, "admin"), sqlstore.Config{Dialect: sqlstore.PostgreSQL}).CreateTable(t.Context()))
+	suite := func(name string, open func(t *testing.T) *sql.DB) {
+		t.Run(name, func(t *testing.T) {
+			open(t) // or skip
+			storetest.Run(t, func(t *testing.T) seal.Store {
+				cfg := sqlstore.Config{Dialect: sqlstore.PostgreSQL, Name: unique("driver")}
+				return storetest.Turns(openStore(t, open(t), cfg), openStore(t, open(t), cfg))
+			})
+		})
+	}
+	suite("lib/pq", func(t *testing.T) *sql.DB {
+		db, err := sql.Open("postgres", server.DSN("admin"))
+		must(t, err)
+		t.Cleanup(func() { db.Close() })
+		return db
+	})
+	for name, mode := range postgresModes {
+		if !mode.refused {
+			suite(name+", pooled", func(t *testing.T) *sql.DB { return openPooled(t, mode.driver, mode.parameter) })
+		}
+	}
 }

@@ -50,6 +50,14 @@
 // binary log, or another engine than InnoDB; SQLite with journal_mode OFF or
 // MEMORY, as a database in memory has. [Config.AllowLostCommits] takes them all.
 //
+// # Drivers
+//
+// The suite runs with pgx and lib/pq, go-sql-driver/mysql, and for SQLite with
+// modernc's, mattn's and ncruces'. Two things to know of those: modernc's has no busy
+// timeout unless one is set, nor has ncruces' as soon as any _pragma is; and mattn's
+// sets synchronous to NORMAL, which a swap raises and the host's own commits have. A
+// driver whose transactions are none, as gorqlite's, is not for this package.
+//
 // # Errors
 //
 // [seal.ErrNotFound] means that the table was read and has no such row. A
