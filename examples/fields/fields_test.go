@@ -9,6 +9,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"github.com/sealwright/sealwright/migrate"
+	"github.com/sealwright/sealwright/seal"
 )
 
 func TestStory(t *testing.T) {
@@ -108,5 +109,42 @@ func TestSources(t *testing.T) {
 	}
 	if _, err := srv.tokens.Page(t.Context(), "x", 1); err == nil {
 		t.Error("column: an id that is no number is taken")
+	}
+}
+
+// A request that holds the only connection of the server's pool, and decrypts what
+// another replica has just written under a new key, gets on.
+func TestDecryptWithinTransaction(t *testing.T) {
+	ctx, dir := t.Context(), t.TempDir()
+	s, err := openServer(ctx, dir, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.close()
+	if _, err := s.b.Init(ctx, map[string]seal.Spec{"local": seal.KMS{Name: "local"}}, operator); err != nil {
+		t.Fatal(err)
+	}
+	other, err := openBarrier(ctx, dir, s.records)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	if _, err := other.Unseal(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err := other.Rotate(ctx, operator); err != nil {
+		t.Fatal(err)
+	}
+	written, err := other.Keyring().Encrypt(nil, []byte("a token"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tx, err := s.db.BeginTx(ctx, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback()
+	if token, err := s.b.Decrypt(ctx, nil, written, nil); err != nil || string(token) != "a token" {
+		t.Errorf("Decrypt within a transaction = %q, %v", token, err)
 	}
 }

@@ -16,12 +16,14 @@ import (
 	"github.com/sealwright/sealwright/kms/localkms"
 	"github.com/sealwright/sealwright/migrate"
 	"github.com/sealwright/sealwright/seal"
+	"github.com/sealwright/sealwright/seal/sqlstore"
 )
 
 // A server keeps tokens and sessions. Without a Legacy it reads what the
 // keyring encrypted and nothing else.
 type server struct {
 	db       *sql.DB
+	records  *sql.DB // the same database, for the Barrier alone
 	file     *bbolt.DB
 	b        *seal.Barrier
 	tokens   *column
@@ -42,10 +44,18 @@ func openServer(ctx context.Context, dir string, env *environment) (s *server, e
 	// A term is retired when nothing is under it any more, so a row that was
 	// rewrapped has to stay so when the power fails.
 	pragmas := url.Values{"_pragma": {"journal_mode(WAL)", "synchronous(FULL)", "busy_timeout(5000)"}}
-	if s.db, err = sql.Open("sqlite", filepath.Join(dir, "tokens.db")+"?"+pragmas.Encode()); err != nil {
+	database := filepath.Join(dir, "tokens.db") + "?" + pragmas.Encode()
+	if s.db, err = sql.Open("sqlite", database); err != nil {
 		return s, err
 	}
 	s.db.SetMaxOpenConns(1) // SQLite has one writer
+	// The record has a pool of its own. A request that decrypts within a transaction
+	// may have the Barrier load it, which another replica has just changed: in one
+	// pool they would wait for each other.
+	if s.records, err = sql.Open("sqlite", database); err != nil {
+		return s, err
+	}
+	s.records.SetMaxOpenConns(1)
 	for _, statement := range []string{
 		"CREATE TABLE IF NOT EXISTS tokens (id INTEGER PRIMARY KEY, secret TEXT NOT NULL)",
 		"CREATE TABLE IF NOT EXISTS rewrapped (source TEXT PRIMARY KEY, after TEXT NOT NULL, items INTEGER NOT NULL)",
@@ -65,7 +75,7 @@ func openServer(ctx context.Context, dir string, env *environment) (s *server, e
 	}); err != nil {
 		return s, err
 	}
-	if s.b, err = openBarrier(ctx, dir); err != nil || env == nil {
+	if s.b, err = openBarrier(ctx, dir, s.records); err != nil || env == nil {
 		return s, err
 	}
 	if s.oldTokens, err = env.tokens(s.b.Keyring()); err != nil {
@@ -75,7 +85,7 @@ func openServer(ctx context.Context, dir string, env *environment) (s *server, e
 	return s, err
 }
 
-func openBarrier(ctx context.Context, dir string) (*seal.Barrier, error) {
+func openBarrier(ctx context.Context, dir string, db *sql.DB) (*seal.Barrier, error) {
 	keyFile := filepath.Join(dir, "kms.key")
 	if err := localkms.Create(ctx, keyFile); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, err
@@ -84,8 +94,11 @@ func openBarrier(ctx context.Context, dir string) (*seal.Barrier, error) {
 	if err != nil {
 		return nil, err
 	}
-	store, err := seal.OpenFileStore(filepath.Join(dir, "record.json"))
+	store, err := sqlstore.Open(db, sqlstore.Config{Dialect: sqlstore.SQLite})
 	if err != nil {
+		return nil, err
+	}
+	if err := store.CreateTable(ctx); err != nil {
 		return nil, err
 	}
 	return seal.Open(seal.Config{Store: store, KMS: map[string]kms.Wrapper{"local": key}})
@@ -96,8 +109,10 @@ func (s *server) close() error {
 	if s.b != nil {
 		errs = append(errs, s.b.Close())
 	}
-	if s.db != nil {
-		errs = append(errs, s.db.Close())
+	for _, db := range []*sql.DB{s.db, s.records} {
+		if db != nil {
+			errs = append(errs, db.Close())
+		}
 	}
 	if s.file != nil {
 		errs = append(errs, s.file.Close())

@@ -4,6 +4,7 @@
 //
 //	db, err := sql.Open("pgx", os.Getenv("DATABASE_URL"))
 //	…
+//	db.SetMaxOpenConns(2) // the host's own requests have another pool
 //	store, err := sqlstore.Open(db, sqlstore.Config{Dialect: sqlstore.PostgreSQL})
 //
 // # The table
@@ -49,6 +50,15 @@
 // innodb_flush_log_at_trx_commit than 1, another sync_binlog than 1 beside a
 // binary log, or another engine than InnoDB; SQLite with journal_mode OFF or
 // MEMORY, as a database in memory has. [Config.AllowLostCommits] takes them all.
+//
+// # A pool of its own
+//
+// Give the store a pool of its own of one or two connections, made with sql.Open
+// once more and [sql.DB.SetMaxOpenConns]. In the host's pool a load waits for a
+// connection as any request does; where requests decrypt within transactions, and
+// another replica has just rotated the keys, all connections may be held by requests
+// that wait for this load, and none gets on until [seal.Config]'s StoreTimeout. The
+// error says so then.
 //
 // # Drivers
 //
@@ -96,8 +106,8 @@ type Store struct {
 	stm statements
 }
 
-// Open returns a store in the database, which stays the caller's to close. It
-// does not talk to it. The error, which is [seal.ErrConfig], says what is wrong
+// Open returns a store in the database, which stays the caller's to close, and is
+// best a pool of its own. It does not talk to it. The error, which is [seal.ErrConfig], says what is wrong
 // with the configuration.
 func Open(db *sql.DB, cfg Config) (*Store, error) {
 	if db == nil {
@@ -200,6 +210,9 @@ func (s *Store) explain(ctx context.Context, err error) error {
 func (s *Store) errorf(ctx context.Context, op string, err error) error {
 	if done := ctx.Err(); done != nil && !errors.Is(err, done) {
 		err = fmt.Errorf("%w: %w", done, err)
+	}
+	if pool := s.db.Stats(); errors.Is(err, context.DeadlineExceeded) && pool.MaxOpenConnections > 0 && pool.InUse >= pool.MaxOpenConnections {
+		err = fmt.Errorf("%w: all connections of the pool are in use (%d), perhaps by requests that wait for this: give the store a pool of its own", err, pool.InUse)
 	}
 	return fmt.Errorf("sqlstore: %s record %q in table %s: %w", op, s.cfg.Name, s.cfg.Table, err)
 }
