@@ -142,8 +142,9 @@ func TestAnchorOfSomethingElse(t *testing.T) {
 			"another field":    {strings.Replace(good, "{", `{"more":1,`, 1), seal.ErrAnchor},
 			"no digest":        {`{"anchor":1,"store":"","generation":1,"digest":""}` + "\n", seal.ErrAnchor},
 			"generation 0":     {generation.ReplaceAllString(good, `"generation":0,`), seal.ErrAnchor},
-			"of a later day":   {strings.Replace(good, `"anchor":1`, `"anchor":2`, 1), seal.ErrNewerFormat},
-			"negative version": {strings.Replace(good, `"anchor":1`, `"anchor":-1`, 1), seal.ErrAnchor},
+			"of a later day":   {strings.Replace(good, `"anchor":2`, `"anchor":3`, 1), seal.ErrNewerFormat},
+			"negative version": {strings.Replace(good, `"anchor":2`, `"anchor":-1`, 1), seal.ErrAnchor},
+			"an earlier day":   {strings.Replace(good, `"anchor":2`, `"anchor":1`, 1), seal.ErrAnchor},
 		} {
 			held := seal.NewMemStore()
 			_, err := held.Swap(ctx, []byte(tc.text), "")

@@ -21,6 +21,7 @@ type Barrier struct {
 	keys    *keyring.Owner
 	ledger  *ledger.Ledger
 	custody *custody.Keys
+	limit   int // bytes that the store takes; 0: MaxRecordSize
 
 	// turn is held, as a token in the channel, by whoever loads the record in
 	// order to change it or to unseal with it: a lock that a context can leave.
@@ -90,6 +91,9 @@ func Open(cfg Config) (*Barrier, error) {
 		followed: map[uint32]string{},
 		changed:  make(chan struct{}),
 		observed: map[uint32]observation{},
+	}
+	if s, ok := cfg.Store.(Limited); ok {
+		b.limit = s.MaxRecord()
 	}
 	b.setWhy(ErrSealed)
 	return b, nil

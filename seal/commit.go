@@ -55,7 +55,7 @@ func (b *Barrier) commitOnce(ctx context.Context, event EventKind, by By, f chan
 }
 
 func (b *Barrier) step(previous record.Digest, by By) record.Step {
-	return record.Step{Previous: previous, At: now(), Actor: by.Actor, Replica: b.cfg.Replica, Operation: string(by.Operation)}
+	return record.Step{Previous: previous, At: now(), Actor: by.Actor, Replica: b.cfg.Replica, Operation: string(by.Operation), Limit: b.limit}
 }
 
 // swap stores the record, and installs it. It takes the draft over.

@@ -22,14 +22,23 @@ type Config struct {
 	// call.
 	KMS map[string]kms.Wrapper
 
-	// Pins are the fingerprints of slots, as [SlotStatus] shows them. With a
-	// pin, a process that starts is unsealed by pinned slots and by shares in
-	// text alone, whatever record is in the store; and an empty store is
+	// Pins are the fingerprints of slots, as [SlotStatus] shows them while the
+	// store is unsealed. With a pin, a process that starts is unsealed by pinned
+	// slots, and by shares in text where the record knows the identity of a
+	// pinned slot, whatever record is in the store; and an empty store is
 	// [ErrMissing], never uninitialized. Slots that a stranger with write
 	// access to the store could have made need one: RSA-OAEP wraps, and shares
-	// in Vault's bare form. Pin every KMS slot, and set the pins anew after a
-	// rekey: Status warns of slots that are not pinned.
+	// in Vault's bare form. Pin every slot, and set the pins anew after a
+	// rekey: Status warns of slots that are not pinned, and where none is.
 	Pins []string
+
+	// Shapes are the slots that a process that starts expects, by name. If set,
+	// no other opens the store, and none of another shape: whoever uses one key
+	// of a 2-of-3 tree, and can write to the store, could otherwise put a store
+	// of their own there, under the tree's name and opened by that key alone.
+	// Set them anew after a rekey to another shape, and before a slot of a new
+	// name is to unseal: Status warns of slots that are not expected.
+	Shapes map[string]Spec
 
 	// Unpinned lets slots that need a pin open the store without. Status says
 	// so.
@@ -123,6 +132,14 @@ func (c *Config) validate() error {
 	for _, pin := range c.Pins {
 		if _, err := parsePin(pin); err != nil {
 			return err
+		}
+	}
+	for name, spec := range c.Shapes {
+		if spec == nil {
+			return fmt.Errorf("%w: Shapes: slot %q has no Spec", ErrConfig, name)
+		}
+		if err := errors.Join(record.CheckName(name), spec.record().Check()); err != nil {
+			return fmt.Errorf("%w: Shapes: slot %q: %w", ErrConfig, name, err)
 		}
 	}
 	if len(c.Pins) > 0 && c.Unpinned {

@@ -66,7 +66,10 @@
 // their own there. What custodians hold names a secret that only the true
 // record has, so such a record is refused ([ErrForged]), with two exceptions
 // that need a pin in the configuration ([Config.Pins]): KMS keys whose wrap
-// anybody can make with a public key, and shares in Vault's bare form.
+// anybody can make with a public key, and shares in Vault's bare form. Who also
+// has shares, or a KMS key, that the server takes for custodians, can make a
+// whole store of their own: against that stand pins, [Config.Shapes] and
+// [Config.Anchor].
 //
 // # Errors
 //

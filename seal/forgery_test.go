@@ -782,7 +782,7 @@ func TestForgeableSlots(t *testing.T) {
 			want   error // nil: it opens
 			says   string
 		}{
-			{"no pin", nil, seal.ErrUnpinned, "set Config.Pins to its fingerprint, or Config.Unpinned"},
+			{"no pin", nil, seal.ErrUnpinned, "set Config.Pins to the fingerprint that Status showed"},
 			{"its pin", func(cfg *seal.Config) { cfg.Pins = []string{strings.Repeat("0", 24), pin(way.slot)} }, nil, ""},
 			{"its pin in upper case", func(cfg *seal.Config) { cfg.Pins = []string{strings.ToUpper(pin(way.slot))} }, nil, ""},
 			{"another pin", func(cfg *seal.Config) { cfg.Pins = []string{strings.Repeat("0", 24)} }, seal.ErrForged, "is not one of the pinned ones"},

@@ -1,6 +1,7 @@
 package seal_test
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"strings"
@@ -66,18 +67,18 @@ func TestFullRecord(t *testing.T) {
 		must(t, err)
 		return b
 	}
-	warned := func(b *seal.Barrier) bool {
+	full := func(b *seal.Barrier) bool {
 		return strings.Contains(strings.Join(b.Status().Warnings, "\n"), "% full (bytes:")
 	}
 	const limit = record.MaxSize - record.ReserveSize
 	few := filled(limit/2 - 128<<10)
 	defer few.Close()
-	if !warned(few) {
+	if !full(few) {
 		t.Errorf("no warning at the half: %q", few.Status().Warnings)
 	}
 	fewer := filled(limit/2 + 128<<10)
 	defer fewer.Close()
-	if warned(fewer) {
+	if full(fewer) {
 		t.Error("a warning below the half")
 	}
 
@@ -105,4 +106,49 @@ func TestFullRecord(t *testing.T) {
 	must(t, b.Retire(ctx, 1, seal.By{}))
 	must(t, b.Discard(ctx, "fata", seal.By{}))
 	must(t, b.Rotate(ctx, seal.By{}))
+}
+
+// A smallStore takes 64 KiB, and says so.
+type smallStore struct{ seal.Store }
+
+func (smallStore) MaxRecord() int { return 64 << 10 }
+
+func (s smallStore) Swap(ctx context.Context, rec []byte, old string) (string, error) {
+	if len(rec) > s.MaxRecord() {
+		return "", seal.ErrTooLarge
+	}
+	return s.Store.Swap(ctx, rec, old)
+}
+
+// TestFullSmallStore: a store that takes less is not filled to its last byte
+// either, and a slot can still be dropped.
+func TestFullSmallStore(t *testing.T) {
+	ctx := t.Context()
+	fake := &kmstest.Fake{}
+	l := locksmith{t, map[string]kms.Wrapper{"a": fake.Key("a")}}
+	b := l.barrier(smallStore{seal.NewMemStore()}, nil)
+	defer b.Close()
+	d, err := b.Init(ctx, map[string]seal.Spec{"auto": seal.KMS{Name: "a"}, "people": seal.Shamir{Shares: 255, Threshold: 2}}, seal.By{})
+	must(t, err)
+	l.proveSlot(b, "people", d)
+	for err == nil {
+		_, err = b.Add(ctx, "more"+string(rune('a'+len(b.Status().Slots))), seal.Shamir{Shares: 60, Threshold: 2}, seal.By{})
+	}
+	for err = nil; err == nil; {
+		err = b.Rotate(ctx, seal.By{})
+	}
+	if !errors.Is(err, seal.ErrFull) {
+		t.Fatal(err)
+	}
+	if !warned(b, "the record is ") {
+		t.Errorf("warnings %q", b.Status().Warnings)
+	}
+	op, done, err := b.Drop(ctx, []string{"auto"}, seal.By{})
+	must(t, err)
+	if !done {
+		l.giveShares(b, d, "people", seal.By{Operation: op})
+	}
+	if slices.ContainsFunc(b.Status().Slots, func(s seal.SlotStatus) bool { return s.Name == "auto" }) {
+		t.Error("the slot is still there")
+	}
 }

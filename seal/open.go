@@ -95,27 +95,66 @@ func (b *Barrier) believe(o *ledger.Opened, slot *record.Slot, a *custody.Answer
 		return fmt.Errorf("%w: it opens with slot %q, but does not know what its custodians hold: find out who can write to the store, and restore it", ErrForged, slot.Name)
 	}
 	fingerprint := record.FingerprintOf(identity)
-	pinned := slices.ContainsFunc(b.cfg.Pins, func(p string) bool {
-		pin, _ := parsePin(p)
-		return subtle.ConstantTimeCompare(pin, fingerprint[:12]) == 1
-	})
+	pinned := b.isPin(fingerprint)
 	newest := b.ledger.Newest()
+	if newest.Knows(o.State.Store, [12]byte(fingerprint[:12])) {
+		return nil // a slot of a record that this process has opened is as good as pinned
+	}
+	if err := b.checkShape(slot); err != nil {
+		return err
+	}
 	switch {
-	case pinned, a.People, newest.Knows(o.State.Store, [12]byte(fingerprint[:12])):
-		// A slot of a record that this process has opened is as good as pinned,
-		// and a share's own text is a pin that its custodian brings along.
+	case pinned:
 		return nil
-	case len(b.cfg.Pins) > 0:
+	case len(b.cfg.Pins) > 0 && !a.People:
 		// Also where the KMS authenticates: an old record that a former holder
 		// of its root key puts back opens with a key that was never dropped.
-		return fmt.Errorf("%w: slot %q is not one of the pinned ones: if it is meant to open the store, pin its fingerprint", ErrForged, slot.Name)
+		return fmt.Errorf("%w: slot %q is not one of the pinned ones: if it is meant to open the store, pin the fingerprint that Status showed while the store was unsealed, or that shares tell", ErrForged, slot.Name)
+	case len(b.cfg.Pins) > 0 && !b.holdsPin(&o.State):
+		return fmt.Errorf("%w: its slot %q opens with these shares, and nothing in it is pinned, so whoever can write to the store and has shares of their own could have made it. If the pinned slots were replaced, pin the fingerprint of one that is meant, as Status showed it while the store was unsealed", ErrForged, slot.Name)
+	case a.People:
+		return nil // a share's own text is a pin that its custodian brings along
 	case a.Bound:
 		return nil
 	case b.cfg.Unpinned:
 		b.emit(EventUnpinned, By{}, slot.Name, "the store is believed without a pin, as configured", nil)
 		return nil
 	}
-	return fmt.Errorf("%w: anybody with write access to the store could have made slot %q: set Config.Pins to its fingerprint, or Config.Unpinned", ErrUnpinned, slot.Name)
+	return fmt.Errorf("%w: anybody with write access to the store could have made slot %q: set Config.Pins to the fingerprint that Status showed while the store was unsealed, and to none that stands in a record which nothing vouches for; or set Config.Unpinned", ErrUnpinned, slot.Name)
+}
+
+// isPin reports whether a fingerprint is pinned.
+func (b *Barrier) isPin(fingerprint [32]byte) bool {
+	return slices.ContainsFunc(b.cfg.Pins, func(p string) bool {
+		pin, _ := parsePin(p)
+		return subtle.ConstantTimeCompare(pin, fingerprint[:12]) == 1
+	})
+}
+
+// holdsPin reports whether the sealed part knows the identity of a pinned slot
+// that opens the store: only true records do.
+func (b *Barrier) holdsPin(s *record.State) bool {
+	return slices.ContainsFunc(s.Slots, func(o record.Slot) bool {
+		return o.Opens() && b.isPin(record.FingerprintOf(s.Identities[o.ID]))
+	})
+}
+
+// checkShape refuses a slot that the configuration does not expect, or expects
+// in another shape: who holds one part of a tree could have made a store that
+// this part opens alone, under the tree's name.
+func (b *Barrier) checkShape(slot *record.Slot) error {
+	if len(b.cfg.Shapes) == 0 {
+		return nil
+	}
+	has := slot.Tree.Spec()
+	want, ok := b.cfg.Shapes[slot.Name]
+	switch {
+	case !ok:
+		return fmt.Errorf("%w: Config.Shapes has no slot %q (%v)", ErrForged, slot.Name, specOf(has))
+	case !want.record().Equal(has):
+		return fmt.Errorf("%w: slot %q is %v, where Config.Shapes has %v", ErrForged, slot.Name, specOf(has), want)
+	}
+	return nil
 }
 
 func parsePin(text string) ([]byte, error) {

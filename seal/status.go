@@ -144,7 +144,7 @@ func (b *Barrier) Status() Status {
 	for _, t := range st.Terms {
 		s.Terms = append(s.Terms, TermStatus{Number: t.Number, State: termStateName(t.State), Created: time.Unix(t.Created, 0).UTC()})
 	}
-	s.Warnings = append(b.warnings(s), fullness(st)...)
+	s.Warnings = append(b.warnings(s), b.fullness(st)...)
 	if w := skew(st.Journal, now(), b.cfg.Replica); w != "" {
 		s.Warnings = append(s.Warnings, w)
 	}
@@ -174,6 +174,9 @@ func (b *Barrier) warnings(s Status) []string {
 		if len(b.cfg.Pins) > 0 && !NeedsPeople(slot.Spec) && !slices.Contains(b.cfg.Pins, slot.Fingerprint) {
 			out = append(out, fmt.Sprintf("slot %q is not pinned: it will not unseal after a restart; add %s to the pins", slot.Name, slot.Fingerprint))
 		}
+		if w := b.unexpected(&slot); w != "" {
+			out = append(out, w)
+		}
 		for _, note := range slot.Notes {
 			out = append(out, fmt.Sprintf("slot %q: %s", slot.Name, note))
 		}
@@ -183,6 +186,11 @@ func (b *Barrier) warnings(s Status) []string {
 	}
 	if opens == 1 {
 		out = append(out, "a single slot opens the store: whoever loses it loses everything; add another")
+	}
+	if len(b.cfg.Pins) > 0 && !slices.ContainsFunc(s.Slots, func(o SlotStatus) bool {
+		return o.State != SlotPending && slices.Contains(b.cfg.Pins, o.Fingerprint)
+	}) {
+		out = append(out, "no slot of the store is pinned: after a restart nothing unseals it, shares neither; set the pins to the slots' fingerprints")
 	}
 	switch err := b.ledger.AnchorError(); {
 	case errors.Is(err, ErrForked):
@@ -196,9 +204,25 @@ func (b *Barrier) warnings(s Status) []string {
 	return out
 }
 
+// unexpected says what is wrong with the shape of a slot, for a process that
+// starts.
+func (b *Barrier) unexpected(slot *SlotStatus) string {
+	want, ok := b.cfg.Shapes[slot.Name]
+	_, tree := slot.Spec.(Threshold)
+	switch {
+	case len(b.cfg.Shapes) > 0 && !ok:
+		return fmt.Sprintf("slot %q is not among Config.Shapes: it will not unseal after a restart; add it", slot.Name)
+	case ok && !want.record().Equal(slot.Spec.record()):
+		return fmt.Sprintf("slot %q is %v, and Config.Shapes has %v: it will not unseal after a restart; set it", slot.Name, slot.Spec, want)
+	case tree && !ok && len(b.cfg.Pins) == 0:
+		return fmt.Sprintf("slot %q is a tree that is neither pinned nor among Config.Shapes: whoever uses one of its keys and can write to the store can have a store of their own believed under its name", slot.Name)
+	}
+	return ""
+}
+
 // fullness says what of the record is half full.
-func fullness(st *record.State) (out []string) {
-	for _, l := range st.Levels() {
+func (b *Barrier) fullness(st *record.State) (out []string) {
+	for _, l := range st.Levels(b.limit) {
 		if l.Half() {
 			out = append(out, fmt.Sprintf("the record is %d %% full (%s: %d of %d): rewrap the data and retire old terms; when it is full, rotations and new slots are refused",
 				100*l.Used/l.Limit, l.What, l.Used, l.Limit))

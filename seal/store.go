@@ -43,9 +43,17 @@ type Watcher interface {
 	Watch(ctx context.Context, changed chan<- struct{}) error
 }
 
+// A Limited is a [Store] that takes less than [MaxRecordSize], 64 KiB at least. The
+// Barrier stops what makes a record grow before that ([ErrFull]), so that what
+// evicts somebody has room. It is asked once.
+type Limited interface {
+	// MaxRecord returns how many bytes the store takes.
+	MaxRecord() int
+}
+
 // MaxRecordSize is the size in bytes of the largest record. A [Store] whose backend
-// takes less keeps less, though 64 KiB at least, and refuses the rest with
-// [ErrTooLarge] before it sends anything. A record of three slots has about 12 KiB.
+// takes less keeps less, though 64 KiB at least, is a [Limited], and refuses the rest
+// with [ErrTooLarge] before it sends anything. A record of three slots has about 12 KiB.
 const MaxRecordSize = ledger.MaxRecordSize
 
 var (

@@ -1,6 +1,7 @@
 package ledger_test
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"testing"
@@ -39,7 +40,7 @@ func TestAColdStartAsksItsAnchor(t *testing.T) {
 		"no record":                  {anchorOf(t, third), nil, ledger.ErrMissing},
 		"an anchor that is away":     {&store{onLoad: func() error { return errors.New("no route to host") }}, third.rec, ledger.ErrAnchor},
 		"the record as the anchor":   {&store{rec: third.rec, rev: 1}, third.rec, ledger.ErrAnchor},
-		"a newer anchor":             {&store{rec: []byte(`{"anchor":2}`), rev: 1}, third.rec, ledger.ErrNewerFormat},
+		"a newer anchor":             {&store{rec: []byte(`{"anchor":3}`), rev: 1}, third.rec, ledger.ErrNewerFormat},
 		"a long anchor":              {&store{rec: make([]byte, 513), rev: 1}, third.rec, ledger.ErrAnchor},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -109,7 +110,8 @@ func TestAdvanceAnchor(t *testing.T) {
 }
 
 func holds(a *store, b *branch) bool {
-	return string(a.rec) == fmt.Sprintf(`{"anchor":1,"store":%q,"generation":%d,"digest":"%x"}`+"\n", b.open.State.Store, b.open.State.Generation, b.open.Digest)
+	term := sha256.Sum256(b.open.State.ActiveTerm().Key[:])
+	return string(a.rec) == fmt.Sprintf(`{"anchor":2,"store":%q,"generation":%d,"digest":"%x","term":"%x"}`+"\n", b.open.State.Store, b.open.State.Generation, b.open.Digest, term)
 }
 
 // TestAnAnchorThatWasAwayIsAdvancedLater: its failure stands in Status until

@@ -17,12 +17,17 @@ type anchor struct {
 	Store      string          `json:"store"`
 	Generation uint64          `json:"generation"`
 	Digest     record.HexBytes `json:"digest"`
+	Term       record.HexBytes `json:"term,omitempty"` // in version 2
 }
 
-const anchorVersion = 1
+const anchorVersion = 2
 
 func (m *Mark) marshal() []byte {
-	text, _ := json.Marshal(anchor{anchorVersion, m.Store, m.Generation, m.Digest[:]}) // text, numbers, hex: it does not fail
+	a := anchor{1, m.Store, m.Generation, m.Digest[:], nil}
+	if m.term != [32]byte{} {
+		a.Version, a.Term = 2, m.term[:]
+	}
+	text, _ := json.Marshal(a) // text, numbers, hex: it does not fail
 	return append(text, '\n')
 }
 
@@ -39,6 +44,7 @@ func parseAnchor(text []byte) (Mark, error) {
 		return Mark{}, fmt.Errorf("%w: anchor %d", ErrNewerFormat, a.Version)
 	}
 	m := Mark{Store: a.Store, Generation: a.Generation}
+	copy(m.term[:], a.Term)
 	if copy(m.Digest[:], a.Digest) != len(m.Digest) || m.Generation == 0 || !bytes.Equal(m.marshal(), text) {
 		return Mark{}, errors.New("it is not in the one form")
 	}

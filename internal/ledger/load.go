@@ -124,7 +124,7 @@ func checkLineage(seen Mark, s *record.State, digest record.Digest) (missed stri
 	if seen.term != [32]byte{} && !slices.ContainsFunc(s.Terms, func(t record.Term) bool { return termDigest(&t) == seen.term }) {
 		// Whoever once read a sealed part knows the identities of all its
 		// slots, and digests are public; the data key in use is neither.
-		return "", fmt.Errorf("%w: generation %d does not hold the data key that this process used last: if that term was retired in the meantime, restart the process", ErrForked, s.Generation)
+		return "", fmt.Errorf("%w: generation %d does not hold the data key that this process used last: if that term was retired in the meantime, restart the process, and take away its anchor before, if it has one", ErrForked, s.Generation)
 	}
 	switch after, sure := s.After(seen.Generation, seen.Digest); {
 	case !after:

@@ -55,9 +55,21 @@ const (
 // keeps returns what is left of a reserve.
 func (u use) keeps(reserve int) int { return reserve * int(u) / int(grows) }
 
-// fits reports why the state has no room for a transition of that use. It looks
-// at the state that the transition makes.
-func (s *State) fits(u use) error {
+// sizeLimit is what a store takes, in bytes; 0 is one that takes all.
+func sizeLimit(limit int) int {
+	if limit <= 0 || limit > MaxSize {
+		return MaxSize
+	}
+	return limit
+}
+
+// sizeReserve is what of it is for what evicts: less in a small store.
+func sizeReserve(limit int) int { return min(ReserveSize, limit/4) }
+
+// fits reports why the state has no room for a transition of that use, in a
+// store that takes so many bytes. It looks at the state that the transition
+// makes.
+func (s *State) fits(u use, limit int) error {
 	reserve := u.keeps(ReserveNumbers)
 	for _, n := range s.numbers() {
 		if n.Used > n.Limit-uint64(reserve) {
@@ -65,10 +77,11 @@ func (s *State) fits(u use) error {
 				ErrExhausted, n.What, n.Used, n.Limit-uint64(reserve))
 		}
 	}
-	if limit := MaxTerms - u.keeps(ReserveTerms); len(s.Terms) > limit {
-		return fmt.Errorf("%w: it would hold %d data keys, more than %d: rewrap the data and retire old terms. What is left is for what evicts", ErrFull, len(s.Terms), limit)
+	if terms := MaxTerms - u.keeps(ReserveTerms); len(s.Terms) > terms {
+		return fmt.Errorf("%w: it would hold %d data keys, more than %d: rewrap the data and retire old terms. What is left is for what evicts", ErrFull, len(s.Terms), terms)
 	}
-	limit := MaxSize - u.keeps(ReserveSize)
+	limit = sizeLimit(limit)
+	limit -= u.keeps(sizeReserve(limit))
 	if s.atMost() <= limit {
 		return nil
 	}
@@ -123,11 +136,12 @@ func (r *Record) numbers() [5]Level {
 	}
 }
 
-// Levels returns what of the record fills up with time, and how far it is. The
-// limits are those at which nothing grows any more.
-func (s *State) Levels() []Level {
-	const limit = MaxSize - ReserveSize
-	size := Level{"bytes", uint64(s.atMost()), limit}
+// Levels returns what of the record fills up with time, and how far it is, in a
+// store that takes so many bytes. The limits are those at which nothing grows any
+// more.
+func (s *State) Levels(limit int) []Level {
+	limit = sizeLimit(limit)
+	size := Level{"bytes", uint64(s.atMost()), uint64(limit - sizeReserve(limit))}
 	if size.Half() {
 		size.Used = uint64(s.Size())
 	}

@@ -174,7 +174,7 @@ func TestNobodyIsEvictedFromAFullRecord(t *testing.T) {
 					t.Errorf("%s: %d bytes", e.name, size)
 				}
 			}
-			if !slices.ContainsFunc(h.Levels(), record.Level.Half) {
+			if !slices.ContainsFunc(h.Levels(0), record.Level.Half) {
 				t.Error("no level is above a half")
 			}
 		})
@@ -280,7 +280,7 @@ func TestTheReserveSuffices(t *testing.T) {
 		t.Fatal("the store does not begin at its limit")
 	}
 	st := func() record.Step {
-		return record.Step{Previous: digestOf(&h.State), At: math.MaxInt64, Actor: text, Replica: text, Operation: text}
+		return record.Step{Previous: record.Digest{byte(h.Generation)}, At: math.MaxInt64, Actor: text, Replica: text, Operation: text}
 	}
 	before := h.Size()
 	for h.Find("auto", record.Pending) != nil || len(h.Slots) > 1 {
@@ -455,17 +455,79 @@ func TestSize(t *testing.T) {
 
 func TestLevels(t *testing.T) {
 	h := proven(t)
-	for _, l := range h.Levels() {
+	for _, l := range h.Levels(0) {
 		if l.Half() || l.Used == 0 || l.Used >= l.Limit {
 			t.Errorf("a new store: %+v", l)
 		}
 	}
 	h.Terms = append(make([]record.Term, (record.MaxTerms-record.ReserveTerms)/2), h.Terms...)
 	half := map[string]bool{}
-	for _, l := range h.Levels() {
+	for _, l := range h.Levels(0) {
 		half[l.What] = l.Half()
 	}
 	if !half["data keys"] || half["generation"] {
 		t.Errorf("%v", half)
+	}
+}
+
+// A store that takes less than others has a reserve as well.
+func TestASmallStoreHasAReserve(t *testing.T) {
+	limits := []int{64 << 10, 1 << 20}
+	if !testing.Short() {
+		limits = append(limits, record.MaxSize, 2*record.MaxSize, -1)
+	}
+	for _, limit := range limits {
+		real := min(limit, record.MaxSize)
+		if limit <= 0 {
+			real = record.MaxSize
+		}
+		h := proven(t)
+		step := func(op string) record.Step {
+			st := stepOn(&h.State, op)
+			st.Limit = limit
+			return st
+		}
+		for { // pending slots, until the next one does not fit
+			fat := record.Spec{Threshold: 2, Of: slices.Repeat([]record.Spec{{Shares: 255, Threshold: 2}}, record.MaxLeaves)}
+			if real < 1<<20 {
+				fat = people3of2
+			}
+			next, err := h.Add(step(""), slotOf(&h.Record, "fat"+string(rune('a'+len(h.Slots))), fat))
+			if err != nil {
+				break
+			}
+			h.State = next
+		}
+		var err error
+		fill := (real - h.Size()) / 60 * 9 / 10
+		more := make([]record.Term, max(0, min(fill, 65000)))
+		for i := range more {
+			more[i] = record.Term{Number: uint32(i + 1), State: record.TermOld}
+		}
+		for i := range h.Terms {
+			h.Terms[i].Number += uint32(len(more))
+		}
+		h.LastTerm += uint32(len(more))
+		h.Terms = append(more, h.Terms...)
+		for range 200 {
+			var next record.State
+			if next, err = h.Rotate(step(""), termOf(&h.Record, record.TermActive)); err != nil {
+				break
+			}
+			h.State = next
+		}
+		if !errors.Is(err, record.ErrFull) {
+			t.Fatalf("limit %d: %v at %d bytes", limit, err, h.Size())
+		}
+		h.then(h.Begin(step("op"), record.Operation{Kind: record.OpDrop, Desired: []record.Goal{{Name: "auto", Drop: true}}}))
+		h.then(h.Prove(step("op"), proofOf(&h.State, h.Find("people", record.Active)), nil))
+		ids := []uint32{h.Find("auto", record.Active).ID}
+		h.then(h.Drop(step("op"), ids, nil, rewrapOf(&h.State, ids...)))
+		if h.Size() > real {
+			t.Errorf("limit %d: %d bytes", limit, h.Size())
+		}
+		if l := h.Levels(limit); !l[0].Half() && !l[1].Half() {
+			t.Errorf("limit %d: %v", limit, l)
+		}
 	}
 }

@@ -39,6 +39,7 @@ type Step struct {
 	Actor     string
 	Replica   string
 	Operation string // the operation that this is a step of, or ""
+	Limit     int    // bytes that the store takes; 0: MaxSize
 }
 
 // NewSlot is a slot made by the shell. Its share sets are numbered from
@@ -156,7 +157,7 @@ func (s *State) CanAdd(st Step, name string) error {
 	if err := s.mine(st); err != nil {
 		return err
 	}
-	return s.fits(grows)
+	return s.fits(grows, st.Limit)
 }
 
 // Prove returns the state in which the slot, having opened the stored record,
@@ -398,7 +399,7 @@ func (s State) commit(st Step, event, slot string, u use) (State, error) {
 		Generation: s.Generation, At: stamp(st.At), Event: event, Slot: slot,
 		Actor: st.Actor, Replica: st.Replica, Operation: st.Operation,
 	})
-	if err := s.fits(u); err != nil {
+	if err := s.fits(u, st.Limit); err != nil {
 		s.Secrets.Wipe() // a clone's
 		return State{}, err
 	}
