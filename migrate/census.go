@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
-	"errors"
+	"encoding/binary"
 	"fmt"
 
 	"github.com/sealwright/sealwright/keyring"
@@ -73,40 +73,81 @@ func Count(ctx context.Context, kr *keyring.Keyring, sources ...Source) (Census,
 }
 
 func (c *Census) add(ctx context.Context, kr *keyring.Keyring, src Source) error {
+	if counter, ok := src.(Counter); ok {
+		return c.addHeads(ctx, kr, counter)
+	}
 	for after := ""; ; {
-		if _, err := kr.Active(); err != nil {
+		ids, err := c.terms(kr) // anew for each page: another may come
+		if err != nil {
 			return err
-		}
-		ids := map[uint32][4]byte{}
-		for _, t := range kr.Terms() { // anew for each page: another may come
-			ids[t.Number] = t.KeyID
-			if _, ok := c.Terms[t.Number]; !ok {
-				c.Terms[t.Number] = Tally{}
-			}
 		}
 		page, err := readPage(ctx, src, after, countPage)
 		if err != nil || len(page) == 0 {
 			return err
 		}
 		for _, item := range page {
-			c.tally(ids, item.Ciphertext)
+			head, _ := headOf(item.Ciphertext)
+			size := int64(len(item.Ciphertext))
+			if len(head) < headSize {
+				head = head[:min(len(head), 1)] // no ciphertext, whatever it names
+			}
+			c.tally(ids, item.Ciphertext, head, Tally{1, size})
 		}
 		after = page[len(page)-1].ID
 	}
 }
 
-func (c *Census) tally(ids map[uint32][4]byte, stored []byte) {
-	if len(stored) == 0 {
-		c.Empty++
+// addHeads has the source count.
+func (c *Census) addHeads(ctx context.Context, kr *keyring.Keyring, src Counter) error {
+	if _, err := kr.Active(); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	heads, err := src.Heads(ctx)
+	if err != nil {
+		return &SourceError{"count", "", err}
+	}
+	ids, err := c.terms(kr) // after it: what was written meanwhile is under these
+	if err != nil {
+		return err
+	}
+	for _, h := range heads {
+		head, _ := headOf(h.Begin)
+		c.tally(ids, h.Begin, head, h.Tally)
+	}
+	return nil
+}
+
+// terms returns the key ids of the keyring's terms, and has each in the census.
+func (c *Census) terms(kr *keyring.Keyring) (map[uint32][4]byte, error) {
+	if _, err := kr.Active(); err != nil {
+		return nil, err
+	}
+	ids := map[uint32][4]byte{}
+	for _, t := range kr.Terms() {
+		ids[t.Number] = t.KeyID
+		if _, ok := c.Terms[t.Number]; !ok {
+			c.Terms[t.Number] = Tally{}
+		}
+	}
+	return ids, nil
+}
+
+// tally adds items that begin alike: with begin as they are stored, and with head
+// where that is text.
+func (c *Census) tally(ids map[uint32][4]byte, begin, head []byte, t Tally) {
+	plus := func(to Tally) Tally { return Tally{to.Items + t.Items, to.Bytes + t.Bytes} }
+	if len(begin) == 0 {
+		c.Empty += t.Items
 		return
 	}
-	plus := func(t Tally) Tally { return Tally{t.Items + 1, t.Bytes + int64(len(stored))} }
-	head, text := headOf(stored)
-	term, err := keyring.TermOf(head)
+	term, known := named(ids, head)
 	switch {
-	case err == nil && inKeyring(ids, term, head):
+	case known:
 		c.Terms[term] = plus(c.Terms[term])
-	case text || !errors.Is(err, keyring.ErrFormat):
+	case bytes.HasPrefix(begin, textPrefix), head[0] == 1, head[0] == 2:
 		c.Unknown = plus(c.Unknown)
 	default:
 		c.Other = plus(c.Other)
@@ -116,12 +157,19 @@ func (c *Census) tally(ids map[uint32][4]byte, stored []byte) {
 // Where a ciphertext names its key, by keyring/FORMAT.md.
 const (
 	keyIDAt  = 5
+	keyIDEnd = 9
 	headSize = 41 // version ‖ term ‖ key id ‖ salt ‖ commitment
 )
 
-func inKeyring(ids map[uint32][4]byte, term uint32, head []byte) bool {
+// named returns the term that the beginning of a ciphertext names, if the keyring
+// has it by number and key id. A message or a stream begins with 1 or 2.
+func named(ids map[uint32][4]byte, head []byte) (term uint32, known bool) {
+	if len(head) < keyIDEnd || head[0] != 1 && head[0] != 2 {
+		return 0, false
+	}
+	term = binary.BigEndian.Uint32(head[1:])
 	id, found := ids[term]
-	return found && bytes.Equal(id[:], head[keyIDAt:keyIDAt+len(id)])
+	return term, found && bytes.Equal(id[:], head[keyIDAt:keyIDEnd])
 }
 
 // headOf returns the beginning of a ciphertext, also of one that is text.

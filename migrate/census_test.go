@@ -191,3 +191,65 @@ func TestRetire(t *testing.T) {
 		t.Errorf("sealed: %v", err)
 	}
 }
+
+// heads counts by itself: the beginnings of its items, each once.
+type heads struct{ *memSource }
+
+func (h heads) Heads(context.Context) (all []migrate.Head, err error) {
+	if h.onPage != nil {
+		return nil, h.onPage("")
+	}
+	for _, it := range h.items {
+		n := 9
+		if strings.HasPrefix(string(it.Ciphertext), "sw1.") {
+			n = 16
+		}
+		head := it.Ciphertext[:min(n, len(it.Ciphertext))]
+		if len(it.Ciphertext) < 41 && len(head) > 4 {
+			head = head[:4]
+		}
+		all = append(all, migrate.Head{Begin: head, Tally: migrate.Tally{Items: 1, Bytes: int64(len(it.Ciphertext))}})
+	}
+	return all, nil
+}
+
+// A source that counts on its own side finds what reading every value finds.
+func TestCountHeads(t *testing.T) {
+	owner, kr := newKeyring(t, 1, 1)
+	src := filled(t, kr, 50)
+	install(t, owner, 3, 3)
+	_, younger := newKeyring(t, 9, 9)
+	foreign := keyring.New()
+	if err := foreign.Install("another store", terms(3, 3)); err != nil {
+		t.Fatal(err)
+	}
+	src.put("0001", encrypt(t, kr, "value of 0001", "0001"))
+	src.put("0002", encryptString(t, kr, "value of 0002", "0002"))
+	src.put("0003", encrypt(t, foreign.Keyring(), "value of 0003", ""))
+	src.put("0004", encryptString(t, younger, "value of 0004", ""))
+	src.put("0005", encrypt(t, kr, "value of 0005", "")[:20])
+	src.put("0006", []byte("sw1.!"))
+	src.put("0007", []byte("never encrypted"))
+	src.put("0008", nil)
+	want, err := migrate.Count(t.Context(), kr, src)
+	if err != nil || want.Unknown.Items != 4 || want.Empty != 1 || want.Other.Items != 1 {
+		t.Fatalf("%+v, %v", want, err)
+	}
+	got, err := migrate.Count(t.Context(), kr, heads{src})
+	if diff := cmp.Diff(want, got); diff != "" || err != nil {
+		t.Errorf("%v, census (-want +got):\n%s", err, diff)
+	}
+	src.onPage = func(string) error { return errDown }
+	if _, err := migrate.Count(t.Context(), kr, heads{src}); !errors.Is(err, errDown) || err.Error() != "migrate: source: count: the database is down" {
+		t.Errorf("it fails: %v", err)
+	}
+	canceled, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := migrate.Count(canceled, kr, heads{src}); !errors.Is(err, context.Canceled) {
+		t.Errorf("canceled: %v", err)
+	}
+	owner.Seal()
+	if _, err := migrate.Count(t.Context(), kr, heads{src}); !errors.Is(err, keyring.ErrSealed) {
+		t.Errorf("sealed: %v", err)
+	}
+}

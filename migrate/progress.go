@@ -22,7 +22,7 @@ type Progress struct {
 	Changed   int64  // times that a live write came between; it won
 	Empty     int64  // NULL or empty: nothing to encrypt, and not among Items
 
-	Before  int64         // dealt with by the runs before, as the [Bookmark] has it
+	Before  int64         // dealt with by the runs before, or empty, as the [Bookmark] has it
 	Total   int64         // about how many items there are, by an [Estimator]; 0 if that is not known
 	Elapsed time.Duration // since this run began
 }
@@ -35,7 +35,7 @@ func (p Progress) Left() int64 {
 	case p.Total == 0:
 		return -1
 	}
-	return max(0, p.Total-p.Before-p.Items)
+	return max(0, p.Total-p.Before-p.Items-p.Empty)
 }
 
 // Rate is how many items a second this run has dealt with.
@@ -129,7 +129,7 @@ func (r *run) save(ctx context.Context, end bool) error {
 		return nil
 	}
 	r.mark.saved = time.Now()
-	text := fmt.Sprintf("%d %d %s", r.mark.term, r.p.Before+r.p.Items, r.p.After)
+	text := fmt.Sprintf("%d %d %s", r.mark.term, r.p.Before+r.p.Items+r.p.Empty, r.p.After)
 	if end {
 		text = ""
 	}

@@ -53,6 +53,24 @@ type Replacement struct {
 	Replaced  bool
 }
 
+// A Counter is a [Source] that counts on its own side what its items begin with, so
+// that nothing is read for it but that. [Count] and [Retire] use it.
+type Counter interface {
+	// Heads returns how many items have each beginning, in any order; a beginning
+	// may come more than once. See [Head].
+	Heads(ctx context.Context) ([]Head, error)
+}
+
+// A Head is the beginning that some items have in common: of a ciphertext the
+// first 9 bytes, or as text the first 16, which name its key. Of what is shorter
+// than 41 bytes, or as text 59, and so no ciphertext, it is less. Of anything else
+// it is anything that does not begin as a ciphertext does, such as "?". It is empty
+// for items that hold nothing.
+type Head struct {
+	Begin []byte
+	Tally
+}
+
 // An Estimator is a [Source] that knows about how many items it has, from what a
 // database keeps of its tables, without counting them.
 type Estimator interface {

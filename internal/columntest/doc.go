@@ -1,0 +1,5 @@
+// Package columntest tests migrate/sqlsource over the databases and the drivers
+// that people use. Its own tests run PostgreSQL and MariaDB, where they are
+// installed, and SQLite; the package ncruces has a driver that does not go into one
+// program with another of its name.
+package columntest
