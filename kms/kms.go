@@ -48,6 +48,15 @@ type Health struct {
 	Expires  time.Time // when the key, or its material, ceases to work by itself; zero if it doesn't
 }
 
+// A Namer is a [Wrapper] whose KMS has more than one [Blob.KeyID] for one key, as
+// AWS has one in each region for a multi-Region key. Without it, two that differ
+// are two keys.
+type Namer interface {
+	// SameKey reports whether the key with either KeyID opens what the other
+	// has wrapped. It makes no request.
+	SameKey(a, b string) bool
+}
+
 // An Authenticator is a [Wrapper] that says which blobs prove who made them.
 //
 // Authenticates is asked of a blob that this Wrapper has unwrapped. It returns

@@ -37,7 +37,7 @@ func Check(ctx context.Context, b *seal.Barrier, plan Plan) (Report, error) {
 		return Report{}, fmt.Errorf("migrate: check: %w", err)
 	}
 	s := b.Status()
-	r := Report{Moves: plan.Moves(s)}
+	var r Report
 	refused := map[string]bool{}
 	for _, name := range slices.Sorted(maps.Keys(plan.Slots)) {
 		if err := b.Rehearse(ctx, plan.Slots[name]); err != nil {
@@ -50,16 +50,26 @@ func Check(ctx context.Context, b *seal.Barrier, plan Plan) (Report, error) {
 		s = b.Status()
 		for _, name := range stay {
 			slot := opening(s, name)
-			if slot == nil || slot.DrillError == nil || refused[name] {
+			if slot == nil {
 				continue
 			}
-			if _, wanted := plan.Slots[name]; wanted {
+			_, wanted := plan.Slots[name]
+			for _, note := range slot.Notes {
+				if !slot.Moved || !wanted { // what is to be renewed stands among the moves
+					r.Warnings = append(r.Warnings, fmt.Sprintf("slot %q: %s", name, note))
+				}
+			}
+			if slot.DrillError == nil || refused[name] {
+				continue
+			}
+			if wanted {
 				r.Problems = append(r.Problems, notOpening(slot))
 			} else {
 				r.Warnings = append(r.Warnings, notOpening(slot).Error())
 			}
 		}
 	}
+	r.Moves = plan.Moves(s)
 	for _, name := range plan.Drop {
 		if find(s, name, seal.SlotActive) == nil && find(s, name, seal.SlotInitial) == nil && find(s, name, seal.SlotPending) == nil {
 			r.Warnings = append(r.Warnings, fmt.Sprintf("slot %q, which the plan drops, is not there", name))
@@ -103,13 +113,13 @@ func samePlan(op *seal.OperationStatus, plan Plan) bool {
 	})
 }
 
-// staying returns the slots that open the store without people, now and when
-// the plan is carried out.
+// staying returns the slots that KMS keys are a part of, now and when the plan is
+// carried out.
 func (p Plan) staying(s seal.Status) (names []string) {
 	for _, slot := range s.Slots {
 		want, wanted := p.Slots[slot.Name]
 		replaced := wanted && (!same(slot.Spec, want) || find(s, slot.Name, seal.SlotPending) != nil)
-		if slot.State == seal.SlotPending || seal.NeedsPeople(slot.Spec) || slices.Contains(p.Drop, slot.Name) || replaced {
+		if slot.State == seal.SlotPending || !hasKMS(slot.Spec) || slices.Contains(p.Drop, slot.Name) || replaced {
 			continue
 		}
 		names = append(names, slot.Name)
@@ -140,6 +150,16 @@ func (p Plan) foreign(ctx context.Context, b *seal.Barrier) error {
 		}
 	}
 	return nil
+}
+
+func hasKMS(spec seal.Spec) bool {
+	switch spec := spec.(type) {
+	case seal.KMS:
+		return true
+	case seal.Threshold:
+		return slices.ContainsFunc(spec.Of, hasKMS)
+	}
+	return false
 }
 
 func opening(s seal.Status, name string) *seal.SlotStatus {

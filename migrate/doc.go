@@ -19,6 +19,10 @@
 // that really recover. It also means that a quorum of them opens it without the
 // KMS; name the slot in Drop where that is not wanted.
 //
+// A slot whose KMS has come to another key under the name in the configuration,
+// as a static seal that was rotated or an alias that was moved, is wrapped with
+// that key, as long as the old one still opens it.
+//
 // # People
 //
 // Shares that a migration makes are handed to [Options.Deliver]. They are

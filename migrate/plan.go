@@ -25,6 +25,7 @@ type MoveKind string
 
 // The moves, in the order in which they are made.
 const (
+	Renew   MoveKind = "renew"   // wrap it with the keys that the configuration has come to
 	Add     MoveKind = "add"     // store a pending slot, and deliver its shares
 	Prove   MoveKind = "prove"   // show that it opens the stored record
 	Replace MoveKind = "replace" // prove it, and let it take its predecessor's place
@@ -99,9 +100,10 @@ func PlanOf(op *seal.OperationStatus) (Plan, error) {
 	return p, nil
 }
 
-// Moves derives what remains to be done on a store that is as s says.
+// Moves derives what remains to be done on a store that is as s says. Whether a
+// slot is to be renewed is known after a [seal.Barrier.Drill].
 func (p Plan) Moves(s seal.Status) []Move {
-	var add, prove []Move
+	var renew, add, prove []Move
 	for _, goal := range p.Goals() {
 		if goal.Drop {
 			continue
@@ -114,6 +116,8 @@ func (p Plan) Moves(s seal.Status) []Move {
 		if waiting == nil && present != nil && same(present.Spec, goal.Spec) {
 			if present.State == seal.SlotInitial {
 				prove = append(prove, Move{Kind: Prove, Slots: []string{goal.Name}, Spec: goal.Spec, People: seal.NeedsPeople(goal.Spec)})
+			} else if present.Moved {
+				renew = append(renew, Move{Kind: Renew, Slots: []string{goal.Name}, Spec: goal.Spec})
 			}
 			continue
 		}
@@ -126,7 +130,7 @@ func (p Plan) Moves(s seal.Status) []Move {
 		}
 		prove = append(prove, Move{Kind: kind, Slots: []string{goal.Name}, Spec: goal.Spec, People: seal.NeedsPeople(goal.Spec)})
 	}
-	out := append(add, prove...)
+	out := append(append(renew, add...), prove...)
 	var drop []string
 	for _, name := range p.Drop {
 		if slices.ContainsFunc(s.Slots, func(o seal.SlotStatus) bool { return o.Name == name }) {

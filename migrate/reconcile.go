@@ -52,9 +52,11 @@ type Result struct {
 // the same plan, after an error, a crash, or on another replica, it goes on
 // where it was. The Barrier is unsealed, and stays so.
 //
-// A wanted slot that is there already is asked to open the store. One that is of
-// another key than the configuration has under its name is an error
-// (kms.ErrWrongKey), and stays: other replicas may still start by it.
+// A wanted slot that is there already is asked to open the store. Where the
+// configuration has come to another key under its name, and still opens what the
+// old one wrapped, the slot is wrapped with the new one. One that it cannot open,
+// being of another key, is an error (kms.ErrWrongKey), and stays: other replicas
+// may still start by it.
 func Reconcile(ctx context.Context, b *seal.Barrier, plan Plan, opt Options) (Result, error) {
 	var r Result
 	if err := plan.check(); err != nil {
@@ -132,6 +134,8 @@ func (opt Options) make(ctx context.Context, b *seal.Barrier, m Move, by seal.By
 		}()
 	}
 	switch m.Kind {
+	case Renew:
+		return nil, renew(ctx, b, m.Slots[0], by)
 	case Add:
 		return nil, opt.add(ctx, b, m, by)
 	case Drop:
@@ -149,6 +153,21 @@ func (opt Options) make(ctx context.Context, b *seal.Barrier, m Move, by seal.By
 		err = errStuck
 	}
 	return nil, err
+}
+
+// renew has a slot wrapped with the keys that the configuration has come to, and
+// looks whether it was: where an alias was moved, the move may take its time.
+func renew(ctx context.Context, b *seal.Barrier, name string, by seal.By) error {
+	if err := b.RewrapSlot(ctx, name, by); err != nil {
+		return err
+	}
+	if err := b.Drill(ctx, name); err != nil {
+		return err
+	}
+	if slot := find(b.Status(), name, seal.SlotActive); slot != nil && slot.Moved {
+		return fmt.Errorf("slot %q is still wrapped with the old key: the KMS does not wrap with the new one yet, try again later: %w", name, errStuck)
+	}
+	return nil
 }
 
 func (opt Options) add(ctx context.Context, b *seal.Barrier, m Move, by seal.By) error {

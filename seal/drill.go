@@ -52,8 +52,11 @@ func (b *Barrier) Drill(ctx context.Context, slots ...string) error {
 		done()
 		for _, n := range d.notes {
 			kind := EventKeyScheduled
-			if n.Newer {
+			switch {
+			case n.Newer:
 				kind = EventKeyVersion
+			case n.Moved:
+				kind = EventKeyMoved
 			}
 			b.emit(kind, By{}, slot.Name, n.Text, nil)
 		}

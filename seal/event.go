@@ -38,6 +38,7 @@ const (
 	EventBudget       EventKind = "budget"        // a term nears its limit
 	EventLongFork     EventKind = "unverified"    // too many changes were missed to prove descent
 	EventKeyVersion   EventKind = "key-version"   // a KMS key has a newer version than the stored blob
+	EventKeyMoved     EventKind = "key-moved"     // the configuration would wrap with another key than the stored blob's
 	EventKeyScheduled EventKind = "key-scheduled" // a KMS key is disabled, about to expire, or scheduled for deletion
 	EventRewrap       EventKind = "rewrap"        // a slot was wrapped by the present version of its keys
 )

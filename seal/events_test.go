@@ -117,7 +117,7 @@ var deeds = []deed{
 		b.Add(ctx, "late", seal.Shamir{Shares: 2, Threshold: 2}, seal.By{})
 		b.Reissue(ctx, "late", seal.Shamir{Shares: 2, Threshold: 2}, seal.By{})
 	}},
-	{"rewrap", seal.EventRewrap, false, func(ctx context.Context, v *vault, b *seal.Barrier) { b.Rewrap(ctx, "auto", seal.By{}) }},
+	{"rewrap", seal.EventRewrap, false, func(ctx context.Context, v *vault, b *seal.Barrier) { b.RewrapSlot(ctx, "auto", seal.By{}) }},
 	{"restore of another generation", seal.EventRestore, true, func(ctx context.Context, v *vault, b *seal.Barrier) { b.Restore(ctx, 1, seal.By{}) }},
 	{"join of nothing", seal.EventJoin, true, func(ctx context.Context, v *vault, b *seal.Barrier) { b.Join(ctx, nil, seal.By{}) }},
 	{"drop", seal.EventDrop, false, func(ctx context.Context, v *vault, b *seal.Barrier) { b.Drop(ctx, []string{"other"}, seal.By{}) }},

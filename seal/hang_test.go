@@ -78,7 +78,7 @@ func TestNoHang(t *testing.T) {
 				"add":         func(ctx context.Context) error { _, err := b.Add(ctx, "x", seal.KMS{Name: "a"}, seal.By{}); return err },
 				"prove":       func(ctx context.Context) error { _, _, err := b.Prove(ctx, "auto", seal.By{}); return err },
 				"drop":        func(ctx context.Context) error { _, _, err := b.Drop(ctx, []string{"other"}, seal.By{}); return err },
-				"rewrap":      func(ctx context.Context) error { return b.Rewrap(ctx, "auto", seal.By{}) },
+				"rewrap":      func(ctx context.Context) error { return b.RewrapSlot(ctx, "auto", seal.By{}) },
 				"rehearse":    func(ctx context.Context) error { return b.Rehearse(ctx, seal.KMS{Name: "a"}) },
 				"restore":     func(ctx context.Context) error { return b.Restore(ctx, 1, seal.By{}) },
 				"submit": func(ctx context.Context) error {

@@ -79,7 +79,7 @@ func TestTogether(t *testing.T) {
 				meant("rotate", b.Rotate(ctx, seal.By{}))
 				meant("rotate root", b.RotateRoot(ctx, seal.By{}))
 				if i%4 == 0 {
-					meant("rewrap", b.Rewrap(ctx, "auto", seal.By{}))
+					meant("rewrap", b.RewrapSlot(ctx, "auto", seal.By{}))
 					_, _, err := b.Prove(ctx, "auto", seal.By{})
 					meant("prove", err)
 				}

@@ -157,7 +157,7 @@ func (l *life) live() *seal.Barrier {
 	check(b.Rotate(ctx, by))
 	l.use()
 	check(b.RotateRoot(ctx, by))
-	check(b.Rewrap(ctx, "cloud", by))
+	check(b.RewrapSlot(ctx, "cloud", by))
 	check(b.Drill(ctx))
 
 	renewed, err := b.Rekey(ctx, "people", people, by)

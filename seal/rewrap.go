@@ -10,19 +10,30 @@ import (
 	"github.com/sealwright/sealwright/internal/record"
 )
 
-// Rewrap has the KMS keys of a slot wrap anew, by their present versions, so
-// that the versions that wrapped before can be retired. Custodians, seed and
-// root key stay; where people hold a part of the slot, theirs does too. The slot
-// is opened through the new blobs before they are stored. Run does it by itself,
-// unless [Config.KeepVersions] is set.
-func (b *Barrier) Rewrap(ctx context.Context, name string, by By) error {
+// RewrapSlot has the KMS of a slot wrap anew what they protect: by the present
+// versions of their keys, so that the versions that wrapped before can be
+// retired; and by other keys, where the configuration has come to others and
+// still opens what the old ones wrapped, as with a static seal that has a
+// previous key, or an alias that was moved. The seed, the root key and every
+// share stay as they are, so that other processes notice nothing, and the old
+// keys with an old copy of the record go on opening the store: where one was
+// compromised, Rekey the slot instead. Other processes need the new keys in
+// their configuration by then.
+//
+// The slot is opened through the new blobs before they are stored. Run does it
+// by itself for newer versions, unless [Config.KeepVersions] is set, and leaves
+// other keys to an operator: it cannot know which configurations there are.
+func (b *Barrier) RewrapSlot(ctx context.Context, name string, by By) error {
 	return b.rewrapSlot(ctx, name, by, false)
 }
 
 var errSameVersions = errors.New("the KMS wraps by the versions that the slot has: another replica was first, or the newer ones are not in force yet; the next drill looks again")
 
-// rewrapSlot is Rewrap, which may ask for other versions than the slot has.
-func (b *Barrier) rewrapSlot(ctx context.Context, name string, by By, others bool) error {
+var errOtherKey = errors.New("the configuration has come to another key: that is for an operator, who knows whether every replica has it")
+
+// rewrapSlot is RewrapSlot, or, for Run, no more than what it may do by itself:
+// other versions of the same keys.
+func (b *Barrier) rewrapSlot(ctx context.Context, name string, by By, run bool) error {
 	if err := by.check(); err != nil {
 		return err
 	}
@@ -43,8 +54,10 @@ func (b *Barrier) rewrapSlot(ctx context.Context, name string, by By, others boo
 		if err != nil {
 			return record.State{}, nil, err
 		}
-		if others && slices.Equal(versions(&slot.Tree), versions(&tree)) {
-			return record.State{}, nil, errSameVersions
+		if run {
+			if err := b.onlyNewer(&slot.Tree, &tree); err != nil {
+				return record.State{}, nil, err
+			}
 		}
 		if !slot.Tree.NeedsPeople() {
 			renewed := *slot
@@ -64,6 +77,17 @@ func (b *Barrier) rewrapSlot(ctx context.Context, name string, by By, others boo
 	return wrapError("rewrap", name, err)
 }
 
+// onlyNewer reports why Run does not put the tree in place of the slot's.
+func (b *Barrier) onlyNewer(old, tree *record.Node) error {
+	if !b.custody.SameKeys(old, tree) {
+		return errOtherKey
+	}
+	if slices.Equal(versions(old), versions(tree)) {
+		return errSameVersions
+	}
+	return nil
+}
+
 // versions lists those that wrapped a tree's KMS leaves.
 func versions(tree *record.Node) (out []string) {
 	tree.Walk("", func(_ string, leaf *record.Node) {
@@ -74,13 +98,13 @@ func versions(tree *record.Node) (out []string) {
 	return out
 }
 
-// forgetVersions takes back what a drill said of a slot's old key versions.
+// forgetVersions takes back what a drill said of what had wrapped a slot.
 func (b *Barrier) forgetVersions(slot uint32) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	d := b.health[slot]
 	d.newer = ""
-	d.notes = slices.DeleteFunc(slices.Clone(d.notes), func(n custody.Note) bool { return n.Newer })
+	d.notes = slices.DeleteFunc(slices.Clone(d.notes), func(n custody.Note) bool { return n.Newer || n.Moved })
 	b.health[slot] = d
 }
 

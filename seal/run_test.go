@@ -351,7 +351,7 @@ func TestRewrap(t *testing.T) {
 			if warned != 3 {
 				t.Errorf("%d warnings of an old version, in %q", warned, b.Status().Warnings)
 			}
-			must(t, b.Rewrap(ctx, name, seal.By{}))
+			must(t, b.RewrapSlot(ctx, name, seal.By{}))
 			v.fake.Destroy("a", "1")
 			v.fake.Destroy("c", "")
 			// By the rewrapped slot alone: no other has a key left.
@@ -369,7 +369,7 @@ func TestRewrap(t *testing.T) {
 				must(t, err)
 			}
 			must(t, v.readable(b))
-			if err := b.Rewrap(ctx, "nobody", seal.By{}); !errors.Is(err, seal.ErrNoSlot) {
+			if err := b.RewrapSlot(ctx, "nobody", seal.By{}); !errors.Is(err, seal.ErrNoSlot) {
 				t.Error(err)
 			}
 		})
@@ -468,7 +468,7 @@ func TestRunKeepsTheKey(t *testing.T) {
 			if (fleet[0].Status().Generation == before) != elsewhere {
 				t.Errorf("%T: generation %d, then %d", wrapper, before, fleet[0].Status().Generation)
 			}
-			if err := fleet[0].Rewrap(ctx, "auto", seal.By{}); (err != nil) != elsewhere {
+			if err := fleet[0].RewrapSlot(ctx, "auto", seal.By{}); (err != nil) != elsewhere {
 				t.Errorf("%T: %v", wrapper, err)
 			}
 			stop()

@@ -65,6 +65,7 @@ type SlotStatus struct {
 	Drilled     time.Time   // when this process last tried, by Run; zero if never
 	DrillError  error       // what came of it
 	Notes       []string    // what the KMS said of its keys then, worth a warning
+	Moved       bool        // whether the configuration would wrap it with other keys: see [Barrier.RewrapSlot]
 }
 
 // SlotState is what a slot is good for.
@@ -123,6 +124,7 @@ func (b *Barrier) Status() Status {
 		out.Drilled, out.DrillError = d.at, d.err
 		for _, n := range d.notes {
 			out.Notes = append(out.Notes, n.Text)
+			out.Moved = out.Moved || n.Moved
 		}
 		s.Slots = append(s.Slots, out)
 	}

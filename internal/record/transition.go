@@ -303,8 +303,8 @@ func (s State) Reissue(st Step, id uint32, fresh *FreshProof, n NewSlot, root Ne
 }
 
 // Rewrap returns the state in which the KMS leaves of a slot are wrapped anew:
-// the same seed, by the same custodians. The shell has opened the slot through
-// the new tree.
+// the same seed, by the same custodians, of which a KMS may have another key by
+// now. The shell has opened the slot through the new tree.
 func (s State) Rewrap(st Step, id uint32, tree Node) (State, error) {
 	slot := s.Slot(id)
 	if slot == nil {
@@ -322,12 +322,12 @@ func (s State) Rewrap(st Step, id uint32, tree Node) (State, error) {
 	return s.commit(st, "rewrap", slot.Name, mends)
 }
 
-// sameCustodians reports whether two trees differ in nothing but blobs, their
-// versions and boxes.
+// sameCustodians reports whether two trees differ in nothing but blobs, what
+// they say of their keys, and boxes.
 func sameCustodians(a, b *Node) bool {
 	switch {
 	case a.KMS != nil && b.KMS != nil:
-		return a.KMS.Name == b.KMS.Name && a.KMS.Blob.Type == b.KMS.Blob.Type && a.KMS.Blob.KeyID == b.KMS.Blob.KeyID
+		return a.KMS.Name == b.KMS.Name && a.KMS.Blob.Type == b.KMS.Blob.Type
 	case a.Shamir != nil:
 		return a.Shamir == b.Shamir // never made anew
 	case a.Threshold != nil && b.Threshold != nil:

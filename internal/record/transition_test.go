@@ -340,9 +340,9 @@ func TestRefusals(t *testing.T) {
 
 		{"rewrap no slot", failure(h.Rewrap(step, 99, auto.Tree)), record.ErrNoSlot, "no such slot"},
 		{"rewrap for another KMS", failure(h.Rewrap(step, auto.ID, nodeOf(kmsB, new(uint32)))), nil, "a rewrap changes no custodian"},
-		{"rewrap for another key", failure(h.Rewrap(step, auto.ID, func() record.Node {
+		{"rewrap for a key of another type", failure(h.Rewrap(step, auto.ID, func() record.Node {
 			n := rewrapped(auto.Tree)
-			n.KMS.Blob.KeyID = "another"
+			n.KMS.Blob.Type = "another"
 			return n
 		}())), nil, "a rewrap changes no custodian"},
 		{"rewrap for people", failure(h.Rewrap(step, auto.ID, people.Tree)), nil, "a rewrap changes no custodian"},

@@ -270,7 +270,7 @@ func (w *world) doDrop(t *rapid.T) {
 func (w *world) doRewrap(t *rapid.T) {
 	p, n := w.opened(t), w.present(t)
 	w.cloud.Rotate(rapid.SampledFrom(keyNames).Draw(t, "rotated key"))
-	w.do(t, p, "rewrap "+n, 1, func() error { return p.b.Rewrap(ctx, n, seal.By{}) }, func() error { return w.rewrap(p.mind, n) })
+	w.do(t, p, "rewrap "+n, 1, func() error { return p.b.RewrapSlot(ctx, n, seal.By{}) }, func() error { return w.rewrap(p.mind, n) })
 }
 
 func (w *world) doRotate(t *rapid.T) {

@@ -286,5 +286,8 @@ func (u undated) Do(req *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-var _ kms.Prober = (*awskms.Wrapper)(nil)
+var (
+	_ kms.Prober = (*awskms.Wrapper)(nil)
+	_ kms.Namer  = (*awskms.Wrapper)(nil)
+)
 var _ kms.Authenticator = (*awskms.Wrapper)(nil)

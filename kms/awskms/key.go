@@ -76,3 +76,15 @@ func (k keyName) in(region, name string) (string, error) {
 	}
 	return a.String(), nil
 }
+
+// SameKey implements [kms.Namer]: the replicas of a multi-Region key differ in
+// their region alone.
+func (w *Wrapper) SameKey(a, b string) bool {
+	one, err := arn.Parse(a)
+	other, errOther := arn.Parse(b)
+	if err != nil || errOther != nil || !strings.HasPrefix(one.Resource, "key/mrk-") {
+		return a == b
+	}
+	other.Region = one.Region
+	return one == other
+}

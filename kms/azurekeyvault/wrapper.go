@@ -254,6 +254,10 @@ func (w *Wrapper) suits(k *azkeys.JSONWebKey) error {
 	return nil
 }
 
+// SameKey implements [kms.Namer]: names of vaults and of keys are the same in
+// any case.
+func (w *Wrapper) SameKey(a, b string) bool { return strings.EqualFold(a, b) }
+
 // Authenticates returns true of the blobs of this key that A256KW or A256GCM
 // made. RSA-OAEP needs the public key alone. A blob chooses its algorithm and
 // the version of the key, so both are asked of it and not of the Config.
