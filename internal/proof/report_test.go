@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
 )
 
 // said is a run in which the guarantees but for without have a figure.
@@ -89,6 +91,28 @@ func TestFailuresAreShown(t *testing.T) {
 	got := string(failures([]byte("=== RUN   TestA\n    a_test.go:1: fine\n--- PASS: TestA\n=== RUN   TestB\n    b_test.go:1: wrong\n--- FAIL: TestB\nFAIL\nFAIL\tpkg\nok  \tother\t1s\n")))
 	if got != "    b_test.go:1: wrong\n--- FAIL: TestB\nFAIL\nFAIL\tpkg\n" {
 		t.Errorf("%q", got)
+	}
+}
+
+func TestOutside(t *testing.T) {
+	tree := fstest.MapFS{
+		"go.work":                    {Data: []byte("go 1.26.0\n\nuse (\n\t.\n\t./kms/cloud\n)\nuse ./single\n")},
+		"go.mod":                     {},
+		"kms/cloud/go.mod":           {},
+		"single/go.mod":              {},
+		"internal/heavy/go.mod":      {},
+		"internal/heavy/more/go.mod": {},
+		"testdata/go.mod":            {},
+		".hidden/go.mod":             {},
+	}
+	dirs, err := outside(tree)
+	if err != nil || !slices.Equal(dirs, []string{"internal/heavy", "internal/heavy/more"}) {
+		t.Errorf("%q, %v", dirs, err)
+	}
+	// Those of this repository: a module that is forgotten proves nothing.
+	dirs, err = outside(os.DirFS("../.."))
+	if err != nil || !slices.Contains(dirs, "internal/sqltest") || slices.Contains(dirs, "examples") {
+		t.Errorf("%q, %v", dirs, err)
 	}
 }
 
