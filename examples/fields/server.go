@@ -9,8 +9,8 @@ import (
 	"net/url"
 	"path/filepath"
 
+	_ "github.com/ncruces/go-sqlite3/driver"
 	"go.etcd.io/bbolt"
-	_ "modernc.org/sqlite"
 
 	"github.com/sealwright/sealwright/kms"
 	"github.com/sealwright/sealwright/kms/localkms"
@@ -44,15 +44,16 @@ func openServer(ctx context.Context, dir string, env *environment) (s *server, e
 	// A term is retired when nothing is under it any more, so a row that was
 	// rewrapped has to stay so when the power fails.
 	pragmas := url.Values{"_pragma": {"journal_mode(WAL)", "synchronous(FULL)", "busy_timeout(5000)"}}
-	database := filepath.Join(dir, "tokens.db") + "?" + pragmas.Encode()
-	if s.db, err = sql.Open("sqlite", database); err != nil {
+	file := url.URL{Scheme: "file", OmitHost: true, Path: filepath.ToSlash(filepath.Join(dir, "tokens.db")), RawQuery: pragmas.Encode()}
+	database := file.String()
+	if s.db, err = sql.Open("sqlite3", database); err != nil {
 		return s, err
 	}
 	s.db.SetMaxOpenConns(1) // SQLite has one writer
 	// The record has a pool of its own. A request that decrypts within a transaction
 	// may have the Barrier load it, which another replica has just changed: in one
 	// pool they would wait for each other.
-	if s.records, err = sql.Open("sqlite", database); err != nil {
+	if s.records, err = sql.Open("sqlite3", database); err != nil {
 		return s, err
 	}
 	s.records.SetMaxOpenConns(1)

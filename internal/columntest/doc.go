@@ -2,4 +2,6 @@
 // that people use. Its own tests run PostgreSQL and MariaDB, where they are
 // installed, and SQLite; the package ncruces has a driver that does not go into one
 // program with another of its name.
+//
+//	cd internal/columntest && GOWORK=off go test ./...
 package columntest

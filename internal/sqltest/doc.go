@@ -2,8 +2,10 @@
 // PostgreSQL, also behind PgBouncer, and MariaDB, also as a Galera cluster, where
 // their servers are installed. The tests start those themselves, on sockets in a
 // directory of their own, the cluster's nodes also on loopback, and stop them. It is a
-// module of its own, never released, because of the drivers. Oracle's MySQL, which
-// the same dialect is for, is not run.
+// module of its own, never released and outside the workspace, because of the
+// drivers. Oracle's MySQL, which the same dialect is for, is not run.
+//
+//	cd internal/sqltest && GOWORK=off go test ./...
 //
 // It also checks histories of racing writers over every store for
 // linearizability, with porcupine.

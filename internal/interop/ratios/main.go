@@ -2,7 +2,7 @@
 // and beside what it cannot do without, in one run: each speaks of a ratio of the
 // processors' time, so the machine and what else runs on it matter little.
 //
-//	go run ./internal/interop/ratios [-run regexp] [-passes n] [-svg file]
+//	cd internal/interop && GOWORK=off go run ./ratios [-run regexp] [-passes n] [-svg file]
 //
 // It prints a table of the time and the allocations of one operation and of the
 // ratios, and one line for each ratio that scripts can read:

@@ -16,8 +16,8 @@ import (
 // peers has the module beside this package's parent measure what it can, by
 // building it where it is.
 func peers(options measure.Options) ([]measure.Result, error) {
-	// This command may be run from anywhere in the workspace, and its own file
-	// may not know where it was built.
+	// This command may be run from anywhere in its module, and its own file may
+	// not know where it was built.
 	list := exec.Command("go", "list", "-f", "{{.Dir}}", "github.com/sealwright/sealwright/internal/interop/ratios")
 	here, err := output(list)
 	if err != nil {

@@ -68,7 +68,7 @@ func plot(kind string, results []measure.Result, conditions string) ([]byte, err
 
 	var b bytes.Buffer
 	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" font-family="sans-serif" font-size="13" fill="#222222">`+"\n", width, height)
-	fmt.Fprintf(&b, "<!-- go run ./internal/interop/ratios -run ^%s/ -svg docs/throughput.svg\n     %s -->\n", kind, strings.ReplaceAll(conditions, "--", "- -"))
+	fmt.Fprintf(&b, "<!-- cd internal/interop && GOWORK=off go run ./ratios -run ^%s/ -svg ../../docs/throughput.svg\n     %s -->\n", kind, strings.ReplaceAll(conditions, "--", "- -"))
 	fmt.Fprintf(&b, `<rect width="%d" height="%d" fill="#ffffff"/>`+"\n", width, height)
 	fmt.Fprintf(&b, `<text x="%d" y="28" font-size="17" font-weight="bold">Throughput of %s by size of the message, one goroutine</text>`+"\n", left, kind)
 	fmt.Fprintf(&b, `<text x="%d" y="46">GB/s</text>`+"\n", left)
