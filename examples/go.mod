@@ -83,13 +83,10 @@ require (
 	github.com/sealwright/sealwright/kms/azurekeyvault v0.0.0
 	github.com/sealwright/sealwright/kms/gcpckms v0.0.0
 	github.com/sealwright/sealwright/seal/operator/pgp v0.0.0
-	github.com/sealwright/sealwright/seal/sealconf v0.0.0
 	golang.org/x/sys v0.49.0 // indirect
 )
 
 replace github.com/sealwright/sealwright => ..
-
-replace github.com/sealwright/sealwright/seal/sealconf => ../seal/sealconf
 
 replace github.com/sealwright/sealwright/kms/awskms => ../kms/awskms
 

@@ -11,14 +11,17 @@ import (
 // layers says, for each area of the repository, the areas that its packages
 // may reach. The areas beside one another at the top do not know each other.
 var layers = map[string][]string{
-	"shamir":        {},
-	"keyring":       {},
-	"kms":           {"shamir"},
-	"seal":          {"kms", "keyring", "shamir"},
-	"seal/operator": {"seal", "seal/sealhttp", "migrate", "kms", "keyring", "shamir"},
-	"seal/sealhttp": {"seal", "kms", "keyring", "shamir"},
-	"seal/sealconf": {"seal", "kms", "keyring", "shamir"},
-	"migrate":       {"seal", "kms", "keyring", "shamir"},
+	"shamir":                      {},
+	"keyring":                     {},
+	"kms":                         {"shamir"},
+	"seal":                        {"kms", "keyring", "shamir"},
+	"seal/operator":               {"seal", "seal/sealhttp", "migrate", "kms", "keyring", "shamir"},
+	"seal/sealhttp":               {"seal", "kms", "keyring", "shamir"},
+	"seal/sealconf":               {"seal", "kms", "keyring", "shamir"},
+	"kms/awskms/awsseal":          {"seal/sealconf", "seal", "kms", "keyring", "shamir"}, // stanzas, beside their providers
+	"kms/azurekeyvault/azureseal": {"seal/sealconf", "seal", "kms", "keyring", "shamir"},
+	"kms/gcpckms/gcpseal":         {"seal/sealconf", "seal", "kms", "keyring", "shamir"},
+	"migrate":                     {"seal", "kms", "keyring", "shamir"},
 }
 
 // area returns the area that a directory belongs to, "" for none.

@@ -3,6 +3,7 @@ module github.com/sealwright/sealwright/internal/cloudtest
 go 1.26.0
 
 require (
+	github.com/google/go-cmp v0.7.0
 	github.com/sealwright/sealwright v0.0.0
 	github.com/sealwright/sealwright/kms/awskms v0.0.0
 	github.com/sealwright/sealwright/kms/azurekeyvault v0.0.0

@@ -8,7 +8,7 @@ import (
 )
 
 func FuzzParse(f *testing.F) {
-	f.Add([]byte(documented), false)
+	f.Add([]byte("storage \"raft\" {\n  path = \"/data\"\n  retry_join {\n    a = \"b\"\n  }\n}\nseal \"transit\" {\n  address = \"https://vault:8200\" // here\n  token = \"s.x\",\n  key_name = \"k\"\n  mount_path = \"m/\"\n}\n"), false)
 	f.Add([]byte(`{"seal": [{"shamir": {"shares": 3, "threshold": [2]}}]}`), true)
 	f.Add([]byte("seal \"threshold\" {\n threshold = 2\n of = [\"a\", \"b\"]\n}"), false)
 	f.Add([]byte("seal \"x\" {\n a = \"${b}\"\n c = <<E\nx\nE\n}"), false)

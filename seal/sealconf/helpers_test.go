@@ -1,34 +1,40 @@
 package sealconf_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"encoding/pem"
-	"math/big"
-	"os"
-	"path/filepath"
+	"errors"
+	"strings"
 	"testing"
-	"time"
+
+	"github.com/sealwright/sealwright/seal/sealconf"
 )
 
-// authority writes the certificate of a CA, and returns the file's path as a
-// configuration has it.
-func authority(t *testing.T, dir string) string {
+func build(t *testing.T, text string, o sealconf.Options) *sealconf.Setup {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	setup, err := try(text, o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Now(), NotAfter: time.Now().Add(time.Hour), IsCA: true}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	return setup
+}
+
+func try(text string, o sealconf.Options) (*sealconf.Setup, error) {
+	stanzas, err := sealconf.Parse([]byte(text), "seal.hcl")
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
-	path := filepath.Join(dir, "ca.pem")
-	if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600); err != nil {
-		t.Fatal(err)
+	return sealconf.Build(stanzas, o)
+}
+
+// failed checks that err is of this package, and says all that it should.
+func failed(t *testing.T, err error, words ...string) {
+	t.Helper()
+	if !errors.Is(err, sealconf.ErrConfig) {
+		t.Errorf("%v, not ErrConfig", err)
+		return
 	}
-	return filepath.ToSlash(path)
+	for _, w := range words {
+		if !strings.Contains(err.Error(), w) {
+			t.Errorf("%q does not say %q", err, w)
+		}
+	}
 }

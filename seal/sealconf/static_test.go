@@ -3,6 +3,7 @@ package sealconf_test
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
@@ -12,8 +13,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sealwright/sealwright/internal/secret/secrettest"
 	"github.com/sealwright/sealwright/kms"
 	"github.com/sealwright/sealwright/kms/kmstest"
+	"github.com/sealwright/sealwright/seal"
 	"github.com/sealwright/sealwright/seal/sealconf"
 )
 
@@ -211,7 +214,7 @@ func TestStaticKeyFileIsReadWhenNeeded(t *testing.T) {
 	}{
 		"missing":   {"", kms.ErrKeyGone, "is its volume mounted?"},
 		"no key":    {"canary-short", kms.ErrMisconfigured, "current_key: a key is 64 hex digits"},
-		"large":     {strings.Repeat("canary", 1<<14), kms.ErrUnavailable, "more than 65536 bytes"},
+		"large":     {strings.Repeat("canary", 1<<18), kms.ErrUnavailable, "longer than 1048576 bytes"},
 		"wrong hex": {strings.Repeat("canaryXY", 8), kms.ErrMisconfigured, "64 hex digits"},
 	} {
 		os.Remove(path)
@@ -245,4 +248,35 @@ func TestStaticKeyFileIsReadWhenNeeded(t *testing.T) {
 	if _, err := w.Unwrap(ctx, blob, b); !errors.Is(err, kms.ErrWrongKey) {
 		t.Error("the file was not read again:", err)
 	}
+}
+
+// %s of the wrapper printed the words of AES's key schedule.
+func TestStaticIsSilent(t *testing.T) {
+	key := make([]byte, 32)
+	rand.Read(key)
+	text := hex.EncodeToString(key)
+	path := filepath.Join(t.TempDir(), "key")
+	if err := os.WriteFile(path, key, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	texts := 0
+	for _, written := range []string{text, "file://" + filepath.ToSlash(path)} {
+		w := static(t, `current_key_id = "1"`, fmt.Sprintf("current_key = %q", written))
+		blob, err := w.Wrap(context.Background(), make([]byte, 32), kms.Binding{Store: "s"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, value := range []any{w, &w, struct{ held kms.Wrapper }{w}, []kms.Wrapper{w}, blob, seal.Config{KMS: map[string]kms.Wrapper{"a": w}}} {
+			for sink, shown := range secrettest.Sinks(value) {
+				texts++
+				if form := secrettest.Find(shown, key); form != "" {
+					t.Errorf("%s of %T shows the key as %s", sink, value, form)
+				}
+				if secrettest.Find(shown, []byte(text)) != "" {
+					t.Errorf("%s of %T shows what was written", sink, value)
+				}
+			}
+		}
+	}
+	t.Logf("GUARANTEE 20 static-seal: texts=%d shown=0", texts)
 }

@@ -1,14 +1,13 @@
 package sealconf
 
 import (
-	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"os"
-	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/sealwright/sealwright/internal/pathfield"
 )
 
 // Values are the fields of a stanza, as a [Provider] asks for them. A field that
@@ -30,6 +29,8 @@ func (v Values) List(name string) []string {
 	return v.fields[name]()
 }
 
+var variableName = regexp.MustCompile(`^[A-Z_][A-Z0-9_]{0,60}$`)
+
 // one returns the text of a field with env:// resolved, and file:// not.
 func (v Values) one(name string) (string, error) {
 	list := v.List(name)
@@ -48,8 +49,11 @@ func (v Values) one(name string) (string, error) {
 		return "", fmt.Errorf("%s refers to the environment, which this program does not read", name)
 	}
 	value := os.Getenv(variable)
-	if value == "" {
-		return "", fmt.Errorf("%s: the variable %.60s is not set", name, variable)
+	switch {
+	case value == "" && variableName.MatchString(variable):
+		return "", fmt.Errorf("%s: the variable %s is not set", name, variable)
+	case value == "": // and what stands there may be the secret itself
+		return "", fmt.Errorf("%s: the variable that follows env:// is not set", name)
 	}
 	return value, nil
 }
@@ -61,11 +65,12 @@ func (v Values) Text(name string) (string, error) {
 	text, err := v.one(name)
 	if path, ok := strings.CutPrefix(text, "file://"); ok && err == nil {
 		var content []byte
-		content, err = readValue(path)
+		content, err = pathfield.Read(name, path)
 		text = strings.TrimSpace(string(content))
+		clear(content)
 	}
 	if err != nil {
-		return "", fieldError(name, err)
+		return "", err
 	}
 	return text, nil
 }
@@ -100,20 +105,7 @@ func (v Values) Path(name string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	path := strings.TrimPrefix(text, "file://")
-	if isContent(path) {
-		return "", fmt.Errorf("%s is the path of a file, and what is written looks like a file's content: put it into a file that only this server may read, and write its path", name)
-	}
-	return path, nil
-}
-
-// isContent reports whether a text is no path, but what a file holds: JSON, PEM,
-// or a long run of base64.
-func isContent(text string) bool {
-	if len(text) > 255 || strings.ContainsAny(text, "\r\n\x00{") || strings.Contains(text, "-----") {
-		return true
-	}
-	return len(text) >= 64 && !strings.ContainsAny(text, ".\\") && !strings.HasPrefix(text, "/")
+	return pathfield.Resolve(name, text, false)
 }
 
 // File returns the path of a field that refers to a file, for a provider that
@@ -140,64 +132,9 @@ func (v Values) Secret(name string) func() (string, error) {
 func (v Values) content(name string) ([]byte, error) {
 	text, err := v.one(name)
 	if path, ok := strings.CutPrefix(text, "file://"); ok && err == nil {
-		content, err := readValue(path)
-		return content, fieldError(name, err)
+		return pathfield.Read(name, path)
 	}
 	return []byte(text), err
-}
-
-// maxValue is the size in bytes of the largest file that a value refers to.
-const maxValue = 64 << 10
-
-func readValue(path string) ([]byte, error) {
-	// A look before it is opened: to open a pipe would wait for a writer.
-	info, err := os.Stat(path)
-	if err == nil && !info.Mode().IsRegular() {
-		err = errors.New("it is not a regular file")
-	}
-	if err != nil {
-		return nil, &valueError{path, err}
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, &valueError{path, err}
-	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, maxValue+1))
-	if err == nil && len(b) > maxValue {
-		err = fmt.Errorf("it has more than %d bytes: it is no value", maxValue)
-	}
-	if err != nil {
-		return nil, &valueError{path, err}
-	}
-	return b, nil
-}
-
-// A valueError says why a file cannot be read. It shows the path only where it
-// is one: somebody may have written the secret in its place.
-type valueError struct {
-	path string
-	err  error
-}
-
-func (e *valueError) Error() string {
-	err := e.err
-	if p, ok := errors.AsType[*fs.PathError](err); ok {
-		err = p.Err
-	}
-	if filepath.IsAbs(e.path) && !isContent(e.path) {
-		return fmt.Sprintf("the file %q: %v", e.path, err)
-	}
-	return fmt.Sprintf("the file that follows file:// : %v: write its whole path", err)
-}
-
-func (e *valueError) Unwrap() error { return e.err }
-
-func fieldError(name string, err error) error {
-	if _, ok := errors.AsType[*valueError](err); !ok {
-		return err
-	}
-	return fmt.Errorf("%s: %w", name, err)
 }
 
 // Bool returns a field that is true or false; false if it is not set.

@@ -14,9 +14,9 @@ import (
 	"github.com/sealwright/sealwright/kms/azurekeyvault"
 	"github.com/sealwright/sealwright/kms/gcpckms"
 	"github.com/sealwright/sealwright/seal/sealconf"
-	"github.com/sealwright/sealwright/seal/sealconf/awsseal"
-	"github.com/sealwright/sealwright/seal/sealconf/azureseal"
-	"github.com/sealwright/sealwright/seal/sealconf/gcpseal"
+	"github.com/sealwright/sealwright/kms/awskms/awsseal"
+	"github.com/sealwright/sealwright/kms/azurekeyvault/azureseal"
+	"github.com/sealwright/sealwright/kms/gcpckms/gcpseal"
 )
 
 // Providers returns the providers of the three clouds: the true ones, or with

@@ -1,4 +1,4 @@
-package sealconf_test
+package stanzas_test
 
 import (
 	"errors"
@@ -11,13 +11,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sealwright/sealwright/kms/awskms"
+	"github.com/sealwright/sealwright/kms/awskms/awsseal"
 	"github.com/sealwright/sealwright/kms/azurekeyvault"
+	"github.com/sealwright/sealwright/kms/azurekeyvault/azureseal"
 	"github.com/sealwright/sealwright/kms/gcpckms"
+	"github.com/sealwright/sealwright/kms/gcpckms/gcpseal"
 	"github.com/sealwright/sealwright/seal"
 	"github.com/sealwright/sealwright/seal/sealconf"
-	"github.com/sealwright/sealwright/seal/sealconf/awsseal"
-	"github.com/sealwright/sealwright/seal/sealconf/azureseal"
-	"github.com/sealwright/sealwright/seal/sealconf/gcpseal"
 )
 
 // The stanzas as the documentation of Vault, and of OpenBao for static, has

@@ -1,4 +1,4 @@
-package sealconf_test
+package stanzas_test
 
 import (
 	"context"
@@ -11,16 +11,16 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sealwright/sealwright/kms/awskms/awskmstest"
+	"github.com/sealwright/sealwright/kms/awskms/awsseal"
 	"github.com/sealwright/sealwright/kms/azurekeyvault"
 	"github.com/sealwright/sealwright/kms/azurekeyvault/azurekeyvaulttest"
+	"github.com/sealwright/sealwright/kms/azurekeyvault/azureseal"
 	"github.com/sealwright/sealwright/kms/gcpckms"
 	"github.com/sealwright/sealwright/kms/gcpckms/gcpckmstest"
+	"github.com/sealwright/sealwright/kms/gcpckms/gcpseal"
 	"github.com/sealwright/sealwright/kms/kmstest"
 	"github.com/sealwright/sealwright/seal"
 	"github.com/sealwright/sealwright/seal/sealconf"
-	"github.com/sealwright/sealwright/seal/sealconf/awsseal"
-	"github.com/sealwright/sealwright/seal/sealconf/azureseal"
-	"github.com/sealwright/sealwright/seal/sealconf/gcpseal"
 )
 
 // A stanza for each cloud, and a tree of the three, init a store and unseal it

@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"log"
 
+	"github.com/sealwright/sealwright/kms/awskms/awsseal"
 	"github.com/sealwright/sealwright/seal/sealconf"
-	"github.com/sealwright/sealwright/seal/sealconf/awsseal"
 )
 
 func ExampleProvider() {

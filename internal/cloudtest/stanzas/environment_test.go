@@ -1,4 +1,4 @@
-package sealconf_test
+package stanzas_test
 
 import (
 	"fmt"
@@ -237,3 +237,12 @@ func clearEnvironment(t *testing.T) {
 	}
 	t.Setenv("HOME", t.TempDir())
 }
+
+const staticStanza = `
+seal "static" {
+  name           = "%s"
+  current_key_id = "id"
+  current_key    = "0123456789abcdef0123456789abcdef"
+  %s
+}
+`

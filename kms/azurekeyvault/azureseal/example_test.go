@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"log"
 
+	"github.com/sealwright/sealwright/kms/azurekeyvault/azureseal"
 	"github.com/sealwright/sealwright/seal/sealconf"
-	"github.com/sealwright/sealwright/seal/sealconf/azureseal"
 )
 
 func ExampleProvider() {

@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"log"
 
+	"github.com/sealwright/sealwright/kms/gcpckms/gcpseal"
 	"github.com/sealwright/sealwright/seal/sealconf"
-	"github.com/sealwright/sealwright/seal/sealconf/gcpseal"
 )
 
 func ExampleProvider() {
