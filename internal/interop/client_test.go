@@ -2,6 +2,7 @@ package interop_test
 
 import (
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"reflect"
@@ -85,7 +86,10 @@ func TestVaultClient(t *testing.T) {
 	leader := must(s.Sys().Leader())(t)
 	equal(t, "HA", leader.HAEnabled, false)
 
+	login(t, s)
 	secrets(t, s)
+	versions(t, s)
+	asAnswers(t, s)
 	rotations(t, s)
 	shares := rekey(t, s, made.KeysB64)
 	generateRoot(t, s, shares)
@@ -100,6 +104,83 @@ func TestVaultClient(t *testing.T) {
 	equal(t, "sealed", status.Sealed, false)
 
 	migrations(t, s, shares)
+}
+
+// login is what vault login and vault token lookup do.
+func login(t *testing.T, s *server) {
+	t.Helper()
+	self := must(s.Auth().Token().LookupSelf())(t)
+	id, err := self.TokenID()
+	policies, err2 := self.TokenPolicies()
+	ttl, err3 := self.TokenTTL()
+	if err := errors.Join(err, err2, err3); err != nil || id != s.Token() || !reflect.DeepEqual(policies, []string{"root"}) || ttl != 0 {
+		t.Fatalf("lookup-self: %v %v %v, %v", id == s.Token(), policies, ttl, err)
+	}
+	must(s.Auth().Token().Lookup(s.Token()))(t)
+	_, err = s.Auth().Token().Lookup("s.another")
+	refused(t, err, http.StatusForbidden, "bad token")
+}
+
+// versions is the rest of version 2 of the key-value engine.
+func versions(t *testing.T, s *server) {
+	t.Helper()
+	ctx, kv := t.Context(), s.KVv2("secret")
+	big := json.Number("9007199254740993")
+	for _, n := range []any{1, big} {
+		must(kv.Put(ctx, "versions", map[string]any{"n": n, "kept": "as it is"}))(t)
+	}
+	equal(t, "a large number", must(kv.Get(ctx, "versions"))(t).Data["n"], any(big))
+	done(t, kv.Delete(ctx, "versions"))
+	done(t, kv.Undelete(ctx, "versions", []int{2}))
+	equal(t, "undeleted", must(kv.Get(ctx, "versions"))(t).Data["n"], any(big))
+	must(kv.Patch(ctx, "versions", map[string]any{"more": "new"}))(t)
+	patched := must(kv.Get(ctx, "versions"))(t)
+	equal(t, "patched", []any{patched.Data["n"], patched.Data["kept"], patched.Data["more"], patched.VersionMetadata.Version}, []any{big, "as it is", "new", 3})
+	must(kv.Rollback(ctx, "versions", 1))(t)
+	equal(t, "rolled back", must(kv.Get(ctx, "versions"))(t).Data["n"], any(json.Number("1")))
+	done(t, kv.DeleteVersions(ctx, "versions", []int{4}))
+	done(t, kv.Destroy(ctx, "versions", []int{2}))
+	list := must(kv.GetVersionsAsList(ctx, "versions"))(t)
+	equal(t, "versions", []any{len(list), list[1].Destroyed, list[3].DeletionTime.IsZero(), list[2].Destroyed}, []any{4, true, false, false})
+	done(t, kv.PutMetadata(ctx, "versions", api.KVMetadataPutInput{
+		CASRequired: true, MaxVersions: 7, DeleteVersionAfter: time.Hour, CustomMetadata: map[string]any{"owner": "ops"},
+	}))
+	done(t, kv.PatchMetadata(ctx, "versions", api.KVMetadataPatchInput{CustomMetadata: map[string]any{"team": "x"}}))
+	meta := must(kv.GetMetadata(ctx, "versions"))(t)
+	equal(t, "metadata", []any{meta.CASRequired, meta.MaxVersions, meta.DeleteVersionAfter, meta.CustomMetadata, meta.CurrentVersion},
+		[]any{true, 7, time.Hour, map[string]any{"owner": "ops", "team": "x"}, 4})
+	_, err := kv.Put(ctx, "versions", map[string]any{})
+	refused(t, err, http.StatusBadRequest, "check-and-set parameter required")
+	made := must(kv.Put(ctx, "versions", map[string]any{"n": 5}, api.WithCheckAndSet(4)))(t)
+	equal(t, "ends", made.VersionMetadata.DeletionTime.IsZero(), false)
+	done(t, kv.DeleteMetadata(ctx, "versions"))
+	if _, err := kv.GetMetadata(ctx, "versions"); !errors.Is(err, api.ErrSecretNotFound) {
+		t.Fatalf("deleted for good: %v", err)
+	}
+}
+
+// asAnswers is what the client makes of answers that are none of a plugin, as
+// bao read and bao write do, and of paths that are not served.
+func asAnswers(t *testing.T, s *server) {
+	t.Helper()
+	status := must(s.Logical().Read("sys/seal-status"))(t)
+	if status == nil || status.Data["sealed"] != false || status.Data["n"] != json.Number("5") {
+		t.Fatalf("bao read sys/seal-status shows %+v", status)
+	}
+	_, err := s.Logical().Write("transit/encrypt/unseal", map[string]any{"plaintext": "AAAA"})
+	refused(t, err, http.StatusNotFound, "no handler for route")
+	_, err = s.Logical().Write("sys/unseal/check", map[string]any{"key": "sw1"})
+	refused(t, err, http.StatusBadRequest, "share")
+	large := strings.Repeat("A", 2<<20)
+	_, err = s.KVv2("secret").Put(t.Context(), "large", map[string]any{"x": large})
+	refused(t, err, http.StatusRequestEntityTooLarge, "too large")
+	team := must(s.Clone())(t)
+	team.SetToken(s.Token())
+	team.SetNamespace("team")
+	refused(t, team.Sys().Seal(), http.StatusBadRequest, "namespaces are not supported")
+	_, err = team.KVv2("secret").Get(t.Context(), "hello")
+	refused(t, err, http.StatusBadRequest, "namespaces are not supported")
+	equal(t, "sealed", must(s.Sys().SealStatus())(t).Sealed, false)
 }
 
 func secrets(t *testing.T, s *server) {

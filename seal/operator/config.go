@@ -14,14 +14,14 @@ type Action string
 
 // The actions.
 const (
-	Seal         Action = "seal"
+	Seal         Action = "seal"          // and, of a sealed server, have it forget the shares given
 	Rotate       Action = "rotate"        // a new data key
 	RotateRoot   Action = "rotate-root"   // a new root key
 	Rekey        Action = "rekey"         // begin or cancel a rekey
 	GenerateRoot Action = "generate-root" // begin or cancel a root token's ceremony
 	Migrate      Action = "migrate"       // cancel a migration
 	KeyStatus    Action = "key-status"    // read what is about keys
-	Detail       Action = "detail"        // read the whole reason why the server is sealed
+	Detail       Action = "detail"        // read errors, and why the server is sealed, in full
 )
 
 // EventRequest is a request to the handler: Detail has its method and path, and
@@ -44,7 +44,8 @@ type Config struct {
 	// MintRootToken makes a token that Authorize accepts for everything. It
 	// is called by init, once its shares exist and the store may be sealed,
 	// and when a quorum has asked for a token. Nil: init returns none, and
-	// generate-root is refused.
+	// generate-root is refused. The answer that has the token may be lost: let
+	// the one before be valid until the new one was used once.
 	MintRootToken func(context.Context) (string, error)
 
 	// TokenLength is that of those tokens, in bytes. Generate-root needs it.

@@ -12,19 +12,32 @@
 // # Routes
 //
 // Below /v1/sys/, wherever the handler is mounted: init, seal-status, unseal,
-// seal, leader, health, key-status, rotate, rotate/keyring, rotate/config,
-// rotate/root, seal-backend-status, and, with init, update and verify below
-// them, rekey, rekey-recovery-key, rotate/root and rotate/recovery; with
-// attempt and update, generate-root and generate-root-token. DELETE of unseal
-// cancels a migration. PUT and POST are the same. Bodies are bounded, and fields
-// that are not known are ignored.
+// unseal/check, seal, leader, health, key-status, rotate, rotate/keyring,
+// rotate/config, rotate/root, seal-backend-status, decode-token, and, with init,
+// update and verify below them, rekey, rekey-recovery-key, rotate/root and
+// rotate/recovery; with attempt and update, generate-root and
+// generate-root-token. DELETE of unseal cancels a migration. PUT and POST are the
+// same. Bodies are bounded, and fields that are not known are ignored.
+//
+// A request takes 50 seconds at most. Nothing waits for another request: while
+// one asks a KMS, the server is sealed, the operation cancelled and its status
+// read as if that KMS were not there. A host sets [http.Server] ReadTimeout, for
+// bodies that never end.
 //
 // # Who may
 //
 // [Config.Authorize] decides on every request that needs it, each with its
 // [Action]. Init, unseal, seal-status, leader and health need nothing, nor does
-// looking at the progress of an operation, nor giving a share to one by its id
-// (the nonce): the share is what authorizes.
+// looking at the progress of an operation, checking a share, nor giving one to an
+// operation by its id (the nonce): the share is what authorizes. Pages of other
+// sites, which a browser tells of, get nothing.
+//
+// # Answers that exist once
+//
+// Shares and tokens stand in one answer. They are not made for a client that has
+// left. One whose answer is lost all the same repeats init by its id; begins a
+// rekey again, as the old shares are valid until the new ones are verified; and
+// has its old token, if the host keeps that valid, see [Config.MintRootToken].
 //
 // # Encrypted shares
 //
