@@ -22,14 +22,20 @@ type Policy struct {
 	Pause time.Duration
 	// MaxPause is where the bound stops doubling. 0 means 30 seconds.
 	MaxPause time.Duration
+	// Patience is the longest rest that Do grants a KMS that asks for one. At a
+	// longer one it gives up at once: the error says how long ([Error.Rest]), and
+	// whoever called remembers it, rather than have everything wait that waits
+	// for this call. 0 means 2 seconds.
+	Patience time.Duration
 	// Spread is the bound of a pause before the first attempt, for calls that
 	// many replicas make at the same moment. 0 means none.
 	Spread time.Duration
 }
 
 // Do calls f until it succeeds, fails with an error that is not [Temporary], or
-// the attempts or ctx are used up. It waits at least [Error.RetryAfter] where
-// the KMS asks for that, however long, but never past the end of ctx.
+// the attempts or ctx are used up, or the KMS asks to be left alone for longer
+// than the Policy has Patience. It waits at least [Error.RetryAfter] where that
+// is shorter, but never past the end of ctx.
 //
 // The context of f carries the deadline of the attempt; f must return soon
 // after it. When Do gives up, its error wraps the last one that the KMS itself
@@ -50,15 +56,16 @@ func (p Policy) Do(ctx context.Context, f func(ctx context.Context) error) error
 		if last == nil || !ended(err) {
 			last = err
 		}
-		if n+1 == p.Attempts || ctx.Err() != nil {
+		rest := time.Duration(0)
+		if e, ok := errors.AsType[*Error](err); ok {
+			rest = e.Rest()
+		}
+		if n+1 == p.Attempts || ctx.Err() != nil || rest > p.Patience {
 			return gaveUp(n+1, ctx.Err(), last)
 		}
 		// The jitter comes on top: whoever was told the same number would
 		// otherwise be back at the same moment.
-		pause = jitter(bound)
-		if e, ok := errors.AsType[*Error](err); ok {
-			pause += e.Rest()
-		}
+		pause = rest + jitter(bound)
 		bound = min(2*bound, p.MaxPause)
 	}
 }
@@ -72,6 +79,9 @@ func (p Policy) withDefaults() Policy {
 	}
 	if p.Pause <= 0 {
 		p.Pause = 500 * time.Millisecond
+	}
+	if p.Patience <= 0 {
+		p.Patience = 2 * time.Second
 	}
 	if p.MaxPause <= 0 {
 		p.MaxPause = 30 * time.Second

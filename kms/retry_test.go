@@ -116,29 +116,51 @@ func TestZeroPolicyStartsAtOnce(t *testing.T) {
 	})
 }
 
+// TestRetryAfter: a short rest is granted, a long one ends the call at once, and
+// the error says for how long.
 func TestRetryAfter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		throttled := func(after time.Duration) error {
 			return &kms.Error{Op: "unwrap", Type: "t", Kind: kms.ErrThrottled, RetryAfter: after}
 		}
-		p := kms.Policy{Pause: time.Second, MaxPause: time.Second}
-		pauses, err := record(t, p, t.Context(), throttled(time.Hour), throttled(-time.Hour), throttled(math.MaxInt64), nil)
-		if err != nil || len(pauses) != 4 {
+		p := kms.Policy{Pause: time.Second, MaxPause: time.Second, Patience: time.Minute}
+		pauses, err := record(t, p, t.Context(), throttled(time.Minute), throttled(-time.Hour), nil)
+		if err != nil || len(pauses) != 3 {
 			t.Fatalf("%d calls: %v", len(pauses), err)
 		}
-		if d := pauses[1]; d < time.Hour || d > time.Hour+time.Second {
-			t.Errorf("waited %v, want an hour, and the jitter on top", d)
+		if d := pauses[1]; d < time.Minute || d > time.Minute+time.Second {
+			t.Errorf("waited %v, want a minute, and the jitter on top", d)
 		}
 		if d := pauses[2]; d > time.Second {
 			t.Errorf("waited %v for a negative Retry-After", d)
 		}
-		if d := pauses[3]; d < 24*time.Hour || d > 24*time.Hour+time.Second {
-			t.Errorf("waited %v for a Retry-After of centuries, want a day", d)
+		for name, test := range map[string]struct {
+			policy kms.Policy
+			after  time.Duration
+			rest   time.Duration
+		}{
+			"an hour":               {kms.Policy{}, time.Hour, time.Hour},
+			"a little too long":     {kms.Policy{}, 2*time.Second + 1, 2*time.Second + 1},
+			"centuries":             {kms.Policy{Attempts: -1}, math.MaxInt64, 24 * time.Hour},
+			"more than is granted":  {p, time.Minute + 1, time.Minute + 1},
+			"a negative Patience":   {kms.Policy{Patience: -1}, time.Hour, time.Hour},
+			"in the middle of many": {kms.Policy{Attempts: 100}, time.Hour, time.Hour},
+		} {
+			start := time.Now()
+			pauses, err := record(t, test.policy, t.Context(), throttled(test.after))
+			if len(pauses) != 1 || time.Since(start) != 0 {
+				t.Errorf("%s: %d calls in %v, want one and no wait", name, len(pauses), time.Since(start))
+			}
+			e, ok := errors.AsType[*kms.Error](err)
+			if !ok || e.Rest() != test.rest || !errors.Is(err, kms.ErrThrottled) {
+				t.Errorf("%s: %v", name, err)
+			}
 		}
 
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		start := time.Now()
+		p.Patience = time.Hour
 		pauses, err = record(t, p, ctx, throttled(time.Hour))
 		if len(pauses) != 1 || time.Since(start) != time.Minute {
 			t.Errorf("%d calls in %v, want one and the end of the context", len(pauses), time.Since(start))

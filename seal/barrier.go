@@ -23,13 +23,10 @@ type Barrier struct {
 	custody *custody.Keys
 	limit   int // bytes that the store takes; 0: MaxRecordSize
 
-	// turn is held, as a token in the channel, by whoever loads the record in
-	// order to change it or to unseal with it: a lock that a context can leave.
+	// turn is held, as a token in the channel, while the record is loaded or
+	// swapped and what is in the store is made what the Barrier holds: a lock
+	// that a context can leave. No KMS is asked by whoever has it.
 	turn chan struct{}
-
-	// caughtUp is the last load that an unknown term made necessary; guarded by
-	// the turn.
-	caughtUp catchUp
 
 	// life ends with Close, and everything that waits with it.
 	life context.Context
@@ -56,6 +53,7 @@ type Barrier struct {
 	gathers  map[OperationID]*custody.Quorum // the shares given so far; "" for unsealing
 	health   map[uint32]drilled              // by slot id
 	followed map[uint32]string               // by slot id: the key versions for which Run rewrapped it
+	caughtUp *catchUp                        // the last load for an unknown term
 	changed  chan struct{}                   // closed and replaced when the state changes
 	observed map[uint32]observation
 
@@ -84,7 +82,7 @@ func Open(cfg Config) (*Barrier, error) {
 		end:      end,
 		keys:     keyring.New(),
 		ledger:   ledger.New(ledger.Config{Store: cfg.Store, Anchor: anchorOf(cfg), Timeout: cfg.StoreTimeout, Pinned: len(cfg.Pins) > 0}),
-		custody:  custody.NewKeys(cfg.KMS, cfg.Retry),
+		custody:  custody.NewKeys(cfg.KMS, cfg.Retry, cfg.HeadStart),
 		turn:     make(chan struct{}, 1),
 		gathers:  map[OperationID]*custody.Quorum{},
 		health:   map[uint32]drilled{},
@@ -205,11 +203,15 @@ func (b *Barrier) take(ctx context.Context) (func(), error) {
 		<-b.turn
 		return nil, ErrClosed
 	}
+	return func() { <-b.turn }, nil
+}
+
+// clean is deferred, called, by whoever works with keys: it makes room on the
+// stack, which would leave keys behind where it grows, and in the end clears
+// what was done there.
+func clean() func() {
 	secret.BurnStack()
-	return func() {
-		secret.BurnStack() // of what was done in this turn
-		<-b.turn
-	}, nil
+	return secret.BurnStack
 }
 
 // An intent says whether an opened record may unseal, and how often the Barrier

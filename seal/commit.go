@@ -17,9 +17,12 @@ const conflicts = ledger.Attempts
 // of another writer. Root is the new root key, or nil to keep the present one.
 type change func(ctx context.Context, st record.Step, o *ledger.Opened) (next record.State, root []byte, err error)
 
-// commit loads the record, applies f, and swaps the result in; the caller has
-// the turn. On return with nil the change is durable and installed.
+// commit loads the record, applies f, and swaps the result in. While f asks a KMS
+// nobody waits: nothing is held, and the store's compare-and-swap finds out
+// whether the record is still the one that f saw. On return with nil the change
+// is durable and installed.
 func (b *Barrier) commit(ctx context.Context, event EventKind, by By, f change) error {
+	defer clean()()
 	for range conflicts {
 		err := b.commitOnce(ctx, event, by, f)
 		if !errors.Is(err, ErrConflict) {
@@ -51,14 +54,28 @@ func (b *Barrier) commitOnce(ctx context.Context, event EventKind, by By, f chan
 	if err != nil {
 		return err
 	}
-	return b.swap(ctx, stored, o.Rev, draft, intent{})
+	return b.store(ctx, stored, o.Rev, draft)
+}
+
+// store is swap by a caller without the turn, for a Barrier that is unsealed.
+func (b *Barrier) store(ctx context.Context, stored []byte, old string, draft *ledger.Opened) error {
+	release, err := b.take(ctx)
+	if err != nil {
+		draft.Wipe()
+		return err
+	}
+	err = b.swap(ctx, stored, old, draft, intent{})
+	release()
+	b.advanceAnchor(ctx)
+	return err
 }
 
 func (b *Barrier) step(previous record.Digest, by By) record.Step {
 	return record.Step{Previous: previous, At: now(), Actor: by.Actor, Replica: b.cfg.Replica, Operation: string(by.Operation), Limit: b.limit}
 }
 
-// swap stores the record, and installs it. It takes the draft over.
+// swap stores the record, and installs it; the caller has the turn, and moves the
+// anchor on when it has given it back. Swap takes the draft over.
 func (b *Barrier) swap(ctx context.Context, stored []byte, old string, draft *ledger.Opened, as intent) error {
 	if err := b.ledger.Swap(ctx, stored, old, draft); err != nil {
 		if errors.Is(err, ErrOutcomeUnknown) {
@@ -66,13 +83,11 @@ func (b *Barrier) swap(ctx context.Context, stored []byte, old string, draft *le
 		}
 		return err
 	}
-	err := b.install(draft, as)
-	b.advanceAnchor(ctx)
-	return err
+	return b.install(draft, as)
 }
 
-// advanceAnchor moves the anchor on to the newest record seen; the caller has
-// the turn. An anchor that fails stops nothing.
+// advanceAnchor moves the anchor on to the newest record seen. An anchor that
+// fails stops nothing, and one that hangs is waited for by nobody else.
 func (b *Barrier) advanceAnchor(ctx context.Context) {
 	if generation, tell, err := b.ledger.AdvanceAnchor(ctx); tell {
 		b.emit(EventAnchor, By{}, "", fmt.Sprintf("generation %d", generation), err)

@@ -13,9 +13,11 @@ import (
 // unknown terms. Anybody can write a ciphertext with one.
 const catchUpPause = 100 * time.Millisecond
 
-// A catchUp is such a load: when it began, and what came of it.
+// A catchUp is such a load, for everybody who waits for it: when it began, and
+// what came of it once done is closed.
 type catchUp struct {
 	began time.Time
+	done  chan struct{}
 	err   error
 }
 
@@ -59,52 +61,65 @@ func (b *Barrier) lastTerm() uint32 {
 }
 
 // catchUp returns when the record was loaded after the call began, for this
-// call or for another one that waited with it.
+// call or for another one that waited with it. It holds nothing while it waits.
 func (b *Barrier) catchUp(ctx context.Context) error {
 	since := time.Now()
 	for {
-		done, err := b.take(ctx)
-		if err != nil {
-			return err
+		c, pause := b.catching(since)
+		if c == nil {
+			select {
+			case <-time.After(pause):
+				continue
+			case <-ctx.Done():
+				return ctx.Err()
+			}
 		}
-		if b.caughtUp.began.After(since) {
-			defer done()
-			return b.caughtUp.err
-		}
-		pause := catchUpPause - time.Since(b.caughtUp.began)
-		if pause <= 0 {
-			return b.catchUpNow(ctx, done)
-		}
-		done()
 		select {
-		case <-time.After(pause):
+		case <-c.done:
 		case <-ctx.Done():
 			return ctx.Err()
+		}
+		if !c.began.Before(since) {
+			return c.err
 		}
 	}
 }
 
-// catchUpNow loads the record for everybody who waits for it; the caller has the
-// turn, which done gives back. The load goes on where ctx ends: whoever leaves in
-// the middle would have the others wait again, or the record be loaded again.
-func (b *Barrier) catchUpNow(ctx context.Context, done func()) error {
-	result := make(chan error, 1)
-	go func() {
-		defer done()
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), b.cfg.StoreTimeout)
-		defer cancel()
-		began := time.Now()
-		o, err := b.fetch(ctx)
-		if err == nil {
-			o.Wipe()
+// catching returns the load in flight, or one that began after since, or a new
+// one. Where one ended just now it returns how long to wait for the next.
+func (b *Barrier) catching(since time.Time) (*catchUp, time.Duration) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if last := b.caughtUp; last != nil {
+		inFlight := true
+		select {
+		case <-last.done:
+			inFlight = false
+		default:
 		}
-		b.caughtUp = catchUp{began, err}
-		result <- err
-	}()
-	select {
-	case err := <-result:
-		return err
-	case <-ctx.Done():
-		return ctx.Err()
+		if inFlight || last.began.After(since) {
+			return last, 0
+		}
+		if pause := catchUpPause - time.Since(last.began); pause > 0 {
+			return nil, pause
+		}
 	}
+	next := &catchUp{began: time.Now(), done: make(chan struct{})}
+	b.caughtUp = next
+	go b.catchUpNow(next)
+	return next, 0
+}
+
+// catchUpNow loads the record. It goes on where whoever asked has left: the
+// others would wait again, or the record be loaded again.
+func (b *Barrier) catchUpNow(c *catchUp) {
+	defer close(c.done)
+	defer clean()()
+	ctx, cancel := context.WithTimeout(b.life, b.cfg.StoreTimeout)
+	defer cancel()
+	o, err := b.fetch(ctx)
+	if err == nil {
+		o.Wipe()
+	}
+	c.err = err
 }

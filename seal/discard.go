@@ -15,12 +15,7 @@ func (b *Barrier) Discard(ctx context.Context, name string, by By) error {
 	if err := by.check(); err != nil {
 		return err
 	}
-	done, err := b.take(ctx)
-	if err != nil {
-		return wrapError("discard", name, err)
-	}
-	defer done()
-	err = b.commit(ctx, EventDrop, by, func(_ context.Context, st record.Step, o *ledger.Opened) (record.State, []byte, error) {
+	err := b.commit(ctx, EventDrop, by, func(_ context.Context, st record.Step, o *ledger.Opened) (record.State, []byte, error) {
 		slot := o.State.Find(name, record.Pending)
 		if slot == nil {
 			return record.State{}, nil, fmt.Errorf("%w that waits to be proven", ErrNoSlot)

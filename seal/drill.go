@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/sealwright/sealwright/internal/custody"
+	"github.com/sealwright/sealwright/internal/ledger"
+	"github.com/sealwright/sealwright/internal/record"
 )
 
 // A drilled is what came of the last drill of a slot.
@@ -27,58 +30,63 @@ type drilled struct {
 // nothing. While the store is away it tries the record last seen. What ctx cuts
 // short says nothing of a slot.
 func (b *Barrier) Drill(ctx context.Context, slots ...string) error {
-	done, err := b.take(ctx)
-	if err != nil {
-		return wrapError("drill", "", err)
-	}
 	o, err := b.fetch(ctx)
 	if errors.Is(err, ErrStoreUnavailable) {
 		o, err = b.current()
 	}
-	done() // nobody waits for the KMS
 	if err != nil {
 		return wrapError("drill", "", err)
 	}
 	defer o.Wipe()
-	var errs []error
+	var drills sync.WaitGroup
+	errs := make([]error, len(o.State.Slots))
 	for i := range o.State.Slots {
 		slot := &o.State.Slots[i]
 		if !slot.Opens() || len(slots) > 0 && !slices.Contains(slots, slot.Name) {
 			continue
 		}
-		var d drilled
-		asking, done := b.until(ctx)
-		d.notes, d.newer = b.custody.Probe(asking, slot)
-		done()
-		for _, n := range d.notes {
-			kind := EventKeyScheduled
-			switch {
-			case n.Newer:
-				kind = EventKeyVersion
-			case n.Moved:
-				kind = EventKeyMoved
-			}
-			b.emit(kind, By{}, slot.Name, n.Text, nil)
-		}
-		if len(b.cfg.Pins) == 0 && !b.cfg.Unpinned && b.custody.Forgeable(slot) {
-			d.notes = append(d.notes, custody.Note{Text: fmt.Sprintf("anybody with write access to the store could make such a slot: it will not unseal after a restart; add %x to the pins", []byte(slot.Fingerprint))})
-		}
-		if !slot.Tree.NeedsPeople() {
-			_, d.err = b.tryOpen(ctx, o, slot, nil)
-			if errors.Is(d.err, ErrSealed) || errors.Is(d.err, ErrClosed) || d.err != nil && ctx.Err() != nil {
-				return errors.Join(append(errs, wrapError("drill", slot.Name, d.err))...) // cut short, which says nothing of the slot
-			}
-			d.at = time.Now()
-			detail := "opens the store"
-			if d.err != nil {
-				detail = "does not open the store: do not restart unless another slot does"
-				errs = append(errs, wrapError("drill", slot.Name, d.err))
-			}
-			b.emit(EventDrill, By{}, slot.Name, detail, d.err)
-		}
-		b.mu.Lock()
-		b.health[slot.ID] = d
-		b.mu.Unlock()
+		drills.Go(func() { // each by itself: a KMS that hangs is no news of another
+			defer clean()()
+			errs[i] = wrapError("drill", slot.Name, b.drill(ctx, o, slot))
+		})
 	}
+	drills.Wait()
 	return errors.Join(errs...)
+}
+
+// drill tries one slot, and shows the outcome in Status.
+func (b *Barrier) drill(ctx context.Context, o *ledger.Opened, slot *record.Slot) error {
+	var d drilled
+	asking, done := b.until(ctx)
+	d.notes, d.newer = b.custody.Probe(asking, slot)
+	done()
+	for _, n := range d.notes {
+		kind := EventKeyScheduled
+		switch {
+		case n.Newer:
+			kind = EventKeyVersion
+		case n.Moved:
+			kind = EventKeyMoved
+		}
+		b.emit(kind, By{}, slot.Name, n.Text, nil)
+	}
+	if len(b.cfg.Pins) == 0 && !b.cfg.Unpinned && b.custody.Forgeable(slot) {
+		d.notes = append(d.notes, custody.Note{Text: fmt.Sprintf("anybody with write access to the store could make such a slot: it will not unseal after a restart; add %x to the pins", []byte(slot.Fingerprint))})
+	}
+	if !slot.Tree.NeedsPeople() {
+		_, d.err = b.tryOpen(ctx, o, slot, nil)
+		if errors.Is(d.err, ErrSealed) || errors.Is(d.err, ErrClosed) || d.err != nil && ctx.Err() != nil {
+			return d.err // cut short, which says nothing of the slot
+		}
+		d.at = time.Now()
+		detail := "opens the store"
+		if d.err != nil {
+			detail = "does not open the store: do not restart unless another slot does"
+		}
+		b.emit(EventDrill, By{}, slot.Name, detail, d.err)
+	}
+	b.mu.Lock()
+	b.health[slot.ID] = d
+	b.mu.Unlock()
+	return d.err
 }

@@ -48,13 +48,27 @@ func (l leaving) Unwrap(ctx context.Context, blob *kms.Blob, place kms.Binding) 
 	return out, err
 }
 
+// A patient is a key that, when it is told to, answers nobody before they leave.
+type patient struct {
+	*kmstest.Key
+	hang *bool
+}
+
+func (p patient) Unwrap(ctx context.Context, blob *kms.Blob, place kms.Binding) ([]byte, error) {
+	if *p.hang {
+		<-ctx.Done()
+	}
+	return p.Key.Unwrap(ctx, blob, place)
+}
+
 // A drill that is cut short says so, and keeps what was answered before.
 func TestDrillCutShort(t *testing.T) {
 	fake := &kmstest.Fake{}
 	store, spec := seal.NewMemStore(), map[string]seal.Spec{"a": seal.KMS{Name: "a"}, "b": seal.KMS{Name: "b"}}
 	ctx, leave := context.WithCancel(t.Context())
+	hang := false
 	open := func(a kms.Wrapper) *seal.Barrier {
-		b, err := seal.Open(seal.Config{Store: store, KMS: map[string]kms.Wrapper{"a": a, "b": fake.Key("b")}, Retry: kms.Policy{Attempts: 1}})
+		b, err := seal.Open(seal.Config{Store: store, KMS: map[string]kms.Wrapper{"a": a, "b": patient{fake.Key("b"), &hang}}, Retry: kms.Policy{Attempts: 1}})
 		must(t, err)
 		t.Cleanup(func() { b.Close() })
 		return b
@@ -65,7 +79,7 @@ func TestDrillCutShort(t *testing.T) {
 	b := open(leaving{fake.Key("a"), func() { left() }})
 	_, err = b.Unseal(ctx)
 	must(t, err)
-	left = leave
+	left, hang = leave, true
 	if err := b.Drill(ctx); !errors.Is(err, context.Canceled) {
 		t.Errorf("a drill of one slot of two: %v", err)
 	}

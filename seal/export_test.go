@@ -74,5 +74,5 @@ func (b *Barrier) SecretsNow() map[string][]byte {
 
 // SwapKMS puts other wrappers under the Barrier.
 func (b *Barrier) SwapKMS(m map[string]kms.Wrapper) {
-	b.cfg.KMS, b.custody = m, custody.NewKeys(m, b.cfg.Retry)
+	b.cfg.KMS, b.custody = m, custody.NewKeys(m, b.cfg.Retry, b.cfg.HeadStart)
 }

@@ -74,6 +74,7 @@ func (b *Barrier) InitAgain(ctx context.Context, slots map[string]Spec, by By) (
 }
 
 func (b *Barrier) initialize(ctx context.Context, slots map[string]Spec, by By, again bool) (Delivery, error) {
+	defer clean()()
 	if err := by.check(); err != nil {
 		return Delivery{}, err
 	}
@@ -85,11 +86,6 @@ func (b *Barrier) initialize(ctx context.Context, slots map[string]Spec, by By, 
 			return Delivery{}, wrapError("init", name, err)
 		}
 	}
-	done, err := b.take(ctx)
-	if err != nil {
-		return Delivery{}, wrapError("init", "", err)
-	}
-	defer done()
 	if by.Operation == "" {
 		by.Operation = newOperationID()
 	}
@@ -121,7 +117,7 @@ func (b *Barrier) pins(rec *record.Record) bool {
 }
 
 func (b *Barrier) initOnce(ctx context.Context, slots map[string]Spec, by By, again bool) (Delivery, error) {
-	before, err := b.ledger.Load(ctx)
+	before, err := b.load(ctx)
 	switch {
 	case errors.Is(err, ErrUninitialized):
 		before = nil
@@ -155,19 +151,14 @@ func (b *Barrier) initOnce(ctx context.Context, slots map[string]Spec, by By, ag
 		old = before.Rev
 	}
 	// Sealed it stays: what the store holds must show that it opens.
-	err = b.swap(ctx, stored, old, draft, intent{})
+	err = b.store(ctx, stored, old, draft)
 	if errors.Is(err, ErrConflict) {
 		return d, fmt.Errorf("%w: by another caller, just now", ErrInitialized)
 	}
 	if err != nil {
 		return d, err
 	}
-	for range conflicts { // another replica may have unsealed it, and proved a slot
-		if err = b.openNew(ctx); !errors.Is(err, ErrConflict) {
-			break
-		}
-	}
-	if err != nil && !errors.Is(err, ErrSealed) {
+	if err := b.openNew(ctx, len(d.Sets) > 0); err != nil && !errors.Is(err, ErrSealed) {
 		if len(d.Sets) > 0 {
 			// People hold shares that open the store. They must have them.
 			b.because(err)
@@ -179,24 +170,36 @@ func (b *Barrier) initOnce(ctx context.Context, slots map[string]Spec, by By, ag
 	return d, nil
 }
 
-// openNew unseals by the KMS slots of the store just made; the caller has the
-// turn.
-func (b *Barrier) openNew(ctx context.Context) error {
-	l, err := b.ledger.Load(ctx)
-	if err != nil {
-		return err
+// openNew unseals by the KMS slots of the store just made. Where people are to
+// get their shares they do not wait for a KMS that does not answer.
+func (b *Barrier) openNew(ctx context.Context, people bool) (err error) {
+	if people {
+		var cancel func()
+		ctx, cancel = context.WithTimeout(ctx, 2*b.cfg.HeadStart)
+		defer cancel()
 	}
-	as := b.toUnseal()
-	o, slot, err := b.openByKMS(ctx, l)
-	if err != nil {
-		return b.openWithShares(ctx, err, as)
+	for range conflicts { // another replica may have unsealed it, and proved a slot
+		l, err := b.load(ctx)
+		if err != nil {
+			return err
+		}
+		as := b.toUnseal()
+		o, slot, err := b.openByKMS(ctx, l, b.custody)
+		if err != nil {
+			return b.openWithShares(ctx, err, as)
+		}
+		if err := b.admitIfStill(ctx, l, o, slot.ID, By{}, as); !errors.Is(err, ErrConflict) {
+			return err
+		}
 	}
-	return b.admit(ctx, o, slot.ID, By{}, as)
+	return ErrConflict
 }
 
 // proveMachines has the KMS slots of a store just made prove themselves. One
 // that cannot now stays initial, as an event and Status say.
 func (b *Barrier) proveMachines(ctx context.Context, by By) {
+	ctx, cancel := context.WithTimeout(ctx, 2*b.cfg.HeadStart) // of an answer that people wait for
+	defer cancel()
 	o, err := b.current()
 	if err != nil {
 		return // people will unseal it

@@ -13,7 +13,6 @@ import (
 	"github.com/sealwright/sealwright/internal/custody"
 	"github.com/sealwright/sealwright/internal/ledger"
 	"github.com/sealwright/sealwright/internal/record"
-	"github.com/sealwright/sealwright/internal/secret"
 )
 
 // A record is opened here, and nowhere else: custody finds the root key, the
@@ -23,10 +22,10 @@ import (
 // custodians asks the custodians of one slot for the root key: its keys, and
 // the people whose shares are in q, if there is one. The caller wipes the
 // answer.
-func (b *Barrier) custodians(ctx context.Context, rec *record.Record, slot *record.Slot, q *custody.Quorum) (*custody.Answer, error) {
+func (b *Barrier) custodians(ctx context.Context, rec *record.Record, slot *record.Slot, keys *custody.Keys, q *custody.Quorum) (*custody.Answer, error) {
 	ctx, done := b.until(ctx)
 	defer done()
-	a, err := b.custody.Open(ctx, rec, slot, q)
+	a, err := keys.Open(ctx, rec, slot, q)
 	if errors.Is(err, custody.ErrDamaged) {
 		err = fmt.Errorf("%w: %w: restore the record from a backup", ErrCorrupt, err)
 	}
@@ -35,8 +34,8 @@ func (b *Barrier) custodians(ctx context.Context, rec *record.Record, slot *reco
 
 // openSlot opens the record through one slot. Unlock is how the ledger opens it:
 // as a descendant of what this process knew, or whatever that was.
-func (b *Barrier) openSlot(ctx context.Context, l *ledger.Stored, slot *record.Slot, q *custody.Quorum, unlock func(*ledger.Stored, []byte) (*ledger.Opened, error)) (*ledger.Opened, error) {
-	a, err := b.custodians(ctx, l.Record, slot, q)
+func (b *Barrier) openSlot(ctx context.Context, l *ledger.Stored, slot *record.Slot, keys *custody.Keys, q *custody.Quorum, unlock func(*ledger.Stored, []byte) (*ledger.Opened, error)) (*ledger.Opened, error) {
+	a, err := b.custodians(ctx, l.Record, slot, keys, q)
 	if err != nil {
 		return nil, err
 	}
@@ -63,28 +62,37 @@ func (b *Barrier) tellMissed(o *ledger.Opened) {
 	}
 }
 
-// openByKMS opens the record through the slots that need nobody: the first at
-// once, each further one after a head start or when one before it failed.
-func (b *Barrier) openByKMS(ctx context.Context, l *ledger.Stored) (*ledger.Opened, *record.Slot, error) {
-	var slots []*record.Slot
-	for i := range l.Slots {
-		if s := &l.Slots[i]; s.Opens() && !s.Tree.NeedsPeople() {
+// machines lists the slots that open the store with nobody present.
+func machines(rec *record.Record) (slots []*record.Slot) {
+	for i := range rec.Slots {
+		if s := &rec.Slots[i]; s.Opens() && !s.Tree.NeedsPeople() {
 			slots = append(slots, s)
 		}
 	}
+	return slots
+}
+
+// openByKMS opens the record through the slots that need nobody: the first at
+// once, each further one after a head start or when one before it failed.
+func (b *Barrier) openByKMS(ctx context.Context, l *ledger.Stored, keys *custody.Keys) (*ledger.Opened, *record.Slot, error) {
+	slots := machines(l.Record)
 	if len(slots) == 0 {
 		return nil, nil, custody.ErrNeedsPeople
 	}
-	o, i, errs := custody.Race(ctx, len(slots), b.cfg.HeadStart, func(ctx context.Context, i int) (*ledger.Opened, error) {
-		secret.BurnStack()
-		defer secret.BurnStack()
-		o, err := b.openSlot(ctx, l, slots[i], nil, b.ledger.Unlock)
-		return o, wrapError("open", slots[i].Name, err)
+	o, i, errs := custody.Race(ctx, len(slots), b.cfg.HeadStart, func(ctx context.Context, i int, _ func()) (*ledger.Opened, error) {
+		return b.openByKeys(ctx, l, slots[i], keys)
 	}, (*ledger.Opened).Wipe)
 	if i < 0 {
 		return nil, nil, errors.Join(errs...)
 	}
 	return o, slots[i], nil
+}
+
+// openByKeys opens the record through one slot that needs nobody.
+func (b *Barrier) openByKeys(ctx context.Context, l *ledger.Stored, slot *record.Slot, keys *custody.Keys) (*ledger.Opened, error) {
+	defer clean()()
+	o, err := b.openSlot(ctx, l, slot, keys, nil, b.ledger.Unlock)
+	return o, wrapError("open", slot.Name, err)
 }
 
 // believe decides whether an opened record was made by those who made the
@@ -165,50 +173,117 @@ func parsePin(text string) ([]byte, error) {
 	return pin, nil
 }
 
-// fetch returns the record now in the store, opened, for the caller to wipe;
-// the caller has the turn, and the Barrier is unsealed. Where the root key was
-// rotated elsewhere it follows through a KMS slot.
+// fetch returns the record now in the store, opened, for the caller to wipe; the
+// Barrier is unsealed. It has the turn while the store is asked, and not while a
+// KMS is: where the root key was rotated elsewhere it follows through a slot.
 func (b *Barrier) fetch(ctx context.Context) (*ledger.Opened, error) {
+	defer clean()()
+	for range conflicts {
+		o, l, err := b.fetchByRoot(ctx)
+		if errors.Is(err, aead.ErrWrongKey) {
+			if o, err = b.follow(ctx, l); err == nil {
+				o, err = b.takeIn(ctx, l, o)
+			}
+		}
+		switch {
+		case errors.Is(err, ErrConflict):
+			continue
+		case errors.Is(err, aead.ErrCorrupt):
+			return nil, fmt.Errorf("%w: the sealed part: %w", ErrCorrupt, err)
+		}
+		return o, err
+	}
+	return nil, fmt.Errorf("%w: gave up after %d attempts: try again", ErrConflict, conflicts)
+}
+
+// fetchByRoot opens the record now in the store with a root key that this
+// process has, and takes it in. With aead.ErrWrongKey it returns what it loaded.
+func (b *Barrier) fetchByRoot(ctx context.Context) (*ledger.Opened, *ledger.Stored, error) {
+	release, err := b.take(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer release()
 	cur, err := b.current()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	l, err := b.ledger.Load(ctx)
 	if err != nil {
 		cur.Wipe()
-		return nil, err
+		return nil, nil, err
 	}
 	if l.Digest == cur.Digest {
 		cur.Rev = l.Rev
-		return cur, nil
+		return cur, l, nil
 	}
 	o, err := b.ledger.Unlock(l, cur.Root)
 	cur.Wipe()
 	if errors.Is(err, aead.ErrWrongKey) {
-		o, err = b.follow(ctx, l)
+		o, err = b.ledger.Follow(l)
 	}
-	switch {
-	case errors.Is(err, aead.ErrCorrupt):
-		return nil, fmt.Errorf("%w: the sealed part: %w", ErrCorrupt, err)
-	case err != nil:
+	if err != nil {
+		return nil, l, err
+	}
+	o, err = b.refreshed(o)
+	return o, l, err
+}
+
+// takeIn takes in a record that was opened without the turn, if it is still the
+// one in the store.
+func (b *Barrier) takeIn(ctx context.Context, l *ledger.Stored, o *ledger.Opened) (*ledger.Opened, error) {
+	release, err := b.takeIfStill(ctx, l)
+	if err != nil {
+		o.Wipe()
 		return nil, err
 	}
+	defer release()
+	return b.refreshed(o)
+}
+
+// refreshed installs a record that another replica stored, and returns it; the
+// caller has the turn.
+func (b *Barrier) refreshed(o *ledger.Opened) (*ledger.Opened, error) {
 	b.tellMissed(o)
 	if err := b.install(o, intent{}); err != nil {
 		return nil, err
 	}
-	b.advanceAnchor(ctx)
 	b.emit(EventRefresh, By{}, "", "", nil)
 	return b.current()
 }
 
-// follow opens a record whose root key this process does not have: with that of
-// a change it sent itself, or through a KMS slot.
-func (b *Barrier) follow(ctx context.Context, l *ledger.Stored) (*ledger.Opened, error) {
-	if o, err := b.ledger.Follow(l); err == nil {
-		return o, nil
+// takeIfStill is take, if the record is still the one in the store; else
+// ErrConflict.
+func (b *Barrier) takeIfStill(ctx context.Context, l *ledger.Stored) (func(), error) {
+	release, err := b.take(ctx)
+	if err != nil {
+		return nil, err
 	}
-	o, _, err := b.openByKMS(ctx, l)
+	now, err := b.ledger.Load(ctx)
+	if err == nil && now.Digest != l.Digest {
+		err = ErrConflict
+	}
+	if err != nil {
+		release()
+		return nil, err
+	}
+	return release, nil
+}
+
+// load reads the record in its turn.
+func (b *Barrier) load(ctx context.Context) (*ledger.Stored, error) {
+	release, err := b.take(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	return b.ledger.Load(ctx)
+}
+
+// follow opens, through a KMS slot, a record whose root key this process does not
+// have.
+func (b *Barrier) follow(ctx context.Context, l *ledger.Stored) (*ledger.Opened, error) {
+	o, _, err := b.openByKMS(ctx, l, b.custody)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrRootMoved, err)
 	}
@@ -218,7 +293,7 @@ func (b *Barrier) follow(ctx context.Context, l *ledger.Stored) (*ledger.Opened,
 // tryOpen opens the record just loaded through one of its slots, from the seed
 // on, and compares the root key found with the one in use.
 func (b *Barrier) tryOpen(ctx context.Context, o *ledger.Opened, slot *record.Slot, q *custody.Quorum) (record.FreshProof, error) {
-	a, err := b.custodians(ctx, &o.State.Record, slot, q)
+	a, err := b.custodians(ctx, &o.State.Record, slot, b.custody, q)
 	if err != nil {
 		return record.FreshProof{}, err
 	}
@@ -254,16 +329,12 @@ func proofOf(o *ledger.Opened, slot *record.Slot, a *custody.Answer) (record.Fre
 // Refresh takes in what other replicas changed. Call it when [keyring.Decrypt]
 // meets an unknown term; Run does it whenever the store changes.
 func (b *Barrier) Refresh(ctx context.Context) error {
-	done, err := b.take(ctx)
-	if err != nil {
-		return wrapError("refresh", "", err)
-	}
-	defer done()
 	o, err := b.fetch(ctx)
 	if err != nil {
 		return wrapError("refresh", "", err)
 	}
 	o.Wipe()
+	b.advanceAnchor(ctx)
 	return nil
 }
 

@@ -58,18 +58,13 @@ func (b *Barrier) BeginMigration(ctx context.Context, goals []Goal, by By) (Oper
 		}
 		op.Desired = append(op.Desired, goal)
 	}
-	release, err := b.take(ctx)
-	if err != nil {
-		return "", wrapError("begin migration", "", err)
-	}
-	defer release()
 	id, err := b.begin(ctx, op, by, nil)
 	return id, wrapError("begin migration", "", err)
 }
 
 // begin records an operation and returns its id, unless check, if there is one,
 // says of the stored record that nothing could come of it. Where the same is in
-// progress already, it is joined; the caller has the turn.
+// progress already, it is joined.
 func (b *Barrier) begin(ctx context.Context, op record.Operation, by By, check func(*record.State) error) (OperationID, error) {
 	var joined string
 	idle := false // there is nothing to begin
@@ -133,8 +128,7 @@ func (b *Barrier) Claim(ctx context.Context, by By) error {
 }
 
 // submitTo takes a share for the operation in progress, and does what the
-// operation is for when a slot's shares suffice. It returns the slot's name;
-// the caller has the turn.
+// operation is for when a slot's shares suffice. It returns the slot's name.
 func (b *Barrier) submitTo(ctx context.Context, s Share, by By) (string, error) {
 	o, err := b.fetch(ctx)
 	if err != nil {
@@ -163,9 +157,10 @@ func (b *Barrier) submitTo(ctx context.Context, s Share, by By) (string, error) 
 		return slot.Name, err
 	}
 	// A share given twice may find a quorum that waited for its KMS.
-	if !g.Suffices(&slot.Tree) || !g.Consented(&slot.Tree) {
+	if !g.Suffices(&slot.Tree) || !g.Consented(&slot.Tree) || !g.Claim(slot.ID) {
 		return slot.Name, err
 	}
+	defer g.Release(slot.ID)
 	if err := b.prove(ctx, slot.ID, by, g); err != nil {
 		return slot.Name, err
 	}

@@ -5,6 +5,8 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
+	"sync"
 
 	"github.com/sealwright/sealwright/internal/record"
 	"github.com/sealwright/sealwright/kms"
@@ -20,14 +22,18 @@ func (b *Barrier) Rehearse(ctx context.Context, spec Spec) error {
 		return wrapError("rehearse", "", err)
 	}
 	store := b.ledger.Newest().Store
-	var errs []error
-	tried := map[string]bool{}
+	var names []string
 	eachKMS(shape, func(name string) {
-		if !tried[name] {
-			tried[name] = true
-			errs = append(errs, b.rehearse(ctx, name, store))
+		if !slices.Contains(names, name) {
+			names = append(names, name)
 		}
 	})
+	errs := make([]error, len(names))
+	var rehearsals sync.WaitGroup
+	for i, name := range names {
+		rehearsals.Go(func() { errs[i] = b.rehearse(ctx, name, store) })
+	}
+	rehearsals.Wait()
 	return wrapError("rehearse", "", errors.Join(errs...))
 }
 

@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/sealwright/sealwright/internal/aead"
+	"github.com/sealwright/sealwright/internal/custody"
 	"github.com/sealwright/sealwright/internal/ledger"
 	"github.com/sealwright/sealwright/internal/record"
 )
@@ -103,17 +104,13 @@ func (b *Barrier) restoreIf(ctx context.Context, which string, by By, meant func
 	if err := by.check(); err != nil {
 		return err
 	}
-	done, err := b.take(ctx)
-	if err != nil {
-		return wrapError("restore", "", err)
-	}
-	defer done()
-	err = b.restore(ctx, by, meant)
+	err := b.restore(ctx, by, meant)
 	b.emit(EventRestore, by, "", which, err)
 	return wrapError("restore", "", err)
 }
 
 func (b *Barrier) restore(ctx context.Context, by By, meant func(l *ledger.Stored, cur *ledger.Opened) error) error {
+	defer clean()()
 	cur, err := b.current()
 	if err != nil {
 		return err
@@ -157,7 +154,7 @@ func (b *Barrier) restore(ctx context.Context, by By, meant func(l *ledger.Store
 	if err != nil {
 		return err
 	}
-	return b.swap(ctx, stored, l.Rev, draft, intent{})
+	return b.store(ctx, stored, l.Rev, draft)
 }
 
 // Join takes in the data keys of a fork: of a record of the same store that
@@ -172,17 +169,13 @@ func (b *Barrier) Join(ctx context.Context, fork []byte, by By) error {
 	if err := by.check(); err != nil {
 		return err
 	}
-	done, err := b.take(ctx)
-	if err != nil {
-		return wrapError("join", "", err)
-	}
-	defer done()
-	err = b.join(ctx, fork, by)
+	err := b.join(ctx, fork, by)
 	b.emit(EventJoin, by, "", "", err)
 	return wrapError("join", "", err)
 }
 
 func (b *Barrier) join(ctx context.Context, fork []byte, by By) error {
+	defer clean()()
 	l, err := ledger.Parse(fork)
 	if err != nil {
 		return fmt.Errorf("%w: the fork: %w", ErrCorrupt, err)
@@ -232,14 +225,13 @@ func (b *Barrier) openAny(ctx context.Context, l *ledger.Stored, cur *ledger.Ope
 		}
 		return o, err
 	}
-	for i := range l.Slots {
-		slot := &l.Slots[i]
-		if !slot.Opens() || slot.Tree.NeedsPeople() {
-			continue
-		}
-		if o, err := b.openSlot(ctx, l, slot, nil, (*ledger.Stored).Open); err == nil {
-			return o, nil
-		}
+	slots := machines(l.Record)
+	o, i, _ := custody.Race(ctx, len(slots), b.cfg.HeadStart, func(ctx context.Context, i int, _ func()) (*ledger.Opened, error) {
+		defer clean()()
+		return b.openSlot(ctx, l, slots[i], b.custody, nil, (*ledger.Stored).Open)
+	}, (*ledger.Opened).Wipe)
+	if i >= 0 {
+		return o, nil
 	}
 	return nil, fmt.Errorf("%w: it has another root key, and no KMS slot opens it: start a process on it, and unseal that with shares", ErrRootMoved)
 }

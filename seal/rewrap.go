@@ -37,13 +37,8 @@ func (b *Barrier) rewrapSlot(ctx context.Context, name string, by By, run bool) 
 	if err := by.check(); err != nil {
 		return err
 	}
-	done, err := b.take(ctx)
-	if err != nil {
-		return wrapError("rewrap", name, err)
-	}
-	defer done()
 	var id uint32
-	err = b.commit(ctx, EventRewrap, by, func(ctx context.Context, st record.Step, o *ledger.Opened) (record.State, []byte, error) {
+	err := b.commit(ctx, EventRewrap, by, func(ctx context.Context, st record.Step, o *ledger.Opened) (record.State, []byte, error) {
 		slot := o.State.Find(name, record.Active)
 		if slot == nil {
 			return record.State{}, nil, ErrNoSlot

@@ -61,17 +61,12 @@ func (b *Barrier) RotateRoot(ctx context.Context, by By) error {
 	})
 }
 
-// change is commit for a caller without the turn.
+// change is commit, its event and its error.
 func (b *Barrier) change(ctx context.Context, event EventKind, op string, by By, f change) error {
 	if err := by.check(); err != nil {
 		return err
 	}
-	done, err := b.take(ctx)
-	if err != nil {
-		return wrapError(op, "", err)
-	}
-	defer done()
-	err = b.commit(ctx, event, by, f)
+	err := b.commit(ctx, event, by, f)
 	b.emit(event, by, "", "", err)
 	return wrapError(op, "", err)
 }

@@ -2,22 +2,13 @@ package seal
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
-
-	"github.com/sealwright/sealwright/kms"
 )
 
-// maxPause is where the pauses between the rounds of an auto-unseal stop
-// growing. They are drawn from zero to a bound that doubles from Config.Spread
-// on, also before the first round: pods that restart together must not call
-// together.
-const maxPause = time.Minute
-
 // Run does, until ctx ends, what a server wants done by itself: it unseals
-// through the KMS slots, retrying while they cannot be reached; takes in what
+// through the KMS slots, each tried again by a clock of its own; takes in what
 // other replicas change; activates new terms, and adds one before the active one
 // is used up; and drills the KMS slots, which it rewraps when their keys have
 // newer versions. An outage of a KMS or of the store never seals and is never
@@ -34,9 +25,9 @@ func (b *Barrier) Run(ctx context.Context) error {
 	defer usage.Stop()
 	drill := time.NewTimer(b.nextDrill())
 	defer drill.Stop()
-	drilled := make(chan struct{}, 1)
-	bound := b.cfg.Spread
-	next := time.Now().Add(rand.N(bound)) // when to try to unseal
+	drilled, refreshed := make(chan struct{}, 1), make(chan struct{}, 1)
+	refreshing, again := false, false // a refresh goes on; the store changed since
+	var unsealing *unsealer           // while sealed, and not by an operator
 	for {
 		b.mu.Lock()
 		sealed, byOperator, closed, changed := b.open == nil, b.sealedBy, b.closed, b.changed
@@ -44,13 +35,23 @@ func (b *Barrier) Run(ctx context.Context) error {
 		if closed {
 			return ErrClosed
 		}
-		var unseal, activate <-chan time.Time
-		if !sealed {
-			bound = b.cfg.Spread
+		switch wanted := sealed && !byOperator; {
+		case wanted && unsealing == nil:
+			unsealing = b.startUnsealer(ctx)
+		case !wanted && unsealing != nil:
+			unsealing.stop()
+			unsealing = nil
 		}
-		if sealed && !byOperator {
-			unseal = time.After(time.Until(next))
+		if again && !refreshing && !sealed {
+			refreshing, again = true, false
+			go func() { // it may ask a KMS, and the rest is not to wait for that
+				if err := b.Refresh(ctx); err != nil && ctx.Err() == nil {
+					b.emit(EventStore, By{}, "", "refresh", err)
+				}
+				refreshed <- struct{}{}
+			}()
 		}
+		var activate <-chan time.Time
 		if at, ok := b.nextActivation(); ok && !sealed {
 			activate = time.After(max(0, time.Until(at)))
 		}
@@ -59,16 +60,13 @@ func (b *Barrier) Run(ctx context.Context) error {
 			return caller.Err()
 		case <-changed:
 			// Unsealed, sealed, or changed: look again.
-		case <-unseal:
-			err := b.unsealUntil(ctx, changed)
-			bound = max(b.cfg.Spread, min(2*bound, maxPause))
-			next = time.Now().Add(retryAfter(err) + rand.N(bound))
 		case <-watched:
-			if !sealed {
-				if err := b.Refresh(ctx); err != nil && ctx.Err() == nil {
-					b.emit(EventStore, By{}, "", "refresh", err)
-				}
+			again = !sealed
+			if unsealing != nil {
+				unsealing.look()
 			}
+		case <-refreshed:
+			refreshing = false
 		case <-usage.C:
 			b.rotateInTime(ctx)
 		case <-activate:
@@ -89,22 +87,6 @@ func (b *Barrier) Run(ctx context.Context) error {
 	}
 }
 
-// unsealUntil is Unseal that is given up when the state changes: people were
-// faster, or an operator sealed.
-func (b *Barrier) unsealUntil(ctx context.Context, changed <-chan struct{}) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	go func() {
-		select {
-		case <-changed:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
-	_, err := b.Unseal(ctx)
-	return err
-}
-
 // rotateInTime adds a term when this process has used up half of what is safe
 // under the active one.
 func (b *Barrier) rotateInTime(ctx context.Context) {
@@ -119,14 +101,6 @@ func (b *Barrier) rotateInTime(ctx context.Context) {
 	}
 	err = b.Rotate(ctx, By{Actor: "sealwright"})
 	b.emit(EventBudget, By{}, "", fmt.Sprintf("term %d is half used up", usage.Term), err)
-}
-
-// retryAfter returns how long the KMS asked to be left alone.
-func retryAfter(err error) time.Duration {
-	if k, ok := errors.AsType[*kms.Error](err); ok {
-		return k.Rest()
-	}
-	return 0
 }
 
 // watch returns a channel that tells of changes of the store.

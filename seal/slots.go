@@ -35,11 +35,6 @@ func (b *Barrier) add(ctx context.Context, op, name string, spec Spec, by By, ch
 	if _, err := b.checkSpec(spec); err != nil {
 		return d, wrapError(op, name, err)
 	}
-	done, err := b.take(ctx)
-	if err != nil {
-		return d, wrapError(op, name, err)
-	}
-	defer done()
 	err = b.commit(ctx, EventAdd, by, func(ctx context.Context, st record.Step, o *ledger.Opened) (record.State, []byte, error) {
 		d.Wipe() // of an attempt that met another writer
 		d = Delivery{Operation: by.Operation}
@@ -77,11 +72,6 @@ func (b *Barrier) Prove(ctx context.Context, name string, by By) (op OperationID
 	if err := by.check(); err != nil {
 		return "", false, err
 	}
-	release, err := b.take(ctx)
-	if err != nil {
-		return "", false, wrapError("prove", name, err)
-	}
-	defer release()
 	o, err := b.fetch(ctx)
 	if err != nil {
 		return "", false, wrapError("prove", name, err)
@@ -111,7 +101,7 @@ func provable(s *record.State, name string) *record.Slot {
 }
 
 // prove opens the stored record through the slot, with the shares in g, and
-// stores that it did; the caller has the turn.
+// stores that it did.
 func (b *Barrier) prove(ctx context.Context, id uint32, by By, g *custody.Quorum) error {
 	name, event := "", EventProve
 	err := b.commit(ctx, EventProve, by, func(ctx context.Context, st record.Step, o *ledger.Opened) (record.State, []byte, error) {
@@ -159,11 +149,6 @@ func (b *Barrier) Drop(ctx context.Context, names []string, by By) (op Operation
 		return "", false, err
 	}
 	list := strings.Join(names, " ")
-	release, err := b.take(ctx)
-	if err != nil {
-		return "", false, wrapError("drop", list, err)
-	}
-	defer release()
 	err = b.drop(ctx, names, by, nil)
 	if errors.Is(err, ErrNoProof) {
 		begun, beginErr := b.beginDrop(ctx, names, by)
@@ -204,8 +189,7 @@ func (b *Barrier) beginDrop(ctx context.Context, names []string, by By) (Operati
 	})
 }
 
-// drop removes the slots if they may go, with the shares in g for a proof; the
-// caller has the turn.
+// drop removes the slots if they may go, with the shares in g for a proof.
 func (b *Barrier) drop(ctx context.Context, names []string, by By, g *custody.Quorum) error {
 	return b.commit(ctx, EventDrop, by, func(ctx context.Context, st record.Step, o *ledger.Opened) (record.State, []byte, error) {
 		var ids []uint32
@@ -238,12 +222,13 @@ func (b *Barrier) drop(ctx context.Context, names []string, by By, g *custody.Qu
 	})
 }
 
-// freshProof asks the slots that stay to open the record, until one does: those
-// of KMS keys, those whose people have just given their shares in g, and those
-// whose people gave their proof to the operation in progress, of which it asks
-// the keys. It returns ErrLastSlot where there is nobody to ask.
+// freshProof asks the slots that stay to open the record, until one does, the
+// first at once and each further one after a head start: KMS slots, those whose
+// people have just given their shares in g, and, of one whose people proved it
+// to the operation in progress, the keys beside them. It returns ErrLastSlot
+// where there is nobody to ask.
 func (b *Barrier) freshProof(ctx context.Context, o *ledger.Opened, ids []uint32, g *custody.Quorum) (*record.FreshProof, error) {
-	var errs []error
+	var asked []*record.Slot
 	others := 0
 	for i := range o.State.Slots {
 		slot := &o.State.Slots[i]
@@ -251,25 +236,34 @@ func (b *Barrier) freshProof(ctx context.Context, o *ledger.Opened, ids []uint32
 			continue
 		}
 		others++
-		var fresh record.FreshProof
-		var err error
-		switch {
-		case !slot.Tree.NeedsPeople(), g != nil && g.Suffices(&slot.Tree):
-			fresh, err = b.tryOpen(ctx, o, slot, g)
-		case o.State.PeopleProved(ids, slot):
-			fresh, err = b.tryKeys(ctx, o, slot)
-		default:
-			continue
+		if opens(slot, g) || o.State.PeopleProved(ids, slot) {
+			asked = append(asked, slot)
 		}
-		if err == nil {
-			return &fresh, nil
-		}
-		errs = append(errs, wrapError("open", slot.Name, err))
 	}
 	if others == 0 {
 		return nil, ErrLastSlot
 	}
-	return nil, errors.Join(append([]error{ErrNoProof}, errs...)...)
+	fresh, i, errs := custody.Race(ctx, len(asked), b.cfg.HeadStart, func(ctx context.Context, i int, _ func()) (record.FreshProof, error) {
+		defer clean()()
+		try := b.tryKeys
+		if opens(asked[i], g) {
+			try = func(ctx context.Context, o *ledger.Opened, slot *record.Slot) (record.FreshProof, error) {
+				return b.tryOpen(ctx, o, slot, g)
+			}
+		}
+		fresh, err := try(ctx, o, asked[i])
+		return fresh, wrapError("open", asked[i].Name, err)
+	}, func(record.FreshProof) {})
+	if i < 0 {
+		return nil, errors.Join(append([]error{ErrNoProof}, errs...)...)
+	}
+	return &fresh, nil
+}
+
+// opens reports whether a slot may be asked to open the record, with nobody or
+// with the people whose shares are in g.
+func opens(slot *record.Slot, g *custody.Quorum) bool {
+	return !slot.Tree.NeedsPeople() || g != nil && g.Suffices(&slot.Tree)
 }
 
 // anyProof is the planted fault of hooks.believe.
@@ -307,11 +301,6 @@ func (b *Barrier) Reissue(ctx context.Context, name string, spec Spec, by By) (d
 	if _, err := b.checkSpec(spec); err != nil {
 		return d, wrapError("reissue", name, err)
 	}
-	done, err := b.take(ctx)
-	if err != nil {
-		return d, wrapError("reissue", name, err)
-	}
-	defer done()
 	err = b.commit(ctx, EventReissue, by, func(ctx context.Context, st record.Step, o *ledger.Opened) (record.State, []byte, error) {
 		d.Wipe()
 		d = Delivery{Operation: by.Operation}

@@ -15,6 +15,7 @@ import (
 // Where only people can open the store the error says how many shares are
 // missing. On an unsealed Barrier it does nothing.
 func (b *Barrier) Unseal(ctx context.Context) (Status, error) {
+	defer clean()()
 	as := b.toUnseal()
 	var err error
 	for range conflicts {
@@ -28,78 +29,69 @@ func (b *Barrier) Unseal(ctx context.Context) (Status, error) {
 	return b.Status(), wrapError("unseal", "", err)
 }
 
-// unsealOnce opens the record now stored. While a KMS is asked the turn is free:
-// people must not wait for a KMS that does not answer.
+// unsealOnce opens the record now stored.
 func (b *Barrier) unsealOnce(ctx context.Context, as intent) error {
-	done, err := b.take(ctx)
-	if err != nil {
-		return err
-	}
 	if !b.isSealed() {
-		done()
 		return nil
 	}
-	l, err := b.ledger.Load(ctx)
-	done()
+	l, err := b.load(ctx)
 	if err != nil {
 		b.emit(EventUnseal, By{}, "", "by KMS", err)
 		return err
 	}
-	o, slot, err := b.openByKMS(ctx, l)
+	o, slot, err := b.openByKMS(ctx, l, b.custody)
 	nobodyAsked := errors.Is(err, custody.ErrNeedsPeople) // no KMS slot is there
-	if done, takeErr := b.take(ctx); takeErr != nil {
-		if o != nil {
-			o.Wipe()
-		}
-		return errors.Join(takeErr, err)
-	} else {
-		defer done()
-	}
-	if !b.isSealed() { // people were faster
+	name := ""
+	switch {
+	case !b.isSealed(): // people were faster
 		if o != nil {
 			o.Wipe()
 		}
 		return nil
-	}
-	if err == nil {
-		err = b.admitLoaded(ctx, l, o, slot.ID, as)
-	} else {
+	case err == nil:
+		name = slot.Name
+		err = b.admitIfStill(ctx, l, o, slot.ID, By{}, as)
+	default:
 		err = b.openWithShares(ctx, err, as)
 	}
 	if _, waits := errors.AsType[waiting](err); !errors.Is(err, ErrConflict) && !(nobodyAsked && waits) {
-		b.emit(EventUnseal, By{}, "", "by KMS", err)
+		b.emit(EventUnseal, By{}, name, "by KMS", err)
 	}
 	return err
 }
 
-// admitLoaded is admit, if the record is still the one in the store.
-func (b *Barrier) admitLoaded(ctx context.Context, l *ledger.Stored, o *ledger.Opened, id uint32, as intent) error {
-	now, err := b.ledger.Load(ctx)
-	if err == nil && now.Digest != l.Digest {
-		err = ErrConflict
-	}
+// admitIfStill makes an opened record the Barrier's own, if it is still the one
+// in the store, else ErrConflict; where people were faster it does nothing.
+func (b *Barrier) admitIfStill(ctx context.Context, l *ledger.Stored, o *ledger.Opened, id uint32, by By, as intent) error {
+	release, err := b.takeIfStill(ctx, l)
 	if err != nil {
 		o.Wipe()
 		return err
 	}
-	return b.admit(ctx, o, id, By{}, as)
+	if !b.isSealed() {
+		release()
+		o.Wipe()
+		return nil
+	}
+	err = b.admit(ctx, o, id, by, as)
+	release()
+	b.advanceAnchor(ctx)
+	return err
 }
 
 // openWithShares opens the record with the shares given so far, where the KMS
 // slots alone could not. It loads the record anew: while the KMS was asked, a
 // slot may have been dropped.
 func (b *Barrier) openWithShares(ctx context.Context, why error, as intent) error {
-	l, err := b.ledger.Load(ctx)
+	l, err := b.load(ctx)
 	if err != nil {
 		return err
 	}
-	b.gathered("").Sift(l.Record)
-	opened, err := b.openByGather(ctx, l, By{}, why, as)
-	switch {
-	case opened:
-		return nil
-	case errors.Is(err, custody.ErrNeedsPeople):
-		return missing(l.Record, b.gathered(""))
+	q := b.gathered("")
+	q.Sift(l.Record)
+	err = b.openByQuorum(ctx, l, By{}, why, as)
+	if errors.Is(err, custody.ErrNeedsPeople) {
+		return missing(l.Record, q)
 	}
 	return err
 }
@@ -112,15 +104,11 @@ func (b *Barrier) openWithShares(ctx context.Context, why error, as intent) erro
 //
 // A share for unsealing an unsealed Barrier changes nothing.
 func (b *Barrier) Submit(ctx context.Context, s Share, by By) (Status, error) {
+	defer clean()()
 	if err := by.check(); err != nil {
 		return b.Status(), err
 	}
 	as := b.toUnseal()
-	done, err := b.take(ctx)
-	if err != nil {
-		return b.Status(), wrapError("submit", "", err)
-	}
-	defer done()
 	if by.Operation != "" {
 		slot, err := b.submitTo(ctx, s, by)
 		b.emit(EventShare, by, slot, s.String(), err)
@@ -150,11 +138,6 @@ func (b *Barrier) Check(ctx context.Context, s Share, by By) (slot string, err e
 	if err := by.check(); err != nil {
 		return "", err
 	}
-	done, err := b.take(ctx)
-	if err != nil {
-		return "", wrapError("check", "", err)
-	}
-	defer done()
 	slot, err = b.checkShare(ctx, s)
 	b.emit(EventShare, by, slot, s.String()+", only checked", err)
 	return slot, wrapError("check", slot, err)
@@ -163,7 +146,7 @@ func (b *Barrier) Check(ctx context.Context, s Share, by By) (slot string, err e
 func (b *Barrier) checkShare(ctx context.Context, s Share) (string, error) {
 	var rec *record.Record
 	if b.isSealed() {
-		l, err := b.ledger.Load(ctx)
+		l, err := b.load(ctx)
 		if err != nil {
 			return "", err
 		}
@@ -186,77 +169,77 @@ func (b *Barrier) checkShare(ctx context.Context, s Share) (string, error) {
 	return slot.Name, nil
 }
 
+// submitToUnseal keeps a share, and opens the record where it completes a quorum.
 func (b *Barrier) submitToUnseal(ctx context.Context, s Share, by By, as intent) (string, error) {
-	name, taken := "", false
-	for range conflicts {
-		l, err := b.ledger.Load(ctx)
-		if err != nil {
-			b.emit(EventShare, by, name, s.String(), err)
-			return name, err
-		}
-		g := b.gathered("")
-		g.Sift(l.Record)
-		if !taken {
-			slot, err := g.Add(l.Record, s.part)
-			err = shareError(err)
-			if slot != nil {
-				name = slot.Name
-			}
-			b.emit(EventShare, by, name, s.String(), err)
-			if err != nil && !errors.Is(err, ErrShareDuplicate) {
-				return name, err
-			}
-			taken = true
-			if errors.Is(err, ErrShareDuplicate) {
-				// A quorum may have waited for its KMS: let it try again.
-				if opened, _ := b.openByGather(ctx, l, by, custody.ErrNeedsPeople, as); opened {
-					return name, nil
-				}
-				return name, err
-			}
-		}
-		opened, err := b.openByGather(ctx, l, by, custody.ErrNeedsPeople, as)
-		switch {
-		case opened:
-			b.emit(EventUnseal, by, name, "by people", nil)
-			return name, nil
-		case errors.Is(err, custody.ErrNeedsPeople):
-			b.because(missing(l.Record, g))
-			b.advance(progressOf(l.Record, g))
-			return name, nil
-		case errors.Is(err, ErrConflict):
-			continue
-		}
-		b.emit(EventUnseal, by, name, "by people", err)
-		return name, err
+	l, slot, shareErr := b.keepShare(ctx, s)
+	b.emit(EventShare, by, slot, s.String(), shareErr)
+	if shareErr != nil && !errors.Is(shareErr, ErrShareDuplicate) {
+		return slot, shareErr
 	}
-	return name, ErrConflict
+	// A share given twice may find a quorum that waited for its KMS.
+	for range conflicts {
+		err := b.openByQuorum(ctx, l, by, custody.ErrNeedsPeople, as)
+		switch {
+		case errors.Is(err, custody.ErrNeedsPeople):
+			q := b.gathered("")
+			b.because(missing(l.Record, q))
+			b.advance(progressOf(l.Record, q))
+			return slot, shareErr
+		case !errors.Is(err, ErrConflict):
+			b.emit(EventUnseal, by, slot, "by people", err)
+			return slot, err
+		}
+		if l, err = b.load(ctx); err != nil {
+			return slot, err
+		}
+		b.gathered("").Sift(l.Record)
+	}
+	return slot, ErrConflict
 }
 
-// openByGather opens the record with the shares given for unsealing, if they
-// suffice for any slot. Otherwise it returns why not, joined to because where
-// that says more than that people are needed.
-func (b *Barrier) openByGather(ctx context.Context, l *ledger.Stored, by By, because error, as intent) (bool, error) {
-	g := b.gathered("")
-	err := because
+// keepShare keeps a share that fits the record now stored, and returns the
+// record, and the slot's name where it is known.
+func (b *Barrier) keepShare(ctx context.Context, s Share) (*ledger.Stored, string, error) {
+	release, err := b.take(ctx)
+	if err != nil {
+		return nil, "", err
+	}
+	defer release()
+	l, err := b.ledger.Load(ctx)
+	if err != nil {
+		return nil, "", err
+	}
+	q := b.gathered("")
+	q.Sift(l.Record)
+	slot, err := q.Add(l.Record, s.part)
+	if slot == nil {
+		return l, "", shareError(err)
+	}
+	return l, slot.Name, shareError(err)
+}
+
+// openByQuorum opens the record with the shares given for unsealing, if they
+// suffice for any slot. Otherwise it returns why not, joined to why where that
+// says more than that people are needed. A quorum is tried by one caller at a
+// time; the others' shares count, and are not waited for.
+func (b *Barrier) openByQuorum(ctx context.Context, l *ledger.Stored, by By, why error, as intent) error {
+	q := b.gathered("")
 	for i := range l.Slots {
 		slot := &l.Slots[i]
-		if !slot.Opens() || !slot.Tree.People() || !g.Suffices(&slot.Tree) {
+		if !slot.Opens() || !slot.Tree.People() || !q.Suffices(&slot.Tree) || !q.Claim(slot.ID) {
 			continue
 		}
-		o, openErr := b.openSlot(ctx, l, slot, g, b.ledger.Unlock)
-		if openErr == nil {
-			openErr = b.admit(ctx, o, slot.ID, by, as)
+		o, err := b.openSlot(ctx, l, slot, b.custody, q, b.ledger.Unlock)
+		if err == nil {
+			err = b.admitIfStill(ctx, l, o, slot.ID, by, as)
 		}
-		if openErr == nil {
-			return true, nil
+		q.Release(slot.ID)
+		if err == nil || errors.Is(err, ErrConflict) {
+			return err
 		}
-		if errors.Is(openErr, ErrConflict) {
-			return false, openErr
-		}
-		err = errors.Join(dropNeed(err), wrapError("open", slot.Name, openErr))
+		why = errors.Join(dropNeed(why), wrapError("open", slot.Name, err))
 	}
-	return false, err
+	return why
 }
 
 func dropNeed(err error) error {
@@ -268,11 +251,11 @@ func dropNeed(err error) error {
 
 // admit makes an opened record the Barrier's own. A slot that was never proven
 // has just proved itself, and before any was, no keyring is given out until
-// that is stored.
+// that is stored. The caller has the turn.
 func (b *Barrier) admit(ctx context.Context, o *ledger.Opened, id uint32, by By, as intent) error {
 	slot := o.State.Slot(id)
 	if slot.State == record.Active {
-		return b.enter(ctx, o, as)
+		return b.enter(o, as)
 	}
 	next, err := o.State.Prove(b.step(o.Digest, by), record.FreshProof{Slot: id, Root: o.State.Root, Generation: o.State.Generation}, nil)
 	if err == nil {
@@ -292,17 +275,16 @@ func (b *Barrier) admit(ctx context.Context, o *ledger.Opened, id uint32, by By,
 	case errors.Is(err, ErrSealed), errors.Is(err, ErrClosed):
 		// Sealed in the meantime: the proof may be stored, and seen.
 	case o.State.Proved():
-		return b.enter(ctx, o, as) // the proof can wait, the server should not
+		return b.enter(o, as) // the proof can wait, the server should not
 	}
 	o.Wipe()
 	return err
 }
 
-func (b *Barrier) enter(ctx context.Context, o *ledger.Opened, as intent) error {
+func (b *Barrier) enter(o *ledger.Opened, as intent) error {
 	if err := b.install(o, as); err != nil {
 		return err
 	}
-	b.advanceAnchor(ctx)
 	b.endGather("")
 	return nil
 }
@@ -331,8 +313,7 @@ func (b *Barrier) advance(p []SetProgress) {
 	}
 }
 
-// gathered returns the shares given for an operation; the caller has the turn.
-// Where a Seal or Close came meanwhile it takes none.
+// gathered returns the shares given for an operation. Where a Seal or Close came meanwhile it takes none.
 func (b *Barrier) gathered(op OperationID) *custody.Quorum {
 	b.mu.Lock()
 	defer b.mu.Unlock()

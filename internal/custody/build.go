@@ -1,9 +1,11 @@
 package custody
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 
 	"github.com/sealwright/sealwright/internal/aead"
@@ -21,6 +23,15 @@ type builder struct {
 	identity [32]byte // the SHA-256 that custodians hold
 	nextSet  uint32
 	sets     []ShareSet
+	leaves   []leaf
+}
+
+// A leaf is what a KMS is still to be asked for.
+type leaf struct {
+	name  string
+	value []byte // what the leaf protects
+	at    position
+	node  *record.Key // where it goes
 }
 
 // NewSlot makes the slot that would be the next one of rec: its seed, the tree
@@ -33,7 +44,11 @@ func (k *Keys) NewSlot(ctx context.Context, rec *record.Record, name string, spe
 	rand.Read(n.Identity[:])
 	b := builder{keys: k, store: rec.Store, slot: name, identity: record.FingerprintOf(n.Identity), nextSet: rec.LastSet}
 	var err error
-	if n.Tree, err = b.grow(ctx, spec, seed, top); err == nil {
+	defer b.wipe()
+	if n.Tree, err = b.grow(spec, seed, top); err == nil {
+		err = b.askKeys(ctx)
+	}
+	if err == nil {
 		n.PublicKey, n.Wrap, err = b.encrypt(seed, rec, root)
 	}
 	if err != nil {
@@ -55,11 +70,12 @@ func (b *builder) encrypt(seed []byte, rec *record.Record, root []byte) (public,
 	return public, wrap, err
 }
 
-// grow returns a node that protects value.
-func (b *builder) grow(ctx context.Context, spec record.Spec, value []byte, at position) (record.Node, error) {
+// grow returns a node that protects value. Its KMS leaves are empty until askKeys
+// has filled them.
+func (b *builder) grow(spec record.Spec, value []byte, at position) (record.Node, error) {
 	switch {
 	case spec.KMS != "":
-		return b.growKey(ctx, spec.KMS, value, at)
+		return b.growKey(spec.KMS, value, at), nil
 	case spec.Of == nil:
 		return b.growShares(spec, value, at)
 	}
@@ -70,7 +86,7 @@ func (b *builder) grow(ctx context.Context, spec record.Spec, value []byte, at p
 	defer wipeAll(parts)
 	tree := &record.Tree{Threshold: spec.Threshold}
 	for i, child := range spec.Of {
-		node, err := b.grow(ctx, child, parts[i][:len(value)], at.child(i, spec.Threshold, len(spec.Of)))
+		node, err := b.grow(child, parts[i][:len(value)], at.child(i, spec.Threshold, len(spec.Of)))
 		if err != nil {
 			return record.Node{}, err
 		}
@@ -79,20 +95,44 @@ func (b *builder) grow(ctx context.Context, spec record.Spec, value []byte, at p
 	return record.Node{Threshold: tree}, nil
 }
 
-func (b *builder) growKey(ctx context.Context, name string, value []byte, at position) (record.Node, error) {
+// growKey returns a leaf that askKeys is to fill; value is copied.
+func (b *builder) growKey(name string, value []byte, at position) record.Node {
+	node := &record.Key{Name: name}
+	b.leaves = append(b.leaves, leaf{name, bytes.Clone(value), at, node})
+	return record.Node{KMS: node}
+}
+
+// askKeys has the KMS of all leaves wrap, side by side.
+func (b *builder) askKeys(ctx context.Context) error {
+	return errors.Join(all(len(b.leaves), func(i int) error {
+		secret.BurnStack()
+		defer secret.BurnStack()
+		return b.fill(ctx, &b.leaves[i])
+	})...)
+}
+
+func (b *builder) fill(ctx context.Context, l *leaf) error {
 	plain := make([]byte, 64) // w, then the identity that travels with it
 	defer clear(plain)
 	rand.Read(plain[:32])
 	copy(plain[32:], b.identity[:])
-	blob, err := b.keys.WrapChecked(ctx, name, plain, kms.Binding{Store: b.store, Slot: b.slot, Path: at.path})
+	blob, err := b.keys.WrapChecked(ctx, l.name, plain, kms.Binding{Store: b.store, Slot: b.slot, Path: l.at.path})
 	if err != nil {
-		return record.Node{}, err
+		return err
 	}
-	box, err := aead.SealBox(plain[:32], LeafContext(b.store, b.slot, at.path, at.threshold, at.width, blob), value, nil)
+	box, err := aead.SealBox(plain[:32], LeafContext(b.store, b.slot, l.at.path, l.at.threshold, l.at.width, blob), l.value, nil)
 	if err != nil {
-		return record.Node{}, fmt.Errorf("seal: %w", err)
+		return fmt.Errorf("seal: %w", err)
 	}
-	return record.Node{KMS: &record.Key{Name: name, Blob: *blob, Box: box}}, nil
+	l.node.Blob, l.node.Box = *blob, box
+	return nil
+}
+
+// wipe clears what the leaves protect.
+func (b *builder) wipe() {
+	for _, l := range b.leaves {
+		clear(l.value)
+	}
 }
 
 func (b *builder) growShares(spec record.Spec, value []byte, at position) (record.Node, error) {
@@ -138,29 +178,36 @@ func commitment(store, slot, path string, set uint32, x byte, y []byte) [32]byte
 // value is opened, and protected again. What people hold stays.
 func (k *Keys) Rewrap(ctx context.Context, store string, slot *record.Slot, identity [32]byte) (record.Node, error) {
 	b := builder{keys: k, store: store, slot: slot.Name, identity: record.FingerprintOf(identity)}
-	return b.rewrap(ctx, slot, &slot.Tree, top)
+	defer b.wipe()
+	var old []*record.Key
+	tree := b.renew(&slot.Tree, top, &old)
+	o := opener{keys: k, store: store, slot: slot}
+	err := errors.Join(all(len(old), func(i int) error {
+		secret.BurnStack()
+		defer secret.BurnStack()
+		p, err := o.openKey(ctx, old[i], b.leaves[i].at)
+		if err != nil {
+			return err
+		}
+		b.leaves[i].value = p.value
+		return b.fill(ctx, &b.leaves[i])
+	})...)
+	return tree, err
 }
 
-func (b *builder) rewrap(ctx context.Context, slot *record.Slot, node *record.Node, at position) (record.Node, error) {
+// renew returns the tree with its KMS leaves to be filled, and lists the old
+// ones in the order of b.leaves.
+func (b *builder) renew(node *record.Node, at position, old *[]*record.Key) record.Node {
 	switch {
 	case node.Shamir != nil:
-		return *node, nil
+		return *node
 	case node.KMS != nil:
-		o := opener{keys: b.keys, store: b.store, slot: slot}
-		value, err := o.openKey(ctx, node.KMS, at)
-		if err != nil {
-			return record.Node{}, err
-		}
-		defer clear(value)
-		return b.growKey(ctx, node.KMS.Name, value, at)
+		*old = append(*old, node.KMS)
+		return b.growKey(node.KMS.Name, nil, at)
 	}
 	tree := &record.Tree{Threshold: node.Threshold.Threshold}
 	for i := range node.Threshold.Of {
-		child, err := b.rewrap(ctx, slot, &node.Threshold.Of[i], at.child(i, node.Threshold.Threshold, len(node.Threshold.Of)))
-		if err != nil {
-			return record.Node{}, err
-		}
-		tree.Of = append(tree.Of, child)
+		tree.Of = append(tree.Of, b.renew(&node.Threshold.Of[i], at.child(i, node.Threshold.Threshold, len(node.Threshold.Of)), old))
 	}
-	return record.Node{Threshold: tree}, nil
+	return record.Node{Threshold: tree}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/sealwright/sealwright/internal/custody"
 	"github.com/sealwright/sealwright/internal/record"
@@ -38,7 +39,7 @@ const storeID = "00112233445566778899aabbccddeeff"
 
 func newFixture(t *testing.T, shapes ...shape) *fixture {
 	t.Helper()
-	keys := custody.NewKeys(map[string]kms.Wrapper{"a": mirror{}, "b": mirror{}}, kms.Policy{Attempts: 1})
+	keys := custody.NewKeys(map[string]kms.Wrapper{"a": mirror{}, "b": mirror{}}, kms.Policy{Attempts: 1}, time.Second)
 	f := &fixture{
 		rec:   &record.Record{Store: storeID, Root: 1, Slots: make([]record.Slot, 0, len(shapes))},
 		slots: map[string]*record.Slot{}, shares: map[string][][]custody.Share{},

@@ -4,27 +4,58 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
+	"time"
 
 	"github.com/sealwright/sealwright/internal/bounded"
+	"github.com/sealwright/sealwright/internal/record"
 	"github.com/sealwright/sealwright/kms"
 )
 
-// Keys asks the KMS of the configuration, by the names that specs use. Its
+// Keys asks the KMS of the configuration, by the names that specs use. What one
+// of them asks for, or does not answer, concerns it alone: its wish to be left
+// alone is remembered here, and until then the answer comes from memory. Its
 // methods are safe for concurrent use.
 type Keys struct {
-	wrappers map[string]kms.Wrapper
-	retry    kms.Policy
+	keys  map[string]*key
+	retry kms.Policy
+	head  time.Duration // how long a key is waited for before one more is asked
+}
+
+// A key is one KMS of the configuration.
+type key struct {
+	kms.Wrapper
+
+	mu    sync.Mutex
+	until time.Time  // when it may be asked again
+	why   *kms.Error // its last word, while it rests
+	given int        // calls that were given up on, and have not come back
 }
 
 // NewKeys returns the Keys of a configuration.
-func NewKeys(wrappers map[string]kms.Wrapper, retry kms.Policy) *Keys {
-	return &Keys{wrappers, retry}
+func NewKeys(wrappers map[string]kms.Wrapper, retry kms.Policy, head time.Duration) *Keys {
+	k := &Keys{map[string]*key{}, retry, head}
+	for name, w := range wrappers {
+		k.keys[name] = &key{Wrapper: w}
+	}
+	return k
+}
+
+// Once returns the same Keys, which make one attempt a call: for whoever tries
+// again by a clock of their own.
+func (k *Keys) Once() *Keys {
+	once := *k
+	once.retry.Attempts = 1
+	return &once
 }
 
 // wrap asks the named KMS to wrap key.
 func (k *Keys) wrap(ctx context.Context, name string, key []byte, place kms.Binding) (*kms.Blob, error) {
-	w := k.wrappers[name]
-	blob, err := ask(ctx, k, func(ctx context.Context) (*kms.Blob, error) { return w.Wrap(ctx, key, place) })
+	w, err := k.named("wrap", name)
+	if err != nil {
+		return nil, err
+	}
+	blob, err := ask(ctx, k, w, "wrap", func(ctx context.Context) (*kms.Blob, error) { return w.Wrap(ctx, key, place) })
 	if err == nil && (blob == nil || blob.Type == "" || blob.KeyID == "" || len(blob.Ciphertext) == 0) {
 		err = &kms.Error{Op: "wrap", Kind: kms.ErrCorrupt, Err: fmt.Errorf("KMS %q answered without a blob", name)}
 	}
@@ -55,54 +86,142 @@ func (k *Keys) WrapChecked(ctx context.Context, name string, key []byte, place k
 
 // unwrap asks the named KMS for what the blob holds. The caller wipes it.
 func (k *Keys) unwrap(ctx context.Context, name string, blob *kms.Blob, place kms.Binding) ([]byte, error) {
-	w := k.wrappers[name]
-	if w == nil {
-		return nil, &kms.Error{Op: "unwrap", Type: blob.Type, KeyID: blob.KeyID, Kind: kms.ErrMisconfigured,
-			Err: fmt.Errorf("the store names a KMS %q, and the configuration has none of that name", name)}
+	w, err := k.named("unwrap", name)
+	if err != nil {
+		return nil, err
 	}
-	key, err := ask(ctx, k, func(ctx context.Context) ([]byte, error) { return w.Unwrap(ctx, blob, place) })
+	key, err := ask(ctx, k, w, "unwrap", func(ctx context.Context) ([]byte, error) { return w.Unwrap(ctx, blob, place) })
 	if err != nil {
 		return nil, fmt.Errorf("KMS %q: %w", name, err)
 	}
 	return key, nil
 }
 
+func (k *Keys) named(op, name string) (*key, error) {
+	if w := k.keys[name]; w != nil {
+		return w, nil
+	}
+	return nil, &kms.Error{Op: op, Kind: kms.ErrMisconfigured,
+		Err: fmt.Errorf("the store names a KMS %q, and the configuration has none of that name", name)}
+}
+
+// wrapper returns the host's own of that name, or nil.
+func (k *Keys) wrapper(name string) kms.Wrapper {
+	if w := k.keys[name]; w != nil {
+		return w.Wrapper
+	}
+	return nil
+}
+
 // Health returns what the named KMS says of its key, where it can say it. A
 // probe needs a permission of its own, so one that fails says nothing.
 func (k *Keys) Health(ctx context.Context, name string) (kms.Health, bool) {
-	p, ok := k.wrappers[name].(kms.Prober)
+	p, ok := k.wrapper(name).(kms.Prober)
 	if !ok {
 		return kms.Health{}, false
 	}
-	health, err := ask(ctx, k, p.Probe)
+	health, err := ask(ctx, k, k.keys[name], "probe", p.Probe)
 	return health, err == nil
 }
 
 // authenticates reports whether a blob that the named KMS unwrapped proves who
 // made it.
 func (k *Keys) authenticates(name string, blob *kms.Blob) bool {
-	a, ok := k.wrappers[name].(kms.Authenticator)
+	a, ok := k.wrapper(name).(kms.Authenticator)
 	return ok && a.Authenticates(blob)
 }
 
-// ask calls a KMS under the retry policy. Where ctx ends with a cause of its
-// own, as by a Seal, the error is that too.
-func ask[T any](ctx context.Context, k *Keys, f func(context.Context) (T, error)) (T, error) {
+// RestUntil returns when it makes sense to ask the keys of a tree again: the
+// zero time where any of them may be asked now.
+func (k *Keys) RestUntil(tree *record.Node) (at time.Time) {
+	first := true
+	tree.Leaves(func(leaf *record.Node) bool {
+		if leaf.KMS == nil || k.keys[leaf.KMS.Name] == nil {
+			return true
+		}
+		until := k.keys[leaf.KMS.Name].restUntil()
+		if first || until.Before(at) {
+			first, at = false, until
+		}
+		return true
+	})
+	return at
+}
+
+// ask calls a KMS under the retry policy, or answers with its last words while
+// it rests. Where ctx ends with a cause of its own, as by a Seal, the error is
+// that too.
+func ask[T any](ctx context.Context, k *Keys, w *key, op string, f func(context.Context) (T, error)) (T, error) {
 	var out T
 	err := k.retry.Do(ctx, func(ctx context.Context) error {
-		v, err := bounded.Call(ctx, f)
+		if err := w.ready(op); err != nil {
+			return err
+		}
+		v, err := bounded.Call(ctx, func(ctx context.Context) (T, error) {
+			defer w.back()
+			return f(ctx)
+		})
 		switch {
 		case errors.Is(err, bounded.ErrNoAnswer):
-			return &kms.Error{Op: "call", Kind: kms.ErrUnavailable, Err: err}
+			err = &kms.Error{Op: op, Kind: kms.ErrUnavailable, Err: err}
 		case errors.Is(err, bounded.ErrPanic):
-			return &kms.Error{Op: "call", Kind: kms.ErrMisconfigured, Err: fmt.Errorf("the provider is at fault: %w", err)}
+			err = &kms.Error{Op: op, Kind: kms.ErrMisconfigured, Err: fmt.Errorf("the provider is at fault: %w", err)}
 		case err == nil:
 			out = v
 		}
+		w.heard(err)
 		return err
 	})
 	if cause := context.Cause(ctx); err != nil && cause != nil && cause != ctx.Err() {
 		err = fmt.Errorf("%w: %w", cause, err)
 	}
 	return out, err
+}
+
+// maxGiven is how many calls of one KMS may hang, given up on, before it is
+// asked no more: each keeps a goroutine.
+const maxGiven = 16
+
+// ready counts a call that begins, or says why there is none.
+func (w *key) ready(op string) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if rest := time.Until(w.until); rest > 0 {
+		return &kms.Error{Op: op, Type: w.why.Type, KeyID: w.why.KeyID, Kind: w.why.Kind, RetryAfter: rest,
+			Err: fmt.Errorf("it asked to be left alone until %s: %w", w.until.UTC().Format(time.RFC3339), w.why)}
+	}
+	if w.given >= maxGiven {
+		return &kms.Error{Op: op, Kind: kms.ErrUnavailable, Err: fmt.Errorf("%d calls have never come back", w.given)}
+	}
+	w.given++
+	return nil
+}
+
+// back counts a call that came back.
+func (w *key) back() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.given--
+}
+
+// heard remembers for how long a KMS asked to be left alone.
+func (w *key) heard(err error) {
+	e, ok := errors.AsType[*kms.Error](err)
+	if !ok || e.Rest() == 0 {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if until := time.Now().Add(e.Rest()); until.After(w.until) {
+		w.until, w.why = until, e
+	}
+}
+
+func (w *key) restUntil() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if time.Until(w.until) <= 0 {
+		return time.Time{}
+	}
+	return w.until
 }

@@ -1,6 +1,7 @@
 package custody
 
 import (
+	"bytes"
 	"context"
 	"crypto/subtle"
 	"errors"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/sealwright/sealwright/internal/aead"
 	"github.com/sealwright/sealwright/internal/record"
+	"github.com/sealwright/sealwright/internal/secret"
 	"github.com/sealwright/sealwright/kms"
 	"github.com/sealwright/sealwright/shamir"
 )
@@ -62,8 +64,8 @@ func (k *Keys) Open(ctx context.Context, rec *record.Record, slot *record.Slot, 
 	if err != nil {
 		return nil, err
 	}
-	defer clear(seed)
-	key, err := SlotKey(seed)
+	defer seed.wipe()
+	key, err := SlotKey(seed.value)
 	if err != nil {
 		return nil, err
 	}
@@ -75,27 +77,51 @@ func (k *Keys) Open(ctx context.Context, rec *record.Record, slot *record.Slot, 
 	if err != nil {
 		return nil, fmt.Errorf("the root key of slot %q: %w: %w", slot.Name, ErrDamaged, err)
 	}
-	o.answer.Root = root
-	return &o.answer, nil
+	return &Answer{Root: root, Bound: seed.bound, People: len(o.named) > 0, identities: append(seed.identities, o.named...)}, nil
 }
 
 // AskKeys asks all that stands beside people in the slot's tree whether it
 // opens, and nobody else.
 func (k *Keys) AskKeys(ctx context.Context, store string, slot *record.Slot) (*Answer, error) {
 	o := opener{keys: k, store: store, slot: slot}
-	if err := o.ask(ctx, &slot.Tree, top); err != nil {
-		return nil, err
+	var nodes []*record.Node
+	var places []position
+	beside(&slot.Tree, top, func(n *record.Node, at position) { nodes, places = append(nodes, n), append(places, at) })
+	parts := make([]part, len(nodes))
+	err := errors.Join(all(len(nodes), func(i int) (err error) {
+		parts[i], err = o.open(ctx, nodes[i], places[i])
+		return err
+	})...)
+	var a Answer
+	for _, p := range parts {
+		p.wipe()
+		a.identities = append(a.identities, p.identities...)
 	}
-	return &o.answer, nil
+	return &a, err
 }
 
-// An opener opens the tree of one stored slot.
+// beside calls f for each greatest part of the tree that needs no people.
+func beside(n *record.Node, at position, f func(*record.Node, position)) {
+	switch {
+	case n.Shamir != nil:
+		return
+	case !n.NeedsPeople():
+		f(n, at)
+		return
+	}
+	for i := range n.Threshold.Of {
+		beside(&n.Threshold.Of[i], at.child(i, n.Threshold.Threshold, len(n.Threshold.Of)), f)
+	}
+}
+
+// An opener opens the tree of one stored slot. Nothing in it changes while it
+// does: members of a tree are asked side by side.
 type opener struct {
 	keys   *Keys
 	store  string
 	slot   *record.Slot
 	shares map[uint32][]heldShare // verified, by set; nil: machines only
-	answer Answer
+	named  [][]byte               // the identities that the shares' texts name
 }
 
 type heldShare struct {
@@ -103,75 +129,102 @@ type heldShare struct {
 	y []byte
 }
 
-// open returns the node's value. People's shares are combined before any KMS
-// is called.
-func (o *opener) open(ctx context.Context, node *record.Node, at position) ([]byte, error) {
+// A part is the value of a node, and what the leaves that yielded it said of
+// the slot's identity.
+type part struct {
+	value      []byte
+	identities [][]byte
+	bound      bool
+}
+
+func (p part) wipe() { clear(p.value) }
+
+// open returns the node's value. Of an inner node it combines what the shares
+// yield first; of the keys it asks as many as are missing side by side, and one
+// more when one fails or does not answer in time. Where the rest cannot reach
+// the threshold it asks none.
+func (o *opener) open(ctx context.Context, node *record.Node, at position) (part, error) {
 	switch {
 	case node.KMS != nil:
 		return o.openKey(ctx, node.KMS, at)
 	case node.Shamir != nil:
-		return o.openShares(node.Shamir)
+		value, err := o.openShares(node.Shamir)
+		return part{value: value}, err
 	}
 	tree := node.Threshold
+	child := func(ctx context.Context, i int) (part, error) {
+		return o.open(ctx, &tree.Of[i], at.child(i, tree.Threshold, len(tree.Of)))
+	}
+	var got []finish[part]
+	defer func() {
+		for _, f := range got {
+			f.value.wipe()
+		}
+	}()
+	var asked []int // the children that keys have a part in, and that could open
+	var errs []error
+	for i := range tree.Of {
+		switch {
+		case len(got) == tree.Threshold:
+		case tree.Of[i].Keys() && o.could(&tree.Of[i]):
+			asked = append(asked, i)
+		case tree.Of[i].Keys():
+			errs = append(errs, ErrNeedsPeople)
+		default:
+			if p, err := child(ctx, i); err == nil {
+				got = append(got, finish[part]{p, i})
+			} else {
+				errs = append(errs, err)
+			}
+		}
+	}
+	if need := tree.Threshold - len(got); need > 0 && need <= len(asked) {
+		won, failed := first(ctx, len(asked), need, o.keys.head, func(ctx context.Context, i int, _ func()) (part, error) {
+			secret.BurnStack()
+			defer secret.BurnStack()
+			return child(ctx, asked[i])
+		}, part.wipe)
+		for _, f := range won {
+			got = append(got, finish[part]{f.value, asked[f.i]})
+		}
+		errs = append(errs, failed...)
+	}
+	if len(got) < tree.Threshold {
+		return part{}, errors.Join(append(errs, fmt.Errorf("seal: slot %q: %d of the %d parts needed", o.slot.Name, len(got), tree.Threshold))...)
+	}
+	return o.combine(got)
+}
+
+// combine returns the value that the children's parts yield.
+func (o *opener) combine(got []finish[part]) (out part, err error) {
 	var parts [][]byte
 	defer func() { wipeAll(parts) }()
-	var errs []error
-	for _, people := range []bool{true, false} {
-		for i := range tree.Of {
-			child := &tree.Of[i]
-			if child.People() != people || len(parts) == tree.Threshold {
-				continue
-			}
-			if !people && len(parts)+machines(tree.Of, i) < tree.Threshold {
-				break // the rest cannot reach the threshold: ask no KMS in vain
-			}
-			value, err := o.open(ctx, child, at.child(i, tree.Threshold, len(tree.Of)))
-			if err != nil {
-				errs = append(errs, err)
-				continue
-			}
-			parts = append(parts, withX(value, byte(i+1)))
-			clear(value)
-		}
+	for _, f := range got {
+		parts = append(parts, withX(f.value.value, byte(f.i+1)))
+		out.identities = append(out.identities, f.value.identities...)
+		out.bound = out.bound || f.value.bound
 	}
-	if len(parts) < tree.Threshold {
-		return nil, errors.Join(append(errs, fmt.Errorf("seal: slot %q: %d of the %d parts needed", o.slot.Name, len(parts), tree.Threshold))...)
+	if out.value, err = shamir.Combine(parts); err != nil {
+		return part{}, fmt.Errorf("seal: slot %q: %w", o.slot.Name, err)
 	}
-	value, err := shamir.Combine(parts)
-	if err != nil {
-		return nil, fmt.Errorf("seal: slot %q: %w", o.slot.Name, err)
-	}
-	return value, nil
+	return out, nil
 }
 
-// ask reports whether all that stands beside people in a node opens.
-func (o *opener) ask(ctx context.Context, node *record.Node, at position) error {
+// could reports whether a node opens, its keys willing.
+func (o *opener) could(n *record.Node) bool {
 	switch {
-	case node.Shamir != nil:
-		return nil
-	case !node.NeedsPeople():
-		value, err := o.open(ctx, node, at)
-		clear(value)
-		return err
+	case n.KMS != nil:
+		return true
+	case n.Shamir != nil:
+		return len(o.shares[n.Shamir.Set]) >= n.Shamir.Threshold
 	}
-	tree := node.Threshold
-	for i := range tree.Of {
-		if err := o.ask(ctx, &tree.Of[i], at.child(i, tree.Threshold, len(tree.Of))); err != nil {
-			return err
+	willing := 0
+	for i := range n.Threshold.Of {
+		if o.could(&n.Threshold.Of[i]) {
+			willing++
 		}
 	}
-	return nil
-}
-
-// machines counts the children from i on that need no people.
-func machines(of []record.Node, i int) int {
-	count := 0
-	for ; i < len(of); i++ {
-		if !of[i].People() {
-			count++
-		}
-	}
-	return count
+	return willing >= n.Threshold.Threshold
 }
 
 func (o *opener) openShares(leaf *record.Shares) ([]byte, error) {
@@ -194,11 +247,11 @@ func (o *opener) openShares(leaf *record.Shares) ([]byte, error) {
 	return value, nil
 }
 
-func (o *opener) openKey(ctx context.Context, leaf *record.Key, at position) ([]byte, error) {
+func (o *opener) openKey(ctx context.Context, leaf *record.Key, at position) (part, error) {
 	binding := kms.Binding{Store: o.store, Slot: o.slot.Name, Path: at.path}
 	plain, err := o.keys.unwrap(ctx, leaf.Name, &leaf.Blob, binding)
 	if err != nil {
-		return nil, err
+		return part{}, err
 	}
 	defer clear(plain)
 	lying := func(what error) error {
@@ -206,21 +259,17 @@ func (o *opener) openKey(ctx context.Context, leaf *record.Key, at position) ([]
 			Err: fmt.Errorf("KMS %q answered, but not with the key of slot %q: %w", leaf.Name, o.slot.Name, what)}
 	}
 	if len(plain) != 64 {
-		return nil, lying(errors.New("an answer of the wrong length"))
+		return part{}, lying(errors.New("an answer of the wrong length"))
 	}
 	value, err := aead.OpenBox(plain[:32], LeafContext(o.store, o.slot.Name, at.path, at.threshold, at.width, &leaf.Blob), leaf.Box, nil)
 	if err != nil {
-		return nil, lying(err)
+		return part{}, lying(err)
 	}
 	if len(value) != SeedSize {
 		clear(value)
-		return nil, lying(errors.New("a value of the wrong length"))
+		return part{}, lying(errors.New("a value of the wrong length"))
 	}
-	o.answer.identities = append(o.answer.identities, append([]byte{}, plain[32:]...))
-	if o.keys.authenticates(leaf.Name, &leaf.Blob) {
-		o.answer.Bound = true
-	}
-	return value, nil
+	return part{value, [][]byte{bytes.Clone(plain[32:])}, o.keys.authenticates(leaf.Name, &leaf.Blob)}, nil
 }
 
 // wipe clears the shares.

@@ -17,6 +17,7 @@ type Quorum struct {
 	mu     sync.Mutex                // a Seal may wipe while a share comes in
 	shares map[uint32]map[byte]given // by set and x
 	ended  error                     // why it takes no more: nobody would wipe them
+	tried  map[uint32]bool           // by slot: somebody opens it with these shares now
 }
 
 // A given is a share, and when it was given.
@@ -41,8 +42,7 @@ func (q *Quorum) into(o *opener) {
 		for x, share := range q.shares[set] {
 			o.shares[set] = append(o.shares[set], heldShare{x: x, y: share.Y.Reveal()})
 			if !share.Raw() {
-				o.answer.identities = append(o.answer.identities, bytes.Clone(share.Fingerprint[:]))
-				o.answer.People = true
+				o.named = append(o.named, bytes.Clone(share.Fingerprint[:]))
 			}
 		}
 		return true
@@ -166,6 +166,29 @@ func (q *Quorum) Count(set uint32) int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return len(q.shares[set])
+}
+
+// Claim reports whether the caller may open a slot with these shares: one at a
+// time does, so that shares given meanwhile do not each ask its KMS. Who may
+// calls Release.
+func (q *Quorum) Claim(slot uint32) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.tried[slot] {
+		return false
+	}
+	if q.tried == nil {
+		q.tried = map[uint32]bool{}
+	}
+	q.tried[slot] = true
+	return true
+}
+
+// Release ends a Claim.
+func (q *Quorum) Release(slot uint32) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	delete(q.tried, slot)
 }
 
 // Len returns how many shares there are.

@@ -80,7 +80,7 @@ func TestSufficesAndConsented(t *testing.T) {
 // Suffices says must be so.
 func opens(t *testing.T, f *fixture, q *custody.Quorum) bool {
 	t.Helper()
-	keys := custody.NewKeys(map[string]kms.Wrapper{"a": mirror{}, "b": mirror{}}, kms.Policy{Attempts: 1})
+	keys := custody.NewKeys(map[string]kms.Wrapper{"a": mirror{}, "b": mirror{}}, kms.Policy{Attempts: 1}, time.Second)
 	a, err := keys.Open(t.Context(), f.rec, f.slots["tree"], q)
 	if err != nil {
 		if !errors.Is(err, custody.ErrNeedsPeople) {
@@ -126,7 +126,7 @@ func TestAdd(t *testing.T) {
 // given already.
 func TestATextShareAfterItsBareForm(t *testing.T) {
 	f := newFixture(t, shape{"tree", people(2, 2)})
-	keys := custody.NewKeys(nil, kms.Policy{Attempts: 1})
+	keys := custody.NewKeys(nil, kms.Policy{Attempts: 1}, time.Second)
 	q := &custody.Quorum{}
 	vouched := func() bool {
 		a, err := keys.Open(t.Context(), f.rec, f.slots["tree"], q)

@@ -10,7 +10,7 @@ import (
 
 // TestEveryShareThatGoesIsWiped: the quorum's own copies, on each way out.
 func TestEveryShareThatGoesIsWiped(t *testing.T) {
-	keys := NewKeys(nil, kms.Policy{Attempts: 1})
+	keys := NewKeys(nil, kms.Policy{Attempts: 1}, time.Second)
 	for name, leave := range map[string]func(*Quorum, *record.Record, []Share){
 		"wiped":         func(q *Quorum, _ *record.Record, _ []Share) { q.Wipe(nil) },
 		"sifted":        func(q *Quorum, _ *record.Record, _ []Share) { q.Sift(&record.Record{}) },

@@ -8,6 +8,7 @@ import (
 	"math/bits"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sealwright/sealwright/internal/aead"
 	"github.com/sealwright/sealwright/internal/record"
@@ -21,11 +22,11 @@ func newKeys(fake *kmstest.Fake, more map[string]kms.Wrapper) *Keys {
 		wrappers[name] = fake.Key(name)
 	}
 	maps.Copy(wrappers, more)
-	return NewKeys(wrappers, kms.Policy{Attempts: 1})
+	return NewKeys(wrappers, kms.Policy{Attempts: 1}, 2*time.Second)
 }
 
 // The shapes of the tests.
-func key(name string) record.Spec { return record.Spec{KMS: name} }
+func kmsKey(name string) record.Spec { return record.Spec{KMS: name} }
 
 func people(shares, threshold int) record.Spec {
 	return record.Spec{Shares: shares, Threshold: threshold}
@@ -49,7 +50,11 @@ func plant(t testing.TB, k *Keys, spec record.Spec) planted {
 	p := planted{seed: RandomKey(), slot: &record.Slot{Name: "tree"}}
 	g := builder{keys: k, store: treeStore, slot: "tree", identity: record.FingerprintOf([32]byte{1})}
 	var err error
-	if p.slot.Tree, err = g.grow(t.Context(), spec, p.seed, top); err != nil {
+	defer g.wipe()
+	if p.slot.Tree, err = g.grow(spec, p.seed, top); err != nil {
+		t.Fatal(err)
+	}
+	if err := g.askKeys(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	p.sets = g.sets
@@ -70,16 +75,16 @@ func (p planted) open(ctx context.Context, k *Keys, n int) ([]byte, *Answer, err
 	o := &opener{keys: k, store: treeStore, slot: p.slot}
 	q.into(o)
 	seed, err := o.open(ctx, &p.slot.Tree, top)
-	return seed, &o.answer, err
+	return seed.value, &Answer{Bound: seed.bound, identities: append(seed.identities, o.named...)}, err
 }
 
 // TestTreeOpensByEveryQuorum takes away every set of custodians, and asks no KMS
 // where the rest cannot open the tree.
 func TestTreeOpensByEveryQuorum(t *testing.T) {
-	spec := tree(2, key("a"), people(3, 2), tree(2, key("b"), key("c"), key("d")))
+	spec := tree(2, kmsKey("a"), people(3, 2), tree(2, kmsKey("b"), kmsKey("c"), kmsKey("d")))
 	fake := &kmstest.Fake{}
-	b := newKeys(fake, nil)
-	p := plant(t, b, spec)
+	k := newKeys(fake, nil)
+	p := plant(t, k, spec)
 	names := []string{"a", "b", "c", "d"}
 	opened, refused := 0, 0
 	for alive := range uint(1 << len(names)) {
@@ -101,7 +106,7 @@ func TestTreeOpensByEveryQuorum(t *testing.T) {
 			if bits.OnesCount(alive>>1) >= 2 {
 				parts++
 			}
-			seed, h, err := p.open(t.Context(), b, given)
+			seed, h, err := p.open(t.Context(), k, given)
 			switch {
 			case parts >= 2 && (err != nil || !bytes.Equal(seed, p.seed)):
 				t.Fatalf("keys %04b and %d shares do not open it: %v", alive, given, err)
@@ -122,9 +127,9 @@ func TestTreeOpensByEveryQuorum(t *testing.T) {
 	}
 	t.Logf("%d combinations of custodians open the tree, %d do not", opened, refused)
 
-	only := plant(t, b, tree(3, key("a"), key("b"), people(2, 2)))
+	only := plant(t, k, tree(3, kmsKey("a"), kmsKey("b"), people(2, 2)))
 	before := fake.Count(kmstest.OpUnwrap)
-	if _, _, err := only.open(t.Context(), b, 1); !errors.Is(err, ErrNeedsPeople) {
+	if _, _, err := only.open(t.Context(), k, 1); !errors.Is(err, ErrNeedsPeople) {
 		t.Errorf("without people: %v", err)
 	}
 	if n := fake.Count(kmstest.OpUnwrap) - before; n != 0 {
@@ -135,15 +140,15 @@ func TestTreeOpensByEveryQuorum(t *testing.T) {
 // TestTreeNamesTheLiar: of three keys one answers wrongly. Two open the tree
 // without it, and where it is needed the error names it.
 func TestTreeNamesTheLiar(t *testing.T) {
-	spec := tree(2, key("a"), key("b"), key("c"))
+	spec := tree(2, kmsKey("a"), kmsKey("b"), kmsKey("c"))
 	named := 0
 	for _, failure := range kmstest.Failures() {
 		if failure == kmstest.Hang || failure == kmstest.NoDNS || failure == kmstest.ServerError || failure == kmstest.BadCRC || failure == kmstest.Throttled {
 			continue // no lies, and slow
 		}
 		fake := &kmstest.Fake{}
-		b := newKeys(fake, nil)
-		p := plant(t, b, spec)
+		k := newKeys(fake, nil)
+		p := plant(t, k, spec)
 		kind := failure.Kind()
 		if kind == nil {
 			kind = kms.ErrCorrupt
@@ -154,12 +159,12 @@ func TestTreeNamesTheLiar(t *testing.T) {
 			}
 			return kmstest.Fault{}
 		})
-		if seed, _, err := p.open(t.Context(), b, 0); err != nil || !bytes.Equal(seed, p.seed) {
+		if seed, _, err := p.open(t.Context(), k, 0); err != nil || !bytes.Equal(seed, p.seed) {
 			t.Errorf("%s: the other two do not open it: %v", failure, err)
 		}
 		fake.Disable("b")
-		_, _, err := p.open(t.Context(), b, 0)
-		if !errors.Is(err, kind) || !errors.Is(err, kms.ErrKeyDisabled) || !strings.Contains(err.Error(), `KMS "a"`) || !strings.Contains(err.Error(), "0 of the 2 parts needed") {
+		_, _, err := p.open(t.Context(), k, 0)
+		if !errors.Is(err, kind) || !errors.Is(err, kms.ErrKeyDisabled) || !strings.Contains(err.Error(), `KMS "a"`) || !strings.Contains(err.Error(), "of the 2 parts needed") {
 			t.Errorf("%s: %v", failure, err)
 		} else {
 			named++
@@ -207,19 +212,19 @@ func TestKMSAnswersOfTheWrongShape(t *testing.T) {
 		{"no value", good, box(nil, "tree"), "a value of the wrong length"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			b := newKeys(&kmstest.Fake{}, map[string]kms.Wrapper{"fixed": fixedAnswer{tt.answer}})
+			k := newKeys(&kmstest.Fake{}, map[string]kms.Wrapper{"fixed": fixedAnswer{tt.answer}})
 			p := planted{slot: &record.Slot{Name: "tree", Tree: record.Node{KMS: &record.Key{Name: "fixed", Blob: blob, Box: tt.box}}}}
-			_, _, err := p.open(t.Context(), b, 0)
+			_, _, err := p.open(t.Context(), k, 0)
 			if !errors.Is(err, kms.ErrCorrupt) || !strings.Contains(err.Error(), tt.says) || !strings.Contains(err.Error(), `KMS "fixed" answered, but not with the key of slot "tree"`) {
 				t.Errorf("%v", err)
 			}
 		})
 	}
 	t.Run("as it should be", func(t *testing.T) {
-		b := newKeys(&kmstest.Fake{}, map[string]kms.Wrapper{"fixed": fixedAnswer{good}})
+		k := newKeys(&kmstest.Fake{}, map[string]kms.Wrapper{"fixed": fixedAnswer{good}})
 		value := RandomKey()
 		p := planted{slot: &record.Slot{Name: "tree", Tree: record.Node{KMS: &record.Key{Name: "fixed", Blob: blob, Box: box(value, "tree")}}}}
-		got, h, err := p.open(t.Context(), b, 0)
+		got, h, err := p.open(t.Context(), k, 0)
 		if err != nil || !bytes.Equal(got, value) {
 			t.Errorf("%v", err)
 		}
@@ -234,23 +239,25 @@ func TestKMSAnswersOfTheWrongShape(t *testing.T) {
 func TestAKMSThatLiesIsFoundWhileWrapping(t *testing.T) {
 	for _, failure := range []kmstest.Failure{kmstest.WrongPlaintext, kmstest.OtherPlaintext, kmstest.Truncated, kmstest.Extended} {
 		fake := &kmstest.Fake{}
-		b := newKeys(fake, nil)
-		plant(t, b, key("a")) // so that there is another plaintext to answer with
+		k := newKeys(fake, nil)
+		plant(t, k, kmsKey("a")) // so that there is another plaintext to answer with
 		fake.Script(func(c kmstest.Call) kmstest.Fault {
 			if c.Op == kmstest.OpWrap {
 				return kmstest.Fault{Failure: failure}
 			}
 			return kmstest.Fault{}
 		})
-		g := builder{keys: b, store: treeStore, slot: "tree"}
-		_, err := g.grow(t.Context(), record.Spec{KMS: "a"}, RandomKey(), top)
+		g := builder{keys: k, store: treeStore, slot: "tree"}
+		g.growKey("a", RandomKey(), top)
+		err := g.askKeys(t.Context())
 		if !errors.Is(err, kms.ErrCorrupt) || !strings.Contains(err.Error(), `KMS "a"`) {
 			t.Errorf("%s: %v", failure, err)
 		}
 	}
-	b := newKeys(&kmstest.Fake{}, map[string]kms.Wrapper{"empty": emptyBlob{}})
-	g := builder{keys: b, store: treeStore, slot: "tree"}
-	if _, err := g.grow(t.Context(), record.Spec{KMS: "empty"}, RandomKey(), top); !errors.Is(err, kms.ErrCorrupt) || !strings.Contains(err.Error(), "answered without a blob") {
+	k := newKeys(&kmstest.Fake{}, map[string]kms.Wrapper{"empty": emptyBlob{}})
+	g := builder{keys: k, store: treeStore, slot: "tree"}
+	g.growKey("empty", RandomKey(), top)
+	if err := g.askKeys(t.Context()); !errors.Is(err, kms.ErrCorrupt) || !strings.Contains(err.Error(), "answered without a blob") {
 		t.Errorf("%v", err)
 	}
 }

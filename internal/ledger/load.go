@@ -17,8 +17,8 @@ func (l *Ledger) Load(ctx context.Context) (*Stored, error) {
 	if err := l.recall(ctx); err != nil {
 		return nil, err
 	}
+	seen := l.Newest() // before the store is asked: another call may move on meanwhile
 	s, err := l.LoadAny(ctx)
-	seen := l.Newest()
 	switch {
 	case errors.Is(err, ErrNotFound):
 		if seen.Generation > 0 {
@@ -102,13 +102,19 @@ func (l *Ledger) parse(stored []byte) (*Stored, error) {
 	return s, nil
 }
 
-// Unlock opens a record that descends from the one this process knew.
+// Unlock opens a record that descends from the one this process knew. It returns
+// ErrConflict where a later one was seen since it was loaded.
 func (l *Ledger) Unlock(s *Stored, root []byte) (*Opened, error) {
 	o, err := s.Open(root)
 	if err != nil {
 		return nil, err
 	}
-	if o.Missed, err = checkLineage(l.Newest(), &o.State, s.Digest); err != nil {
+	seen := l.Newest()
+	if s.Store == seen.Store && s.Generation < seen.Generation {
+		o.Wipe()
+		return nil, ErrConflict
+	}
+	if o.Missed, err = checkLineage(seen, &o.State, s.Digest); err != nil {
 		o.Wipe()
 		return nil, err
 	}

@@ -1,0 +1,222 @@
+package seal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/sealwright/sealwright/internal/custody"
+	"github.com/sealwright/sealwright/internal/ledger"
+	"github.com/sealwright/sealwright/internal/record"
+	"github.com/sealwright/sealwright/kms"
+)
+
+// The pauses between the attempts of an auto-unseal are drawn from zero to a
+// bound that doubles between these two, and before the first attempt from zero
+// to Config.Spread: pods that restart together must not call together.
+const (
+	minPause = time.Second
+	maxPause = time.Minute
+)
+
+// An unsealer tries to unseal, for Run, until it is stopped: each KMS slot by a
+// clock of its own, so that one whose KMS hangs, or asks to be left alone, keeps
+// no other waiting.
+type unsealer struct {
+	b       *Barrier
+	as      intent
+	stop    context.CancelFunc
+	changed chan struct{} // the store may have changed
+
+	mu   sync.Mutex
+	said map[string]error // what each slot said last, by its name
+}
+
+func (b *Barrier) startUnsealer(ctx context.Context) *unsealer {
+	u := &unsealer{b: b, as: b.toUnseal(), changed: make(chan struct{}, 1)}
+	ctx, u.stop = context.WithCancel(ctx)
+	go u.run(ctx)
+	return u
+}
+
+// look has the unsealer look whether the record is still the one it tries.
+func (u *unsealer) look() {
+	select {
+	case u.changed <- struct{}{}:
+	default:
+	}
+}
+
+// A clock is the pauses between attempts; the zero one has made none.
+type clock struct {
+	bound time.Duration
+}
+
+// wait pauses, from earliest on; it reports false when ctx ended.
+func (c *clock) wait(ctx context.Context, earliest time.Time) bool {
+	c.bound = max(minPause, min(2*c.bound, maxPause))
+	return pause(ctx, max(0, time.Until(earliest))+rand.N(c.bound))
+}
+
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// run tries the record now stored, and the next one when it changes.
+func (u *unsealer) run(ctx context.Context) {
+	if !pause(ctx, rand.N(u.b.cfg.Spread)) {
+		return
+	}
+	var c clock
+	for {
+		l, err := u.b.load(ctx)
+		if err == nil {
+			c = clock{}
+			err = u.try(ctx, l)
+		}
+		switch {
+		case ctx.Err() != nil:
+			return
+		case errors.Is(err, ErrConflict):
+			continue // the record has changed
+		case err != nil:
+			u.b.because(err)
+			u.b.emit(EventUnseal, By{}, "", "by KMS", err)
+		}
+		if !c.wait(ctx, time.Time{}) {
+			return
+		}
+	}
+}
+
+// try tries one record until it is opened, or the store has another one:
+// ErrConflict.
+func (u *unsealer) try(ctx context.Context, l *ledger.Stored) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	u.said = map[string]error{}
+	slots := machines(l.Record)
+	var others sync.WaitGroup
+	defer others.Wait()
+	defer cancel(nil)
+	others.Go(func() { u.watch(ctx, l, cancel) })
+	others.Go(func() {
+		defer clean()()
+		u.quorum(ctx, l, len(slots) == 0, cancel)
+	})
+	if len(slots) == 0 {
+		<-ctx.Done()
+		return context.Cause(ctx)
+	}
+	o, i, _ := custody.Race(ctx, len(slots), u.b.cfg.HeadStart, func(ctx context.Context, i int, next func()) (*ledger.Opened, error) {
+		return u.slot(ctx, l, slots[i], next)
+	}, (*ledger.Opened).Wipe)
+	if i < 0 {
+		return context.Cause(ctx)
+	}
+	err := u.b.admitIfStill(ctx, l, o, slots[i].ID, By{}, u.as)
+	if !errors.Is(err, ErrConflict) {
+		u.b.emit(EventUnseal, By{}, slots[i].Name, "by KMS", err)
+	}
+	return err
+}
+
+// watch ends the attempts when the store has another record.
+func (u *unsealer) watch(ctx context.Context, l *ledger.Stored, end context.CancelCauseFunc) {
+	for {
+		select {
+		case <-u.changed:
+			if now, err := u.b.load(ctx); err == nil && now.Digest != l.Digest {
+				end(ErrConflict)
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// quorum opens the record with the shares given so far, again and again: their
+// quorum may wait for a KMS.
+func (u *unsealer) quorum(ctx context.Context, l *ledger.Stored, alone bool, end context.CancelCauseFunc) {
+	var c clock
+	for {
+		q := u.b.gathered("")
+		q.Sift(l.Record)
+		err := u.b.openByQuorum(ctx, l, By{}, custody.ErrNeedsPeople, u.as)
+		switch {
+		case ctx.Err() != nil, err == nil:
+			return
+		case errors.Is(err, ErrConflict):
+			end(ErrConflict)
+			return
+		case !errors.Is(err, custody.ErrNeedsPeople):
+			u.say("", err)
+		case alone:
+			u.b.because(missing(l.Record, q))
+		}
+		if !c.wait(ctx, time.Time{}) {
+			return
+		}
+	}
+}
+
+// slot tries one slot again and again. It returns without having opened it only
+// when ctx has ended.
+func (u *unsealer) slot(ctx context.Context, l *ledger.Stored, slot *record.Slot, next func()) (*ledger.Opened, error) {
+	var c clock
+	keys := u.b.custody.Once() // the clock here repeats it
+	for {
+		slow := time.AfterFunc(u.b.cfg.HeadStart, func() { u.say(slot.Name, notYet(slot, u.b.cfg.HeadStart)) })
+		o, err := u.b.openByKeys(ctx, l, slot, keys)
+		slow.Stop()
+		if err == nil || ctx.Err() != nil {
+			return o, err
+		}
+		u.say(slot.Name, err)
+		u.b.emit(EventUnseal, By{}, slot.Name, "by KMS", err)
+		next()
+		if !c.wait(ctx, keys.RestUntil(&slot.Tree)) {
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// notYet names the KMS that a slot waits for.
+func notYet(slot *record.Slot, since time.Duration) error {
+	var names []string
+	slot.Tree.Leaves(func(leaf *record.Node) bool {
+		if leaf.KMS != nil {
+			names = append(names, strconv.Quote(leaf.KMS.Name))
+		}
+		return true
+	})
+	return wrapError("open", slot.Name, &kms.Error{Op: "unwrap", Kind: kms.ErrUnavailable,
+		Err: fmt.Errorf("KMS %s: no answer for %v so far", strings.Join(names, ", "), since)})
+}
+
+// say makes what was said last, of each slot, the reason why the Barrier is
+// sealed.
+func (u *unsealer) say(slot string, err error) {
+	u.mu.Lock()
+	u.said[slot] = err
+	var errs []error
+	for _, name := range slices.Sorted(maps.Keys(u.said)) {
+		errs = append(errs, u.said[name])
+	}
+	u.mu.Unlock()
+	u.b.because(errors.Join(errs...))
+}
