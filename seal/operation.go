@@ -157,10 +157,14 @@ func (b *Barrier) submitTo(ctx context.Context, s Share, by By) (string, error) 
 		return slot.Name, err
 	}
 	// A share given twice may find a quorum that waited for its KMS.
-	if !g.Suffices(&slot.Tree) || !g.Consented(&slot.Tree) || !g.Claim(slot.ID) {
+	if !g.Suffices(&slot.Tree) || !g.Consented(&slot.Tree) {
 		return slot.Name, err
 	}
-	defer g.Release(slot.ID)
+	release, ok := g.Claim(slot)
+	if !ok {
+		return slot.Name, err
+	}
+	defer release()
 	if err := b.prove(ctx, slot.ID, by, g); err != nil {
 		return slot.Name, err
 	}

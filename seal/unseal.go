@@ -89,7 +89,7 @@ func (b *Barrier) openWithShares(ctx context.Context, why error, as intent) erro
 	}
 	q := b.gathered("")
 	q.Sift(l.Record)
-	err = b.openByQuorum(ctx, l, By{}, why, as)
+	err = b.openByQuorum(ctx, l, "", By{}, why, as)
 	if errors.Is(err, custody.ErrNeedsPeople) {
 		return missing(l.Record, q)
 	}
@@ -176,14 +176,15 @@ func (b *Barrier) submitToUnseal(ctx context.Context, s Share, by By, as intent)
 	if shareErr != nil && !errors.Is(shareErr, ErrShareDuplicate) {
 		return slot, shareErr
 	}
-	// A share given twice may find a quorum that waited for its KMS.
+	// A share given twice may find a quorum that waited for its KMS. Other slots
+	// are not tried: what their KMS says is no news for this share's holder.
 	for range conflicts {
-		err := b.openByQuorum(ctx, l, by, custody.ErrNeedsPeople, as)
+		q := b.gathered("")
+		b.advance(progressOf(l.Record, q))
+		err := b.openByQuorum(ctx, l, slot, by, custody.ErrNeedsPeople, as)
 		switch {
 		case errors.Is(err, custody.ErrNeedsPeople):
-			q := b.gathered("")
 			b.because(missing(l.Record, q))
-			b.advance(progressOf(l.Record, q))
 			return slot, shareErr
 		case !errors.Is(err, ErrConflict):
 			b.emit(EventUnseal, by, slot, "by people", err)
@@ -192,7 +193,7 @@ func (b *Barrier) submitToUnseal(ctx context.Context, s Share, by By, as intent)
 		if l, err = b.load(ctx); err != nil {
 			return slot, err
 		}
-		b.gathered("").Sift(l.Record)
+		q.Sift(l.Record)
 	}
 	return slot, ErrConflict
 }
@@ -219,21 +220,25 @@ func (b *Barrier) keepShare(ctx context.Context, s Share) (*ledger.Stored, strin
 }
 
 // openByQuorum opens the record with the shares given for unsealing, if they
-// suffice for any slot. Otherwise it returns why not, joined to why where that
+// suffice for the slot of that name, or with "" for any. Otherwise it returns why not, joined to why where that
 // says more than that people are needed. A quorum is tried by one caller at a
 // time; the others' shares count, and are not waited for.
-func (b *Barrier) openByQuorum(ctx context.Context, l *ledger.Stored, by By, why error, as intent) error {
+func (b *Barrier) openByQuorum(ctx context.Context, l *ledger.Stored, name string, by By, why error, as intent) error {
 	q := b.gathered("")
 	for i := range l.Slots {
 		slot := &l.Slots[i]
-		if !slot.Opens() || !slot.Tree.People() || !q.Suffices(&slot.Tree) || !q.Claim(slot.ID) {
+		if name != "" && slot.Name != name || !slot.Opens() || !q.Suffices(&slot.Tree) || !q.Consented(&slot.Tree) {
+			continue
+		}
+		release, ok := q.Claim(slot)
+		if !ok {
 			continue
 		}
 		o, err := b.openSlot(ctx, l, slot, b.custody, q, b.ledger.Unlock)
 		if err == nil {
 			err = b.admitIfStill(ctx, l, o, slot.ID, by, as)
 		}
-		q.Release(slot.ID)
+		release()
 		if err == nil || errors.Is(err, ErrConflict) {
 			return err
 		}

@@ -156,7 +156,7 @@ func (u *unsealer) quorum(ctx context.Context, l *ledger.Stored, alone bool, end
 	for {
 		q := u.b.gathered("")
 		q.Sift(l.Record)
-		err := u.b.openByQuorum(ctx, l, By{}, custody.ErrNeedsPeople, u.as)
+		err := u.b.openByQuorum(ctx, l, "", By{}, custody.ErrNeedsPeople, u.as)
 		switch {
 		case ctx.Err() != nil, err == nil:
 			return

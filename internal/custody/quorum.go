@@ -17,7 +17,7 @@ type Quorum struct {
 	mu     sync.Mutex                // a Seal may wipe while a share comes in
 	shares map[uint32]map[byte]given // by set and x
 	ended  error                     // why it takes no more: nobody would wipe them
-	tried  map[uint32]bool           // by slot: somebody opens it with these shares now
+	tried  map[uint32]int            // by slot: with how many shares somebody opens it now
 }
 
 // A given is a share, and when it was given.
@@ -168,27 +168,34 @@ func (q *Quorum) Count(set uint32) int {
 	return len(q.shares[set])
 }
 
-// Claim reports whether the caller may open a slot with these shares: one at a
-// time does, so that shares given meanwhile do not each ask its KMS. Who may
-// calls Release.
-func (q *Quorum) Claim(slot uint32) bool {
+// Claim reports whether the caller may open a slot with the shares there are
+// now: one at a time does with the same shares, so that what is given twice does
+// not ask a KMS twice, and whoever has more does not wait for who had less. Who
+// may calls release.
+func (q *Quorum) Claim(slot *record.Slot) (release func(), ok bool) {
+	given := 0
+	slot.Tree.Leaves(func(leaf *record.Node) bool {
+		if leaf.Shamir != nil {
+			given += q.Count(leaf.Shamir.Set)
+		}
+		return true
+	})
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.tried[slot] {
-		return false
+	if q.tried[slot.ID] >= given {
+		return nil, false
 	}
 	if q.tried == nil {
-		q.tried = map[uint32]bool{}
+		q.tried = map[uint32]int{}
 	}
-	q.tried[slot] = true
-	return true
-}
-
-// Release ends a Claim.
-func (q *Quorum) Release(slot uint32) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	delete(q.tried, slot)
+	q.tried[slot.ID] = given
+	return func() {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		if q.tried[slot.ID] == given {
+			delete(q.tried, slot.ID)
+		}
+	}, true
 }
 
 // Len returns how many shares there are.
