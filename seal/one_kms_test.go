@@ -216,7 +216,7 @@ func runBesideAFoulKMS(t *testing.T, name string, answered func(*testing.T, stri
 			_, _, err := b.Prove(ctx, "1", seal.By{})
 			return err
 		},
-		"rewrap":   func(ctx context.Context, b *seal.Barrier) error { return b.Rewrap(ctx, "1", seal.By{}) },
+		"rewrap":   func(ctx context.Context, b *seal.Barrier) error { return b.RewrapSlot(ctx, "1", seal.By{}) },
 		"rehearse": func(ctx context.Context, b *seal.Barrier) error { return b.Rehearse(ctx, key("x")) },
 		"drill":    func(ctx context.Context, b *seal.Barrier) error { return b.Drill(ctx) },
 		"nothing":  func(ctx context.Context, b *seal.Barrier) error { return errors.New("nothing was asked") },

@@ -21,7 +21,7 @@ type racer struct {
 
 // race runs the racers, whose values are their numbers.
 func race(ctx context.Context, head time.Duration, racers []racer, begun func(i int), drop func(int)) (int, int, []error) {
-	return custody.Race(ctx, len(racers), head, func(_ context.Context, i int) (int, error) {
+	return custody.Race(ctx, len(racers), head, func(_ context.Context, i int, _ func()) (int, error) {
 		begun(i)
 		time.Sleep(racers[i].after)
 		return i, racers[i].err
@@ -94,7 +94,7 @@ func TestRaceTellsErrorsInTheirOrder(t *testing.T) {
 func TestARaceThatIsWonEndsTheOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var ended context.Context
-		_, i, _ := custody.Race(t.Context(), 2, time.Second, func(ctx context.Context, i int) (int, error) {
+		_, i, _ := custody.Race(t.Context(), 2, time.Second, func(ctx context.Context, i int, _ func()) (int, error) {
 			if i == 1 {
 				return 1, nil
 			}
