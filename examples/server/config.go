@@ -17,6 +17,7 @@ type config struct {
 	address   string
 	cert, key string // both empty: no TLS
 	loopback  bool   // whoever connects from this machine sits at it
+	tokenFile string // where a new root token goes; "" for none
 	db        string // the bbolt file
 	seals     *sealconf.Setup
 }

@@ -24,6 +24,10 @@
 // unseal -migrate; to move back, set disabled = "true" in it. With -pgp-keys,
 // init and rekey encrypt each share to its holder.
 //
+// Where the answer of an init was lost, -new-root-token FILE, for one start,
+// writes a root token to that file; bao operator rotate-keys -init
+// -target=recovery then makes recovery shares that nobody has ever shown anew.
+//
 // It comes up whether or not it can reach its KMS and its file, and says what it
 // waits for; on SIGTERM it seals.
 //
@@ -51,11 +55,12 @@ import (
 
 func main() {
 	file := flag.String("config", "", "the configuration `file`, in Vault's HCL")
+	tokenFile := flag.String("new-root-token", "", "write a new root token to this `file`, which must not be there, once the server is unsealed: where the old one is lost")
 	demo := flag.Bool("demo", false, "go through a server's life in a temporary directory, and verify every step")
 	flags.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := start(ctx, *file, "", *demo); err != nil {
+	if err := start(ctx, *file, *tokenFile, "", *demo); err != nil {
 		fmt.Fprintln(os.Stderr, "server:", err)
 		os.Exit(1)
 	}
@@ -63,8 +68,8 @@ func main() {
 
 // start runs what the flags say. Fakes is the file of fake clouds; "" for the
 // true ones.
-func start(ctx context.Context, file, fakes string, demo bool) error {
-	if demo == (file != "") {
+func start(ctx context.Context, file, tokenFile, fakes string, demo bool) error {
+	if demo == (file != "") || demo && tokenFile != "" {
 		return errors.New("say either -config FILE or -demo")
 	}
 	if demo {
@@ -82,6 +87,7 @@ func start(ctx context.Context, file, fakes string, demo bool) error {
 	if err != nil {
 		return err
 	}
+	cfg.tokenFile = tokenFile
 	l, err := net.Listen("tcp", cfg.address)
 	if err != nil {
 		return err
@@ -109,6 +115,13 @@ func serve(ctx context.Context, cfg *config, l net.Listener, log *slog.Logger) e
 	defer s.close()
 	background, stop := context.WithCancel(context.Background())
 	defer stop()
+	if cfg.tokenFile != "" {
+		go func() {
+			if err := s.writeToken(background, cfg.tokenFile); err != nil && background.Err() == nil {
+				log.Error("no new root token was written", "error", err)
+			}
+		}()
+	}
 	for _, run := range append(cfg.seals.Run, s.barrier.Run) {
 		go func() {
 			if err := run(background); err != nil && background.Err() == nil {

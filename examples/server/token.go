@@ -9,6 +9,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 
 	"go.etcd.io/bbolt"
@@ -60,6 +61,26 @@ func (s *server) mint(ctx context.Context) (string, error) {
 	}
 	s.settle(ctx)
 	return token, nil
+}
+
+// writeToken makes a root token once the server is unsealed, for whoever can
+// start it: the answer that had the only one was lost. What was lost stays valid
+// until this one is used.
+func (s *server) writeToken(ctx context.Context, path string) error {
+	if err := s.barrier.Wait(ctx); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	token, err := s.mint(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(token + "\n")
+	return errors.Join(err, f.Sync())
 }
 
 // young reports whether the store has the data key that init made, and no

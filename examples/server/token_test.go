@@ -5,7 +5,9 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -110,6 +112,43 @@ func TestLostToken(t *testing.T) {
 		p.token = token
 		p.want(403, "GET", "auth/token/lookup-self", nil)
 	}
+}
+
+// TestLostInitOfTheTools: the tools name no id for their init, so that its lost
+// answer cannot be asked for again. Who starts the server gets a root token, and
+// with that new recovery shares; no share that nobody has is asked for.
+func TestLostInitOfTheTools(t *testing.T) {
+	dir := t.TempDir()
+	key := filepath.Join(t.TempDir(), "key")
+	if err := os.WriteFile(key, []byte(strings.Repeat("07", 32)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	stanza := fmt.Sprintf("seal \"static\" {\n  current_key_id = \"2026\"\n  current_key = \"file://%s\"\n}\n", filepath.ToSlash(key))
+	p := run(t, dir, stanza)
+	p.want(200, "PUT", "sys/init", object{"recovery_shares": 3, "recovery_threshold": 2}) // and nobody reads it
+	p.stop()
+
+	file := filepath.Join(t.TempDir(), "token")
+	p = run(t, dir, stanza, func(cfg *config) { cfg.tokenFile = file })
+	p.untilUnsealed()
+	for range 500 {
+		b, _ := os.ReadFile(file)
+		if p.token = strings.TrimSpace(string(b)); p.token != "" {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	p.want(200, "GET", "auth/token/lookup-self", nil)
+	out := p.want(200, "PUT", "sys/rotate/recovery/init", object{"secret_shares": 1, "secret_threshold": 1})["data"].(object)
+	share := out["keys"].([]any)[0]
+	p.want(200, "PUT", "sys/rotate/recovery/verify", object{"key": share, "nonce": out["verification_nonce"]})
+	p.want(200, "PUT", "secret/data/hello", object{"data": object{"greeting": "world"}})
+	p.stop()
+	token := p.token
+	p = run(t, dir, "") // the key is gone
+	p.unseal(false, share)
+	p.token = token
+	p.reads("hello", "world")
 }
 
 // TestAttackLoopback: behind a proxy on this machine everybody connects from it,

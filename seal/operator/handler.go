@@ -30,6 +30,10 @@ type handler struct {
 	steps   steps
 	moving  sync.Mutex    // held by the request that makes a migration's moves; nobody waits for it
 	reading chan struct{} // held by the init whose keys are read
+
+	// undelivered is the migration whose new shares the host could not deliver:
+	// they are made anew, since nobody has them.
+	undelivered atomic.Pointer[seal.OperationID]
 }
 
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {

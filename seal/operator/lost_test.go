@@ -187,6 +187,38 @@ func TestClientGoneDuringAMove(t *testing.T) {
 	}
 }
 
+// TestLostDelivery: the host could not deliver the shares that a migration made.
+// Nobody has them, and the next attempt makes others.
+func TestLostDelivery(t *testing.T) {
+	s := newServer(t)
+	shares, _ := s.init(object{"secret_shares": 3, "secret_threshold": 2})
+	s.plan = migrate.Plan{Slots: map[string]seal.Spec{"board": seal.Shamir{Shares: 3, Threshold: 2}}}
+	var board []string
+	tries := 0
+	s.deliver = func(d seal.Delivery) error {
+		if tries++; tries < 3 {
+			return fmt.Errorf("the printer is out of paper")
+		}
+		for _, share := range d.Sets[0].Shares {
+			board = append(board, share.Reveal())
+		}
+		return nil
+	}
+	s.restart()
+	s.unseal(shares[:2]...)
+	s.migrate("", shares[0])
+	s.fails("PUT", "/v1/sys/unseal", "", object{"key": shares[1], "migrate": true}, 500)
+	s.fails("PUT", "/v1/sys/unseal", "", object{"key": shares[2], "migrate": true}, 500)
+	s.migrate("", shares[0])
+	if len(board) != 3 {
+		t.Fatalf("%d shares were delivered after %d tries", len(board), tries)
+	}
+	expect(t, s.migrate("", board[1:]...), object{"migration": false})
+	if tries != 3 {
+		t.Errorf("%d deliveries: what was delivered is good", tries)
+	}
+}
+
 // TestSealForgetsShares: shares given so far are forgotten by who may seal the
 // server, also when it is sealed, and by nobody else.
 func TestSealForgetsShares(t *testing.T) {

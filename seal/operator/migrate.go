@@ -46,7 +46,20 @@ func (h *handler) migrate(r *http.Request, v view, id seal.OperationID, shares [
 		return h.sealStatusOf(r, h.look(ctx), append(notes, "another request makes the moves of this migration now: ask for the status")...), nil
 	}
 	defer h.moving.Unlock()
-	result, err := migrate.Reconcile(ctx, h.Barrier, v.plan, migrate.Options{By: by, Deliver: h.Deliver})
+	options := migrate.Options{By: by}
+	if h.Deliver != nil {
+		lost := h.undelivered.Load()
+		options.Reissue = lost != nil && *lost == begun
+		options.Deliver = func(d seal.Delivery) error {
+			err := h.Deliver(d)
+			h.undelivered.Store(nil)
+			if err != nil {
+				h.undelivered.Store(&begun)
+			}
+			return err
+		}
+	}
+	result, err := migrate.Reconcile(ctx, h.Barrier, v.plan, options)
 	if err != nil {
 		if now := h.ended(err, begun, "migration"); now != err {
 			return nil, now

@@ -78,7 +78,9 @@ func (h *handler) submit(r *http.Request, s seal.Share) (notes []string, err err
 // inVain looks at a share that is given to an unsealed server: nothing comes of
 // it, and who gave a wrong one, or one that opens nothing yet, has to know.
 func (h *handler) inVain(r *http.Request, s seal.Share) (notes []string, err error) {
-	switch _, err := h.Barrier.Check(r.Context(), s, h.by(r, "")); {
+	ctx, cancel := context.WithTimeout(r.Context(), lookTimeout)
+	defer cancel()
+	switch _, err := h.Barrier.Check(ctx, s, h.by(r, "")); {
 	case errors.Is(err, seal.ErrStoreUnavailable), errors.Is(err, context.DeadlineExceeded):
 		return []string{"the server is unsealed, and nobody has looked at this share: the store cannot be reached"}, nil
 	case err != nil:
