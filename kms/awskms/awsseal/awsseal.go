@@ -14,7 +14,7 @@ import (
 // HTTP client or timeout.
 //
 // The region is that of the key's ARN, else us-east-1, as in Vault; where the
-// environment is allowed it is the SDK's. Without any credentials the SDK's own
+// environment is allowed it is the SDK's, if that has one. Without any credentials the SDK's own
 // chain is used, which needs the environment to be allowed.
 func Provider(adjust func(*awskms.Config)) sealconf.Provider {
 	return sealconf.Provider{
@@ -44,6 +44,8 @@ func Provider(adjust func(*awskms.Config)) sealconf.Provider {
 	}
 }
 
+const vaultsRegion = "us-east-1"
+
 func build(v sealconf.Values, adjust func(*awskms.Config)) (sealconf.Made, error) {
 	t, err := v.Texts("kms_key_id", "region", "access_key", "secret_key", "session_token", "endpoint",
 		"shared_creds_profile", "role_arn", "role_session_name")
@@ -62,12 +64,20 @@ func build(v sealconf.Values, adjust func(*awskms.Config)) (sealconf.Made, error
 		AllowEnvironment: v.EnvironmentAllowed(),
 	}
 	if cfg.Region == "" && !cfg.AllowEnvironment && !strings.HasPrefix(cfg.KeyID, "arn:") {
-		cfg.Region = "us-east-1"
+		cfg.Region = vaultsRegion
 	}
 	if adjust != nil {
 		adjust(&cfg)
 	}
 	w, err := awskms.New(cfg)
+	if err != nil && cfg.Region == "" && cfg.AllowEnvironment && !strings.HasPrefix(cfg.KeyID, "arn:") {
+		// Where the SDK finds no region either it is Vault's.
+		vaults := cfg
+		vaults.Region = vaultsRegion
+		if other, failed := awskms.New(vaults); failed == nil {
+			w, err = other, nil
+		}
+	}
 	if err != nil {
 		return sealconf.Made{}, err
 	}

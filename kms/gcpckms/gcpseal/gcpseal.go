@@ -27,7 +27,7 @@ func Provider(adjust func(*gcpckms.Config)) sealconf.Provider {
 			{Name: "endpoint"},
 		},
 		Ignored: []string{"user_agent"},
-		Renamed: map[string]string{"CredentialsFile": "credentials", "Endpoint": "endpoint"},
+		Renamed: map[string]string{"KeyID": "what project, region, key_ring and crypto_key make", "CredentialsFile": "credentials", "Endpoint": "endpoint"},
 		Build:   func(v sealconf.Values) (sealconf.Made, error) { return build(v, adjust) },
 	}
 }
