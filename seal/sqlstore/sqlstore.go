@@ -63,10 +63,12 @@
 // # Drivers
 //
 // The suite runs with pgx and lib/pq, go-sql-driver/mysql, and for SQLite with
-// modernc's, mattn's and ncruces'. Two things to know of those: modernc's has no busy
-// timeout unless one is set, nor has ncruces' as soon as any _pragma is; and mattn's
-// sets synchronous to NORMAL, which a swap raises and the host's own commits have. A
-// driver whose transactions are none, as gorqlite's, is not for this package.
+// modernc's, mattn's and ncruces'. What to know of them: modernc's has no busy
+// timeout unless one is set, nor has ncruces' as soon as any _pragma is; mattn's sets
+// synchronous to NORMAL, which a swap raises and the host's own commits have. Where a
+// server stops to answer, pgx and go-sql-driver return when the context is done;
+// lib/pq goes on waiting, and the Barrier gives up on it after StoreTimeout. A driver
+// whose transactions are none, as gorqlite's, is not for this package.
 //
 // # Errors
 //

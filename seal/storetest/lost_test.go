@@ -7,6 +7,7 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sealwright/sealwright/seal"
 )
@@ -117,6 +118,19 @@ func TestWire(t *testing.T) {
 	Config{MaxRecordSize: MinRecordSize}.Run(t, func(t *testing.T) seal.Store {
 		return cancelledAlone{mutant{dialed(NewWire(t, "tcp", serve(t)).Addr()), nil, refusesFrom(MinRecordSize + 1)}}
 	})
+	hung := NewWire(t, "tcp", serve(t))
+	hung.Hang(true)
+	ended := make(chan error, 1)
+	go func() { _, err := dialed(hung.Addr()).Swap(t.Context(), []byte("one"), ""); ended <- err }()
+	select {
+	case err := <-ended:
+		t.Errorf("Swap over a wire that hangs: error %v", err)
+	case <-time.After(10 * time.Millisecond): // too short shows nothing
+	}
+	hung.Hang(false)
+	if err := <-ended; err != nil {
+		t.Errorf("Swap over a wire that hung: error %v", err)
+	}
 	w := NewWire(t, "tcp", "127.0.0.1:1") // nobody listens there
 	if _, _, err := dialed(w.Addr()).Load(t.Context()); err == nil {
 		t.Error("Load over a wire to nowhere: no error")

@@ -7,15 +7,17 @@ import (
 	"testing"
 )
 
-// A Wire is what lies between a store and its backend, and loses answers where it
-// is told to: a forwarder on loopback, for [RunLostAnswers]. Make it with
-// [NewWire].
+// A Wire is what lies between a store and its backend, and loses answers, or keeps
+// them back, where it is told to: a forwarder on loopback, for [RunLostAnswers].
+// Make it with [NewWire].
 type Wire struct {
 	listener         net.Listener
 	network, backend string
 
 	mu    sync.Mutex
+	on    *sync.Cond // tells of hung and ended
 	lose  int
+	hung  bool
 	conns map[net.Conn]bool
 	ended bool
 }
@@ -29,6 +31,7 @@ func NewWire(t testing.TB, network, address string) *Wire {
 		t.Fatalf("storetest: %v", err)
 	}
 	w := &Wire{listener: l, network: network, backend: address, conns: map[net.Conn]bool{}}
+	w.on = sync.NewCond(&w.mu)
 	var wg sync.WaitGroup
 	wg.Go(func() { w.accept(&wg) })
 	t.Cleanup(func() {
@@ -49,6 +52,15 @@ func (w *Wire) Lose(n int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.lose = n
+}
+
+// Hang has every answer be kept back from now on, as where a backend does not
+// answer, or come again.
+func (w *Wire) Hang(hung bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.hung = hung
+	w.on.Broadcast()
 }
 
 func (w *Wire) accept(wg *sync.WaitGroup) {
@@ -84,10 +96,14 @@ func (w *Wire) forward(to, from net.Conn, lost func() bool) {
 	}
 }
 
-// lost counts an answer and reports whether it is the one to lose.
+// lost counts an answer and reports whether it is the one to lose, once it may
+// come at all.
 func (w *Wire) lost() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	for w.hung && !w.ended {
+		w.on.Wait()
+	}
 	if w.lose == 0 {
 		return false
 	}
@@ -120,6 +136,7 @@ func (w *Wire) end() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.ended = true
+	w.on.Broadcast()
 	for c := range w.conns {
 		c.Close()
 	}
