@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"bufio"
 	"context"
 	"encoding/gob"
 	"errors"
@@ -45,10 +46,11 @@ func (d dialed) ask(ctx context.Context, q question) (r reply, err error) {
 		return reply{}, err
 	}
 	defer conn.Close()
-	in, out := gob.NewDecoder(conn), gob.NewEncoder(conn)
+	in, buf := gob.NewDecoder(conn), bufio.NewWriter(conn)
+	out := gob.NewEncoder(buf)
 	for _, q := range []question{{Greeting: true}, q} {
 		r = reply{}
-		if err := errors.Join(out.Encode(q), in.Decode(&r)); err != nil {
+		if err := errors.Join(out.Encode(q), buf.Flush(), in.Decode(&r)); err != nil {
 			return reply{}, err
 		}
 	}
@@ -79,7 +81,8 @@ func serve(t testing.TB) (address string) {
 			}
 			go func() {
 				defer conn.Close()
-				in, out := gob.NewDecoder(conn), gob.NewEncoder(conn)
+				in, buf := gob.NewDecoder(conn), bufio.NewWriter(conn)
+				out := gob.NewEncoder(buf)
 				for {
 					var q question
 					if in.Decode(&q) != nil {
@@ -96,7 +99,7 @@ func serve(t testing.TB) (address string) {
 					if err != nil {
 						r.Error = err.Error()
 					}
-					if out.Encode(r) != nil {
+					if errors.Join(out.Encode(r), buf.Flush()) != nil { // an answer is sent at once
 						return
 					}
 				}
