@@ -63,7 +63,8 @@ func (b *Barrier) Restore(ctx context.Context, generation uint64, by By) error {
 // hexadecimal digits, which must come from where the backup is kept and not from
 // the store that it was put into; and names in admit, by its fingerprint, each
 // slot that the record has and the record of this process has not. One that is
-// not named is [ErrNotKnown], and nothing is changed.
+// not named is [ErrNotKnown], and nothing is changed. What is encrypted under
+// the record's data keys is believed from then on.
 func (b *Barrier) RestoreUnknown(ctx context.Context, digest string, admit []string, by By) error {
 	named, err := hex.DecodeString(digest)
 	if err != nil || len(named) != len(record.Digest{}) {
@@ -164,7 +165,8 @@ func (b *Barrier) restore(ctx context.Context, by By, meant func(l *ledger.Store
 // changes nothing: the two sides' data cannot be told apart by number. The
 // fork is opened with the root key in use, or through a KMS slot. The root key
 // is replaced, so that a slot that only the fork had opens nothing that comes
-// after.
+// after. Join no record of unknown origin: whoever wrote it knows the data keys
+// that it brings, and what they encrypt is believed from then on.
 func (b *Barrier) Join(ctx context.Context, fork []byte, by By) error {
 	if err := by.check(); err != nil {
 		return err

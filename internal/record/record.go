@@ -42,6 +42,13 @@ const (
 
 // Record is the clear part. Every byte of it is authenticated by the sealed
 // part; none of it is secret.
+//
+//	clear part                                 sealed part, under the root key
+//	store, generation, previous ─────────────▶ digests of the records before
+//	slots: tree ─▶ seed ─▶ key pair            identities, one for each slot
+//	       wrap: the root key for the key pair
+//	last_term …: numbers ever used             terms: the data keys
+//	operation in progress                      journal
 type Record struct {
 	Format     int        `json:"format"`
 	MinReader  int        `json:"min_reader"`
