@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/sealwright/sealwright/internal/causes"
 	"github.com/sealwright/sealwright/seal"
 )
 
@@ -144,7 +145,7 @@ func (opt Options) make(ctx context.Context, b *seal.Barrier, m Move, by seal.By
 			if slot := peopleThatStay(b.Status(), m.Slots); slot != nil {
 				return &Move{Kind: Prove, Slots: []string{slot.Name}, Spec: slot.Spec, People: true}, nil
 			}
-			err = errors.Join(err, errStuck)
+			err = causes.Join(err, errStuck)
 		}
 		return nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/sealwright/sealwright/internal/causes"
 	"github.com/sealwright/sealwright/internal/custody"
 	"github.com/sealwright/sealwright/internal/ledger"
 	"github.com/sealwright/sealwright/internal/record"
@@ -103,12 +104,13 @@ type Error struct {
 	Err  error
 }
 
+// Error returns the whole on one line, prefixed with "seal: ".
 func (e *Error) Error() string {
-	cause := strings.TrimPrefix(e.Err.Error(), "seal: ")
-	if e.Slot == "" {
-		return fmt.Sprintf("seal: %s: %s", e.Op, cause)
+	op := e.Op
+	if e.Slot != "" {
+		op = fmt.Sprintf("%s slot %q", e.Op, e.Slot)
 	}
-	return fmt.Sprintf("seal: %s slot %q: %s", e.Op, e.Slot, cause)
+	return causes.Line(fmt.Sprintf("seal: %s: %s", op, strings.TrimPrefix(e.Err.Error(), "seal: ")))
 }
 
 // Unwrap returns the cause.

@@ -3,11 +3,11 @@ package seal
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
 
+	"github.com/sealwright/sealwright/internal/causes"
 	"github.com/sealwright/sealwright/internal/record"
 	"github.com/sealwright/sealwright/kms"
 )
@@ -34,7 +34,7 @@ func (b *Barrier) Rehearse(ctx context.Context, spec Spec) error {
 		rehearsals.Go(func() { errs[i] = b.rehearse(ctx, name, store) })
 	}
 	rehearsals.Wait()
-	return wrapError("rehearse", "", errors.Join(errs...))
+	return wrapError("rehearse", "", causes.Join(errs...))
 }
 
 func (b *Barrier) rehearse(ctx context.Context, name, store string) error {
