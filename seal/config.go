@@ -98,6 +98,12 @@ type Config struct {
 	// StoreTimeout bounds one call of the store. Zero: 15 seconds.
 	StoreTimeout time.Duration
 
+	// ShareTTL is for how long a share that was given waits for the others it
+	// takes. Then it is wiped, and has to be given again. Run, Submit, Unseal and
+	// Status look. Zero: 24 hours, so that custodians in any time zone can come;
+	// negative: until the process ends.
+	ShareTTL time.Duration
+
 	// OnEvent, if set, is called for each event, from the goroutine that
 	// caused it, also from several at once. It must not block for long, and
 	// must not call the Barrier; if it panics, its event is lost. [LogEvents]
@@ -171,6 +177,9 @@ func (c *Config) validate() error {
 	}
 	if c.Drill == 0 {
 		c.Drill = 6 * time.Hour
+	}
+	if c.ShareTTL == 0 {
+		c.ShareTTL = 24 * time.Hour
 	}
 	return nil
 }

@@ -15,6 +15,7 @@ const (
 	EventInit         EventKind = "init"
 	EventUnseal       EventKind = "unseal"        // an attempt, by KMS or with the last share
 	EventShare        EventKind = "share"         // a share was given; Err says why not taken
+	EventExpire       EventKind = "expire"        // shares given long ago were wiped
 	EventSeal         EventKind = "seal"          // this process was sealed
 	EventAdd          EventKind = "add"           // a slot was added
 	EventProve        EventKind = "prove"         // a slot opened the stored record, or did not

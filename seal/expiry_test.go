@@ -1,66 +1,143 @@
 package seal_test
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/sealwright/sealwright/kms"
-	"github.com/sealwright/sealwright/kms/kmstest"
 	"github.com/sealwright/sealwright/seal"
 )
 
-// TestExpiryIsToldAhead: a key that will cease to work by itself is told in its
-// last month, and when that is over, in words that are true of it.
-func TestExpiryIsToldAhead(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		ctx := t.Context()
-		v, b := scenario{begin: threeSlots}.prepare(ctx, t).from(ctx, t, seal.NewMemStore())
-		defer b.Close()
-		for _, c := range []struct {
-			left time.Duration
-			says string
-			not  string
-		}{
-			{60 * 24 * time.Hour, "", "expire"},
-			{20 * 24 * time.Hour, "the key expires on ", "expired"},
-			{-time.Hour, "the key expired on ", "enable it"},
-		} {
-			v.fake.Expire("a", time.Now().Add(c.left))
-			if err := b.Drill(ctx); err != nil {
-				t.Errorf("%v left: drill: %v", c.left, err) // an expired key still unwraps
-			}
-			all := strings.Join(b.Status().Warnings, "\n")
-			if !strings.Contains(all, c.says) || strings.Contains(all, c.not) {
-				t.Errorf("%v left: warnings: %s", c.left, all)
-			}
+// TestSharesExpire: shares that were given so far stayed in memory for the
+// process's life. They go after ShareTTL, whoever looks: Run, the next share, a
+// try to unseal, or Status.
+func TestSharesExpire(t *testing.T) {
+	for name, tt := range map[string]struct {
+		ttl   time.Duration
+		stays time.Duration // and an hour later they are gone; negative: never
+	}{
+		"by default":  {0, 23 * time.Hour},
+		"as the host": {2 * time.Hour, time.Hour},
+		"never":       {-1, -1},
+	} {
+		for _, look := range []string{"Run", "Submit", "Unseal", "Status"} {
+			t.Run(name+"/"+look, func(t *testing.T) {
+				bubble(t, func(t *testing.T) {
+					ctx, cancel := context.WithCancel(t.Context())
+					defer cancel()
+					wiped := 0
+					store := seal.NewMemStore()
+					open := func() *seal.Barrier {
+						b, err := seal.Open(seal.Config{Store: store, ShareTTL: tt.ttl, OnEvent: func(e seal.Event) {
+							if e.Kind == seal.EventExpire {
+								wiped++
+							}
+						}})
+						must(t, err)
+						return b
+					}
+					b := open()
+					defer b.Close()
+					d, err := b.Init(ctx, map[string]seal.Spec{"people": seal.Shamir{Shares: 3, Threshold: 2}}, seal.By{})
+					must(t, err)
+					shares := d.Sets[0].Shares
+					if look == "Run" {
+						go b.Run(ctx)
+					}
+					begun := time.Now()
+					_, err = b.Submit(ctx, shares[0], seal.By{})
+					must(t, err)
+					if tt.stays < 0 {
+						time.Sleep(1000 * time.Hour)
+						if p := b.Status().Progress; len(p) != 1 || p[0].Given != 1 || !p[0].Expires.IsZero() || wiped != 0 {
+							t.Errorf("after 1000 hours: %+v, %d events", p, wiped)
+						}
+						_, err = b.Submit(ctx, shares[1], seal.By{})
+						must(t, err)
+						must(t, b.Sealed())
+						return
+					}
+					time.Sleep(tt.stays)
+					if p := b.Status().Progress; len(p) != 1 || p[0].Given != 1 || !p[0].Expires.Equal(begun.Add(tt.stays+time.Hour)) {
+						t.Errorf("after %v: %+v", tt.stays, p)
+					}
+					time.Sleep(time.Hour + 11*time.Second) // Run looks every Poll
+					switch look {
+					case "Run":
+						if wiped != 1 {
+							t.Errorf("nobody looked but Run, and %d events", wiped)
+						}
+					case "Submit":
+						if s, err := b.Submit(ctx, shares[1], seal.By{}); err != nil || !s.Sealed || s.Progress[0].Given != 1 {
+							t.Errorf("the next share: %+v, %v", s, err)
+						}
+						must(t, b.Seal(seal.By{}))
+					case "Unseal":
+						if _, err := b.Unseal(ctx); !errors.Is(err, seal.ErrSealed) || !strings.Contains(err.Error(), "0 of 2 shares given") {
+							t.Errorf("%v", err)
+						}
+					}
+					s := b.Status()
+					if len(s.Progress) != 0 || wiped != 1 || !errors.Is(s.Reason, seal.ErrSealed) {
+						t.Errorf("%+v, %d events", s, wiped)
+					}
+					if look == "Status" && !strings.Contains(s.Reason.Error(), "are forgotten: give them again") {
+						t.Errorf("reason: %v", s.Reason)
+					}
+					for _, share := range shares[:2] { // no duplicate: it is given again
+						_, err = b.Submit(ctx, share, seal.By{})
+						must(t, err)
+					}
+					must(t, b.Sealed())
+				})
+			})
 		}
-	})
+	}
 }
 
-// TestDrillAnswersForTheProcessThatStarts: this one knows the slot, and believes
-// it; the next one needs its pin, and is told which, while there is time.
-func TestDrillAnswersForTheProcessThatStarts(t *testing.T) {
-	ctx, store, rsa := t.Context(), seal.NewMemStore(), &kmstest.Fake{Type: "rsa", Forgeable: true}
-	barrier := func(pins ...string) *seal.Barrier {
-		b, err := seal.Open(seal.Config{Store: store, KMS: map[string]kms.Wrapper{"rsa": rsa.Key("k")}, Pins: pins})
+// TestSharesOfAnOperationExpire: also those that a running server gathers.
+func TestSharesOfAnOperationExpire(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		ctx := t.Context()
+		wiped := ""
+		b, err := seal.Open(seal.Config{Store: seal.NewMemStore(), ShareTTL: time.Hour, OnEvent: func(e seal.Event) {
+			if e.Kind == seal.EventExpire {
+				wiped += fmt.Sprint(e.Operation, ": ", e.Detail)
+			}
+		}})
 		must(t, err)
-		t.Cleanup(func() { b.Close() })
-		return b
-	}
-	maker := barrier()
-	_, err := maker.Init(ctx, map[string]seal.Spec{"soft": seal.KMS{Name: "rsa"}}, seal.By{})
-	must(t, err)
-	must(t, maker.Drill(ctx))
-	pin := maker.Status().Slots[0].Fingerprint
-	if all := strings.Join(maker.Status().Warnings, "\n"); !strings.Contains(all, "will not unseal after a restart; add "+pin+" to the pins") {
-		t.Errorf("warnings: %s", all)
-	}
-	if _, err := barrier().Unseal(ctx); !errors.Is(err, seal.ErrUnpinned) {
-		t.Errorf("without the pin: %v", err)
-	}
-	if _, err := barrier(pin).Unseal(ctx); err != nil {
-		t.Errorf("with it: %v", err)
-	}
+		defer b.Close()
+		d, err := b.Init(ctx, map[string]seal.Spec{"people": seal.Shamir{Shares: 3, Threshold: 2}}, seal.By{})
+		must(t, err)
+		shares := d.Sets[0].Shares
+		for _, s := range shares[:2] {
+			_, err = b.Submit(ctx, s, seal.By{})
+			must(t, err)
+		}
+		op, _, err := b.Prove(ctx, "people", seal.By{})
+		must(t, err)
+		by := seal.By{Operation: op}
+		s, err := b.Submit(ctx, shares[0], by)
+		must(t, err)
+		if p := s.Operation.Progress; len(p) != 1 || p[0].Given != 1 || !p[0].Expires.Equal(time.Now().Add(time.Hour)) {
+			t.Errorf("%+v", p)
+		}
+		time.Sleep(time.Hour)
+		s, err = b.Submit(ctx, shares[1], by)
+		must(t, err)
+		if s.Operation == nil || len(s.Operation.Progress) != 1 || s.Operation.Progress[0].Given != 1 {
+			t.Errorf("half of a quorum of an hour ago was a proof: %+v", s.Operation)
+		}
+		if want := string(op) + ": 1 shares that were given more than 1h0m0s ago were wiped"; wiped != want {
+			t.Errorf("events %q, want %q", wiped, want)
+		}
+		s, err = b.Submit(ctx, shares[0], by)
+		must(t, err)
+		if s.Operation != nil {
+			t.Errorf("%+v", s.Operation)
+		}
+	})
 }

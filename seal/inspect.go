@@ -42,7 +42,7 @@ func (b *Barrier) Inspect(ctx context.Context) (Status, error) {
 		if slot.Opens() {
 			s.Progress = append(s.Progress, SetProgress{
 				Slot: slot.Name, Path: path, Set: leaf.Set,
-				Given: g.Count(leaf.Set), Threshold: leaf.Threshold, Shares: leaf.Shares,
+				Given: g.Count(leaf.Set), Threshold: leaf.Threshold, Shares: leaf.Shares, Expires: b.expires(g, leaf.Set),
 			})
 		}
 	})

@@ -68,6 +68,7 @@ func (b *Barrier) Run(ctx context.Context) error {
 		case <-refreshed:
 			refreshing = false
 		case <-usage.C:
+			b.expireShares()
 			b.rotateInTime(ctx)
 		case <-activate:
 			b.activateDue(ctx)

@@ -50,6 +50,7 @@ type SetProgress struct {
 	Given     int
 	Threshold int
 	Shares    int
+	Expires   time.Time // when the first of the shares given is wiped: see [Config.ShareTTL]; zero: never
 }
 
 // SlotStatus is how a slot is.
@@ -100,6 +101,7 @@ type TermStatus struct {
 
 // Status returns how the Barrier is.
 func (b *Barrier) Status() Status {
+	b.expireShares()
 	newest := b.ledger.Newest()
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -109,7 +111,7 @@ func (b *Barrier) Status() Status {
 		Memory: MemoryStatus(aead.Memory()),
 	}
 	if b.open == nil {
-		s.Progress = b.progress
+		s.Progress = b.counted("", b.progress)
 		return s
 	}
 	st := &b.open().State
@@ -133,7 +135,7 @@ func (b *Barrier) Status() Status {
 			ID: OperationID(o.ID), Kind: OperationKind(o.Kind), Slot: o.Slot, Replica: o.Replica, Actor: o.Actor,
 		}
 		if g := b.gathers[OperationID(o.ID)]; g != nil {
-			s.Operation.Progress = progressOf(&st.Record, g)
+			s.Operation.Progress = b.counted(OperationID(o.ID), progressOf(&st.Record, g))
 		}
 		for _, g := range o.Desired {
 			goal := Goal{Name: g.Name, Drop: g.Drop}

@@ -320,6 +320,7 @@ func (b *Barrier) advance(p []SetProgress) {
 
 // gathered returns the shares given for an operation. Where a Seal or Close came meanwhile it takes none.
 func (b *Barrier) gathered(op OperationID) *custody.Quorum {
+	b.expireShares()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch {
