@@ -406,10 +406,17 @@ func TestHangingSTS(t *testing.T) {
 			cfg := c.cfg
 			cfg.KeyID, cfg.Timeout = key, 100*time.Millisecond
 			w := open(t, cfg)
-			left := make(chan string, 4)
-			s.InjectSTS(awskmstest.Fault{Hang: true, Left: func(op string) { left <- op }})
-			_, err := w.Wrap(t.Context(), secretKey, home) // t.Context has no deadline
-			refused(t, err, kms.ErrUnavailable)
+			arrived, left := make(chan string, 4), make(chan string, 4)
+			s.InjectSTS(awskmstest.Fault{Hang: true, Arrived: func(op string) { arrived <- op }, Left: func(op string) { left <- op }})
+			for came := false; !came; { // on a busy machine the 100 ms may end before the request is sent
+				_, err := w.Wrap(t.Context(), secretKey, home) // t.Context has no deadline
+				refused(t, err, kms.ErrUnavailable)
+				select {
+				case <-arrived:
+					came = true
+				default:
+				}
+			}
 			select {
 			case <-left:
 			case <-time.After(20 * time.Second):
@@ -417,7 +424,7 @@ func TestHangingSTS(t *testing.T) {
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
-			_, err = w.Wrap(ctx, secretKey, home)
+			_, err := w.Wrap(ctx, secretKey, home)
 			refused(t, err, kms.ErrUnavailable, "credentials: ")
 			if ctx.Err() != nil {
 				t.Error("it waited for the caller's whole minute")
