@@ -19,5 +19,5 @@ func TestSQLite(t *testing.T) {
 // openSQLite opens a new file by modernc's driver, as a server should.
 func openSQLite(t testing.TB) columntest.Database {
 	t.Helper()
-	return open(t, "sqlite", "file:"+filepath.Join(t.TempDir(), "db")+"?_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=busy_timeout(5000)", sqlsource.SQLite)
+	return open(t, "sqlite", sqliteDSN(filepath.Join(t.TempDir(), "db")), sqlsource.SQLite)
 }
