@@ -147,9 +147,9 @@ func (d *mysql) most() (changes, bytes int) { return 1000, d.packet / 3 }
 // replace is one UPDATE that is joined with the batch. It says how many it
 // changed; where that is not all of them, the transaction looks which.
 func (d *mysql) replace(ctx context.Context, tx *sql.Tx, s *Source, c *column, batch []*change) error {
-	next := "v.next"
+	next := "unhex(v.next)"
 	if !c.binary {
-		next = "CONVERT(v.next USING utf8mb4)" // which the column makes its own of
+		next = "CONVERT(" + next + " USING utf8mb4)" // which the column makes its own of
 	}
 	rows, args, err := d.rows(s, batch)
 	if err != nil {
@@ -158,7 +158,7 @@ func (d *mysql) replace(ctx context.Context, tx *sql.Tx, s *Source, c *column, b
 	on := s.keysIn(d.collated)
 	is := func(value string) string { return mysqlBytes(c, "t."+c.quoted) + " = " + value }
 	result, err := tx.ExecContext(ctx, fmt.Sprintf("UPDATE (%s) AS v STRAIGHT_JOIN %s AS t ON %s AND %s SET t.%s = %s",
-		rows, s.table, on, is("v.old"), c.quoted, next), args...)
+		rows, s.table, on, is("unhex(v.old)"), c.quoted, next), args...)
 	if err != nil {
 		return err
 	}
@@ -183,10 +183,11 @@ func (d *mysql) replace(ctx context.Context, tx *sql.Tx, s *Source, c *column, b
 		}
 		batch[i].Replaced = true
 		return nil
-	}, fmt.Sprintf("SELECT v.n FROM (%s) AS v STRAIGHT_JOIN %s AS t ON %s AND %s", rows, s.table, on, is("v.next")), args...)
+	}, fmt.Sprintf("SELECT v.n FROM (%s) AS v STRAIGHT_JOIN %s AS t ON %s AND %s", rows, s.table, on, is("unhex(v.next)")), args...)
 }
 
-// rows is a table of the batch: n, the key, old and next.
+// rows is a table of the batch: n, the key, old and next. The latter are hex yet,
+// as a table with blobs would be made on the disk.
 func (d *mysql) rows(s *Source, batch []*change) (text string, args []any, err error) {
 	var b strings.Builder
 	for i, c := range batch {
@@ -209,9 +210,9 @@ func (d *mysql) rows(s *Source, batch []*change) (text string, args []any, err e
 			args = append(args, arg)
 		}
 		if i == 0 {
-			b.WriteString(", unhex(?) AS old, unhex(?) AS next")
+			b.WriteString(", ? AS old, ? AS next")
 		} else {
-			b.WriteString(", unhex(?), unhex(?)")
+			b.WriteString(", ?, ?")
 		}
 		args = append(args, hex.EncodeToString(c.Old), hex.EncodeToString(c.Next))
 	}
