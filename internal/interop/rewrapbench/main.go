@@ -4,7 +4,7 @@
 // beside the same statements without cryptography, over databases that it starts
 // itself, with durable commits.
 //
-//	go run ./internal/interop/rewrapbench [-run regexp] [-rows n] [-passes n] [-svg file] [-memory] [-live]
+//	cd internal/interop/rewrapbench && GOWORK=off go run . [-run regexp] [-rows n] [-passes n] [-svg file] [-memory] [-live]
 //
 // Everything that is compared runs interleaved, pass after pass, and the ratio is
 // that of the best of each side: what else runs on the machine only ever slows

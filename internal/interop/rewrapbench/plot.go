@@ -37,7 +37,7 @@ func plot(lines []line, conditions string) []byte {
 	}
 	var b bytes.Buffer
 	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" font-family="sans-serif" font-size="13" fill="#222222">`+"\n", width, height)
-	fmt.Fprintf(&b, "<!-- go run ./internal/interop/rewrapbench -svg docs/rewrap.svg\n     %s -->\n", strings.ReplaceAll(conditions, "--", "- -"))
+	fmt.Fprintf(&b, "<!-- cd internal/interop/rewrapbench && GOWORK=off go run . -svg ../../../docs/rewrap.svg\n     %s -->\n", strings.ReplaceAll(conditions, "--", "- -"))
 	fmt.Fprintf(&b, `<rect width="%d" height="%d" fill="#ffffff"/>`+"\n", width, height)
 	fmt.Fprintf(&b, `<text x="%d" y="28" font-size="17" font-weight="bold">Rewrapping a column, by rows in a batch, durable commits</text>`+"\n<text x=\"%d\" y=\"46\">rows a second</text>\n", left, left)
 	for v := low; v <= high*1.001; v *= 10 {
