@@ -63,6 +63,29 @@ func waitingSteps() map[string]waitingStep {
 				return s.do("PUT", "/v1/sys/rekey/update", "", object{"key": shares[1], "nonce": nonce})
 			}, token
 		}, "rekey/init"},
+		"init": {func(s *server) (func() (int, object), string) {
+			s.toCloud("cloud")
+			s.restart()
+			return func() (int, object) {
+				return s.do("PUT", "/v1/sys/init", "", object{"recovery_shares": 3, "recovery_threshold": 2})
+			}, ""
+		}, ""},
+		"recovery shares made anew": {func(s *server) (func() (int, object), string) {
+			s.toCloud("cloud")
+			s.restart()
+			_, token := s.init(object{"recovery_shares": 3, "recovery_threshold": 2})
+			return func() (int, object) {
+				return s.do("PUT", "/v1/sys/rotate/recovery/init", token, object{"secret_shares": 3, "secret_threshold": 2})
+			}, token
+		}, "rotate/recovery/init"},
+		"a share of a tree, sealed": {func(s *server) (func() (int, object), string) {
+			s.keys = []string{"a"}
+			s.plan = migrate.Plan{Slots: map[string]seal.Spec{"both": seal.Threshold{K: 2, Of: []seal.Spec{seal.KMS{Name: "a"}, seal.Shamir{Shares: 3, Threshold: 2}}}}}
+			s.restart()
+			shares, token := s.init(object{})
+			s.unseal(shares[0])
+			return func() (int, object) { return s.do("PUT", "/v1/sys/unseal", "", object{"key": shares[1]}) }, token
+		}, ""},
 		"a token of a tree": {func(s *server) (func() (int, object), string) {
 			s.keys = []string{"a"}
 			s.plan = migrate.Plan{Slots: map[string]seal.Spec{"both": seal.Threshold{K: 2, Of: []seal.Spec{seal.KMS{Name: "a"}, seal.Shamir{Shares: 3, Threshold: 2}}}}}
@@ -86,6 +109,9 @@ func TestAttackKMSHoldsTheOperator(t *testing.T) {
 	for name, step := range waitingSteps() {
 		for does, fault := range resting {
 			for _, way := range []string{"cancel", "seal", "status", "wait"} {
+				if way == "cancel" && step.cancel == "" {
+					continue // there is nothing to cancel
+				}
 				t.Run(name+"/"+does+"/"+way, func(t *testing.T) {
 					synctest.Test(t, func(t *testing.T) {
 						s := newServer(t)

@@ -16,8 +16,9 @@ import (
 	"github.com/sealwright/sealwright/seal"
 )
 
-// handler is what New returns. None of its locks is held while the barrier, a
-// KMS or the host is called.
+// handler is what New returns. No request waits for a lock of it that is held
+// while the barrier, a KMS or the host is called; but an init waits while the
+// keys of another are read.
 type handler struct {
 	Config
 	routes map[string]map[string]route // by path and method
