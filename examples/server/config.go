@@ -4,10 +4,6 @@ import (
 	"fmt"
 	"path/filepath"
 
-	"github.com/hashicorp/hcl/v2"
-	"github.com/hashicorp/hcl/v2/gohcl"
-	"github.com/hashicorp/hcl/v2/hclsyntax"
-
 	"github.com/sealwright/sealwright/migrate"
 	"github.com/sealwright/sealwright/seal/sealconf"
 )
@@ -22,56 +18,34 @@ type config struct {
 	seals     *sealconf.Setup
 }
 
-// The blocks that are read, as Vault writes them. Seal stanzas are left to
-// package sealconf.
-type file struct {
-	Storage  []storage  `hcl:"storage,block"`
-	Listener []listener `hcl:"listener,block"`
-	Rest     hcl.Body   `hcl:",remain"`
-}
-
-type storage struct {
-	Type string `hcl:"type,label"`
-	Path string `hcl:"path"`
-}
-
-type listener struct {
-	Type       string `hcl:"type,label"`
-	Address    string `hcl:"address,optional"`
-	TLSDisable string `hcl:"tls_disable,optional"` // 1 or true, with quotes or without
-	CertFile   string `hcl:"tls_cert_file,optional"`
-	KeyFile    string `hcl:"tls_key_file,optional"`
-	Loopback   string `hcl:"trust_loopback,optional"` // this server's own; never behind a proxy
-}
-
 // parseConfig reads a configuration whose seal stanzas may name these providers
-// and those of package sealconf.
+// and those of package sealconf, which also reads the other blocks: what Vault
+// takes is taken here, and what is not known there is left alone.
 func parseConfig(src []byte, name string, providers []sealconf.Provider) (*config, error) {
-	parsed, diags := hclsyntax.ParseConfig(src, name, hcl.InitialPos)
-	if diags.HasErrors() {
-		d := diags[0]
-		return nil, fmt.Errorf("%s:%d: %s", name, d.Subject.Start.Line, d.Summary) // its detail may quote a secret
+	storage, err := sealconf.Blocks(src, name, "storage")
+	if err != nil {
+		return nil, err
 	}
-	var f file
-	if diags := gohcl.DecodeBody(parsed.Body, nil, &f); diags.HasErrors() {
-		d := diags[0]
-		return nil, fmt.Errorf("%s:%d: %s: %s", name, d.Subject.Start.Line, d.Summary, d.Detail)
+	listener, err := sealconf.Blocks(src, name, "listener")
+	if err != nil {
+		return nil, err
 	}
 	switch {
-	case len(f.Storage) != 1 || f.Storage[0].Type != "file":
+	case len(storage) != 1 || storage[0].Label != "file" || storage[0].Text("path") == "":
 		return nil, fmt.Errorf("%s: one storage \"file\" block with a path is needed", name)
-	case len(f.Listener) != 1 || f.Listener[0].Type != "tcp":
+	case len(listener) != 1 || listener[0].Label != "tcp":
 		return nil, fmt.Errorf("%s: one listener \"tcp\" block is needed", name)
 	}
-	l := f.Listener[0]
-	out := &config{address: l.Address, db: filepath.Join(f.Storage[0].Path, "sealwright.db"), cert: l.CertFile, key: l.KeyFile}
+	l := listener[0]
+	out := &config{address: l.Text("address"), db: filepath.Join(storage[0].Text("path"), "sealwright.db"), cert: l.Text("tls_cert_file"), key: l.Text("tls_key_file")}
 	if out.address == "" {
 		out.address = "127.0.0.1:8200"
 	}
-	out.loopback = l.Loopback == "1" || l.Loopback == "true"
-	if l.TLSDisable == "1" || l.TLSDisable == "true" {
+	yes := func(text string) bool { return text == "1" || text == "true" }
+	out.loopback = yes(l.Text("trust_loopback")) // this server's own; never behind a proxy
+	if yes(l.Text("tls_disable")) {
 		out.cert, out.key = "", ""
-	} else if l.CertFile == "" || l.KeyFile == "" {
+	} else if out.cert == "" || out.key == "" {
 		return nil, fmt.Errorf("%s: the listener needs tls_cert_file and tls_key_file, or tls_disable = true", name)
 	}
 	stanzas, err := sealconf.Parse(src, name)

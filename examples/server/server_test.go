@@ -323,7 +323,7 @@ func TestConfig(t *testing.T) {
 		"other storage": {"storage \"raft\" {\n path = \"x\"\n}\nlistener \"tcp\" {\n tls_disable = 1\n}", `storage "file"`},
 		"no listener":   {"storage \"file\" {\n path = \"x\"\n}", `listener "tcp"`},
 		"no TLS":        {"storage \"file\" {\n path = \"x\"\n}\nlistener \"tcp\" {\n}", "tls_cert_file"},
-		"no path":       {"storage \"file\" {\n}", `test.hcl:1: Missing required argument: The argument "path" is required`},
+		"no path":       {"storage \"file\" {\n}", `one storage "file" block with a path`},
 		"no HCL":        {"\n{{", "test.hcl:2: "},
 		"a seal":        {"storage \"file\" {\n path = \"x\"\n}\nlistener \"tcp\" {\n tls_disable = 1\n}\nseal \"abacus\" {\n}", "abacus"},
 	} {

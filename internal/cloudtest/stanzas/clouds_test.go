@@ -2,6 +2,7 @@ package stanzas_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/sealwright/sealwright/kms"
 	"github.com/sealwright/sealwright/kms/awskms/awskmstest"
 	"github.com/sealwright/sealwright/kms/awskms/awsseal"
 	"github.com/sealwright/sealwright/kms/azurekeyvault"
@@ -114,5 +116,42 @@ seal "gcpckms" {
 				t.Error(string(note), err)
 			}
 		})
+	}
+}
+
+// AWS keys given by file:// were read once: a missing file ended the server, and
+// keys that were rotated were never read again.
+func TestAWSKeysInFilesAreReadAgain(t *testing.T) {
+	clearEnvironment(t)
+	s := awskmstest.NewServer()
+	t.Cleanup(s.Close)
+	dir := filepath.ToSlash(t.TempDir())
+	w := build(t, fmt.Sprintf(`seal "awskms" {
+  kms_key_id = %q
+  endpoint   = %q
+  access_key = "file://%s/id"
+  secret_key = "file://%s/secret"
+}`, s.CreateKey(), s.URL, dir, dir), sealconf.Options{Providers: []sealconf.Provider{awsseal.Provider(nil)}}).KMS["awskms"]
+	wrap := func() error {
+		_, err := w.Wrap(t.Context(), make([]byte, 32), kms.Binding{Store: "s"})
+		return err
+	}
+	write := func(name, content string) {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := wrap(); !errors.Is(err, kms.ErrUnauthenticated) && !errors.Is(err, kms.ErrUnavailable) || !strings.Contains(err.Error(), "access_key: file") {
+		t.Error("missing:", err)
+	}
+	write("id", "AKIAOTHER")
+	write("secret", "canary-of-another-key")
+	if err := wrap(); !errors.Is(err, kms.ErrUnauthenticated) || strings.Contains(err.Error(), "canary") {
+		t.Error("wrong:", err)
+	}
+	write("id", awskmstest.AccessKeyID)
+	write("secret", awskmstest.SecretAccessKey)
+	if err := wrap(); err != nil {
+		t.Error("rotated:", err)
 	}
 }

@@ -3,7 +3,12 @@
 package awsseal
 
 import (
+	"context"
+	"errors"
+	"slices"
 	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"github.com/sealwright/sealwright/kms/awskms"
 	"github.com/sealwright/sealwright/seal/sealconf"
@@ -47,8 +52,7 @@ func Provider(adjust func(*awskms.Config)) sealconf.Provider {
 const vaultsRegion = "us-east-1"
 
 func build(v sealconf.Values, adjust func(*awskms.Config)) (sealconf.Made, error) {
-	t, err := v.Texts("kms_key_id", "region", "access_key", "secret_key", "session_token", "endpoint",
-		"shared_creds_profile", "role_arn", "role_session_name")
+	t, err := v.Texts("kms_key_id", "region", "endpoint", "shared_creds_profile", "role_arn", "role_session_name")
 	if err != nil {
 		return sealconf.Made{}, err
 	}
@@ -58,10 +62,12 @@ func build(v sealconf.Values, adjust func(*awskms.Config)) (sealconf.Made, error
 	}
 	cfg := awskms.Config{
 		KeyID: t["kms_key_id"], Region: t["region"], Endpoint: t["endpoint"],
-		AccessKeyID: t["access_key"], SecretAccessKey: t["secret_key"], SessionToken: t["session_token"],
 		CredentialsFile: p["shared_creds_filename"], Profile: t["shared_creds_profile"],
 		WebIdentityTokenFile: p["web_identity_token_file"], RoleARN: t["role_arn"], RoleSessionName: t["role_session_name"],
 		AllowEnvironment: v.EnvironmentAllowed(),
+	}
+	if err := accessKey(v, &cfg); err != nil {
+		return sealconf.Made{}, err
 	}
 	if cfg.Region == "" && !cfg.AllowEnvironment && !strings.HasPrefix(cfg.KeyID, "arn:") {
 		cfg.Region = vaultsRegion
@@ -83,4 +89,23 @@ func build(v sealconf.Values, adjust func(*awskms.Config)) (sealconf.Made, error
 	}
 	alias := strings.HasPrefix(cfg.KeyID, "alias/") || strings.Contains(cfg.KeyID, ":alias/")
 	return sealconf.Made{Wrapper: w, Forgeable: alias}, nil // of an alias, whoever brings a blob brings the key
+}
+
+// accessKey sets what access_key, secret_key and session_token say. Where one of
+// them is in a file all are read for each request.
+func accessKey(v sealconf.Values, cfg *awskms.Config) error {
+	names := []string{"access_key", "secret_key", "session_token"}
+	if !slices.ContainsFunc(names, func(name string) bool { _, file := v.File(name); return file }) {
+		t, err := v.Texts(names...)
+		cfg.AccessKeyID, cfg.SecretAccessKey, cfg.SessionToken = t[names[0]], t[names[1]], t[names[2]]
+		return err
+	}
+	if !v.Has("access_key") || !v.Has("secret_key") {
+		return errors.New("access_key and secret_key go together, and session_token only with them")
+	}
+	cfg.Credentials = aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+		t, err := v.Texts(names...)
+		return aws.Credentials{AccessKeyID: t[names[0]], SecretAccessKey: t[names[1]], SessionToken: t[names[2]], Source: awskms.Type}, err
+	})
+	return nil
 }
