@@ -359,3 +359,32 @@ func (s *server) leaving(method, path, token, body string, hook func(leave func(
 	s.h.ServeHTTP(w, r)
 	return w.Code, w.Body.String()
 }
+
+// TestAttackCancelOfAnother: to cancel a rekey, or a token, ends no step of a
+// migration that waits for its KMS.
+func TestAttackCancelOfAnother(t *testing.T) {
+	for _, path := range []string{"rekey/init", "rekey-recovery-key/init", "rotate/recovery/init", "generate-root/attempt"} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newServer(t)
+			s.keys = []string{"first", "cloud"}
+			s.plan = migrate.Plan{Slots: map[string]seal.Spec{"first": seal.KMS{Name: "first"}}}
+			s.restart()
+			shares, token := s.init(object{"recovery_shares": 3, "recovery_threshold": 2})
+			s.proves("shamir", shares[:2]...)
+			s.plan.Slots = map[string]seal.Spec{"first": seal.KMS{Name: "first"}, "cloud": seal.KMS{Name: "cloud"}}
+			s.migrate("", shares[0])
+			s.kms.Script(kmstest.Always(kmstest.Fault{Delay: 10 * time.Second}))
+			done := make(chan object)
+			go func() {
+				_, out := s.do("PUT", "/v1/sys/unseal", "", object{"key": shares[1], "migrate": true})
+				done <- out
+			}()
+			synctest.Wait()
+			s.do("DELETE", "/v1/sys/"+path, token, nil)
+			if out := <-done; out["migration"] != false {
+				t.Errorf("DELETE %s: the migration ended with %v", path, out)
+			}
+			s.b.Close()
+		})
+	}
+}

@@ -19,7 +19,7 @@ func (h *handler) migrate(r *http.Request, v view, id seal.OperationID, shares [
 	if name := h.undeliverable(&v); name != "" {
 		return nil, badRequest(fmt.Sprintf("the plan makes new shares for slot %q, and this server has no way to deliver them: make them with rekey", name))
 	}
-	ctx, done := h.steady(r)
+	ctx, done := h.steady(r, onMigration)
 	defer done()
 	by := h.by(r, id)
 	begun, err := h.Barrier.BeginMigration(ctx, v.plan.Goals(), by)

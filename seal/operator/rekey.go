@@ -54,6 +54,13 @@ type subject struct {
 	spec   seal.Spec // nil where the slot is not there
 }
 
+func (s subject) work() work {
+	if s.target == kmsSeeds {
+		return onSeeds
+	}
+	return onShares
+}
+
 // subject finds it on an unsealed store.
 func (k rekey) subject() (subject, error) {
 	v := view{Status: k.Barrier.Status(), initialized: true}
@@ -250,7 +257,7 @@ func (k rekey) update(_ http.ResponseWriter, r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	ctx, finish := k.steady(r)
+	ctx, finish := k.steady(r, s.work())
 	defer finish()
 	done, err := k.give(ctx, r, op, &in, "rekey")
 	if err != nil {
@@ -298,7 +305,7 @@ func (k rekey) newShares(r *http.Request, s subject, people seal.Shamir, out map
 	}
 	// The shares must be given out whatever comes of this: DELETE of verify
 	// asks for the proof again.
-	ctx, done := k.steady(r)
+	ctx, done := k.steady(r, s.work())
 	defer done()
 	id := purpose{kind: forVerify}.newID()
 	if err := k.ask(ctx, r, s.slot, id); err != nil {
@@ -341,8 +348,8 @@ func (k rekey) cancel(_ http.ResponseWriter, r *http.Request) (any, error) {
 	if other, _ := current(s.Status); other != nil && op == nil {
 		return nil, nil // it is the other target's
 	}
-	k.steps.end()
-	ctx, done := k.steady(r)
+	k.steps.end(s.work())
+	ctx, done := k.steady(r, s.work())
 	defer done()
 	if op != nil {
 		if err := k.Barrier.Cancel(ctx, k.by(r, op.ID)); err != nil && !errors.Is(err, seal.ErrNoOperation) {

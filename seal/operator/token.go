@@ -199,7 +199,7 @@ func (h *handler) updateToken(_ http.ResponseWriter, r *http.Request) (any, erro
 	case to == nil && !h.pads.has(op.ID):
 		return nil, badRequest("the one-time password of this root generation is with another process, or was lost: cancel it and begin again")
 	}
-	ctx, finish := h.steady(r)
+	ctx, finish := h.steady(r, onToken)
 	defer finish()
 	done, err := h.give(ctx, r, op, &in, "root generation")
 	if err != nil {
@@ -284,8 +284,8 @@ func (h *handler) cancelToken(_ http.ResponseWriter, r *http.Request) (any, erro
 	if err != nil || op == nil {
 		return nil, err
 	}
-	h.steps.end()
-	ctx, done := h.steady(r)
+	h.steps.end(onToken)
+	ctx, done := h.steady(r, onToken)
 	defer done()
 	if err := h.Barrier.Cancel(ctx, h.by(r, op.ID)); err != nil && !errors.Is(err, seal.ErrNoOperation) {
 		return nil, err

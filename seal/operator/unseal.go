@@ -263,8 +263,8 @@ func (h *handler) abortMigration(_ http.ResponseWriter, r *http.Request) (any, e
 		return nil, err
 	}
 	h.consent.forget()
-	h.steps.end()
-	ctx, done := h.steady(r)
+	h.steps.end(onMigration)
+	ctx, done := h.steady(r, onMigration)
 	defer done()
 	stay, err := migrate.Abort(ctx, h.Barrier, h.by(r, ""))
 	switch {

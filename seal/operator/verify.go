@@ -51,7 +51,7 @@ func (k rekey) verify(_ http.ResponseWriter, r *http.Request) (any, error) {
 	if err := isNew(s.Status, op.Slot, in.Key); err != nil {
 		return nil, err
 	}
-	ctx, finish := k.steady(r)
+	ctx, finish := k.steady(r, onShares)
 	defer finish()
 	done, err := k.give(ctx, r, op, &in, "rekey")
 	switch {
@@ -90,8 +90,8 @@ func (k rekey) restartVerify(_ http.ResponseWriter, r *http.Request) (any, error
 	case s.target == kmsSeeds || unverified(s.Status, s.slot) == nil:
 		return nil, errNoVerify
 	}
-	k.steps.end()
-	ctx, done := k.steady(r)
+	k.steps.end(onShares)
+	ctx, done := k.steady(r, onShares)
 	defer done()
 	if op, p := current(s.Status); p.kind == forVerify {
 		if err := k.Barrier.Cancel(ctx, k.by(r, op.ID)); err != nil && !errors.Is(err, seal.ErrNoOperation) {
