@@ -214,9 +214,9 @@ func (e *InUseError) Unwrap() error { return seal.ErrTermInUse }
 // term.
 //
 // It refuses the active term, and one that is not active yet, with
-// [seal.ErrTermInUse], and a call without sources with [seal.ErrConfig]. A
-// process that has not noticed the last rotation still writes under the term
-// before; retire no term before every process has a younger one.
+// [seal.ErrTermInUse], a call without sources with [seal.ErrConfig], and, before
+// it counts, one with [seal.ErrPropagating] while another process may not have
+// noticed the last rotation and still writes under the term before.
 // The other errors are those of [Count] and [seal.Barrier.Retire].
 func Retire(ctx context.Context, b *seal.Barrier, term uint32, by seal.By, sources ...Source) error {
 	if len(sources) == 0 {
@@ -229,6 +229,9 @@ func Retire(ctx context.Context, b *seal.Barrier, term uint32, by seal.By, sourc
 		if t.Number == term && t.State != "old" {
 			return fmt.Errorf("migrate: retire: %w: term %d is %s: rotate, and rewrap, first", seal.ErrTermInUse, term, t.State)
 		}
+	}
+	if err := b.CheckRetire(term); err != nil {
+		return fmt.Errorf("migrate: retire: %w", err)
 	}
 	use := &InUseError{Term: term}
 	for _, src := range sources {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/sealwright/sealwright/internal/custody"
 	"github.com/sealwright/sealwright/internal/ledger"
@@ -43,19 +44,22 @@ type Barrier struct {
 	// reason is why, for whoever takes no lock.
 	reason atomic.Pointer[error]
 
-	mu       sync.Mutex            // guards what follows; never held during I/O
-	open     func() *ledger.Opened // nil while sealed; a closure, which no printer opens
-	progress []SetProgress         // of the shares given for unsealing
-	why      error                 // why it is sealed
-	sealedBy bool                  // an operator's Seal, which Run does not undo
-	seals    uint64                // how often it was sealed
-	closed   bool
-	gathers  map[OperationID]*custody.Quorum // the shares given so far; "" for unsealing
-	health   map[uint32]drilled              // by slot id
-	followed map[uint32]string               // by slot id: the key versions for which Run rewrapped it
-	caughtUp *catchUp                        // the last load for an unknown term
-	changed  chan struct{}                   // closed and replaced when the state changes
-	observed map[uint32]observation
+	mu          sync.Mutex            // guards what follows; never held during I/O
+	open        func() *ledger.Opened // nil while sealed; a closure, which no printer opens
+	progress    []SetProgress         // of the shares given for unsealing
+	why         error                 // why it is sealed
+	sealedBy    bool                  // an operator's Seal, which Run does not undo
+	seals       uint64                // how often it was sealed
+	closed      bool
+	gathers     map[OperationID]*custody.Quorum // the shares given so far; "" for unsealing
+	health      map[uint32]drilled              // by slot id
+	rewrapped   map[uint32]string               // by slot id: the key versions for which Run rewrapped it
+	behind      behind                          // why it cannot follow, while unsealed
+	activeTerm  uint32                          // and since when it is known here
+	activeSince time.Time
+	caughtUp    *catchUp      // the last load for an unknown term
+	changed     chan struct{} // closed and replaced when the state changes
+	observed    map[uint32]observation
 
 	hooks hooks
 }
@@ -77,18 +81,18 @@ func Open(cfg Config) (*Barrier, error) {
 	}
 	life, end := context.WithCancelCause(context.Background())
 	b := &Barrier{
-		cfg:      cfg,
-		life:     life,
-		end:      end,
-		keys:     keyring.New(),
-		ledger:   ledger.New(ledger.Config{Store: cfg.Store, Anchor: anchorOf(cfg), Timeout: cfg.StoreTimeout, Pinned: len(cfg.Pins) > 0}),
-		custody:  custody.NewKeys(cfg.KMS, cfg.Retry, cfg.HeadStart),
-		turn:     make(chan struct{}, 1),
-		gathers:  map[OperationID]*custody.Quorum{},
-		health:   map[uint32]drilled{},
-		followed: map[uint32]string{},
-		changed:  make(chan struct{}),
-		observed: map[uint32]observation{},
+		cfg:       cfg,
+		life:      life,
+		end:       end,
+		keys:      keyring.New(),
+		ledger:    ledger.New(ledger.Config{Store: cfg.Store, Anchor: anchorOf(cfg), Timeout: cfg.StoreTimeout, Pinned: len(cfg.Pins) > 0}),
+		custody:   custody.NewKeys(cfg.KMS, cfg.Retry, cfg.HeadStart),
+		turn:      make(chan struct{}, 1),
+		gathers:   map[OperationID]*custody.Quorum{},
+		health:    map[uint32]drilled{},
+		rewrapped: map[uint32]string{},
+		changed:   make(chan struct{}),
+		observed:  map[uint32]observation{},
 	}
 	if s, ok := cfg.Store.(Limited); ok {
 		b.limit = s.MaxRecord()
@@ -147,6 +151,7 @@ func (b *Barrier) forget(why error) {
 	if b.open != nil {
 		b.open().Wipe()
 		b.open = nil
+		b.behind = behind{}
 		b.endUnsealed(why)
 	}
 	b.ledger.Sealed()
@@ -260,6 +265,7 @@ func (b *Barrier) install(o *ledger.Opened, as intent) error {
 		b.unsealed, b.endUnsealed = context.WithCancelCause(b.life)
 	}
 	b.observe(o.State.Terms)
+	b.seeActive(&o.State)
 	o.Rest()
 	b.open = func() *ledger.Opened { return o }
 	b.ledger.Unsealed()

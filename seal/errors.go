@@ -64,6 +64,12 @@ var (
 	// follow. Unseal again with shares.
 	ErrRootMoved = errors.New("seal: the root key was rotated by another replica")
 
+	// ErrPropagating: other replicas may not have seen yet what this needs them
+	// to have seen; [Config.Propagation] says how long that takes. Wait.
+	ErrPropagating = errors.New("seal: other replicas may not have seen it yet")
+	// ErrStrands: other replicas could not follow this change by themselves.
+	ErrStrands = errors.New("seal: other replicas could not follow")
+
 	// ErrNoSlot: no slot of that name.
 	ErrNoSlot = record.ErrNoSlot
 	// ErrSlotExists: a slot of that name stands already.

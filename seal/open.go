@@ -178,6 +178,12 @@ func parsePin(text string) ([]byte, error) {
 // KMS is: where the root key was rotated elsewhere it follows through a slot.
 func (b *Barrier) fetch(ctx context.Context) (*ledger.Opened, error) {
 	defer clean()()
+	o, err := b.fetchAny(ctx)
+	b.followed(err)
+	return o, err
+}
+
+func (b *Barrier) fetchAny(ctx context.Context) (*ledger.Opened, error) {
 	for range conflicts {
 		o, l, err := b.fetchByRoot(ctx)
 		if errors.Is(err, aead.ErrWrongKey) {
@@ -217,7 +223,7 @@ func (b *Barrier) fetchByRoot(ctx context.Context) (*ledger.Opened, *ledger.Stor
 		cur.Rev = l.Rev
 		return cur, l, nil
 	}
-	o, err := b.ledger.Unlock(l, cur.Root)
+	o, err := b.ledger.UnlockOwn(l, cur.Root)
 	cur.Wipe()
 	if errors.Is(err, aead.ErrWrongKey) {
 		o, err = b.ledger.Follow(l)
@@ -285,7 +291,7 @@ func (b *Barrier) load(ctx context.Context) (*ledger.Stored, error) {
 func (b *Barrier) follow(ctx context.Context, l *ledger.Stored) (*ledger.Opened, error) {
 	o, _, err := b.openByKMS(ctx, l, b.custody)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrRootMoved, err)
+		return nil, fmt.Errorf("%w: %w: give this process the shares of a slot, or mend a KMS", ErrRootMoved, err)
 	}
 	return o, nil
 }

@@ -121,7 +121,7 @@ func (b *Barrier) followVersions(ctx context.Context) {
 	if b.open != nil {
 		for _, slot := range b.open().State.Slots {
 			newer := b.health[slot.ID].newer
-			if newer != "" && newer != b.followed[slot.ID] && slot.State == record.Active && !slot.Tree.NeedsPeople() {
+			if newer != "" && newer != b.rewrapped[slot.ID] && slot.State == record.Active && !slot.Tree.NeedsPeople() {
 				slots = append(slots, moved{slot.ID, slot.Name, newer})
 			}
 		}
@@ -135,7 +135,7 @@ func (b *Barrier) followVersions(ctx context.Context) {
 		cancel()
 		if err == nil {
 			b.mu.Lock()
-			b.followed[slot.id] = slot.newer
+			b.rewrapped[slot.id] = slot.newer
 			b.mu.Unlock()
 		}
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/subtle"
+	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -28,19 +30,38 @@ func (b *Barrier) Rotate(ctx context.Context, by By) error {
 	})
 }
 
-// Activate makes a passive term the one that encrypts, before Run would.
+// Activate makes a passive term the one that encrypts, as Run does when
+// [Config.Propagation] has passed; until then it fails with [ErrPropagating].
 func (b *Barrier) Activate(ctx context.Context, term uint32, by By) error {
 	return b.change(ctx, EventActivate, "activate", by, func(_ context.Context, st record.Step, o *ledger.Opened) (record.State, []byte, error) {
+		b.mu.Lock()
+		seen, passive := b.observed[term]
+		b.mu.Unlock()
+		if passive {
+			if err := b.propagating(fmt.Sprintf("another replica may not have term %d yet", term), seen.since); err != nil {
+				return record.State{}, nil, err
+			}
+		}
 		next, err := o.State.Activate(st, term)
 		return next, nil, err
 	})
 }
 
 // Retire removes a term. Whatever is still encrypted under it is lost: rewrap
-// the data first, and count what is left. The active term cannot go. A process
-// that has not seen the term's successor yet still encrypts under it: see that
-// every one has, before the count.
+// the data first, and count what is left, after [Barrier.CheckRetire] has said
+// that no replica writes under it any more; until then Retire fails with
+// [ErrPropagating]. The active term cannot go ([ErrTermInUse]).
 func (b *Barrier) Retire(ctx context.Context, term uint32, by By) error {
+	if err := b.CheckRetire(term); errors.Is(err, ErrPropagating) {
+		return wrapError("retire", "", err)
+	}
+	return b.RetireUnseen(ctx, term, by)
+}
+
+// RetireUnseen is [Barrier.Retire] also where another replica may not have seen
+// the active term yet: what that one goes on writing under the retired term is
+// lost. It is for a host that knows there is no other.
+func (b *Barrier) RetireUnseen(ctx context.Context, term uint32, by By) error {
 	return b.change(ctx, EventRetire, "retire", by, func(_ context.Context, st record.Step, o *ledger.Opened) (record.State, []byte, error) {
 		next, err := o.State.Retire(st, term)
 		return next, nil, err
@@ -49,9 +70,21 @@ func (b *Barrier) Retire(ctx context.Context, term uint32, by By) error {
 
 // RotateRoot replaces the root key and re-encrypts it to every slot, in one
 // swap, with no custodian present and no KMS called. It does not lock out
-// somebody who once held what opens a slot: rekey that slot.
+// somebody who once held what opens a slot: rekey that slot. Other replicas
+// follow through a KMS slot; where there is none, or none that a drill found
+// good, and [Config.Propagation] says that there are others, it changes nothing
+// and returns [ErrStrands].
 func (b *Barrier) RotateRoot(ctx context.Context, by By) error {
+	return b.rotateRoot(ctx, by, false)
+}
+
+func (b *Barrier) rotateRoot(ctx context.Context, by By, stranding bool) error {
 	return b.change(ctx, EventRotateRoot, "rotate root", by, func(_ context.Context, st record.Step, o *ledger.Opened) (record.State, []byte, error) {
+		if !stranding {
+			if err := b.strands(&o.State); err != nil {
+				return record.State{}, nil, err
+			}
+		}
 		rewrap, root, err := newRoot(&o.State, nil, false)
 		if err != nil {
 			return record.State{}, nil, err

@@ -28,6 +28,8 @@ func (b *Barrier) Run(ctx context.Context) error {
 	drilled, refreshed := make(chan struct{}, 1), make(chan struct{}, 1)
 	refreshing, again := false, false // a refresh goes on; the store changed since
 	var unsealing *unsealer           // while sealed, and not by an operator
+	var follow clock                  // of a process that cannot take in the record
+	var retry <-chan time.Time
 	for {
 		b.mu.Lock()
 		sealed, byOperator, closed, changed := b.open == nil, b.sealedBy, b.closed, b.changed
@@ -66,7 +68,14 @@ func (b *Barrier) Run(ctx context.Context) error {
 				unsealing.look()
 			}
 		case <-refreshed:
-			refreshing = false
+			refreshing, retry = false, nil
+			if b.isBehind() { // its KMS may come back, and the store tell of nothing
+				retry = time.After(follow.pause())
+			} else {
+				follow = clock{}
+			}
+		case <-retry:
+			again = !sealed
 		case <-usage.C:
 			b.expireShares()
 			b.rotateInTime(ctx)

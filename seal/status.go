@@ -30,6 +30,14 @@ type Status struct {
 	Operation *OperationStatus // in progress; nil if none is
 	Terms     []TermStatus     // oldest first
 	Warnings  []string         // what an operator should mend, in words
+
+	// Behind says, while unsealed, why this process cannot take in the record
+	// that the store holds now, and Since from when on; nil where it follows. It
+	// goes on with the keys it has, and cannot read what others write under
+	// newer ones. Where it is [ErrRootMoved], shares given to it open the new
+	// record without a Seal.
+	Behind      error
+	BehindSince time.Time
 }
 
 // MemoryStatus is how this process keeps the root key and the data keys while
@@ -114,6 +122,10 @@ func (b *Barrier) Status() Status {
 		s.Progress = b.counted("", b.progress)
 		return s
 	}
+	s.Behind, s.BehindSince = b.behind.why, b.behind.since
+	if s.Behind != nil {
+		s.Progress = b.progress
+	}
 	st := &b.open().State
 	for i := range st.Slots {
 		slot := &st.Slots[i]
@@ -167,6 +179,9 @@ func provenTo(st *record.State, slot *record.Slot) OperationID {
 
 func (b *Barrier) warnings(s Status) []string {
 	out := b.ledger.Warnings()
+	if s.Behind != nil {
+		out = append(out, fmt.Sprintf("this process cannot take in the stored record, since %s: what others write is not readable here: %v", stamp(s.BehindSince.Unix()), s.Behind))
+	}
 	opens := 0
 	for _, slot := range s.Slots {
 		if slot.State != SlotPending {

@@ -68,13 +68,16 @@ func (b *Barrier) admitIfStill(ctx context.Context, l *ledger.Stored, o *ledger.
 		o.Wipe()
 		return err
 	}
-	if !b.isSealed() {
+	if !b.wantsRecord() {
 		release()
 		o.Wipe()
 		return nil
 	}
 	err = b.admit(ctx, o, id, by, as)
 	release()
+	if err == nil {
+		b.followed(nil)
+	}
 	b.advanceAnchor(ctx)
 	return err
 }
@@ -102,7 +105,9 @@ func (b *Barrier) openWithShares(ctx context.Context, why error, as intent) erro
 // progress made so far stays. The share that completes a quorum does what the
 // quorum was asked for. The caller may wipe s afterwards.
 //
-// A share for unsealing an unsealed Barrier changes nothing.
+// A share for unsealing an unsealed Barrier changes nothing, and is told what is
+// wrong with it. One that cannot follow a new root key ([ErrRootMoved]) takes
+// shares, and opens the new record with them.
 func (b *Barrier) Submit(ctx context.Context, s Share, by By) (Status, error) {
 	defer clean()()
 	if err := by.check(); err != nil {
@@ -115,8 +120,12 @@ func (b *Barrier) Submit(ctx context.Context, s Share, by By) (Status, error) {
 		return b.Status(), wrapError("submit", slot, err)
 	}
 	if !b.isSealed() {
-		b.emit(EventShare, by, "", s.String()+", while unsealed", nil)
-		return b.Status(), nil
+		slot, err := b.checkShare(ctx, s)
+		if !errors.Is(err, ErrRootMoved) {
+			b.emit(EventShare, by, slot, s.String()+", while unsealed", err)
+			return b.Status(), wrapError("submit", slot, err)
+		}
+		// It cannot follow the record that is stored now: the shares open that.
 	}
 	slot, err := b.submitToUnseal(ctx, s, by, as)
 	// What is wrong with somebody's share is told to them, and is not why the
@@ -153,6 +162,9 @@ func (b *Barrier) checkShare(ctx context.Context, s Share) (string, error) {
 		rec = l.Record
 	} else {
 		o, err := b.fetch(ctx)
+		if errors.Is(err, ErrStoreUnavailable) {
+			o, err = b.current()
+		}
 		if err != nil {
 			return "", err
 		}
@@ -220,9 +232,10 @@ func (b *Barrier) keepShare(ctx context.Context, s Share) (*ledger.Stored, strin
 }
 
 // openByQuorum opens the record with the shares given for unsealing, if they
-// suffice for the slot of that name, or with "" for any. Otherwise it returns why not, joined to why where that
-// says more than that people are needed. A quorum is tried by one caller at a
-// time; the others' shares count, and are not waited for.
+// suffice for the slot of that name, or with "" for any. Otherwise it returns
+// why not, joined to why where that says more than that people are needed. A
+// quorum is tried by one caller at a time; the others' shares count, and are not
+// waited for.
 func (b *Barrier) openByQuorum(ctx context.Context, l *ledger.Stored, name string, by By, why error, as intent) error {
 	q := b.gathered("")
 	for i := range l.Slots {
@@ -313,12 +326,13 @@ func (b *Barrier) because(err error) {
 func (b *Barrier) advance(p []SetProgress) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.open == nil {
+	if b.open == nil || b.behind.why != nil {
 		b.progress = p
 	}
 }
 
-// gathered returns the shares given for an operation. Where a Seal or Close came meanwhile it takes none.
+// gathered returns the shares given for an operation. Where a Seal or Close came
+// meanwhile it takes none.
 func (b *Barrier) gathered(op OperationID) *custody.Quorum {
 	b.expireShares()
 	b.mu.Lock()

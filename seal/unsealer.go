@@ -61,8 +61,13 @@ type clock struct {
 
 // wait pauses, from earliest on; it reports false when ctx ended.
 func (c *clock) wait(ctx context.Context, earliest time.Time) bool {
+	return pause(ctx, max(0, time.Until(earliest))+c.pause())
+}
+
+// pause returns the next pause.
+func (c *clock) pause() time.Duration {
 	c.bound = max(minPause, min(2*c.bound, maxPause))
-	return pause(ctx, max(0, time.Until(earliest))+rand.N(c.bound))
+	return rand.N(c.bound)
 }
 
 func pause(ctx context.Context, d time.Duration) bool {

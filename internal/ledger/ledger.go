@@ -140,15 +140,24 @@ func call[T any](ctx context.Context, l *Ledger, gate chan struct{}, f func(cont
 
 // A revision is a record as the store holds it, and the revision it has there.
 type revision struct {
-	rec []byte
-	rev string
+	rec      []byte
+	rev      string
+	warnings []string // what the store says of itself
 }
 
 func (l *Ledger) loadFrom(ctx context.Context, store Store, gate chan struct{}) ([]byte, string, error) {
 	r, err := call(ctx, l, gate, func(ctx context.Context) (r revision, err error) {
 		r.rec, r.rev, err = store.Load(ctx)
+		if w, ok := store.(interface{ Warnings() []string }); ok && err == nil {
+			r.warnings = w.Warnings() // within the bound: a disk may hang here too
+		}
 		return r, err
 	})
+	if err == nil && gate == l.loads {
+		l.mu.Lock()
+		l.warnings = r.warnings
+		l.mu.Unlock()
+	}
 	return r.rec, r.rev, err
 }
 

@@ -55,12 +55,6 @@ func (l *Ledger) LoadAny(ctx context.Context) (*Stored, error) {
 		return nil, err
 	}
 	s.Rev = rev
-	if w, ok := l.cfg.Store.(interface{ Warnings() []string }); ok {
-		warnings := w.Warnings()
-		l.mu.Lock()
-		l.warnings = warnings
-		l.mu.Unlock()
-	}
 	return s, nil
 }
 
@@ -105,6 +99,17 @@ func (l *Ledger) parse(stored []byte) (*Stored, error) {
 // Unlock opens a record that descends from the one this process knew. It returns
 // ErrConflict where a later one was seen since it was loaded.
 func (l *Ledger) Unlock(s *Stored, root []byte) (*Opened, error) {
+	return l.unlock(s, root, false)
+}
+
+// UnlockOwn is Unlock with a root key that this process has in use. Nobody who
+// was locked out has that, so a record that opens with it is believed also where
+// the data key used last was retired in it.
+func (l *Ledger) UnlockOwn(s *Stored, root []byte) (*Opened, error) {
+	return l.unlock(s, root, true)
+}
+
+func (l *Ledger) unlock(s *Stored, root []byte, own bool) (*Opened, error) {
 	o, err := s.Open(root)
 	if err != nil {
 		return nil, err
@@ -114,7 +119,7 @@ func (l *Ledger) Unlock(s *Stored, root []byte) (*Opened, error) {
 		o.Wipe()
 		return nil, ErrConflict
 	}
-	if o.Missed, err = checkLineage(seen, &o.State, s.Digest); err != nil {
+	if o.Missed, err = checkLineage(seen, &o.State, s.Digest, own); err != nil {
 		o.Wipe()
 		return nil, err
 	}
@@ -123,11 +128,11 @@ func (l *Ledger) Unlock(s *Stored, root []byte) (*Opened, error) {
 
 // checkLineage checks that a record now authenticated is the one this process knew
 // or comes after it. It says so where too many changes were missed to tell.
-func checkLineage(seen Mark, s *record.State, digest record.Digest) (missed string, err error) {
+func checkLineage(seen Mark, s *record.State, digest record.Digest, own bool) (missed string, err error) {
 	if seen.Generation == 0 || digest == seen.Digest {
 		return "", nil
 	}
-	if seen.term != [32]byte{} && !slices.ContainsFunc(s.Terms, func(t record.Term) bool { return termDigest(&t) == seen.term }) {
+	if !own && seen.term != [32]byte{} && !slices.ContainsFunc(s.Terms, func(t record.Term) bool { return termDigest(&t) == seen.term }) {
 		// Whoever once read a sealed part knows the identities of all its
 		// slots, and digests are public; the data key in use is neither.
 		return "", fmt.Errorf("%w: generation %d does not hold the data key that this process used last: if that term was retired in the meantime, restart the process, and take away its anchor before, if it has one", ErrForked, s.Generation)
@@ -156,7 +161,7 @@ func (l *Ledger) Follow(s *Stored) (*Opened, error) {
 		if mine {
 			o, err = s.Open(root) // of a restore, which does not descend from what was here
 		} else {
-			o, err = l.Unlock(s, root)
+			o, err = l.UnlockOwn(s, root)
 		}
 		if err == nil {
 			return o, nil

@@ -36,6 +36,7 @@ import (
 //	sealwright_operation_in_progress{kind}         1 while there is one
 //	sealwright_memory_locked                       whether keys are never swapped out
 //	sealwright_memory_undumpable                   and left out of core dumps
+//	sealwright_behind                              1 while unsealed and unable to take in the stored record
 //	sealwright_warnings                            how many Status has
 //	sealwright_events_total{kind,result}           result is ok or failed
 type Metrics struct {
@@ -130,6 +131,7 @@ func (p *page) status(s seal.Status) {
 				p.gauge("active_term", "Number of the term that encrypts.", t.Number)
 			}
 		}
+		p.gauge("behind", "Whether this process cannot take in the stored record, and so not read what others write now.", bit(s.Behind != nil))
 		p.gauge("terms", "Terms that the keyring holds.", len(s.Terms))
 		p.gauge("warnings", "What an operator should mend, as Status says in words.", len(s.Warnings))
 	}

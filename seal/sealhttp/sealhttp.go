@@ -54,7 +54,11 @@ func ready(b *seal.Barrier, tell func(error) string, warn bool) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		status := b.Status()
 		if status.Sealed {
-			refuse(w, tell(status.Reason))
+			refuse(w, "sealed", tell(status.Reason))
+			return
+		}
+		if status.Behind != nil { // what others write now, this one cannot read
+			refuse(w, "behind", tell(status.Behind))
 			return
 		}
 		out := body{Status: "ready"}
@@ -71,7 +75,7 @@ func ready(b *seal.Barrier, tell func(error) string, warn bool) http.Handler {
 func Require(b *seal.Barrier, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if why := b.Sealed(); why != nil {
-			refuse(w, Kind(why))
+			refuse(w, "sealed", Kind(why))
 			return
 		}
 		next.ServeHTTP(w, r)
@@ -101,6 +105,7 @@ func Kind(reason error) string {
 		{seal.ErrForged, "the record is forged"},
 		{seal.ErrOtherStore, "the record is another store's"},
 		{seal.ErrUnpinned, "the slot needs a pin"},
+		{seal.ErrRootMoved, "the root key was replaced elsewhere, and this process needs shares"},
 		{kms.ErrThrottled, "the KMS is throttled"},
 		{kms.ErrUnavailable, "the KMS cannot be reached"},
 		{kms.ErrUnauthenticated, "the KMS does not know this server"},
@@ -126,9 +131,9 @@ type body struct {
 	Warnings []string `json:"warnings,omitempty"`
 }
 
-func refuse(w http.ResponseWriter, reason string) {
+func refuse(w http.ResponseWriter, status, reason string) {
 	w.Header().Set("Retry-After", retryAfter)
-	answer(w, http.StatusServiceUnavailable, body{Status: "sealed", Reason: reason})
+	answer(w, http.StatusServiceUnavailable, body{Status: status, Reason: reason})
 }
 
 func answer(w http.ResponseWriter, code int, b body) {
