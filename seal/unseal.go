@@ -121,6 +121,9 @@ func (b *Barrier) Submit(ctx context.Context, s Share, by By) (Status, error) {
 	}
 	if !b.isSealed() {
 		slot, err := b.checkShare(ctx, s)
+		if errors.Is(err, ErrStoreUnavailable) {
+			slot, err = b.checkShareHere(s)
+		}
 		if !errors.Is(err, ErrRootMoved) {
 			b.emit(EventShare, by, slot, s.String()+", while unsealed", err)
 			return b.Status(), wrapError("submit", slot, err)
@@ -162,15 +165,27 @@ func (b *Barrier) checkShare(ctx context.Context, s Share) (string, error) {
 		rec = l.Record
 	} else {
 		o, err := b.fetch(ctx)
-		if errors.Is(err, ErrStoreUnavailable) {
-			o, err = b.current()
-		}
 		if err != nil {
 			return "", err
 		}
 		defer o.Wipe()
 		rec = &o.State.Record
 	}
+	return checkAgainst(rec, s)
+}
+
+// checkShareHere compares a share with the record that this process holds, where
+// the store is away.
+func (b *Barrier) checkShareHere(s Share) (string, error) {
+	o, err := b.current()
+	if err != nil {
+		return "", err
+	}
+	defer o.Wipe()
+	return checkAgainst(&o.State.Record, s)
+}
+
+func checkAgainst(rec *record.Record, s Share) (string, error) {
 	slot, _, err := custody.Match(rec, s.part)
 	switch {
 	case err != nil:

@@ -24,9 +24,6 @@ func (l *Ledger) Swap(ctx context.Context, stored []byte, old string, draft *Ope
 	case errors.Is(err, ErrConflict):
 		draft.Wipe()
 		return ErrConflict
-	case errors.Is(err, ErrTooLarge): // and not stored: the store says so
-		draft.Wipe()
-		return err
 	case errors.Is(err, errBusy):
 		draft.Wipe()
 		return fmt.Errorf("%w: the change was not sent: %w", ErrUnavailable, err)

@@ -103,7 +103,7 @@ func TestMetrics(t *testing.T) {
 	check("unsealed", `sealed 0`, `generation 2`,
 		`slot_info{slot="auto",state="active",fingerprint=" …} 1`, `slot_info{slot="people",state="initial",fingerprint=" …} 1`,
 		`slot_proven_timestamp_seconds{slot="auto"} …`, `slot_drill_timestamp_seconds{slot="auto"} …`, `slot_drill_ok{slot="auto"} 0`,
-		`active_term 1`, `terms 1`, `warnings 2`,
+		`active_term 1`, `behind 0`, `terms 1`, `warnings 2`,
 		`events_total{kind="drill",result="failed"} 1`, `events_total{kind="init",result="ok"} 1`,
 		`events_total{kind="prove",result="ok"} 1`, `events_total{kind="unseal",result="failed"} 1`)
 
