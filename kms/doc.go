@@ -19,7 +19,8 @@
 //
 // To write another, implement [Wrapper], map the KMS's errors to this package's
 // in one table, by type and code, never by text where a code exists, switch off
-// the retries of its SDK, and run kmstest.Conformance.
+// the retries of its SDK, and run kmstest.Conformance. Package kms/provider has
+// what they share: fields that name a file, and words of others in errors.
 //
 // # Concurrency
 //

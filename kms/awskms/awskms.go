@@ -10,8 +10,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awskms "github.com/aws/aws-sdk-go-v2/service/kms"
 
-	"github.com/sealwright/sealwright/internal/pathfield"
 	"github.com/sealwright/sealwright/kms"
+	"github.com/sealwright/sealwright/kms/provider"
 )
 
 // Type is the provider's name in blobs and errors.
@@ -144,7 +144,7 @@ func newWrapper(cfg Config) (*Wrapper, error) {
 // String returns the configuration without its secrets.
 func (c Config) String() string {
 	return fmt.Sprintf("awskms.Config{KeyID: %q, Region: %q, Endpoint: %q, AccessKeyID: %q, CredentialsFile: %s, Profile: %q, WebIdentityTokenFile: %s, RoleARN: %q, AllowEnvironment: %t, …}",
-		c.KeyID, c.Region, c.Endpoint, c.AccessKeyID, pathfield.Show(c.CredentialsFile), c.Profile, pathfield.Show(c.WebIdentityTokenFile), c.RoleARN, c.AllowEnvironment)
+		c.KeyID, c.Region, c.Endpoint, c.AccessKeyID, provider.Show(c.CredentialsFile), c.Profile, provider.Show(c.WebIdentityTokenFile), c.RoleARN, c.AllowEnvironment)
 }
 
 // Format writes what String returns, for every verb.

@@ -15,7 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 
-	"github.com/sealwright/sealwright/internal/pathfield"
+	"github.com/sealwright/sealwright/kms/provider"
 )
 
 // credentials are the SDK's, with a bound on the time they take, an error that
@@ -166,7 +166,7 @@ type keyFile struct{ path, profile string }
 
 func (f keyFile) Retrieve(ctx context.Context) (aws.Credentials, error) {
 	// The SDK takes a file that is not there for an empty one.
-	content, err := pathfield.Read("CredentialsFile", f.path)
+	content, err := provider.ReadFile("CredentialsFile", f.path)
 	if err != nil {
 		return aws.Credentials{}, err
 	}
@@ -187,5 +187,5 @@ func (f keyFile) Retrieve(ctx context.Context) (aws.Credentials, error) {
 type tokenFile string
 
 func (f tokenFile) GetIdentityToken() ([]byte, error) {
-	return pathfield.Read("WebIdentityTokenFile", string(f))
+	return provider.ReadFile("WebIdentityTokenFile", string(f))
 }

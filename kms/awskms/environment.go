@@ -19,7 +19,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials/endpointcreds"
 	"github.com/aws/smithy-go/logging"
 
-	"github.com/sealwright/sealwright/internal/pathfield"
+	"github.com/sealwright/sealwright/kms/provider"
 )
 
 // explicit returns the fields by which cfg names credentials; none leaves them
@@ -84,7 +84,7 @@ func (cfg Config) paths() (Config, error) {
 		{"CredentialsFile", &cfg.CredentialsFile},
 		{"WebIdentityTokenFile", &cfg.WebIdentityTokenFile},
 	} {
-		path, err := pathfield.Resolve(f.name, *f.value, cfg.AllowEnvironment)
+		path, err := provider.Path(f.name, *f.value, cfg.AllowEnvironment)
 		if err != nil {
 			return cfg, err
 		}
@@ -97,8 +97,8 @@ func (cfg Config) paths() (Config, error) {
 		switch value := os.Getenv(name); {
 		case strings.Contains(value, "://"):
 			return cfg, fmt.Errorf("environment: %s must be a path: the SDK knows no file:// and no env://", name)
-		case pathfield.IsContent(value):
-			_, err := pathfield.Resolve(name, value, true)
+		case provider.IsContent(value):
+			_, err := provider.Path(name, value, true)
 			return cfg, fmt.Errorf("environment: %w", err)
 		}
 	}
@@ -147,7 +147,7 @@ func (cfg Config) environment(region string) (c aws.Config, ca bundle, err error
 			return c, ca, err
 		}
 		if !x509.NewCertPool().AppendCertsFromPEM(pem) {
-			return c, ca, &fileError{pathfield.Error(caVariable, path, errors.New("there is no certificate in it"))}
+			return c, ca, &fileError{provider.FileError(caVariable, path, errors.New("there is no certificate in it"))}
 		}
 		opts = append(opts, config.WithCustomCABundle(bytes.NewReader(pem)))
 	}
@@ -200,7 +200,7 @@ func (cfg Config) checkProfile(name string) error {
 	if cfg.HTTPClient != nil {
 		return errors.New("HTTPClient is set, and ca_bundle of the profile cannot change whom it trusts: take one away, or let the HTTPClient trust that CA")
 	}
-	if pathfield.IsContent(shared.CustomCABundle) {
+	if provider.IsContent(shared.CustomCABundle) {
 		return &fileError{errors.New("environment: ca_bundle of the profile must be the path of a file")}
 	}
 	_, _, err = readBundle("ca_bundle", shared.CustomCABundle)

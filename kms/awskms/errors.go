@@ -16,8 +16,8 @@ import (
 	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
-	"github.com/sealwright/sealwright/internal/foreign"
 	"github.com/sealwright/sealwright/kms"
+	"github.com/sealwright/sealwright/kms/provider"
 )
 
 // kindOf is the table of KMS's and STS's error codes. It returns nil for one
@@ -241,7 +241,7 @@ func retryAfter(h http.Header) time.Duration {
 // shorten returns the first line of text, and at most 400 bytes.
 func shorten(text string) string {
 	text, _, _ = strings.Cut(strings.TrimSpace(text), "\n")
-	return foreign.Line(text, 400)
+	return provider.Line(text, 400)
 }
 
 func permission(op string) string {

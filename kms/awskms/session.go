@@ -10,7 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	awskms "github.com/aws/aws-sdk-go-v2/service/kms"
 
-	"github.com/sealwright/sealwright/internal/pathfield"
+	"github.com/sealwright/sealwright/kms/provider"
 )
 
 // A session is what calls are made with.
@@ -157,7 +157,7 @@ const caVariable = "AWS_CA_BUNDLE"
 
 // readBundle returns a bundle and its content.
 func readBundle(field, path string) (bundle, []byte, error) {
-	pem, err := pathfield.Read(field, path)
+	pem, err := provider.ReadFile(field, path)
 	if err != nil {
 		return bundle{}, nil, &fileError{err}
 	}

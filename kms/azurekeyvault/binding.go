@@ -9,7 +9,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 
-	"github.com/sealwright/sealwright/internal/pathfield"
+	"github.com/sealwright/sealwright/kms/provider"
 )
 
 // The variables of AKS identity bindings: a proxy in the cluster exchanges the
@@ -48,7 +48,7 @@ func (c Config) checkPlatform() error {
 	if os.Getenv(caDataVariable) != "" && os.Getenv(caFileVariable) != "" {
 		return fmt.Errorf("the environment has %s and %s: unset one", caFileVariable, caDataVariable)
 	}
-	if pathfield.IsContent(os.Getenv(caFileVariable)) {
+	if provider.IsContent(os.Getenv(caFileVariable)) {
 		return fmt.Errorf("the environment's %s must be the path of a file: its content goes into %s", caFileVariable, caDataVariable)
 	}
 	return nil
@@ -64,7 +64,7 @@ func (c Config) bound() bool {
 // ten minutes does not matter: it is made anew when the file changes.
 func (c Config) bindingCredential(options azcore.ClientOptions) (azcore.TokenCredential, error) {
 	if file := os.Getenv(caFileVariable); file != "" {
-		if _, err := pathfield.Read(caFileVariable, file); err != nil {
+		if _, err := provider.ReadFile(caFileVariable, file); err != nil {
 			return nil, err
 		}
 	}

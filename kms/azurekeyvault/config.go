@@ -9,7 +9,7 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 
-	"github.com/sealwright/sealwright/internal/pathfield"
+	"github.com/sealwright/sealwright/kms/provider"
 )
 
 // Type is the [kms.Blob.Type] of this package's blobs.
@@ -194,7 +194,7 @@ func (c Config) paths() (Config, error) {
 		{"CertificateFile", &c.CertificateFile},
 		{"TokenFile", &c.TokenFile},
 	} {
-		path, err := pathfield.Resolve(f.name, *f.value, c.AllowEnvironment)
+		path, err := provider.Path(f.name, *f.value, c.AllowEnvironment)
 		if err != nil {
 			return c, err
 		}

@@ -18,8 +18,8 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 
-	"github.com/sealwright/sealwright/internal/pathfield"
 	"github.com/sealwright/sealwright/kms"
+	"github.com/sealwright/sealwright/kms/provider"
 )
 
 // A credential gets tokens from the SDK's own credential, which it makes anew
@@ -62,13 +62,13 @@ func newCredential(c Config, where cloud.Configuration) *credential {
 					return nil, err
 				}
 			}
-			file, err = pathfield.Read("CertificateFile", c.CertificateFile)
+			file, err = provider.ReadFile("CertificateFile", c.CertificateFile)
 			return slices.Concat(password, file), err
 		}
 		cred.build = func(secret []byte) (azcore.TokenCredential, error) {
 			certs, key, err := azidentity.ParseCertificates(secret[len(password):], password)
 			if err != nil {
-				return nil, pathfield.Error("CertificateFile", c.CertificateFile, err)
+				return nil, provider.FileError("CertificateFile", c.CertificateFile, err)
 			}
 			return azidentity.NewClientCertificateCredential(c.TenantID, c.ClientID, certs, key,
 				&azidentity.ClientCertificateCredentialOptions{ClientOptions: options, DisableInstanceDiscovery: true})
@@ -110,8 +110,8 @@ func secretOf(f func() (string, error), field, path string) ([]byte, error) {
 	var err error
 	where := "the Config"
 	if f == nil {
-		text, err = pathfield.Read(field, path)
-		where = field + " " + pathfield.Show(path)
+		text, err = provider.ReadFile(field, path)
+		where = field + " " + provider.Show(path)
 	} else {
 		var s string
 		s, err = f()

@@ -9,7 +9,7 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/cloud"
 
-	"github.com/sealwright/sealwright/internal/pathfield"
+	"github.com/sealwright/sealwright/kms/provider"
 )
 
 // fromEnvironment returns the configuration with its empty fields filled from
@@ -27,7 +27,7 @@ func (c Config) fromEnvironment() (_ Config, err error) {
 		case *value == "":
 			*value = v
 		default:
-			err = fmt.Errorf("%s says %s, and the environment has %s=%s: unset one", field, pathfield.Show(*value), variable, pathfield.Show(v))
+			err = fmt.Errorf("%s says %s, and the environment has %s=%s: unset one", field, provider.Show(*value), variable, provider.Show(v))
 		}
 	}
 	for _, prefix := range []string{"VAULT_AZUREKEYVAULT_", "AZUREKEYVAULT_WRAPPER_"} {

@@ -15,8 +15,8 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
 
-	"github.com/sealwright/sealwright/internal/foreign"
 	"github.com/sealwright/sealwright/kms"
+	"github.com/sealwright/sealwright/kms/provider"
 )
 
 // answers are what the answers of Key Vault mean, by status and code; the first
@@ -252,7 +252,7 @@ func clock(d time.Duration) string {
 // line returns foreign text on one line, without anything that moves a cursor,
 // and not too long.
 func line(s string) string {
-	return foreign.Line(s, 300)
+	return provider.Line(s, 300)
 }
 
 func quote(s string) string { return fmt.Sprintf("%q", line(s)) }

@@ -7,7 +7,7 @@ import (
 	"regexp"
 	"strings"
 
-	"github.com/sealwright/sealwright/internal/pathfield"
+	"github.com/sealwright/sealwright/kms/provider"
 )
 
 // keyName is what the KMS allows in a key's name. A project may carry its
@@ -41,12 +41,12 @@ func (cfg Config) check() error {
 // content of a file in place of its path, as GOOGLE_CREDENTIALS has it for other
 // tools.
 func (cfg Config) paths() (_ Config, err error) {
-	if cfg.CredentialsFile, err = pathfield.Resolve("CredentialsFile", cfg.CredentialsFile, cfg.AllowEnvironment); err != nil {
+	if cfg.CredentialsFile, err = provider.Path("CredentialsFile", cfg.CredentialsFile, cfg.AllowEnvironment); err != nil {
 		return cfg, err
 	}
 	asked := cfg.AllowEnvironment && cfg.CredentialsFile == "" && cfg.Token == nil
-	if v := os.Getenv(environmentFile); asked && pathfield.IsContent(v) {
-		_, err = pathfield.Resolve(environmentFile, v, true)
+	if v := os.Getenv(environmentFile); asked && provider.IsContent(v) {
+		_, err = provider.Path(environmentFile, v, true)
 	}
 	return cfg, err
 }

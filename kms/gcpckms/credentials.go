@@ -13,8 +13,8 @@ import (
 	"strings"
 
 	"cloud.google.com/go/auth"
-	"github.com/sealwright/sealwright/internal/pathfield"
 	"github.com/sealwright/sealwright/kms"
+	"github.com/sealwright/sealwright/kms/provider"
 )
 
 // environmentFile is the variable that names a credentials file.
@@ -138,8 +138,8 @@ func (s *source) read() (content []byte, from string, err error) {
 
 // named reads the file of a field or a variable, and says whose it is.
 func named(field, path string) (content []byte, from string, err error) {
-	content, err = pathfield.Read(field, path)
-	return content, field + " " + pathfield.Show(path), errors.Unwrap(err)
+	content, err = provider.ReadFile(field, path)
+	return content, field + " " + provider.Show(path), errors.Unwrap(err)
 }
 
 // gcloudFile is where gcloud auth application-default login writes.

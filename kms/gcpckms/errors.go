@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"cloud.google.com/go/auth"
-	"github.com/sealwright/sealwright/internal/foreign"
 	"github.com/sealwright/sealwright/kms"
+	"github.com/sealwright/sealwright/kms/provider"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
@@ -218,13 +218,13 @@ func ungranted(err error, x *exchange, from string) *failure {
 // shorten makes one line of what others wrote. A word as long as a token is
 // left out, in case somebody echoed one.
 func shorten(s string) string {
-	words := strings.Fields(foreign.Line(s, len(s)))
+	words := strings.Fields(provider.Line(s, len(s)))
 	for i, w := range words {
 		if len(w) > 100 {
 			words[i] = "[…]"
 		}
 	}
-	return foreign.Line(strings.Join(words, " "), 500)
+	return provider.Line(strings.Join(words, " "), 500)
 }
 
 // quote shows a name that others gave.
