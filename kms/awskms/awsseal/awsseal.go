@@ -40,7 +40,7 @@ func Provider(adjust func(*awskms.Config)) sealconf.Provider {
 		},
 		Renamed: map[string]string{
 			"KeyID": "kms_key_id", "Region": "region", "Endpoint": "endpoint", "AccessKeyID": "access_key",
-			"SecretAccessKey": "secret_key", "SessionToken": "session_token", "CredentialsFile": "shared_creds_filename",
+			"SecretAccessKey": "secret_key", "SessionToken": "session_token", "Credentials": "access_key", "CredentialsFile": "shared_creds_filename",
 			"Profile": "shared_creds_profile", "WebIdentityTokenFile": "web_identity_token_file", "RoleARN": "role_arn",
 			"RoleSessionName": "role_session_name",
 		},
