@@ -120,6 +120,33 @@ func TestAttackForeignShareWhileUnsealed(t *testing.T) {
 	expect(t, s.must("GET", "/v1/sys/seal-status", "", nil), object{"progress": 0})
 }
 
+// TestSharesOfAPendingSet: a script rekeys without verifying, throws the old
+// shares away, and restarts. A share of the new set counts, or is refused with
+// words; it is never taken for nothing with 200.
+func TestSharesOfAPendingSet(t *testing.T) {
+	for _, migrating := range []bool{false, true} {
+		s := newServer(t)
+		old, token := s.init(object{"secret_shares": 1, "secret_threshold": 1})
+		s.unseal(old...)
+		nonce := s.must("PUT", "/v1/sys/rekey/init", token, object{"secret_shares": 3, "secret_threshold": 2})["nonce"]
+		fresh := stringsOf(s.must("PUT", "/v1/sys/rekey/update", "", object{"key": old[0], "nonce": nonce})["keys"])
+		s.toCloud("cloud")
+		s.restart()
+		for i, share := range fresh[:2] {
+			code, out := s.do("PUT", "/v1/sys/unseal", "", object{"key": share, "migrate": migrating})
+			switch counted := out["sealed"] == false || fmt.Sprint(out["progress"]) == fmt.Sprint(i+1); {
+			case code == 200 && !counted:
+				t.Errorf("migrating %v: taken for nothing: %v", migrating, out)
+			case code == 400 && !strings.Contains(fmt.Sprint(out["errors"]), "proven"):
+				t.Errorf("migrating %v: refused with %v", migrating, out)
+			case code != 200 && code != 400:
+				t.Errorf("migrating %v: %d %v", migrating, code, out)
+			}
+		}
+		expect(t, s.unseal(old...), object{"sealed": false})
+	}
+}
+
 // TestAttackCancelOfTheOtherTarget: DELETE of one rekey leaves that of the other
 // target alone, and what waits for its verification.
 func TestAttackCancelOfTheOtherTarget(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 
@@ -48,6 +49,9 @@ func (h *handler) unseal(_ http.ResponseWriter, r *http.Request) (any, error) {
 		return nil, err
 	}
 	v := h.look(r.Context())
+	if err := h.counts(r, &v, share); err != nil {
+		return nil, err
+	}
 	if !v.Sealed {
 		h.consent.forget()
 	}
@@ -75,12 +79,34 @@ func (h *handler) submit(r *http.Request, s seal.Share) (notes []string, err err
 	return nil, vaultWords(err)
 }
 
+// counts says what is wrong with a share that was taken, and does not show in
+// the progress: one of a set that waits for its verification opens nothing.
+// Whoever gave it must not throw it, or an older one, away for a good one.
+func (h *handler) counts(r *http.Request, v *view, s seal.Share) error {
+	shows := func(p seal.SetProgress) bool { return p.Set == s.Set() && p.Given > 0 }
+	if !v.Sealed || v.err != nil || s.Raw() || slices.ContainsFunc(v.Progress, shows) {
+		return nil
+	}
+	_, err := h.check(r.Context(), r, s)
+	return err
+}
+
+// check is the barrier's, which says where a share is asked for that opens
+// nothing yet.
+func (h *handler) check(ctx context.Context, r *http.Request, s seal.Share) (slot string, err error) {
+	slot, err = h.Barrier.Check(ctx, s, h.by(r, ""))
+	if errors.Is(err, seal.ErrNoOperation) {
+		err = fmt.Errorf("%w. Unsealed, give it to the verification (operator rekey -verify), and keep the older shares until that is complete", err)
+	}
+	return slot, err
+}
+
 // inVain looks at a share that is given to an unsealed server: nothing comes of
 // it, and who gave a wrong one, or one that opens nothing yet, has to know.
 func (h *handler) inVain(r *http.Request, s seal.Share) (notes []string, err error) {
 	ctx, cancel := context.WithTimeout(r.Context(), lookTimeout)
 	defer cancel()
-	switch _, err := h.Barrier.Check(ctx, s, h.by(r, "")); {
+	switch _, err := h.check(ctx, r, s); {
 	case errors.Is(err, seal.ErrStoreUnavailable), errors.Is(err, context.DeadlineExceeded):
 		return []string{"the server is unsealed, and nobody has looked at this share: the store cannot be reached"}, nil
 	case err != nil:
@@ -105,7 +131,7 @@ func (h *handler) checkShare(_ http.ResponseWriter, r *http.Request) (any, error
 		return nil, err
 	}
 	defer s.Wipe()
-	slot, err := h.Barrier.Check(r.Context(), s, h.by(r, ""))
+	slot, err := h.check(r.Context(), r, s)
 	if err != nil {
 		return nil, vaultWords(err)
 	}
@@ -214,7 +240,11 @@ func (h *handler) unsealMigrating(r *http.Request, s seal.Share, nonce string) (
 		return nil, err
 	}
 	if h.Barrier.Sealed() != nil {
-		return h.sealStatusOf(r, h.look(ctx), notes...), nil
+		v := h.look(ctx)
+		if err := h.counts(r, &v, s); err != nil {
+			return nil, err
+		}
+		return h.sealStatusOf(r, v, notes...), nil
 	}
 	shares := h.consent.take()
 	defer wipe(shares)
