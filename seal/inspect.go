@@ -21,7 +21,7 @@ func (b *Barrier) Inspect(ctx context.Context) (Status, error) {
 	if !s.Sealed {
 		return s, nil
 	}
-	l, err := b.ledger.Load(ctx)
+	l, err := b.ledger.Peek(ctx)
 	if err != nil {
 		return s, wrapError("inspect", "", err)
 	}

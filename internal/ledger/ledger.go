@@ -54,6 +54,7 @@ type Ledger struct {
 	anchored   Mark       // what the anchor holds, as far as this process knows
 	anchorErr  error      // what came of the last attempt to move it on
 	parsed     *Stored    // the record last parsed; not authenticated
+	peeked     *peek      // a Peek that goes on; nil for none
 	warnings   []string   // what the store said of itself at the last load
 	keeping    bool       // whether the root keys of unresolved swaps are kept
 	unresolved []func() *Opened

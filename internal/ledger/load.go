@@ -43,6 +43,40 @@ func (l *Ledger) Load(ctx context.Context) (*Stored, error) {
 	return s, nil
 }
 
+// A peek is a load for everybody who asks while it goes on.
+type peek struct {
+	done chan struct{} // closed when what follows is there
+	s    *Stored
+	err  error
+}
+
+// Peek is Load for whoever only looks: those who ask while one goes on share it,
+// so that a store that hangs, or a crowd of strangers, costs one call.
+func (l *Ledger) Peek(ctx context.Context) (*Stored, error) {
+	l.mu.Lock()
+	p := l.peeked
+	if p == nil {
+		p = &peek{done: make(chan struct{})}
+		l.peeked = p
+		go func() {
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.cfg.Timeout)
+			defer cancel()
+			p.s, p.err = l.Load(ctx)
+			l.mu.Lock()
+			l.peeked = nil
+			l.mu.Unlock()
+			close(p.done)
+		}()
+	}
+	l.mu.Unlock()
+	select {
+	case <-p.done:
+		return p.s, p.err
+	case <-ctx.Done():
+		return nil, fmt.Errorf("%w: %w", ErrUnavailable, ctx.Err())
+	}
+}
+
 // LoadAny reads the record whatever this process has seen before. It returns
 // ErrNotFound where the store was reached and holds none.
 func (l *Ledger) LoadAny(ctx context.Context) (*Stored, error) {

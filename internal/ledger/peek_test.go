@@ -1,0 +1,55 @@
+package ledger_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sealwright/sealwright/internal/ledger"
+)
+
+// TestStrangersShareOneLoad: while a store hung, each request for the seal's
+// status left a goroutine behind, and over a file a thread.
+func TestStrangersShareOneLoad(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		s := &store{onLoad: func() error { <-release; return nil }}
+		l := ledger.New(ledger.Config{Store: s, Timeout: 15 * time.Second})
+		const strangers = 100
+		var mu sync.Mutex
+		answers := map[string]int{}
+		var group sync.WaitGroup
+		for i := range strangers {
+			group.Go(func() {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Duration(1+i%2*60)*time.Second)
+				defer cancel()
+				_, err := l.Peek(ctx)
+				mu.Lock()
+				defer mu.Unlock()
+				switch {
+				case errors.Is(err, ledger.ErrUnavailable) && errors.Is(err, context.DeadlineExceeded):
+					answers["away"]++
+				default:
+					t.Errorf("%v", err)
+				}
+			})
+		}
+		group.Wait()
+		if answers["away"] != strangers || s.loads != 1 {
+			t.Errorf("%d strangers, %v, %d loads", strangers, answers, s.loads)
+		}
+		// The one that hangs is waited for by whoever comes later, and by no more
+		// calls.
+		if _, err := l.Peek(t.Context()); !errors.Is(err, ledger.ErrUnavailable) || s.loads != 1 {
+			t.Errorf("%v, %d loads", err, s.loads)
+		}
+		close(release)
+		synctest.Wait()
+		if _, err := l.Peek(t.Context()); !errors.Is(err, ledger.ErrUninitialized) || s.loads != 2 {
+			t.Errorf("%v, %d loads", err, s.loads)
+		}
+	})
+}
