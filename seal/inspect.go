@@ -39,7 +39,7 @@ func (b *Barrier) Inspect(ctx context.Context) (Status, error) {
 		g = &custody.Quorum{}
 	}
 	custody.EachSet(l.Record, func(slot *record.Slot, leaf *record.Shares, path string) {
-		if slot.Opens() {
+		if slot.Opens() || asked(l.Record, slot) && g.Count(leaf.Set) > 0 {
 			s.Progress = append(s.Progress, SetProgress{
 				Slot: slot.Name, Path: path, Set: leaf.Set,
 				Given: g.Count(leaf.Set), Threshold: leaf.Threshold, Shares: leaf.Shares, Expires: b.expires(g, leaf.Set),

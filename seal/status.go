@@ -275,7 +275,7 @@ func progressOf(rec *record.Record, g *custody.Quorum) []SetProgress {
 func missing(rec *record.Record, g *custody.Quorum) waiting {
 	var parts []string
 	custody.EachSet(rec, func(slot *record.Slot, leaf *record.Shares, path string) {
-		if slot.Opens() {
+		if slot.Opens() || asked(rec, slot) && g.Count(leaf.Set) > 0 {
 			parts = append(parts, fmt.Sprintf("%d of %d shares given for slot %q", g.Count(leaf.Set), leaf.Threshold, slot.Name))
 		}
 	})

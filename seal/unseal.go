@@ -3,7 +3,6 @@ package seal
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/sealwright/sealwright/internal/custody"
 	"github.com/sealwright/sealwright/internal/ledger"
@@ -105,9 +104,13 @@ func (b *Barrier) openWithShares(ctx context.Context, why error, as intent) erro
 // progress made so far stays. The share that completes a quorum does what the
 // quorum was asked for. The caller may wipe s afterwards.
 //
-// A share for unsealing an unsealed Barrier changes nothing, and is told what is
-// wrong with it. One that cannot follow a new root key ([ErrRootMoved]) takes
-// shares, and opens the new record with them.
+// A share for unsealing an unsealed Barrier changes nothing, and what is wrong
+// with it is told all the same. One that cannot follow a new root key
+// ([ErrRootMoved]) takes shares, and opens the new record with them.
+//
+// A share of a slot that waits to be proven is refused ([ErrNoOperation]), unless
+// the operation in progress asks for that proof: then a quorum of such shares,
+// given to a sealed Barrier, unseals it and is the proof.
 func (b *Barrier) Submit(ctx context.Context, s Share, by By) (Status, error) {
 	defer clean()()
 	if err := by.check(); err != nil {
@@ -133,7 +136,7 @@ func (b *Barrier) Submit(ctx context.Context, s Share, by By) (Status, error) {
 	slot, err := b.submitToUnseal(ctx, s, by, as)
 	// What is wrong with somebody's share is told to them, and is not why the
 	// server is sealed: a stranger must not have the last word on that.
-	if _, theirs := errors.AsType[*ShareError](err); err != nil && !theirs {
+	if _, theirs := errors.AsType[*ShareError](err); err != nil && !theirs && !errors.Is(err, ErrNoOperation) {
 		b.because(err)
 	}
 	return b.Status(), wrapError("unseal", slot, err)
@@ -157,7 +160,8 @@ func (b *Barrier) Check(ctx context.Context, s Share, by By) (slot string, err e
 
 func (b *Barrier) checkShare(ctx context.Context, s Share) (string, error) {
 	var rec *record.Record
-	if b.isSealed() {
+	sealed := b.isSealed()
+	if sealed {
 		l, err := b.load(ctx)
 		if err != nil {
 			return "", err
@@ -171,7 +175,7 @@ func (b *Barrier) checkShare(ctx context.Context, s Share) (string, error) {
 		defer o.Wipe()
 		rec = &o.State.Record
 	}
-	return checkAgainst(rec, s)
+	return checkAgainst(rec, s, sealed)
 }
 
 // checkShareHere compares a share with the record that this process holds, where
@@ -182,18 +186,7 @@ func (b *Barrier) checkShareHere(s Share) (string, error) {
 		return "", err
 	}
 	defer o.Wipe()
-	return checkAgainst(&o.State.Record, s)
-}
-
-func checkAgainst(rec *record.Record, s Share) (string, error) {
-	slot, _, err := custody.Match(rec, s.part)
-	switch {
-	case err != nil:
-		return "", shareError(err)
-	case !slot.Opens():
-		return slot.Name, fmt.Errorf("%w: slot %q opens nothing yet: its shares are asked for where it is proven", ErrNoOperation, slot.Name)
-	}
-	return slot.Name, nil
+	return checkAgainst(&o.State.Record, s, false)
 }
 
 // submitToUnseal keeps a share, and opens the record where it completes a quorum.
@@ -239,11 +232,11 @@ func (b *Barrier) keepShare(ctx context.Context, s Share) (*ledger.Stored, strin
 	}
 	q := b.gathered("")
 	q.Sift(l.Record)
-	slot, err := q.Add(l.Record, s.part)
-	if slot == nil {
-		return l, "", shareError(err)
+	slot, err := checkAgainst(l.Record, s, true)
+	if err == nil {
+		_, err = q.Add(l.Record, s.part)
 	}
-	return l, slot.Name, shareError(err)
+	return l, slot, shareError(err)
 }
 
 // openByQuorum opens the record with the shares given for unsealing, if they
@@ -255,7 +248,7 @@ func (b *Barrier) openByQuorum(ctx context.Context, l *ledger.Stored, name strin
 	q := b.gathered("")
 	for i := range l.Slots {
 		slot := &l.Slots[i]
-		if name != "" && slot.Name != name || !slot.Opens() || !q.Suffices(&slot.Tree) || !q.Consented(&slot.Tree) {
+		if name != "" && slot.Name != name || !slot.Opens() && !asked(l.Record, slot) || !q.Suffices(&slot.Tree) || !q.Consented(&slot.Tree) {
 			continue
 		}
 		release, ok := q.Claim(slot)
@@ -290,16 +283,7 @@ func (b *Barrier) admit(ctx context.Context, o *ledger.Opened, id uint32, by By,
 	if slot.State == record.Active {
 		return b.enter(o, as)
 	}
-	next, err := o.State.Prove(b.step(o.Digest, by), record.FreshProof{Slot: id, Root: o.State.Root, Generation: o.State.Generation}, nil)
-	if err == nil {
-		var draft *ledger.Opened
-		var stored []byte
-		if draft, stored, err = ledger.Draft(next, o.Root); err == nil {
-			err = b.swap(ctx, stored, o.Rev, draft, as)
-		}
-		next.Secrets.Wipe()
-	}
-	b.emit(EventProve, by, slot.Name, "by unsealing", err)
+	err := b.proveOpened(ctx, o, slot, by, as)
 	switch {
 	case err == nil:
 		o.Wipe()
@@ -307,6 +291,8 @@ func (b *Barrier) admit(ctx context.Context, o *ledger.Opened, id uint32, by By,
 		return nil
 	case errors.Is(err, ErrSealed), errors.Is(err, ErrClosed):
 		// Sealed in the meantime: the proof may be stored, and seen.
+	case slot.State == record.Pending:
+		// It opens the store together with its proof, or not at all.
 	case o.State.Proved():
 		return b.enter(o, as) // the proof can wait, the server should not
 	}
