@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sealwright/sealwright/internal/causes"
 	"github.com/sealwright/sealwright/internal/custody"
 	"github.com/sealwright/sealwright/internal/ledger"
 	"github.com/sealwright/sealwright/internal/record"
@@ -51,7 +52,7 @@ func (b *Barrier) Drill(ctx context.Context, slots ...string) error {
 		})
 	}
 	drills.Wait()
-	return errors.Join(errs...)
+	return causes.Join(errs...)
 }
 
 // drill tries one slot, and shows the outcome in Status.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/sealwright/sealwright/internal/aead"
+	"github.com/sealwright/sealwright/internal/causes"
 	"github.com/sealwright/sealwright/internal/custody"
 	"github.com/sealwright/sealwright/internal/ledger"
 	"github.com/sealwright/sealwright/internal/record"
@@ -83,7 +84,7 @@ func (b *Barrier) openByKMS(ctx context.Context, l *ledger.Stored, keys *custody
 		return b.openByKeys(ctx, l, slots[i], keys)
 	}, (*ledger.Opened).Wipe)
 	if i < 0 {
-		return nil, nil, errors.Join(errs...)
+		return nil, nil, causes.Join(errs...)
 	}
 	return o, slots[i], nil
 }

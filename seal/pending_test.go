@@ -160,7 +160,6 @@ func TestSharesThatNobodyAskedFor(t *testing.T) {
 	}
 }
 
-
 // TestAProofThatCannotBeStoredOpensNothing: a slot that waits to be proven opens
 // the store together with its proof, or not at all.
 func TestAProofThatCannotBeStoredOpensNothing(t *testing.T) {

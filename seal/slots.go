@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sealwright/sealwright/internal/causes"
 	"github.com/sealwright/sealwright/internal/custody"
 	"github.com/sealwright/sealwright/internal/ledger"
 	"github.com/sealwright/sealwright/internal/record"
@@ -156,7 +157,7 @@ func (b *Barrier) Drop(ctx context.Context, names []string, by By) (op Operation
 			return begun, false, nil
 		}
 		if !errors.Is(beginErr, ErrNoProof) {
-			err = errors.Join(err, beginErr)
+			err = causes.Join(err, beginErr)
 		}
 	}
 	b.emit(EventDrop, by, list, "", err)
@@ -255,7 +256,7 @@ func (b *Barrier) freshProof(ctx context.Context, o *ledger.Opened, ids []uint32
 		return fresh, wrapError("open", asked[i].Name, err)
 	}, func(record.FreshProof) {})
 	if i < 0 {
-		return nil, errors.Join(append([]error{ErrNoProof}, errs...)...)
+		return nil, causes.Join(append([]error{ErrNoProof}, errs...)...)
 	}
 	return &fresh, nil
 }

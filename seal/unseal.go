@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/sealwright/sealwright/internal/causes"
 	"github.com/sealwright/sealwright/internal/custody"
 	"github.com/sealwright/sealwright/internal/ledger"
 	"github.com/sealwright/sealwright/internal/record"
@@ -263,7 +264,7 @@ func (b *Barrier) openByQuorum(ctx context.Context, l *ledger.Stored, name strin
 		if err == nil || errors.Is(err, ErrConflict) {
 			return err
 		}
-		why = errors.Join(dropNeed(why), wrapError("open", slot.Name, err))
+		why = causes.Join(dropNeed(why), wrapError("open", slot.Name, err))
 	}
 	return why
 }

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sealwright/sealwright/internal/causes"
 	"github.com/sealwright/sealwright/internal/custody"
 	"github.com/sealwright/sealwright/internal/ledger"
 	"github.com/sealwright/sealwright/internal/record"
@@ -223,5 +224,5 @@ func (u *unsealer) say(slot string, err error) {
 		errs = append(errs, u.said[name])
 	}
 	u.mu.Unlock()
-	u.b.because(errors.Join(errs...))
+	u.b.because(causes.Join(errs...))
 }

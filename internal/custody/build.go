@@ -5,10 +5,10 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 
 	"github.com/sealwright/sealwright/internal/aead"
+	"github.com/sealwright/sealwright/internal/causes"
 	"github.com/sealwright/sealwright/internal/record"
 	"github.com/sealwright/sealwright/internal/secret"
 	"github.com/sealwright/sealwright/kms"
@@ -104,7 +104,7 @@ func (b *builder) growKey(name string, value []byte, at position) record.Node {
 
 // askKeys has the KMS of all leaves wrap, side by side.
 func (b *builder) askKeys(ctx context.Context) error {
-	return errors.Join(all(len(b.leaves), func(i int) error {
+	return causes.Join(all(len(b.leaves), func(i int) error {
 		secret.BurnStack()
 		defer secret.BurnStack()
 		return b.fill(ctx, &b.leaves[i])
@@ -182,7 +182,7 @@ func (k *Keys) Rewrap(ctx context.Context, store string, slot *record.Slot, iden
 	var old []*record.Key
 	tree := b.renew(&slot.Tree, top, &old)
 	o := opener{keys: k, store: store, slot: slot}
-	err := errors.Join(all(len(old), func(i int) error {
+	err := causes.Join(all(len(old), func(i int) error {
 		secret.BurnStack()
 		defer secret.BurnStack()
 		p, err := o.openKey(ctx, old[i], b.leaves[i].at)

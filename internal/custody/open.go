@@ -8,6 +8,7 @@ import (
 	"fmt"
 
 	"github.com/sealwright/sealwright/internal/aead"
+	"github.com/sealwright/sealwright/internal/causes"
 	"github.com/sealwright/sealwright/internal/record"
 	"github.com/sealwright/sealwright/internal/secret"
 	"github.com/sealwright/sealwright/kms"
@@ -88,7 +89,7 @@ func (k *Keys) AskKeys(ctx context.Context, store string, slot *record.Slot) (*A
 	var places []position
 	beside(&slot.Tree, top, func(n *record.Node, at position) { nodes, places = append(nodes, n), append(places, at) })
 	parts := make([]part, len(nodes))
-	err := errors.Join(all(len(nodes), func(i int) (err error) {
+	err := causes.Join(all(len(nodes), func(i int) (err error) {
 		parts[i], err = o.open(ctx, nodes[i], places[i])
 		return err
 	})...)
@@ -190,7 +191,7 @@ func (o *opener) open(ctx context.Context, node *record.Node, at position) (part
 		errs = append(errs, failed...)
 	}
 	if len(got) < tree.Threshold {
-		return part{}, errors.Join(append(errs, fmt.Errorf("seal: slot %q: %d of the %d parts needed", o.slot.Name, len(got), tree.Threshold))...)
+		return part{}, causes.Join(append(errs, fmt.Errorf("seal: slot %q: %d of the %d parts needed", o.slot.Name, len(got), tree.Threshold))...)
 	}
 	return o.combine(got)
 }
