@@ -143,7 +143,14 @@ func TestSharesOfAPendingSet(t *testing.T) {
 				t.Errorf("migrating %v: %d %v", migrating, code, out)
 			}
 		}
-		expect(t, s.unseal(old...), object{"sealed": false})
+		if s.b.Sealed() != nil {
+			t.Errorf("migrating %v: a quorum of the new shares is no verification", migrating)
+		}
+		s.restart()
+		s.fails("PUT", "/v1/sys/unseal", "", object{"key": old[0]}, 400, "replaced")
+		if !migrating {
+			expect(t, s.unseal(fresh[1:]...), object{"sealed": false})
+		}
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"strings"
 	"sync"
 
@@ -49,9 +48,6 @@ func (h *handler) unseal(_ http.ResponseWriter, r *http.Request) (any, error) {
 		return nil, err
 	}
 	v := h.look(r.Context())
-	if err := h.counts(r, &v, share); err != nil {
-		return nil, err
-	}
 	if !v.Sealed {
 		h.consent.forget()
 	}
@@ -76,29 +72,22 @@ func (h *handler) submit(r *http.Request, s seal.Share) (notes []string, err err
 	if errors.Is(err, seal.ErrShareDuplicate) {
 		return []string{fmt.Sprintf("this share was given before: %v", s)}, nil
 	}
-	return nil, vaultWords(err)
+	return nil, vaultWords(verifyFirst(err))
 }
 
-// counts says what is wrong with a share that was taken, and does not show in
-// the progress: one of a set that waits for its verification opens nothing.
-// Whoever gave it must not throw it, or an older one, away for a good one.
-func (h *handler) counts(r *http.Request, v *view, s seal.Share) error {
-	shows := func(p seal.SetProgress) bool { return p.Set == s.Set() && p.Given > 0 }
-	if !v.Sealed || v.err != nil || s.Raw() || slices.ContainsFunc(v.Progress, shows) {
-		return nil
-	}
-	_, err := h.check(r.Context(), r, s)
-	return err
-}
-
-// check is the barrier's, which says where a share is asked for that opens
-// nothing yet.
+// check is the barrier's.
 func (h *handler) check(ctx context.Context, r *http.Request, s seal.Share) (slot string, err error) {
 	slot, err = h.Barrier.Check(ctx, s, h.by(r, ""))
+	return slot, verifyFirst(err)
+}
+
+// verifyFirst says where a share is asked for that opens nothing yet. Whoever
+// gave it must not throw it, or an older one, away for a good one.
+func verifyFirst(err error) error {
 	if errors.Is(err, seal.ErrNoOperation) {
 		err = fmt.Errorf("%w. Unsealed, give it to the verification (operator rekey -verify), and keep the older shares until that is complete", err)
 	}
-	return slot, err
+	return err
 }
 
 // inVain looks at a share that is given to an unsealed server: nothing comes of
@@ -240,11 +229,7 @@ func (h *handler) unsealMigrating(r *http.Request, s seal.Share, nonce string) (
 		return nil, err
 	}
 	if h.Barrier.Sealed() != nil {
-		v := h.look(ctx)
-		if err := h.counts(r, &v, s); err != nil {
-			return nil, err
-		}
-		return h.sealStatusOf(r, v, notes...), nil
+		return h.sealStatusOf(r, h.look(ctx), notes...), nil
 	}
 	shares := h.consent.take()
 	defer wipe(shares)
