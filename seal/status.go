@@ -124,7 +124,7 @@ func (b *Barrier) Status() Status {
 	}
 	s.Behind, s.BehindSince = b.behind.why, b.behind.since
 	if s.Behind != nil {
-		s.Progress = b.progress
+		s.Progress = b.counted("", b.progress)
 	}
 	st := &b.open().State
 	for i := range st.Slots {
