@@ -60,23 +60,22 @@ func (e *epoch) seal(dst, plaintext, aad []byte) []byte {
 
 func (e *epoch) wipe() { e.aead.Wipe() }
 
-// enterEpoch counts a message of size bytes and enters the gate of an epoch
-// that has room for it. The caller adds units to left when it is done.
-func (k *Keyring) enterEpoch(op string, size int) (e *epoch, l *lane, units uint64, err error) {
-	units = 1 + uint64(size)/unit
+// enterEpoch counts a message and enters the gate of an epoch that has room for
+// it. The caller adds units to left when it is done.
+func (k *Keyring) enterEpoch(op string, units uint64) (e *epoch, l *lane, err error) {
 	for {
 		e = k.epoch.Load()
 		if e == nil {
-			return nil, nil, 0, &Error{Op: op, Err: ErrSealed}
+			return nil, nil, &Error{Op: op, Err: ErrSealed}
 		}
 		if units > e.limit.epochUnits {
-			return nil, nil, 0, &Error{Op: op, Term: e.term.number, Err: ErrLength}
+			return nil, nil, &Error{Op: op, Term: e.term.number, Err: ErrLength}
 		}
 		if l, ok := k.stillCount(e, units); ok {
-			return e, l, units, nil
+			return e, l, nil
 		}
 		if err := k.roll(e); err != nil {
-			return nil, nil, 0, &Error{Op: op, Term: e.term.number, Err: err}
+			return nil, nil, &Error{Op: op, Term: e.term.number, Err: err}
 		}
 	}
 }

@@ -104,7 +104,9 @@ func New(key []byte) (*AEAD, error) {
 // [MaxPlaintext] bytes; Seal panics above it, as crypto/cipher does.
 func (a *AEAD) Seal(dst, plaintext, aad []byte) []byte {
 	n := len(dst)
-	dst = slices.Grow(dst, len(plaintext)+Overhead)
+	if cap(dst)-n < len(plaintext)+Overhead {
+		dst = slices.Grow(dst, len(plaintext)+Overhead)
+	}
 	out := dst[n : n+len(plaintext)+Overhead]
 	if Overlap(out, aad) {
 		aad = bytes.Clone(aad)
@@ -135,7 +137,9 @@ func (a *AEAD) Open(dst, sealed, aad []byte) ([]byte, error) {
 		return nil, ErrCorrupt
 	}
 	n, size := len(dst), len(sealed)-Overhead
-	dst = slices.Grow(dst, size)
+	if cap(dst)-n < size {
+		dst = slices.Grow(dst, size)
+	}
 	out := dst[n : n+size]
 	if Overlap(out, aad) {
 		aad = bytes.Clone(aad)

@@ -1,7 +1,11 @@
 // Package measure times functions beside each other, so that what it says of
 // them is a ratio. On Unix time is that of the processors, of all threads of this
 // process: what else runs on the machine changes the ratios little, and garbage
-// counts with all that its collection takes. The commands internal/interop/ratios
+// counts with all that its collection takes. What does change them, a cache that
+// somebody else has emptied or a slower clock, makes a pass slower and never
+// faster. So many short passes are made, and the lowest tenth of them counts; the
+// least stands beside it, and how far the median is above, which says how much
+// there was to disregard. The commands internal/interop/ratios
 // and internal/interop/peers are made of it.
 package measure
 
@@ -15,13 +19,16 @@ import (
 const (
 	// span is how long one measurement should take, of minCalls at least, so
 	// that memory once used is used again.
-	span     = 15 * time.Millisecond
+	span     = 2 * time.Millisecond
 	minCalls = 3
 
-	// slow is how long a call takes that is made only once in a measurement,
-	// and only in one of slowPasses passes.
-	slow       = 100 * time.Millisecond
-	slowPasses = 4
+	// slow is how long a call takes that is made only once in a measurement.
+	slow = 100 * time.Millisecond
+
+	// whole is how long all measurements of one side may take together: what
+	// takes longer is measured in some of the passes only, in fewest at least.
+	whole  = 1500 * time.Millisecond
+	fewest = 5
 
 	// heap is how many bytes the process holds meanwhile, as a server does. In
 	// an empty one, which is collected after every 4 MiB, collecting would
@@ -48,7 +55,7 @@ type Other struct {
 	Run   func(n int)
 }
 
-// A Result is a benchmark with its medians.
+// A Result is a benchmark with what it takes.
 type Result struct {
 	Name   string
 	Bytes  int
@@ -57,17 +64,21 @@ type Result struct {
 }
 
 // An OtherResult is what it was compared with. The ratio says how many times as
-// long as ours a peer takes, or how many times as long as a floor ours takes.
+// long as ours a peer takes, or how many times as long as a floor ours takes, by
+// the lowest tenths, and by the least.
 type OtherResult struct {
 	Name string
 	Cost
-	Ratio float64
+	Ratio      float64
+	LeastRatio float64
 }
 
-// A Cost is what one operation takes.
+// A Cost is what one operation takes: the mean of the lowest tenth of the passes,
+// the least, and the median.
 type Cost struct {
-	Time   time.Duration
-	Allocs uint64
+	Time          time.Duration
+	Least, Median time.Duration
+	Allocs        uint64
 }
 
 // A Size is a number of bytes. It prints as "64B", "4KiB", "1MiB".
@@ -94,9 +105,8 @@ type side struct {
 	allocs uint64 // by one call, in the last measurement
 }
 
-// Run runs everything, passes times over. Within a pass what is compared
-// follows directly on each other, and it is compared before the medians are
-// taken, so that what slows down the machine slows down both.
+// Run runs everything, passes times over. Within a pass what is compared follows
+// directly on each other, so that a machine that is slow for a while is so to both.
 func Run(benchmarks []Benchmark, passes int) []Result {
 	return run(benchmarks, passes, processorTime)
 }
@@ -110,9 +120,9 @@ func run(benchmarks []Benchmark, passes int, clock func() time.Duration) []Resul
 		if b.Wall {
 			clock = wallTime
 		}
-		sides[i] = []*side{calibrate(b.Ours, clock)}
+		sides[i] = []*side{calibrate(b.Ours, clock, passes)}
 		for _, o := range b.Others {
-			sides[i] = append(sides[i], calibrate(o.Run, clock))
+			sides[i] = append(sides[i], calibrate(o.Run, clock, passes))
 		}
 	}
 	for pass := range passes {
@@ -125,38 +135,40 @@ func run(benchmarks []Benchmark, passes int, clock func() time.Duration) []Resul
 
 	results := make([]Result, len(benchmarks))
 	for i, b := range benchmarks {
-		ours := sides[i][0]
-		results[i] = Result{Name: b.Name, Bytes: b.Bytes, Ours: ours.cost()}
+		ours := sides[i][0].cost()
+		results[i] = Result{Name: b.Name, Bytes: b.Bytes, Ours: ours}
 		for j, o := range b.Others {
-			theirs := sides[i][j+1]
-			var ratios []float64
-			for pass, mine := range ours.times {
-				ratio := float64(theirs.times[pass]) / float64(mine)
-				if o.Floor {
-					ratio = float64(mine) / float64(theirs.times[pass])
-				}
-				if mine > 0 && theirs.times[pass] > 0 {
-					ratios = append(ratios, ratio)
-				}
+			theirs := sides[i][j+1].cost()
+			r := OtherResult{o.Name, theirs, ratio(theirs.Time, ours.Time), ratio(theirs.Least, ours.Least)}
+			if o.Floor {
+				r.Ratio, r.LeastRatio = ratio(ours.Time, theirs.Time), ratio(ours.Least, theirs.Least)
 			}
-			results[i].Others = append(results[i].Others, OtherResult{o.Name, theirs.cost(), median(ratios)})
+			results[i].Others = append(results[i].Others, r)
 		}
 	}
 	return results
 }
 
+func ratio(a, b time.Duration) float64 {
+	if b == 0 {
+		return 0
+	}
+	return float64(a) / float64(b)
+}
+
 // calibrate finds how many calls take about a span. The calls that it makes
 // warm up caches as well.
-func calibrate(run func(n int), clock func() time.Duration) *side {
+func calibrate(run func(n int), clock func() time.Duration, passes int) *side {
 	s := &side{run: run, clock: clock, n: 1, every: 1}
 	for {
 		took := s.time()
 		if took >= span/2 {
-			if took >= slow {
-				s.every = slowPasses
-				return s
+			each := took / time.Duration(s.n)
+			if took < slow {
+				s.n = max(minCalls, int(float64(s.n)*float64(span)/float64(took)))
 			}
-			s.n = max(minCalls, int(float64(s.n)*float64(span)/float64(took)))
+			most := max(fewest, int(whole/(each*time.Duration(s.n))))
+			s.every = max(1, passes/most)
 			return s
 		}
 		s.n *= 2
@@ -190,14 +202,16 @@ var began = time.Now()
 
 func wallTime() time.Duration { return time.Since(began) }
 
-func (s *side) cost() Cost { return Cost{median(s.times), s.allocs} }
-
-// median returns the middle one of the values that are not 0.
-func median[T float64 | time.Duration](values []T) T {
-	values = slices.DeleteFunc(slices.Clone(values), func(v T) bool { return v == 0 })
-	if len(values) == 0 {
-		return 0
+func (s *side) cost() Cost {
+	times := slices.DeleteFunc(slices.Clone(s.times), func(t time.Duration) bool { return t == 0 })
+	if len(times) == 0 {
+		return Cost{Allocs: s.allocs}
 	}
-	slices.Sort(values)
-	return values[len(values)/2]
+	slices.Sort(times)
+	tenth := times[:max(1, len(times)/10)]
+	sum := time.Duration(0)
+	for _, t := range tenth {
+		sum += t
+	}
+	return Cost{sum / time.Duration(len(tenth)), times[0], times[len(times)/2], s.allocs}
 }

@@ -18,6 +18,9 @@ func takes(d time.Duration) func(n int) {
 	return func(n int) { time.Sleep(time.Duration(n) * d) }
 }
 
+// steady is the cost of what always takes as long.
+func steady(d time.Duration) measure.Cost { return measure.Cost{Time: d, Least: d, Median: d} }
+
 func TestRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		calls := 0
@@ -26,11 +29,11 @@ func TestRun(t *testing.T) {
 				{Name: "peer", Run: takes(250 * time.Nanosecond)},
 				{Name: "floor", Floor: true, Run: takes(50 * time.Nanosecond)},
 			}},
-			// It is called once in a measurement, and in each fourth pass alone.
+			// It is called once in a measurement, and in few passes alone.
 			{Name: "slow", Ours: takes(time.Millisecond), Others: []measure.Other{
 				{Name: "peer", Run: func(n int) { calls += n; takes(time.Second)(n) }},
 			}},
-		}, 5, measure.WallTime)
+		}, 50, measure.WallTime)
 		for i := range results {
 			results[i].Ours.Allocs = 0 // of the clock in the bubble
 			for j := range results[i].Others {
@@ -38,32 +41,32 @@ func TestRun(t *testing.T) {
 			}
 		}
 		want := []measure.Result{
-			{Name: "quick", Bytes: 64, Ours: measure.Cost{Time: 100}, Others: []measure.OtherResult{
-				{Name: "peer", Cost: measure.Cost{Time: 250}, Ratio: 2.5},
-				{Name: "floor", Cost: measure.Cost{Time: 50}, Ratio: 2},
+			{Name: "quick", Bytes: 64, Ours: steady(100), Others: []measure.OtherResult{
+				{Name: "peer", Cost: steady(250), Ratio: 2.5, LeastRatio: 2.5},
+				{Name: "floor", Cost: steady(50), Ratio: 2, LeastRatio: 2},
 			}},
-			{Name: "slow", Ours: measure.Cost{Time: time.Millisecond}, Others: []measure.OtherResult{
-				{Name: "peer", Cost: measure.Cost{Time: time.Second}, Ratio: 1000},
+			{Name: "slow", Ours: steady(time.Millisecond), Others: []measure.OtherResult{
+				{Name: "peer", Cost: steady(time.Second), Ratio: 1000, LeastRatio: 1000},
 			}},
 		}
 		if diff := cmp.Diff(want, results); diff != "" {
 			t.Errorf("results (-want +got):\n%s", diff)
 		}
-		if calls != 3 { // to calibrate, in pass 0 and in pass 4
-			t.Errorf("the slow one was called %d times, want 3", calls)
+		if calls != 6 { // to calibrate, and in each tenth pass
+			t.Errorf("the slow one was called %d times, want 6", calls)
 		}
 	})
 }
 
-// A machine that is twice as slow in some passes changes no ratio: what is
-// compared is compared within a pass.
+// A machine that is slower in most passes, and not to both alike, changes no ratio:
+// the lowest tenth counts. The medians would say otherwise.
 func TestRunDisturbed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
 		disturbed := func(d time.Duration) func(n int) {
 			return func(n int) {
-				if time.Since(start)/(100*time.Millisecond)%2 == 1 {
-					n *= 2
+				if time.Since(start)/(7*time.Millisecond)%4 > 0 {
+					n += int(3 * time.Microsecond / d * time.Duration(n))
 				}
 				takes(d)(n)
 			}
@@ -71,8 +74,9 @@ func TestRunDisturbed(t *testing.T) {
 		r := measure.RunBy([]measure.Benchmark{
 			{Name: "x", Ours: disturbed(time.Microsecond), Others: []measure.Other{{Name: "peer", Run: disturbed(3 * time.Microsecond)}}},
 		}, 101, measure.WallTime)
-		if got := r[0].Others[0].Ratio; got != 3 {
-			t.Errorf("ratio %v, want 3", got)
+		o := r[0].Others[0]
+		if medians := float64(o.Median) / float64(r[0].Ours.Median); o.Ratio != 3 || o.LeastRatio != 3 || medians > 2 {
+			t.Errorf("ratio %v, of the least %v, want 3; of the medians %v", o.Ratio, o.LeastRatio, medians)
 		}
 	})
 }
@@ -102,11 +106,11 @@ func TestProcessorTime(t *testing.T) {
 }
 
 var results = []measure.Result{
-	{Name: "encrypt/64B", Bytes: 64, Ours: measure.Cost{Time: 123}, Others: []measure.OtherResult{
-		{Name: "raw", Cost: measure.Cost{Time: 111, Allocs: 1}, Ratio: 1.10811},
-		{Name: "tink", Cost: measure.Cost{Time: 1234567, Allocs: 2}, Ratio: 10037.1},
+	{Name: "encrypt/64B", Bytes: 64, Ours: measure.Cost{Time: 123, Least: 121, Median: 150}, Others: []measure.OtherResult{
+		{Name: "raw", Cost: measure.Cost{Time: 111, Least: 110, Median: 112, Allocs: 1}, Ratio: 1.10811, LeastRatio: 1.1},
+		{Name: "tink", Cost: measure.Cost{Time: 1234567, Least: 1234567, Median: 1234567, Allocs: 2}, Ratio: 10037.1, LeastRatio: 10202},
 	}},
-	{Name: "alone", Ours: measure.Cost{Time: 5 * time.Second}},
+	{Name: "alone", Ours: measure.Cost{Time: 5 * time.Second, Least: 5 * time.Second, Median: 5 * time.Second}},
 }
 
 func TestPrint(t *testing.T) {
@@ -114,10 +118,10 @@ func TestPrint(t *testing.T) {
 	if err := errors.Join(measure.PrintTable(&b, results), measure.PrintRatios(&b, results)); err != nil {
 		t.Fatal(err)
 	}
-	const want = `encrypt/64B  sealwright  123ns   0 allocs
-             raw         111ns   1 allocs  1.11
-             tink        1.23ms  2 allocs  1e+04
-alone        sealwright  5s      0 allocs
+	const want = `encrypt/64B  sealwright  123ns   least 121ns   +22%  0 allocs
+             raw         111ns   least 110ns   +1%   1 allocs  1.11   least 1.1
+             tink        1.23ms  least 1.23ms  +0%   2 allocs  1e+04  least 1.02e+04
+alone        sealwright  5s      least 5s      +0%   0 allocs
 RATIO encrypt/64B/raw 1.108
 RATIO encrypt/64B/tink 1.004e+04
 `

@@ -17,7 +17,7 @@ type Options struct {
 // command defined before. It ends the process if the line is wrong.
 func ParseOptions() Options {
 	run := flag.String("run", "", "only the benchmarks whose names match this regular expression")
-	passes := flag.Int("passes", 11, "how often to measure everything; the medians count")
+	passes := flag.Int("passes", 150, "how often to measure everything; the lowest tenth counts")
 	flag.Parse()
 	match, err := regexp.Compile(*run)
 	if err != nil || flag.NArg() > 0 || *passes < 1 {

@@ -12,7 +12,7 @@ import (
 
 // Conditions says in one line what was measured on, and how.
 func Conditions(passes int) string {
-	return fmt.Sprintf("%s %s/%s, %d processors%s, %d passes, medians",
+	return fmt.Sprintf("%s %s/%s, %d processors%s, %d passes, the lowest tenth of them",
 		runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.GOMAXPROCS(0), processor(), passes)
 }
 
@@ -27,14 +27,24 @@ func processor() string {
 	return ""
 }
 
-// PrintTable prints a table of the time and the allocations of one operation, and
-// of the ratios.
+// PrintTable prints a table of one operation: its time, the least of it, by how
+// much the median is above the time, its allocations; and the ratios of the times
+// and of the least.
 func PrintTable(w io.Writer, results []Result) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	cost := func(name, who string, c Cost) {
+		spread := 0.0
+		if c.Time > 0 {
+			spread = 100 * (float64(c.Median)/float64(c.Time) - 1)
+		}
+		fmt.Fprintf(table, "%s\t%s\t%v\tleast %v\t+%.0f%%\t%d allocs", name, who, round(c.Time), round(c.Least), spread, c.Allocs)
+	}
 	for _, r := range results {
-		fmt.Fprintf(table, "%s\tsealwright\t%v\t%d allocs\n", r.Name, round(r.Ours.Time), r.Ours.Allocs)
+		cost(r.Name, "sealwright", r.Ours)
+		fmt.Fprintln(table)
 		for _, o := range r.Others {
-			fmt.Fprintf(table, "\t%s\t%v\t%d allocs\t%.3g\n", o.Name, round(o.Time), o.Allocs, o.Ratio)
+			cost("", o.Name, o.Cost)
+			fmt.Fprintf(table, "\t%.3g\tleast %.3g\n", o.Ratio, o.LeastRatio)
 		}
 	}
 	return table.Flush()
