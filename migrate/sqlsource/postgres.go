@@ -189,9 +189,9 @@ func (postgres) heads(c *column) string {
 	ELSE substring(%[1]s FROM 1 FOR CASE WHEN length(%[1]s) < %[4]d THEN 1 ELSE %[5]d END) END AS head, length(%[1]s) AS size`,
 			c.quoted, textSize, textHead, binarySize, binaryHead, otherHead)
 	}
-	return fmt.Sprintf(`CASE WHEN %[1]s IS NULL OR %[1]s::text = '' THEN ''
-	WHEN NOT starts_with(%[1]s::text, 'sw1.') THEN '%[4]s'
-	ELSE left(%[1]s::text, CASE WHEN octet_length(%[1]s::text) < %[2]d THEN 4 ELSE %[3]d END) END COLLATE "C" AS head, octet_length(%[1]s::text) AS size`,
+	// What most values are comes first: it is evaluated for each.
+	return fmt.Sprintf(`CASE WHEN starts_with(%[1]s::text, 'sw1.') THEN CASE WHEN octet_length(%[1]s::text) < %[2]d THEN 'sw1.' ELSE left(%[1]s::text, %[3]d) END
+	WHEN %[1]s IS NULL OR octet_length(%[1]s::text) = 0 THEN '' ELSE '%[4]s' END COLLATE "C" AS head, octet_length(%[1]s::text) AS size`,
 		c.quoted, textSize, textHead, otherHead)
 }
 
