@@ -59,7 +59,7 @@ func Check(ctx context.Context, b *seal.Barrier, plan Plan) (Report, error) {
 					r.Warnings = append(r.Warnings, fmt.Sprintf("slot %q: %s", name, note))
 				}
 			}
-			if slot.DrillError == nil || refused[name] {
+			if slot.DrillError == nil || refused[name] || slot.NeedsPin {
 				continue
 			}
 			if wanted {
@@ -70,6 +70,7 @@ func Check(ctx context.Context, b *seal.Barrier, plan Plan) (Report, error) {
 		}
 	}
 	r.Moves = plan.Moves(s)
+	plan.checkPins(ctx, b, s, refused, &r)
 	for _, name := range plan.Drop {
 		if find(s, name, seal.SlotActive) == nil && find(s, name, seal.SlotInitial) == nil && find(s, name, seal.SlotPending) == nil {
 			r.Warnings = append(r.Warnings, fmt.Sprintf("slot %q, which the plan drops, is not there", name))

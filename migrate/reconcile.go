@@ -46,6 +46,12 @@ type Result struct {
 	// Then call Reconcile again. Nil if it waits for nobody.
 	Waiting *Move
 	Moved   []Move // what this call did
+
+	// Pins are the fingerprints, by name, of the wanted slots that a process
+	// which starts will not believe before they stand in [seal.Config.Pins]; nil
+	// where none needs one. Until then Reconcile drops nothing
+	// ([seal.ErrUnpinned]).
+	Pins map[string]string
 }
 
 // Reconcile makes the moves that lead to the plan, each one swap of the record,
@@ -58,8 +64,8 @@ type Result struct {
 // old one wrapped, the slot is wrapped with the new one. One that it cannot open,
 // being of another key, is an error (kms.ErrWrongKey), and stays: other replicas
 // may still start by it.
-func Reconcile(ctx context.Context, b *seal.Barrier, plan Plan, opt Options) (Result, error) {
-	var r Result
+func Reconcile(ctx context.Context, b *seal.Barrier, plan Plan, opt Options) (r Result, err error) {
+	defer func() { r.Pins = plan.pinsOf(b.Status()) }()
 	if err := plan.check(); err != nil {
 		return r, err
 	}
@@ -100,6 +106,11 @@ func Reconcile(ctx context.Context, b *seal.Barrier, plan Plan, opt Options) (Re
 			return r, nil
 		}
 		m := moves[0]
+		if m.Kind == Drop {
+			if err := plan.mayDrop(b.Status()); err != nil {
+				return r, fmt.Errorf("migrate: %w", err)
+			}
+		}
 		if m.Kind == Drop && !observed && opt.Observe != nil {
 			if err := opt.Observe(ctx, b.Status()); err != nil {
 				return r, fmt.Errorf("migrate: stopped before the drop: %w", err)

@@ -114,7 +114,7 @@ func (b *Barrier) strands(s *record.State) error {
 	defer b.mu.Unlock()
 	why := "no slot opens the store without people"
 	for _, slot := range machines(&s.Record) {
-		if err := b.health[slot.ID].err; err != nil {
+		if err := b.health[slot.ID].err; err != nil && !errors.Is(err, ErrUnpinned) {
 			why = fmt.Sprintf("slot %q did not open the store when it was drilled last: %v", slot.Name, err)
 			continue
 		}

@@ -3,7 +3,6 @@ package seal
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -71,15 +70,15 @@ func (b *Barrier) drill(ctx context.Context, o *ledger.Opened, slot *record.Slot
 		}
 		b.emit(kind, By{}, slot.Name, n.Text, nil)
 	}
-	if len(b.cfg.Pins) == 0 && !b.cfg.Unpinned && b.custody.Forgeable(slot) {
-		d.notes = append(d.notes, custody.Note{Text: fmt.Sprintf("anybody with write access to the store could make such a slot: it will not unseal after a restart; add %x to the pins", []byte(slot.Fingerprint))})
-	}
 	if !slot.Tree.NeedsPeople() {
 		_, d.err = b.tryOpen(ctx, o, slot, nil)
 		if errors.Is(d.err, ErrSealed) || errors.Is(d.err, ErrClosed) || d.err != nil && ctx.Err() != nil {
 			return d.err // cut short, which says nothing of the slot
 		}
 		d.at = time.Now()
+		if d.err == nil {
+			d.err = b.unbelieved(slot) // a drill answers for the process that will start
+		}
 		detail := "opens the store"
 		if d.err != nil {
 			detail = "does not open the store: do not restart unless another slot does"

@@ -37,6 +37,27 @@ func (b *Barrier) Rehearse(ctx context.Context, spec Spec) error {
 	return wrapError("rehearse", "", causes.Join(errs...))
 }
 
+// Forgeable reports whether a slot of that shape would open the store for a
+// process that starts with this configuration only when it is pinned: it opens by
+// keys alone, none of which proves who wrapped, and [Config.Unpinned] is not set.
+// Each key is asked to wrap; one that does not answer proves nothing.
+func (b *Barrier) Forgeable(ctx context.Context, spec Spec) bool {
+	shape, err := b.checkSpec(spec)
+	if err != nil || b.cfg.Unpinned || NeedsPeople(spec) {
+		return false
+	}
+	if len(b.cfg.Pins) > 0 {
+		return true
+	}
+	forgeable := true
+	eachKMS(shape, func(name string) {
+		ctx, done := b.until(ctx)
+		defer done()
+		forgeable = forgeable && !b.custody.Authenticates(ctx, name, kms.Binding{Store: b.ledger.Newest().Store, Slot: "rehearsal"})
+	})
+	return forgeable
+}
+
 func (b *Barrier) rehearse(ctx context.Context, name, store string) error {
 	key := make([]byte, 64)
 	rand.Read(key)

@@ -69,6 +69,7 @@ type SlotStatus struct {
 	Custodians  []string    // of its shares, as far as they were named
 	Sets        []uint32    // of its shares; empty where no people are involved
 	Fingerprint string      // 24 hex digits; the slot's pin for [Config.Pins]
+	NeedsPin    bool        // a process that starts with this configuration would not believe the slot: pin it
 	Proven      time.Time   // when it last opened the stored record, by the prover's clock; zero if never
 	ProvenTo    OperationID // to which it did so then, of an operation in progress only if since that began
 	Drilled     time.Time   // when this process last tried, by Run; zero if never
@@ -110,6 +111,18 @@ type TermStatus struct {
 // Status returns how the Barrier is.
 func (b *Barrier) Status() Status {
 	b.expireShares()
+	s, slots := b.status()
+	for i := range slots { // without the lock: it asks the host's wrappers
+		s.Slots[i].NeedsPin = b.unbelieved(&slots[i]) != nil
+	}
+	if !s.Sealed {
+		s.Warnings = append(b.warnings(s), s.Warnings...)
+	}
+	return s
+}
+
+// status returns what is known in memory, and the slots as the record has them.
+func (b *Barrier) status() (Status, []record.Slot) {
 	newest := b.ledger.Newest()
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -120,7 +133,7 @@ func (b *Barrier) Status() Status {
 	}
 	if b.open == nil {
 		s.Progress = b.counted("", b.progress)
-		return s
+		return s, nil
 	}
 	s.Behind, s.BehindSince = b.behind.why, b.behind.since
 	if s.Behind != nil {
@@ -160,11 +173,11 @@ func (b *Barrier) Status() Status {
 	for _, t := range st.Terms {
 		s.Terms = append(s.Terms, TermStatus{Number: t.Number, State: termStateName(t.State), Created: time.Unix(t.Created, 0).UTC()})
 	}
-	s.Warnings = append(b.warnings(s), b.fullness(st)...)
+	s.Warnings = b.fullness(st)
 	if w := skew(st.Journal, now(), b.cfg.Replica); w != "" {
 		s.Warnings = append(s.Warnings, w)
 	}
-	return s
+	return s, slices.Clone(st.Slots)
 }
 
 // provenTo is the operation that a slot was last proven to. Ids come again, as
@@ -187,10 +200,10 @@ func (b *Barrier) warnings(s Status) []string {
 		if slot.State != SlotPending {
 			opens++
 		}
-		if slot.DrillError != nil {
+		if slot.DrillError != nil && !errors.Is(slot.DrillError, ErrUnpinned) {
 			out = append(out, fmt.Sprintf("slot %q does not open the store now: do not restart unless another slot does: %v", slot.Name, slot.DrillError))
 		}
-		if len(b.cfg.Pins) > 0 && !NeedsPeople(slot.Spec) && !slices.Contains(b.cfg.Pins, slot.Fingerprint) {
+		if slot.NeedsPin {
 			out = append(out, fmt.Sprintf("slot %q is not pinned: it will not unseal after a restart; add %s to the pins", slot.Name, slot.Fingerprint))
 		}
 		if w := b.unexpected(&slot); w != "" {

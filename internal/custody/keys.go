@@ -2,6 +2,7 @@ package custody
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"sync"
@@ -122,6 +123,15 @@ func (k *Keys) Health(ctx context.Context, name string) (kms.Health, bool) {
 	}
 	health, err := ask(ctx, k, k.keys[name], "probe", p.Probe)
 	return health, err == nil
+}
+
+// Authenticates reports whether what the named KMS wraps proves who had it
+// wrapped.
+func (k *Keys) Authenticates(ctx context.Context, name string, place kms.Binding) bool {
+	key := make([]byte, 64)
+	rand.Read(key)
+	blob, err := k.wrap(ctx, name, key, place)
+	return err == nil && k.authenticates(name, blob)
 }
 
 // authenticates reports whether a blob that the named KMS unwrapped proves who

@@ -51,8 +51,10 @@
 // # Limits
 //
 // RSA-OAEP authenticates nobody: whoever has the public key can make a blob,
-// and [Wrapper.Authenticates] says so of its blobs. It has no associated data either. With
-// A256GCM the binding is the associated data; with A256KW there is none.
+// and [Wrapper.Authenticates] says so of its blobs. A process that starts
+// believes such a slot only when its fingerprint is in seal.Config.Pins;
+// migrate.Reconcile returns it, and drops nothing before it is there. It has no
+// associated data either. With A256GCM the binding is the associated data; with A256KW there is none.
 //
 // A vault takes about 4000 operations with an RSA-2048 key in 10 seconds, 1000
 // with RSA-3072, 500 with RSA-4096; half of that with keys in hardware.
