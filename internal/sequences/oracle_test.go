@@ -114,9 +114,7 @@ func (o *oracle) fetch(m *mind) error {
 		return err
 	case t == m.view:
 		return nil
-	case t.root == m.view.root && !m.follows(t):
-		return seal.ErrForked
-	case t.root == m.view.root:
+	case t.root == m.view.root: // whoever has it may have retired the term used last
 	case !m.follows(t) || !slices.ContainsFunc(t.slots, func(s slot) bool { return s.state != seal.SlotPending && o.machine(&s) }):
 		return seal.ErrRootMoved
 	}
@@ -232,15 +230,23 @@ func (o *oracle) admit(m *mind, t *truth, id int) error {
 	if !m.follows(t) {
 		return seal.ErrForked
 	}
-	if t.slot(id).state == seal.SlotInitial {
-		next := t.clone()
-		next.prove(id, "")
+	if s := t.slot(id); s.state != seal.SlotActive {
+		next, pending := t.clone(), s.state == seal.SlotPending
+		op, old := seal.OperationID(""), t.predecessor(s)
+		if pending {
+			op = t.op.id // which asks for it
+		}
+		next.prove(id, op)
+		if old != nil {
+			next.remove(old.id)
+			o.newRoot(next)
+		}
 		err := o.swap(m, next, true)
 		switch {
 		case err == nil:
 			delete(m.gathers, "")
 			return nil
-		case err == errDead || !t.proven():
+		case err == errDead || !t.proven() || pending:
 			return err
 		}
 	}
@@ -276,7 +282,7 @@ func (o *oracle) unseal(m *mind) error {
 		}
 	}
 	m.gather("").sift(t)
-	if err := o.openByShares(m, t); err != nil {
+	if err := o.openByShares(m, t, ""); err != nil {
 		if err == errDead {
 			return err
 		}
@@ -285,12 +291,19 @@ func (o *oracle) unseal(m *mind) error {
 	return nil
 }
 
-// openByShares opens the record with the shares given for unsealing.
-func (o *oracle) openByShares(m *mind, t *truth) error {
+// asks reports whether a proof of the pending slot is what the operation in
+// progress is for: then a quorum given to a sealed process is that proof.
+func (t *truth) asks(s *slot) bool {
+	return s.state == seal.SlotPending && t.op != nil && t.op.kind == seal.OperationProve && t.op.slot == s.name
+}
+
+// openByShares opens the record with the shares given for unsealing, through the
+// slots of that name, or through any.
+func (o *oracle) openByShares(m *mind, t *truth, name string) error {
 	g, err := m.gather(""), errWait
 	for i := range t.slots {
 		s := &t.slots[i]
-		if s.state == seal.SlotPending || s.shape.k == 0 || !g.suffices(s) {
+		if s.state == seal.SlotPending && !t.asks(s) || name != "" && s.name != name || s.shape.k == 0 || !g.suffices(s) {
 			continue
 		}
 		openErr := o.kmsOf(s.shape)
@@ -307,7 +320,13 @@ func (o *oracle) openByShares(m *mind, t *truth) error {
 
 func (o *oracle) submitToUnseal(m *mind, s seal.Share) error {
 	if m.view != nil {
-		return nil
+		if err := o.fetch(m); err == nil || err == seal.ErrStoreUnavailable {
+			_, err := m.view.takes(s, false)
+			return err
+		} else if err != seal.ErrRootMoved {
+			return err
+		}
+		// It cannot follow the record that is stored: the shares open that.
 	}
 	t, err := o.load(m)
 	if err != nil {
@@ -315,21 +334,28 @@ func (o *oracle) submitToUnseal(m *mind, s seal.Share) error {
 	}
 	g := m.gather("")
 	g.sift(t)
-	to, err := t.match(s)
+	to, err := t.takes(s, true)
 	if err != nil {
 		return err
 	}
 	again := !g.add(to.set, s.X())
-	err = o.openByShares(m, t)
+	err = o.openByShares(m, t, to.name)
 	switch {
-	case err == nil, err == errDead:
-		return err
-	case again:
+	case err == errWait && again:
 		return seal.ErrShareDuplicate
 	case err == errWait:
 		return nil
 	}
 	return err
+}
+
+// takes says whose share it is, if it serves to unseal.
+func (t *truth) takes(s seal.Share, sealed bool) (*slot, error) {
+	to, err := t.match(s)
+	if err == nil && to.state == seal.SlotPending && !(sealed && t.asks(to)) {
+		return nil, seal.ErrNoOperation
+	}
+	return to, err
 }
 
 func (g gather) add(to *set, x byte) bool {
