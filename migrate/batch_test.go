@@ -337,7 +337,7 @@ func TestRewrapBookmark(t *testing.T) {
 				break
 			}
 		}
-		if book.text != "2 300 0299" {
+		if book.text != "2 500 0499" {
 			t.Errorf("the bookmark says %q", book.text)
 		}
 		first := true
@@ -345,7 +345,7 @@ func TestRewrapBookmark(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if first && (p.Before != 300 || p.Items != 100 || p.After != "0399" || p.Left() != 600) {
+			if first && (p.Before != 500 || p.Items != 100 || p.After != "0599" || p.Left() != 400) {
 				t.Errorf("it went on with %+v", p)
 			}
 			first = false
@@ -393,6 +393,19 @@ func TestProgressLeft(t *testing.T) {
 		if left, took := tt.p.Left(), tt.p.TimeLeft(); left != tt.left || took != tt.time {
 			t.Errorf("%s: %d left, %v; want %d, %v", name, left, took, tt.left, tt.time)
 		}
+	}
+}
+
+// What a metric gets is all there is, and nothing twice.
+func TestOutcomes(t *testing.T) {
+	p := migrate.Progress{Items: 15, Rewrapped: 7, Legacy: 2, Current: 5, Failed: 3, Empty: 4}
+	want := map[string]int64{"rewrapped": 5, "adopted": 2, "current": 5, "failed": 3, "empty": 4}
+	if diff := cmp.Diff(want, p.Outcomes()); diff != "" {
+		t.Errorf("outcomes (-want +got):\n%s", diff)
+	}
+	c := migrate.Census{Terms: map[uint32]migrate.Tally{1: {Items: 7}, 20: {}}, Unknown: migrate.Tally{Items: 1}, Other: migrate.Tally{Items: 2}, Empty: 3}
+	if diff := cmp.Diff(map[string]int64{"1": 7, "20": 0, "unknown": 1, "legacy": 2, "empty": 3}, c.Counts()); diff != "" {
+		t.Errorf("counts (-want +got):\n%s", diff)
 	}
 }
 

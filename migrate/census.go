@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"fmt"
+	"strconv"
 
 	"github.com/sealwright/sealwright/keyring"
 	"github.com/sealwright/sealwright/seal"
@@ -47,6 +48,16 @@ func (c Census) Total() Tally {
 		t.Bytes += u.Bytes
 	}
 	return t
+}
+
+// Counts are the numbers of items by term, for a metric: "1" and so on, "unknown",
+// "legacy" and "empty".
+func (c Census) Counts() map[string]int64 {
+	counts := map[string]int64{"unknown": c.Unknown.Items, "legacy": c.Other.Items, "empty": c.Empty}
+	for term, t := range c.Terms {
+		counts[strconv.FormatUint(uint64(term), 10)] = t.Items
+	}
+	return counts
 }
 
 // countPage is how many items a count reads at a time.

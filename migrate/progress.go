@@ -27,6 +27,17 @@ type Progress struct {
 	Elapsed time.Duration // since this run began
 }
 
+// Outcomes are the numbers of items by what became of them, for a metric.
+func (p Progress) Outcomes() map[string]int64 {
+	return map[string]int64{
+		"rewrapped": p.Rewrapped - p.Legacy,
+		"adopted":   p.Legacy,
+		"current":   p.Current,
+		"failed":    p.Failed,
+		"empty":     p.Empty,
+	}
+}
+
 // Left is about how many items are left, or -1 if that is not known.
 func (p Progress) Left() int64 {
 	switch {

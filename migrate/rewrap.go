@@ -299,7 +299,7 @@ func (r *run) settle(ctx context.Context, s *span) error {
 			break // s.err says why
 		}
 		if v.err != nil && !r.yield(r.p, &ItemError{s.items[i].ID, v.err}) {
-			return errStopped
+			return r.stopped(ctx)
 		}
 		r.p.count(s.items[i].ID, s.sizes[i], v)
 	}
@@ -311,9 +311,16 @@ func (r *run) settle(ctx context.Context, s *span) error {
 		return s.err
 	}
 	if !r.yield(r.p, nil) {
-		return errStopped
+		return r.stopped(ctx)
 	}
 	return nil
+}
+
+// stopped is what ends a run that its caller has left.
+func (r *run) stopped(ctx context.Context) error {
+	r.mark.saved = time.Time{}
+	_ = r.save(ctx, false) // nobody is there to be told; the mark of before will do
+	return errStopped
 }
 
 // confirmed is how many legacy values Confirm sees.

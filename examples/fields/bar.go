@@ -1,47 +1,58 @@
 package main
 
 import (
-	"fmt"
 	"os"
-	"strings"
+	"time"
 
+	"github.com/schollz/progressbar/v3"
 	"golang.org/x/term"
 
 	"github.com/sealwright/sealwright/migrate"
 )
 
-// A bar shows how far a rewrap is: one line drawn again on a terminal, a plain
-// line at every quarter elsewhere.
+// A bar shows how far a rewrap is: a progress bar on a terminal, a plain line at
+// every quarter elsewhere.
 type bar struct {
-	name     string
-	done     int64 // by runs before
-	total    int64
-	terminal bool
-	quarter  int64
+	name    string
+	bar     *progressbar.ProgressBar // nil elsewhere
+	quarter int64
 }
 
-func newBar(name string, done, total int64) *bar {
-	return &bar{name: name, done: done, total: max(1, total), terminal: term.IsTerminal(int(os.Stdout.Fd())), quarter: done * 4 / max(1, total)}
+func newBar(name string) *bar {
+	b := &bar{name: name}
+	if term.IsTerminal(int(os.Stdout.Fd())) {
+		b.bar = progressbar.NewOptions64(-1,
+			progressbar.OptionSetDescription("   "+name),
+			progressbar.OptionSetWriter(os.Stdout),
+			progressbar.OptionShowCount(),
+			progressbar.OptionShowIts(),
+			progressbar.OptionSetItsString("items"),
+			progressbar.OptionSetPredictTime(true),
+			progressbar.OptionThrottle(100*time.Millisecond),
+			progressbar.OptionFullWidth())
+	}
+	return b
 }
 
-const barWidth = 30
-
+// show takes the total as it is known, which is an estimate of the database's.
 func (b *bar) show(p migrate.Progress) {
-	items := min(b.done+p.Items, b.total)
-	text := fmt.Sprintf("%3d %%  %d of %d items, %d rewrapped", items*100/b.total, items, b.total, p.Rewrapped)
-	switch quarter := items * 4 / b.total; {
-	case b.terminal:
-		full := int(items * barWidth / b.total)
-		fmt.Printf("\r   %-9s %s%s %s", b.name, strings.Repeat("█", full), strings.Repeat("░", barWidth-full), text)
-	case quarter > b.quarter:
+	done := p.Before + p.Items + p.Empty
+	total := max(1, done+max(0, p.Left()))
+	if b.bar != nil {
+		b.bar.ChangeMax64(total)
+		_ = b.bar.Set64(done) // a terminal that is gone shows nothing
+		return
+	}
+	if quarter := done * 4 / total; quarter > b.quarter {
 		b.quarter = quarter
-		say("%-9s %s", b.name, text)
+		say("%-9s %3d %%  %d of %d items, %d rewrapped, %.0f a second", b.name, done*100/total, done, total, p.Rewrapped, p.Rate())
 	}
 }
 
 // end leaves the line.
 func (b *bar) end() {
-	if b.terminal {
-		fmt.Println()
+	if b.bar != nil {
+		_ = b.bar.Exit()
+		say("")
 	}
 }

@@ -34,16 +34,37 @@ func (b *bucket) Page(_ context.Context, after string, limit int) (page []migrat
 	return page, err
 }
 
-func (b *bucket) Replace(_ context.Context, id string, old, next []byte) (replaced bool, err error) {
-	err = b.db.Update(func(tx *bbolt.Tx) error {
+func (b *bucket) Replace(ctx context.Context, id string, old, next []byte) (replaced bool, err error) {
+	batch := []migrate.Replacement{{ID: id, Old: old, Next: next}}
+	err = b.ReplaceBatch(ctx, batch)
+	return err == nil && batch[0].Replaced, err
+}
+
+// ReplaceBatch makes it a [migrate.Batcher]: a page is one transaction, and one
+// sync of the file.
+func (b *bucket) ReplaceBatch(_ context.Context, batch []migrate.Replacement) error {
+	return b.db.Update(func(tx *bbolt.Tx) error {
 		in := tx.Bucket([]byte(b.name))
-		stored := in.Get([]byte(id))
-		if replaced = stored != nil && bytes.Equal(stored, old); !replaced {
-			return nil
+		for i := range batch {
+			e := &batch[i]
+			stored := in.Get([]byte(e.ID))
+			if e.Replaced = stored != nil && bytes.Equal(stored, e.Old); e.Replaced {
+				if err := in.Put([]byte(e.ID), bytes.Clone(e.Next)); err != nil { // bbolt keeps it until the commit
+					return err
+				}
+			}
 		}
-		return in.Put([]byte(id), next)
+		return nil
 	})
-	return replaced && err == nil, err
+}
+
+// Estimate is for the progress.
+func (b *bucket) Estimate(context.Context) (n int64, err error) {
+	err = b.db.View(func(tx *bbolt.Tx) error {
+		n = int64(tx.Bucket([]byte(b.name)).Stats().KeyN)
+		return nil
+	})
+	return n, err
 }
 
 func (b *bucket) aad(id string) []byte { return keyring.AAD(b.name, id) }

@@ -6,8 +6,8 @@
 //
 //	go run ./examples/fields [-dir DIR] [-keep] [-rows N]
 //
-// It exits with 0 only if every step has verified itself. column.go and
-// bucket.go are made to be copied.
+// It exits with 0 only if every step has verified itself. The tokens are a source of
+// package sqlsource; bucket.go is made to be copied.
 package main
 
 import (

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"net/url"
 	"path/filepath"
+	"strconv"
 
 	_ "github.com/ncruces/go-sqlite3/driver"
 	"go.etcd.io/bbolt"
@@ -15,6 +16,7 @@ import (
 	"github.com/sealwright/sealwright/kms"
 	"github.com/sealwright/sealwright/kms/localkms"
 	"github.com/sealwright/sealwright/migrate"
+	"github.com/sealwright/sealwright/migrate/sqlsource"
 	"github.com/sealwright/sealwright/seal"
 	"github.com/sealwright/sealwright/seal/sqlstore"
 )
@@ -26,7 +28,7 @@ type server struct {
 	records  *sql.DB // the same database, for the Barrier alone
 	file     *bbolt.DB
 	b        *seal.Barrier
-	tokens   *column
+	tokens   *sqlsource.Source
 	sessions *bucket
 
 	oldTokens, oldSessions *migrate.Legacy
@@ -59,7 +61,7 @@ func openServer(ctx context.Context, dir string, env *environment) (s *server, e
 	s.records.SetMaxOpenConns(1)
 	for _, statement := range []string{
 		"CREATE TABLE IF NOT EXISTS tokens (id INTEGER PRIMARY KEY, secret TEXT NOT NULL)",
-		"CREATE TABLE IF NOT EXISTS rewrapped (source TEXT PRIMARY KEY, after TEXT NOT NULL, items INTEGER NOT NULL)",
+		"CREATE TABLE IF NOT EXISTS rewrapped (name TEXT PRIMARY KEY, mark TEXT NOT NULL)",
 	} {
 		if _, err = s.db.ExecContext(ctx, statement); err != nil {
 			return s, err
@@ -68,7 +70,10 @@ func openServer(ctx context.Context, dir string, env *environment) (s *server, e
 	if s.file, err = bbolt.Open(filepath.Join(dir, "sessions.bolt"), 0o600, nil); err != nil {
 		return s, err
 	}
-	s.tokens = &column{s.db, "tokens", "id", "secret"}
+	s.tokens, err = sqlsource.Open(ctx, s.db, sqlsource.Config{Dialect: sqlsource.SQLite, Table: "tokens", Columns: []string{"secret"}})
+	if err != nil {
+		return s, err
+	}
 	s.sessions = &bucket{s.file, "sessions"}
 	if err = s.file.Update(func(tx *bbolt.Tx) error {
 		_, err := tx.CreateBucketIfNotExists([]byte(s.sessions.name))
@@ -121,6 +126,11 @@ func (s *server) close() error {
 	return errors.Join(errs...)
 }
 
+// place binds a token to its row, by the rule that the source has too.
+func place(id int64) []byte {
+	return sqlsource.AAD("tokens", "secret", strconv.FormatInt(id, 10))
+}
+
 // token reads one token, of before or after.
 func (s *server) token(ctx context.Context, id int64) (string, error) {
 	var stored string
@@ -128,14 +138,14 @@ func (s *server) token(ctx context.Context, id int64) (string, error) {
 		return "", err
 	}
 	if s.oldTokens != nil {
-		return s.oldTokens.DecryptString(stored, s.tokens.aad(id))
+		return s.oldTokens.DecryptString(stored, place(id))
 	}
-	return s.b.Keyring().DecryptString(stored, s.tokens.aad(id))
+	return s.b.Keyring().DecryptString(stored, place(id))
 }
 
 // setToken stores a token. Writing knows nothing of the old keys.
 func (s *server) setToken(ctx context.Context, id int64, token string) error {
-	stored, err := s.b.Keyring().EncryptString(token, s.tokens.aad(id))
+	stored, err := s.b.Keyring().EncryptString(token, place(id))
 	if err != nil {
 		return err
 	}
@@ -157,43 +167,23 @@ func (s *server) session(id string) (session []byte, err error) {
 	return session, err
 }
 
-// saved returns how far a source was rewrapped.
-func (s *server) saved(ctx context.Context, source string) (after string, items int64, err error) {
-	err = s.db.QueryRowContext(ctx, "SELECT after, items FROM rewrapped WHERE source = ?", source).Scan(&after, &items)
-	if errors.Is(err, sql.ErrNoRows) {
-		return "", 0, nil
-	}
-	return after, items, err
-}
-
-func (s *server) save(ctx context.Context, source, after string, items int64) error {
-	_, err := s.db.ExecContext(ctx, "INSERT INTO rewrapped VALUES (?, ?, ?) ON CONFLICT (source) DO UPDATE SET after = excluded.after, items = excluded.items", source, after, items)
-	return err
-}
-
-// rewrap brings a source under the active term, from where it was saved to be,
-// and stops after a number of items; 0 is none.
+// rewrap brings a source under the active term, from where the run before was, and
+// stops after a number of items; 0 is none.
 func (s *server) rewrap(ctx context.Context, name string, src migrate.Source, legacy *migrate.Legacy, stop int64) (p migrate.Progress, err error) {
-	census, err := migrate.Count(ctx, s.b.Keyring(), src)
-	if err != nil {
-		return p, err
-	}
-	after, before, err := s.saved(ctx, name)
-	if err != nil {
-		return p, err
-	}
-	b := newBar(name, before, census.Total().Items)
+	b := newBar(name)
 	defer b.end()
+	opt := migrate.RewrapOptions{
+		Bookmark:       &sqlsource.Bookmark{DB: s.db, Dialect: sqlsource.SQLite, Table: "rewrapped", Name: name},
+		Legacy:         legacy,
+		ItemsPerSecond: 4000, // leave some to the others
+	}
 	var failed []error
-	for p, err = range migrate.Rewrap(ctx, s.b.Keyring(), src, migrate.RewrapOptions{After: after, Legacy: legacy, ItemsPerSecond: 4000}) {
+	for p, err = range migrate.Rewrap(ctx, s.b.Keyring(), src, opt) {
 		if bad, ok := errors.AsType[*migrate.ItemError](err); ok {
 			failed = append(failed, bad)
 			continue
 		}
 		if err != nil {
-			return p, err
-		}
-		if err := s.save(ctx, name, p.After, before+p.Items); err != nil {
 			return p, err
 		}
 		b.show(p)

@@ -216,7 +216,7 @@ func (s *story) restart(ctx context.Context) error {
 		return err
 	}
 	kr := s.srv.b.Keyring()
-	_, err := kr.DecryptString(s.copied, s.srv.tokens.aad(0))
+	_, err := kr.DecryptString(s.copied, place(0))
 	if !errors.Is(err, keyring.ErrUnknownTerm) {
 		return fmt.Errorf("a copy under the retired term: %v", err)
 	}
@@ -225,7 +225,7 @@ func (s *story) restart(ctx context.Context) error {
 	if err := s.srv.db.QueryRowContext(ctx, "SELECT secret FROM tokens WHERE id = 1").Scan(&stored); err != nil {
 		return err
 	}
-	_, err = kr.DecryptString(stored, s.srv.tokens.aad(2))
+	_, err = kr.DecryptString(stored, place(2))
 	if !errors.Is(err, keyring.ErrCorrupt) {
 		return fmt.Errorf("a token in another's row: %v", err)
 	}

@@ -37,8 +37,8 @@
 // A page is replaced by one statement (in SQLite, by one transaction), which
 // compares each value with what was read, byte by byte whatever the collation of
 // the column, and answers for each. Rows are locked for as long as that takes and
-// no longer. Everything is in transactions, so that it holds behind a pooler that
-// gives a connection to others in between.
+// no longer. Everything is in transactions, but for what reads SQLite, so that it
+// holds behind a pooler that gives a connection to others in between.
 //
 // Deadlocks, lock timeouts, busy databases and lost connections are
 // [migrate.ErrUnavailable], after which [migrate.Rewrap] reads again what is

@@ -87,8 +87,8 @@ func (s *Source) Heads(ctx context.Context) (heads []migrate.Head, err error) {
 	for i := range s.columns {
 		c := &s.columns[i]
 		text := fmt.Sprintf("SELECT head, count(*), sum(size) FROM (SELECT %s FROM %s%s) AS items GROUP BY head", s.d.heads(c), s.table, where)
-		err := s.inTx(ctx, func(tx *sql.Tx) error {
-			rows, err := tx.QueryContext(ctx, text)
+		err := s.reading(ctx, func(q queryer) error {
+			rows, err := q.QueryContext(ctx, text)
 			if err != nil {
 				return err
 			}
@@ -125,8 +125,8 @@ const (
 // Estimate is what the database keeps of the table's size, or what its planner
 // makes of that.
 func (s *Source) Estimate(ctx context.Context) (items int64, err error) {
-	err = s.inTx(ctx, func(tx *sql.Tx) error {
-		items, err = s.d.estimate(ctx, tx, s)
+	err = s.reading(ctx, func(q queryer) error {
+		items, err = s.d.estimate(ctx, q, s)
 		return err
 	})
 	if err != nil {

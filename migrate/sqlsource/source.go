@@ -138,6 +138,15 @@ func (s *Source) inTx(ctx context.Context, f func(tx *sql.Tx) error) error {
 	return s.errorf(ctx, tx.Commit())
 }
 
+// reading does f, in a transaction but over SQLite: there is no pooler in between
+// there, and some of its drivers lock out all writers for one.
+func (s *Source) reading(ctx context.Context, f func(q queryer) error) error {
+	if s.cfg.Dialect == SQLite {
+		return s.errorf(ctx, f(s.db))
+	}
+	return s.inTx(ctx, func(tx *sql.Tx) error { return f(tx) })
+}
+
 // errorf marks an error after which the same may be tried again.
 func (s *Source) errorf(ctx context.Context, err error) error {
 	if err == nil || ctx.Err() != nil || errors.Is(err, seal.ErrConfig) || !s.d.unavailable(err) {
@@ -163,8 +172,8 @@ func (s *Source) Page(ctx context.Context, after string, limit int) (page []migr
 	if err != nil {
 		return nil, fmt.Errorf("sqlsource: page: %w", err)
 	}
-	err = s.inTx(ctx, func(tx *sql.Tx) error {
-		page, err = s.readPage(ctx, tx, from, limit, text, args)
+	err = s.reading(ctx, func(q queryer) error {
+		page, err = s.readPage(ctx, q, from, limit, text, args)
 		return err
 	})
 	if err != nil {
@@ -173,8 +182,8 @@ func (s *Source) Page(ctx context.Context, after string, limit int) (page []migr
 	return page, nil
 }
 
-func (s *Source) readPage(ctx context.Context, tx *sql.Tx, from *place, limit int, text string, args []any) (page []migrate.Item, err error) {
-	rows, err := tx.QueryContext(ctx, text, args...)
+func (s *Source) readPage(ctx context.Context, q queryer, from *place, limit int, text string, args []any) (page []migrate.Item, err error) {
+	rows, err := q.QueryContext(ctx, text, args...)
 	if err != nil {
 		return nil, err
 	}

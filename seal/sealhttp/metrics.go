@@ -39,9 +39,14 @@ import (
 //	sealwright_behind                              1 while unsealed and unable to take in the stored record
 //	sealwright_warnings                            how many Status has
 //	sealwright_events_total{kind,result}           result is ok or failed
+//	sealwright_rewrap_items_total{source,outcome}  where the host counts them, with [Metrics.Rewrap]
+//	sealwright_items{source,term}                  and [Metrics.Items]
 type Metrics struct {
 	mu     sync.Mutex
 	events map[[2]string]uint64 // by kind and result
+
+	rewrapped map[[2]string]int64         // by source and outcome
+	items     map[string]map[string]int64 // by source and term
 }
 
 // Event counts an event. It is meant for [seal.Config.OnEvent], or to be called
@@ -67,6 +72,7 @@ func (m *Metrics) Handler(b *seal.Barrier) http.Handler {
 		p.status(b.Status())
 		m.mu.Lock()
 		events := maps.Clone(m.events)
+		p.rewraps(m)
 		m.mu.Unlock()
 		p.family("events_total", "counter", "Events, by kind and result.")
 		for _, k := range slices.SortedFunc(maps.Keys(events), func(a, b [2]string) int { return slices.Compare(a[:], b[:]) }) {

@@ -132,6 +132,37 @@ func TestMetricsEscape(t *testing.T) {
 	}
 }
 
+// TestMetricsRewrap: progress is of a run so far, and the counter of all runs.
+func TestMetricsRewrap(t *testing.T) {
+	b, err := seal.Open(seal.Config{Store: seal.NewMemStore()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	var m sealhttp.Metrics
+	for range 2 {
+		count := m.Rewrap("tokens")
+		count(map[string]int64{"rewrapped": 100, "failed": 0})
+		count(map[string]int64{"rewrapped": 250, "failed": 1})
+	}
+	m.Items("tokens", map[string]int64{"1": 500, "7": 1})
+	m.Items("tokens", map[string]int64{"2": 499, "10": 1, "legacy": 0})
+	m.Items("notes", map[string]int64{"2": 5})
+	want := []string{
+		`rewrap_items_total{source="tokens",outcome="failed"} 2`, `rewrap_items_total{source="tokens",outcome="rewrapped"} 500`,
+		`items{source="notes",term="2"} 5`, `items{source="tokens",term="2"} 499`, `items{source="tokens",term="10"} 1`, `items{source="tokens",term="legacy"} 0`,
+	}
+	var got []string
+	for _, line := range scrape(t, &m, b) {
+		if strings.HasPrefix(line, "rewrap_items") || strings.HasPrefix(line, "items") {
+			got = append(got, line)
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 func ExampleMetrics() {
 	var metrics sealhttp.Metrics
 	b, err := seal.Open(seal.Config{Store: seal.NewMemStore(), OnEvent: metrics.Event})
