@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"time"
+
+	"github.com/sealwright/sealwright/internal/bounded"
 )
 
 // Run does, until ctx ends, what a server wants done by itself: it unseals
@@ -118,7 +120,7 @@ func (b *Barrier) watch(ctx context.Context) <-chan struct{} {
 	out := make(chan struct{}, 1)
 	go func() {
 		if w, ok := b.cfg.Store.(Watcher); ok {
-			err := w.Watch(ctx, out)
+			err := bounded.Guard(func() error { return w.Watch(ctx, out) })
 			if ctx.Err() != nil {
 				return
 			}

@@ -1,7 +1,8 @@
 // Package bounded calls what may never come back: a KMS, a store, a file system
 // that hangs. It owns the one goroutine of such a call, and turns a panic in it
-// into an error, since a provider's fault must not end the server. It must not
-// know what is called, nor what its answers mean.
+// into an error, since a provider's fault must not end the server. What an error
+// says is one printable line. It must not know what is called, nor what its
+// answers mean.
 package bounded
 
 import (
@@ -10,6 +11,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/sealwright/sealwright/internal/foreign"
 	"github.com/sealwright/sealwright/internal/secret"
 )
 
@@ -23,6 +25,18 @@ var (
 // grace is how long a call whose context has ended may still take to say why.
 const grace = time.Second
 
+// Guard calls f in its caller's goroutine, and returns what it says, on one
+// printable line, or that it panicked. It is for what takes its own time, as a
+// watch does, or takes none.
+func Guard(f func() error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("%w: a %T", ErrPanic, v)
+		}
+	}()
+	return foreign.Error(f())
+}
+
 // Call calls f, and comes back soon after the end of ctx also where f does not.
 // An f that is given up on goes on in its goroutine; what it returns is lost.
 func Call[T any](ctx context.Context, f func(context.Context) (T, error)) (T, error) {
@@ -34,13 +48,14 @@ func Call[T any](ctx context.Context, f func(context.Context) (T, error)) (T, er
 	go func() {
 		r := result{err: ErrNoAnswer} // of an f that ends its goroutine
 		defer func() { results <- r }()
-		defer func() {
-			if v := recover(); v != nil {
-				var none T
-				r = result{none, fmt.Errorf("%w: a %T", ErrPanic, v)}
-			}
-		}()
-		secret.Do(func() { r.value, r.err = f(ctx) })
+		var value T
+		err := Guard(func() (err error) {
+			secret.Do(func() { value, err = f(ctx) })
+			return err
+		})
+		if r.err = err; !errors.Is(err, ErrPanic) {
+			r.value = value
+		}
 	}()
 	select {
 	case r := <-results:

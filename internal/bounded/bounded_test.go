@@ -3,6 +3,7 @@ package bounded_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"runtime"
 	"strings"
 	"testing"
@@ -85,4 +86,23 @@ func TestCallOfACancelledContext(t *testing.T) {
 		}
 		time.Sleep(time.Hour)
 	})
+}
+
+// TestGuard: what runs in its caller's goroutine does not end it.
+func TestGuard(t *testing.T) {
+	for name, tt := range map[string]struct {
+		f    func() error
+		is   error
+		text string
+	}{
+		"answers":    {func() error { return nil }, nil, ""},
+		"fails":      {func() error { return errOwn }, errOwn, "its own words"},
+		"in colours": {func() error { return fmt.Errorf("\x1b[31m%w\n", errOwn) }, errOwn, "[31mits own words"},
+		"panics":     {func() error { panic("key=hunter2") }, bounded.ErrPanic, "it panicked: a string"},
+	} {
+		err := bounded.Guard(tt.f)
+		if !errors.Is(err, tt.is) || err != nil && err.Error() != tt.text {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 }

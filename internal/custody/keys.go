@@ -138,7 +138,13 @@ func (k *Keys) Authenticates(ctx context.Context, name string, place kms.Binding
 // made it.
 func (k *Keys) authenticates(name string, blob *kms.Blob) bool {
 	a, ok := k.wrapper(name).(kms.Authenticator)
-	return ok && a.Authenticates(blob)
+	return ok && says(func() bool { return a.Authenticates(blob) })
+}
+
+// says is what a provider says to a question, and no where it panics.
+func says(question func() bool) (yes bool) {
+	err := bounded.Guard(func() error { yes = question(); return nil })
+	return yes && err == nil
 }
 
 // RestUntil returns when it makes sense to ask the keys of a tree again: the

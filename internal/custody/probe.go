@@ -61,7 +61,7 @@ func (k *Keys) Probe(ctx context.Context, slot *record.Slot) (notes []Note, newe
 // sameKey reports whether two names are of one key, as far as its KMS says.
 func (k *Keys) sameKey(name, a, b string) bool {
 	n, ok := k.wrapper(name).(kms.Namer)
-	return a == b || ok && n.SameKey(a, b)
+	return a == b || ok && says(func() bool { return n.SameKey(a, b) })
 }
 
 // SameKeys reports whether the KMS leaves of two trees of one shape are wrapped

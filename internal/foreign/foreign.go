@@ -31,3 +31,25 @@ func Clean(s string) string {
 	}
 	return Line(s, len(s)*len("\uFFFD"))
 }
+
+// Error returns err as it is where it says one printable line, and otherwise an
+// error that does, and is err by errors.Is and errors.As.
+func Error(err error) error {
+	if err == nil {
+		return nil
+	}
+	text := err.Error()
+	if line := Clean(text); line != text {
+		return &said{line, err}
+	}
+	return err
+}
+
+// said is an error in other words.
+type said struct {
+	line string
+	err  error
+}
+
+func (s *said) Error() string { return s.line }
+func (s *said) Unwrap() error { return s.err }

@@ -1,6 +1,8 @@
 package foreign_test
 
 import (
+	"errors"
+	"io/fs"
 	"testing"
 
 	"github.com/sealwright/sealwright/internal/foreign"
@@ -41,5 +43,23 @@ func TestClean(t *testing.T) {
 		if got := foreign.Clean(in); got != want {
 			t.Errorf("Clean(%q) = %q, want %q", in, got, want)
 		}
+	}
+}
+
+func TestError(t *testing.T) {
+	if err := foreign.Error(nil); err != nil {
+		t.Error(err)
+	}
+	plain := errors.New("as it is")
+	if err := foreign.Error(plain); err != plain {
+		t.Error(err)
+	}
+	theirs := &fs.PathError{Op: "open", Path: "\x1b[2Ja\nb", Err: fs.ErrNotExist}
+	err := foreign.Error(theirs)
+	if found, ok := errors.AsType[*fs.PathError](err); !ok || found != theirs || !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("%v is another error", err)
+	}
+	if got, want := err.Error(), "open [2Ja b: file does not exist"; got != want {
+		t.Errorf("%q, want %q", got, want)
 	}
 }
