@@ -311,7 +311,7 @@ func TestRewrapInterrupted(t *testing.T) {
 func TestRewrapBatchesInterrupted(t *testing.T) {
 	items, interruptions := 10_000, 1000
 	if testing.Short() {
-		items, interruptions = 4000, 200
+		items, interruptions = 2000, 60
 	}
 	synctest.Test(t, func(t *testing.T) {
 		s, owner, lagging := newTorture(t, items)

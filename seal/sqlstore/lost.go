@@ -1,9 +1,9 @@
 package sqlstore
 
 import (
-	"errors"
-	"reflect"
 	"slices"
+
+	"github.com/sealwright/sealwright/internal/sqlerror"
 )
 
 // The errors by which a database says that it gave a transaction up for the sake
@@ -23,36 +23,8 @@ var (
 // unlessLost returns err, or nil if it says no more than that another writer was
 // first.
 func unlessLost(err error) error {
-	if slices.Contains(lostStates, stateOf(err)) || slices.Contains(lostNumbers, numberOf(err)) {
+	if slices.Contains(lostStates, sqlerror.State(err)) || slices.Contains(lostNumbers, sqlerror.Number(err)) {
 		return nil
 	}
 	return err
-}
-
-// stateOf returns the SQLSTATE of an error of pgx or lib/pq, or "".
-func stateOf(err error) string {
-	if e, ok := errors.AsType[interface {
-		error
-		SQLState() string
-	}](err); ok {
-		return e.SQLState()
-	}
-	return ""
-}
-
-// numberOf returns the number of an error of a MySQL driver, or 0. It is a field
-// of the error, without a method: Number of go-sql-driver's, Code of go-mysql's.
-func numberOf(err error) uint64 {
-	for ; err != nil; err = errors.Unwrap(err) {
-		v := reflect.Indirect(reflect.ValueOf(err))
-		if v.Kind() != reflect.Struct {
-			continue
-		}
-		for _, name := range []string{"Number", "Code"} {
-			if f, ok := v.Type().FieldByName(name); ok && len(f.Index) == 1 && f.Type.Kind() == reflect.Uint16 {
-				return v.FieldByIndex(f.Index).Uint()
-			}
-		}
-	}
-	return 0
 }

@@ -92,6 +92,7 @@ import (
 	"time"
 
 	"github.com/sealwright/sealwright/internal/poll"
+	"github.com/sealwright/sealwright/internal/sqlerror"
 	"github.com/sealwright/sealwright/seal"
 )
 
@@ -197,7 +198,7 @@ func (s *Store) Watch(ctx context.Context, changed chan<- struct{}) error {
 // explain finds out whether an error came of a missing table. Drivers tell that
 // each in their own way, so the database is asked.
 func (s *Store) explain(ctx context.Context, err error) error {
-	if state := stateOf(err); state == "26000" || state == "42P05" {
+	if state := sqlerror.State(err); state == "26000" || state == "42P05" {
 		return fmt.Errorf("%w: behind a pooler in transaction mode have pgx prepare no statement (default_query_exec_mode=exec), or the pooler keep track of them", err)
 	}
 	var tables int
