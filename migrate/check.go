@@ -59,7 +59,7 @@ func Check(ctx context.Context, b *seal.Barrier, plan Plan) (Report, error) {
 					r.Warnings = append(r.Warnings, fmt.Sprintf("slot %q: %s", name, note))
 				}
 			}
-			if slot.DrillError == nil || refused[name] || slot.NeedsPin {
+			if slot.DrillError == nil || refused[name] || errors.Is(slot.DrillError, seal.ErrUnpinned) {
 				continue
 			}
 			if wanted {
