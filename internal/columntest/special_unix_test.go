@@ -206,6 +206,32 @@ func TestPostgreSQLCannotWrite(t *testing.T) {
 	refusal(t, replica, sqlsource.Config{Table: "readable", Columns: a}, "open to be read only: give the primary one")
 }
 
+// Where pgx has the server keep its statements, and the pooler does not, nothing is
+// done in another's name: it is refused, and the error says what to do.
+func TestPoolerRefuses(t *testing.T) {
+	direct := openPostgres(t, "")
+	direct.Execute(t, "CREATE TABLE pooled (id int PRIMARY KEY, a text)", "INSERT INTO pooled VALUES (1, 'a')")
+	told := false
+	for range 20 {
+		d := open(t, "pgx", dsn(t, pooler, ""), sqlsource.PostgreSQL)
+		s, err := sqlsource.Open(t.Context(), d.DB, sqlsource.Config{Dialect: d.Dialect, Table: "pooled", Columns: []string{"a"}})
+		for range 5 {
+			if err == nil {
+				_, err = s.Page(t.Context(), "", 1)
+			}
+		}
+		if err != nil {
+			if told = true; !strings.Contains(err.Error(), "default_query_exec_mode=exec") || errors.Is(err, migrate.ErrUnavailable) {
+				t.Fatal(err)
+			}
+			break
+		}
+	}
+	if !told {
+		t.Log("this pooler keeps track of statements")
+	}
+}
+
 // A statement that others keep waiting ends, and so do those in a deadlock, and the
 // next reading finds what is there.
 func TestPostgreSQLLocked(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/sealwright/sealwright/internal/sqlerror"
 	"github.com/sealwright/sealwright/migrate"
 	"github.com/sealwright/sealwright/seal"
 )
@@ -149,6 +150,9 @@ func (s *Source) reading(ctx context.Context, f func(q queryer) error) error {
 
 // errorf marks an error after which the same may be tried again.
 func (s *Source) errorf(ctx context.Context, err error) error {
+	if state := sqlerror.State(err); state == "26000" || state == "42P05" {
+		return fmt.Errorf("%w: behind a pooler in transaction mode have pgx prepare no statement (default_query_exec_mode=exec), or the pooler keep track of them", err)
+	}
 	if err == nil || ctx.Err() != nil || errors.Is(err, seal.ErrConfig) || !s.d.unavailable(err) {
 		return err
 	}
