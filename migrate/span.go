@@ -57,9 +57,12 @@ func (r *run) work(ctx context.Context, s *span) {
 		open[i] = i
 	}
 	w := work{run: r, span: s, limit: len(open)}
+	room := s.stored + 64*len(open) // text that grows needs more, and gets it
 	if r.batch == nil {
 		w.limit = 1
+		room = 0
 	}
+	w.arena = make([]byte, 0, min(room, pageBytes))
 	for len(open) > 0 {
 		var err error
 		if open, err = w.round(ctx, open); err == nil && len(open) > 0 {

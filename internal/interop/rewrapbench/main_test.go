@@ -42,8 +42,8 @@ func TestCompare(t *testing.T) {
 		}
 	}
 	var out bytes.Buffer
-	err := compare(t.Context(), &out, []comparison{{"x", 40, rates(100, 400, 200), rates(10, 8, 5)}}, 3)
-	if err != nil || !strings.Contains(out.String(), "x  400     10          40                 40      10 to 50  ≥ 40") || !strings.Contains(out.String(), "RATIO x 40\n") {
+	err := compare(t.Context(), &out, []comparison{{"x", 40, rates(100, 420, 200), rates(10, 10, 5)}}, 3)
+	if err != nil || !strings.Contains(out.String(), "x  420     10          40     42           10 to 42  ≥ 40") || !strings.Contains(out.String(), "RATIO x 40\n") {
 		t.Errorf("%v\n%s", err, out.String())
 	}
 }

@@ -282,7 +282,7 @@ func (b *bench) comparisons(ctx context.Context, wanted *regexp.Regexp, counted 
 				return nil, err
 			}
 			b.opened = append(b.opened, t)
-			add(t, 25, 100)
+			add(t, 25, 200)
 		}
 	}
 	if want("rewrap/sqlite/rowbyrow") {
@@ -297,7 +297,7 @@ func (b *bench) comparisons(ctx context.Context, wanted *regexp.Regexp, counted 
 			return nil, err
 		}
 		b.opened = append(b.opened, t)
-		add(t, 25, 100)
+		add(t, 25, 200)
 	}
 	return all, nil
 }
@@ -331,7 +331,7 @@ func (b *bench) postgres(ctx context.Context, want func(...string) bool, add fun
 			return err
 		}
 		b.opened = append(b.opened, t)
-		add(t, 40, 100)
+		add(t, 40, 200)
 	}
 	if want("rewrap/postgres-1ms/rowbyrow") {
 		proxy, err := columntest.StartProxy(server.Socket(), time.Millisecond)
@@ -344,7 +344,7 @@ func (b *bench) postgres(ctx context.Context, want func(...string) bool, add fun
 			return err
 		}
 		b.opened = append(b.opened, t)
-		add(t, 100, 100)
+		add(t, 100, 200)
 	}
 	if want("rewrap/postgres/floor") {
 		const page = 1000
