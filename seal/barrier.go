@@ -266,7 +266,7 @@ func (b *Barrier) install(o *ledger.Opened, as intent) error {
 	}
 	b.observe(o.State.Terms)
 	b.seeActive(&o.State)
-	o.Rest()
+	o.LockRoot()
 	b.open = func() *ledger.Opened { return o }
 	b.ledger.Unsealed()
 	b.setWhy(nil)
@@ -298,7 +298,7 @@ func (b *Barrier) current() (*ledger.Opened, error) {
 	if b.open == nil {
 		return nil, ErrSealed
 	}
-	return b.open().Wake()
+	return b.open().Reopen()
 }
 
 // until returns a context that ends with ctx, and with the Barrier's life, or, in

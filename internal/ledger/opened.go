@@ -90,8 +90,8 @@ func (o *Opened) Wipe() {
 	o.State.Secrets.Wipe()
 }
 
-// Rest wipes all keys but the root key, which it moves to locked memory.
-func (o *Opened) Rest() {
+// LockRoot wipes all keys but the root key, which it moves to locked memory.
+func (o *Opened) LockRoot() {
 	root := secret.Keep(o.Root)
 	clear(o.Root)
 	o.Root = root
@@ -101,9 +101,9 @@ func (o *Opened) Rest() {
 	clear(o.State.Identities)
 }
 
-// Wake returns a copy of an Opened at rest with all its keys, for the caller to
+// Reopen returns a copy of an Opened at rest with all its keys, for the caller to
 // wipe.
-func (o *Opened) Wake() (*Opened, error) {
+func (o *Opened) Reopen() (*Opened, error) {
 	secrets, err := openSecrets(o.Root, o.sealed, o.clear)
 	if err != nil {
 		return nil, fmt.Errorf("%w: what this process held: %w", ErrCorrupt, err)

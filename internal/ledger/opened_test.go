@@ -18,14 +18,14 @@ func TestAnOpenedAtRestHasTheRootKeyAlone(t *testing.T) {
 	b := newBranch(t, storeID)
 	o := b.open
 	root, key := o.Root, o.State.ActiveTerm()
-	o.Rest()
+	o.LockRoot()
 	if !isZero(root) || !isZero(key.Key[:]) || len(o.State.Identities) != 0 {
 		t.Error("keys are still where they were")
 	}
 	if !bytes.Equal(o.Root, rootKey) {
 		t.Error("it has lost the root key")
 	}
-	awake, err := o.Wake()
+	awake, err := o.Reopen()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -88,7 +88,7 @@ func (l *Ledger) keep(draft *Opened) {
 		draft.Wipe()
 		return
 	}
-	draft.Rest()
+	draft.LockRoot()
 	l.unresolved = append(l.unresolved, func() *Opened { return draft })
 	if len(l.unresolved) > maxUnresolved {
 		l.unresolved[0]().Wipe()
