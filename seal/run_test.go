@@ -514,3 +514,27 @@ func TestRunObeysRetryAfter(t *testing.T) {
 		}
 	})
 }
+
+// TestASealedServerSaysThatItsStoreIsAway, also while it waits for people, and
+// waits for them again when it is back.
+func TestASealedServerSaysThatItsStoreIsAway(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		ctx := t.Context()
+		v, b := scenario{begin: shapes[0].slots}.prepare(ctx, t).from(ctx, t, seal.NewMemStore())
+		b.Close()
+		fleet, stop := v.fleet(ctx, 1, func(*seal.Config) {})
+		defer stop()
+		says := func(want error, words string) {
+			t.Helper()
+			time.Sleep(2 * time.Minute)
+			if reason := fleet[0].Status().Reason; !errors.Is(reason, want) || !strings.Contains(reason.Error(), words) {
+				t.Errorf("it says %v", reason)
+			}
+		}
+		says(seal.ErrSealed, "waiting for people")
+		v.faulty.Outage(errors.New("no route"))
+		says(seal.ErrStoreUnavailable, "no route")
+		v.faulty.Outage(nil)
+		says(seal.ErrSealed, "waiting for people")
+	})
+}

@@ -141,16 +141,22 @@ func (u *unsealer) try(ctx context.Context, l *ledger.Stored) error {
 	return err
 }
 
-// watch ends the attempts when the store has another record.
+// watch ends the attempts when the store has another record, or none that can be
+// read.
 func (u *unsealer) watch(ctx context.Context, l *ledger.Stored, end context.CancelCauseFunc) {
 	for {
 		select {
 		case <-u.changed:
-			if now, err := u.b.load(ctx); err == nil && now.Digest != l.Digest {
-				end(ErrConflict)
-			}
+		case <-time.After(maxPause): // a store that watches says nothing when it goes away
 		case <-ctx.Done():
 			return
+		}
+		now, err := u.b.load(ctx)
+		if err == nil && now.Digest != l.Digest {
+			err = ErrConflict
+		}
+		if err != nil {
+			end(err)
 		}
 	}
 }
