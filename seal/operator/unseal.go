@@ -261,7 +261,10 @@ func (h *handler) shareForMigration(r *http.Request, v *view, id seal.OperationI
 	running := v.Operation != nil && v.Operation.Kind == seal.OperationMigrate
 	switch {
 	case !v.pending && !running:
-		return h.sealStatusOf(r, *v, "the migration is done"), nil
+		// Custodians alone have the keys asked about.
+		if _, err := h.Barrier.Check(r.Context(), s, h.by(r, id)); err != nil || v.Operation != nil {
+			return h.sealStatusOf(r, *v, "the migration is done"), nil
+		}
 	case !running:
 		if _, err := h.Barrier.Check(r.Context(), s, h.by(r, id)); err != nil {
 			return nil, err
