@@ -245,13 +245,14 @@ func (b *Barrier) install(o *ledger.Opened, as intent) error {
 		o.Wipe()
 		return ErrClosed
 	}
-	b.ledger.Saw(o)
 	switch {
 	case b.open != nil:
 	case !as.unseal:
+		b.ledger.Saw(o)
 		o.Wipe()
 		return nil
 	case as.seals != b.seals:
+		b.ledger.Saw(o)
 		o.Wipe()
 		return fmt.Errorf("%w: by an operator, in the meantime", ErrSealed)
 	}
@@ -259,6 +260,7 @@ func (b *Barrier) install(o *ledger.Opened, as intent) error {
 		o.Wipe()
 		return fmt.Errorf("%w: its keyring: %w", ErrCorrupt, err)
 	}
+	b.ledger.Saw(o)
 	if b.open != nil {
 		b.open().Wipe()
 	} else {
@@ -276,11 +278,11 @@ func (b *Barrier) install(o *ledger.Opened, as intent) error {
 	return nil
 }
 
-// dismiss wipes the shares that were given to any other operation than op, or
-// to one that another replica gathers; b.mu is held.
+// dismiss wipes the shares that were given for unsealing, to any other operation
+// than op, or to one that another replica gathers; b.mu is held.
 func (b *Barrier) dismiss(op *record.Operation) {
 	for id, g := range b.gathers {
-		if id != "" && (op == nil || op.ID != string(id) || op.Replica != b.cfg.Replica) {
+		if id == "" || op == nil || op.ID != string(id) || op.Replica != b.cfg.Replica {
 			g.Wipe(ErrNoOperation)
 			delete(b.gathers, id)
 		}

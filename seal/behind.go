@@ -29,15 +29,15 @@ var cannotFollow = []error{
 // followed notes whether a fetch could take in what the store holds. One that
 // could not reach the store says nothing.
 func (b *Barrier) followed(err error) {
-	stays := err != nil
-	for _, known := range cannotFollow {
-		if errors.Is(err, known) {
-			stays = false
-		}
-	}
+	kind := kindOfBehind(err)
 	b.mu.Lock()
 	was := b.behind.why
-	if stays || b.open == nil || (err == nil) == (was == nil) && (err == nil || err.Error() == was.Error()) {
+	if err != nil && kind == nil || b.open == nil || err == nil && was == nil {
+		b.mu.Unlock()
+		return
+	}
+	if was != nil && kind == kindOfBehind(was) {
+		b.behind.why = err // in other words, as those of a KMS, which is no news
 		b.mu.Unlock()
 		return
 	}
@@ -56,6 +56,16 @@ func (b *Barrier) followed(err error) {
 		detail = "the stored record is taken in again"
 	}
 	b.emit(EventBehind, By{}, "", detail, err)
+}
+
+// kindOfBehind returns which of cannotFollow an error is; nil for none.
+func kindOfBehind(err error) error {
+	for _, known := range cannotFollow {
+		if errors.Is(err, known) {
+			return known
+		}
+	}
+	return nil
 }
 
 // isBehind reports whether the process is unsealed and cannot follow.

@@ -66,6 +66,9 @@ func (b *Barrier) store(ctx context.Context, stored []byte, old string, draft *l
 	}
 	err = b.swap(ctx, stored, old, draft, intent{})
 	release()
+	if err == nil {
+		b.followed(nil)
+	}
 	b.advanceAnchor(ctx)
 	return err
 }

@@ -158,10 +158,11 @@ func (b *Barrier) initOnce(ctx context.Context, slots map[string]Spec, by By, ag
 	if err != nil {
 		return d, err
 	}
+	as := b.toUnseal()
 	if err := b.openNew(ctx, len(d.Sets) > 0); err != nil && !errors.Is(err, ErrSealed) {
 		if len(d.Sets) > 0 {
 			// People hold shares that open the store. They must have them.
-			b.because(err)
+			b.because(as, err)
 			return d, nil
 		}
 		return d, fmt.Errorf("the store was made, and does not open yet: repeat with the operation id that the delivery names, or unseal: %w", err)

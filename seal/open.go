@@ -178,17 +178,43 @@ func parsePin(text string) ([]byte, error) {
 // Barrier is unsealed. It has the turn while the store is asked, and not while a
 // KMS is: where the root key was rotated elsewhere it follows through a slot.
 func (b *Barrier) fetch(ctx context.Context) (*ledger.Opened, error) {
+	return b.fetchWithin(ctx, 0)
+}
+
+// fetchWithin is fetch that waits for a KMS no longer than that; 0: as long as
+// ctx.
+func (b *Barrier) fetchWithin(ctx context.Context, patience time.Duration) (*ledger.Opened, error) {
 	defer clean()()
-	o, err := b.fetchAny(ctx)
-	b.followed(err)
+	before := b.ledger.Newest()
+	o, err := b.fetchAny(ctx, patience)
+	if err == nil || before.Same(b.ledger.Newest()) { // else another caller was faster, and follows
+		b.followed(err)
+	}
 	return o, err
 }
 
-func (b *Barrier) fetchAny(ctx context.Context) (*ledger.Opened, error) {
+// fetchForPeople is fetch for somebody who waits with a share: where it is known
+// that this process cannot follow, its KMS is not asked once more.
+func (b *Barrier) fetchForPeople(ctx context.Context) (*ledger.Opened, error) {
+	if !b.isBehind() {
+		return b.fetchWithin(ctx, b.cfg.HeadStart)
+	}
+	defer clean()()
+	o, _, err := b.fetchByRoot(ctx)
+	switch {
+	case errors.Is(err, aead.ErrWrongKey):
+		return nil, ErrRootMoved
+	case err == nil:
+		b.followed(nil)
+	}
+	return o, err
+}
+
+func (b *Barrier) fetchAny(ctx context.Context, patience time.Duration) (*ledger.Opened, error) {
 	for range conflicts {
 		o, l, err := b.fetchByRoot(ctx)
 		if errors.Is(err, aead.ErrWrongKey) {
-			if o, err = b.follow(ctx, l); err == nil {
+			if o, err = b.follow(ctx, l, patience); err == nil {
 				o, err = b.takeIn(ctx, l, o)
 			}
 		}
@@ -245,6 +271,10 @@ func (b *Barrier) takeIn(ctx context.Context, l *ledger.Stored, o *ledger.Opened
 		return nil, err
 	}
 	defer release()
+	if err := b.ledger.Descends(o); err != nil {
+		o.Wipe()
+		return nil, err
+	}
 	return b.refreshed(o)
 }
 
@@ -288,8 +318,13 @@ func (b *Barrier) load(ctx context.Context) (*ledger.Stored, error) {
 }
 
 // follow opens, through a KMS slot, a record whose root key this process does not
-// have.
-func (b *Barrier) follow(ctx context.Context, l *ledger.Stored) (*ledger.Opened, error) {
+// have; patience is that of fetchWithin.
+func (b *Barrier) follow(ctx context.Context, l *ledger.Stored, patience time.Duration) (*ledger.Opened, error) {
+	if patience > 0 {
+		var cancel func()
+		ctx, cancel = context.WithTimeout(ctx, patience)
+		defer cancel()
+	}
 	o, _, err := b.openByKMS(ctx, l, b.custody)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w: give this process the shares of a slot, or mend a KMS", ErrRootMoved, err)

@@ -27,10 +27,10 @@ func (b *Barrier) Run(ctx context.Context) error {
 	defer usage.Stop()
 	drill := time.NewTimer(b.nextDrill())
 	defer drill.Stop()
-	drilled, refreshed := make(chan struct{}, 1), make(chan struct{}, 1)
+	drilled, refreshed := make(chan struct{}, 1), make(chan error, 1)
 	refreshing, again := false, false // a refresh goes on; the store changed since
 	var unsealing *unsealer           // while sealed, and not by an operator
-	var follow clock                  // of a process that cannot take in the record
+	var follow clock                  // of a process that could not take in the record
 	var retry <-chan time.Time
 	for {
 		b.mu.Lock()
@@ -49,10 +49,11 @@ func (b *Barrier) Run(ctx context.Context) error {
 		if again && !refreshing && !sealed {
 			refreshing, again = true, false
 			go func() { // it may ask a KMS, and the rest is not to wait for that
-				if err := b.Refresh(ctx); err != nil && ctx.Err() == nil {
+				err := b.Refresh(ctx)
+				if err != nil && ctx.Err() == nil {
 					b.emit(EventStore, By{}, "", "refresh", err)
 				}
-				refreshed <- struct{}{}
+				refreshed <- err
 			}()
 		}
 		var activate <-chan time.Time
@@ -65,19 +66,19 @@ func (b *Barrier) Run(ctx context.Context) error {
 		case <-changed:
 			// Unsealed, sealed, or changed: look again.
 		case <-watched:
-			again = !sealed
+			again = true // kept while sealed: the change may come just after the unseal
 			if unsealing != nil {
 				unsealing.look()
 			}
-		case <-refreshed:
+		case err := <-refreshed:
 			refreshing, retry = false, nil
-			if b.isBehind() { // its KMS may come back, and the store tell of nothing
+			if err != nil { // store or KMS may come back, and the store tell of nothing
 				retry = time.After(follow.pause())
 			} else {
 				follow = clock{}
 			}
 		case <-retry:
-			again = !sealed
+			again = true
 		case <-usage.C:
 			b.expireShares()
 			b.rotateInTime(ctx)

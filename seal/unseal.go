@@ -24,7 +24,7 @@ func (b *Barrier) Unseal(ctx context.Context) (Status, error) {
 		}
 	}
 	if err != nil {
-		b.because(err)
+		b.because(as, err)
 	}
 	return b.Status(), wrapError("unseal", "", err)
 }
@@ -73,7 +73,11 @@ func (b *Barrier) admitIfStill(ctx context.Context, l *ledger.Stored, o *ledger.
 		o.Wipe()
 		return nil
 	}
-	err = b.admit(ctx, o, id, by, as)
+	if err = b.ledger.Descends(o); err == nil {
+		err = b.admit(ctx, o, id, by, as)
+	} else {
+		o.Wipe()
+	}
 	release()
 	if err == nil {
 		b.followed(nil)
@@ -87,7 +91,10 @@ func (b *Barrier) admitIfStill(ctx context.Context, l *ledger.Stored, o *ledger.
 // slot may have been dropped.
 func (b *Barrier) openWithShares(ctx context.Context, why error, as intent) error {
 	l, err := b.load(ctx)
-	if err != nil {
+	switch {
+	case err != nil && ctx.Err() != nil && !errors.Is(why, custody.ErrNeedsPeople):
+		return why // it took the whole time
+	case err != nil:
 		return err
 	}
 	q := b.gathered("")
@@ -138,7 +145,7 @@ func (b *Barrier) Submit(ctx context.Context, s Share, by By) (Status, error) {
 	// What is wrong with somebody's share is told to them, and is not why the
 	// server is sealed: a stranger must not have the last word on that.
 	if _, theirs := errors.AsType[*ShareError](err); err != nil && !theirs && !errors.Is(err, ErrNoOperation) {
-		b.because(err)
+		b.because(as, err)
 	}
 	return b.Status(), wrapError("unseal", slot, err)
 }
@@ -169,7 +176,7 @@ func (b *Barrier) checkShare(ctx context.Context, s Share) (string, error) {
 		}
 		rec = l.Record
 	} else {
-		o, err := b.fetch(ctx)
+		o, err := b.fetchForPeople(ctx)
 		if err != nil {
 			return "", err
 		}
@@ -205,7 +212,7 @@ func (b *Barrier) submitToUnseal(ctx context.Context, s Share, by By, as intent)
 		err := b.openByQuorum(ctx, l, slot, by, custody.ErrNeedsPeople, as)
 		switch {
 		case errors.Is(err, custody.ErrNeedsPeople):
-			b.because(missing(l.Record, q))
+			b.because(as, missing(l.Record, q))
 			return slot, shareErr
 		case !errors.Is(err, ErrConflict):
 			b.emit(EventUnseal, by, slot, "by people", err)
@@ -220,7 +227,8 @@ func (b *Barrier) submitToUnseal(ctx context.Context, s Share, by By, as intent)
 }
 
 // keepShare keeps a share that fits the record now stored, and returns the
-// record, and the slot's name where it is known.
+// record, and the slot's name where it is known. Where a KMS was faster the share
+// is only checked: nothing would wipe it.
 func (b *Barrier) keepShare(ctx context.Context, s Share) (*ledger.Stored, string, error) {
 	release, err := b.take(ctx)
 	if err != nil {
@@ -231,10 +239,11 @@ func (b *Barrier) keepShare(ctx context.Context, s Share) (*ledger.Stored, strin
 	if err != nil {
 		return nil, "", err
 	}
+	wanted := b.wantsRecord()
 	q := b.gathered("")
 	q.Sift(l.Record)
-	slot, err := checkAgainst(l.Record, s, true)
-	if err == nil {
+	slot, err := checkAgainst(l.Record, s, wanted)
+	if err == nil && wanted {
 		_, err = q.Add(l.Record, s.part)
 	}
 	return l, slot, shareError(err)
@@ -315,11 +324,12 @@ func (b *Barrier) isSealed() bool {
 	return b.open == nil
 }
 
-// because remembers why the Barrier is sealed.
-func (b *Barrier) because(err error) {
+// because remembers why the Barrier is sealed. After a Seal that is why, and not
+// what came of an attempt that began before.
+func (b *Barrier) because(as intent, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.open == nil && !b.closed {
+	if b.open == nil && !b.closed && as.seals == b.seals {
 		b.setWhy(err)
 	}
 }

@@ -100,7 +100,7 @@ func (u *unsealer) run(ctx context.Context) {
 		case errors.Is(err, ErrConflict):
 			continue // the record has changed
 		case err != nil:
-			u.b.because(err)
+			u.b.because(u.as, err)
 			u.b.emit(EventUnseal, By{}, "", "by KMS", err)
 		}
 		if !c.wait(ctx, time.Time{}) {
@@ -114,7 +114,9 @@ func (u *unsealer) run(ctx context.Context) {
 func (u *unsealer) try(ctx context.Context, l *ledger.Stored) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	u.mu.Lock()
 	u.said = map[string]error{}
+	u.mu.Unlock()
 	slots := machines(l.Record)
 	var others sync.WaitGroup
 	defer others.Wait()
@@ -176,9 +178,9 @@ func (u *unsealer) quorum(ctx context.Context, l *ledger.Stored, alone bool, end
 			end(ErrConflict)
 			return
 		case !errors.Is(err, custody.ErrNeedsPeople):
-			u.say("", err)
+			u.say(ctx, "", err)
 		case alone:
-			u.b.because(missing(l.Record, q))
+			u.b.because(u.as, missing(l.Record, q))
 		}
 		if !c.wait(ctx, time.Time{}) {
 			return
@@ -192,13 +194,13 @@ func (u *unsealer) slot(ctx context.Context, l *ledger.Stored, slot *record.Slot
 	var c clock
 	keys := u.b.custody.Once() // the clock here repeats it
 	for {
-		slow := time.AfterFunc(u.b.cfg.HeadStart, func() { u.say(slot.Name, notYet(slot, u.b.cfg.HeadStart)) })
+		slow := time.AfterFunc(u.b.cfg.HeadStart, func() { u.say(ctx, slot.Name, notYet(slot, u.b.cfg.HeadStart)) })
 		o, err := u.b.openByKeys(ctx, l, slot, keys)
 		slow.Stop()
 		if err == nil || ctx.Err() != nil {
 			return o, err
 		}
-		u.say(slot.Name, err)
+		u.say(ctx, slot.Name, err)
 		u.b.emit(EventUnseal, By{}, slot.Name, "by KMS", err)
 		next()
 		if !c.wait(ctx, keys.RestUntil(&slot.Tree)) {
@@ -221,14 +223,17 @@ func notYet(slot *record.Slot, since time.Duration) error {
 }
 
 // say makes what was said last, of each slot, the reason why the Barrier is
-// sealed.
-func (u *unsealer) say(slot string, err error) {
+// sealed. Of a record that is tried no more, whose ctx has ended, nothing is.
+func (u *unsealer) say(ctx context.Context, slot string, err error) {
 	u.mu.Lock()
+	defer u.mu.Unlock()
+	if ctx.Err() != nil {
+		return
+	}
 	u.said[slot] = err
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(u.said)) {
 		errs = append(errs, u.said[name])
 	}
-	u.mu.Unlock()
-	u.b.because(causes.Join(errs...))
+	u.b.because(u.as, causes.Join(errs...))
 }

@@ -94,7 +94,7 @@ func (l *Ledger) AdvanceAnchor(ctx context.Context) (generation uint64, tell boo
 	l.mu.Lock()
 	newest, last := l.newest, l.anchored
 	l.mu.Unlock()
-	if l.cfg.Anchor == nil || newest.same(last) {
+	if l.cfg.Anchor == nil || newest.Same(last) {
 		return newest.Generation, false, nil
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.cfg.Timeout)

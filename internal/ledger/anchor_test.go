@@ -25,7 +25,7 @@ func TestAnchorFormat(t *testing.T) {
 			t.Errorf("written %s, want %s", got, golden)
 		}
 		got, err := parseAnchor([]byte(golden))
-		if err != nil || got.Store != m.Store || !got.same(m) || got.term != m.term {
+		if err != nil || got.Store != m.Store || !got.Same(m) || got.term != m.term {
 			t.Errorf("read %+v, %v", got, err)
 		}
 	}

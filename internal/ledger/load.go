@@ -160,6 +160,13 @@ func (l *Ledger) unlock(s *Stored, root []byte, own bool) (*Opened, error) {
 	return o, nil
 }
 
+// Descends checks once more that an Unlocked record comes after what this process
+// knows: that may have moved on while the caller waited for its turn.
+func (l *Ledger) Descends(o *Opened) error {
+	_, err := checkLineage(l.Newest(), &o.State, o.Digest, false)
+	return err
+}
+
 // checkLineage checks that a record now authenticated is the one this process knew
 // or comes after it. It says so where too many changes were missed to tell.
 func checkLineage(seen Mark, s *record.State, digest record.Digest, own bool) (missed string, err error) {

@@ -23,7 +23,8 @@ func (m *Mark) Knows(store string, fingerprint [12]byte) bool {
 	return m.Store == store && slices.Contains(m.fingerprints, fingerprint)
 }
 
-func (m *Mark) same(n Mark) bool { return m.Generation == n.Generation && m.Digest == n.Digest }
+// Same reports whether two marks are of one record.
+func (m *Mark) Same(n Mark) bool { return m.Generation == n.Generation && m.Digest == n.Digest }
 
 func markOf(o *Opened) Mark {
 	m := Mark{Store: o.State.Store, Generation: o.State.Generation, Digest: o.Digest}
