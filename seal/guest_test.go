@@ -56,7 +56,17 @@ func (g *guest) Probe(ctx context.Context) (kms.Health, error) {
 	if h.KeyID != "" {
 		h.KeyID += "/renamed"
 	}
+	if text := g.fault("probe"); text != nil {
+		h.Version = text.Error()
+	}
 	return h, err
+}
+
+func (g *guest) Warnings() []string {
+	if text := g.fault("warnings"); text != nil {
+		return []string{text.Error()}
+	}
+	return nil
 }
 
 func (g *guest) Authenticates(blob *kms.Blob) bool {
@@ -125,7 +135,7 @@ func TestPanicsOfOthersEndNothing(t *testing.T) {
 // are shown to people on terminals and in logs, and reached them as they were.
 func TestWordsOfOthersAreOneLine(t *testing.T) {
 	theirs := errors.New("\x1b[2Jall is well\nroot: \u202egnp.key\x00")
-	for _, call := range []string{"load", "watch", "unwrap"} {
+	for _, call := range []string{"load", "watch", "unwrap", "probe", "warnings"} {
 		t.Run(call, func(t *testing.T) {
 			virtual(t, func(t *testing.T) {
 				g := newGuest(t)
@@ -134,8 +144,11 @@ func TestWordsOfOthersAreOneLine(t *testing.T) {
 				defer b.Close()
 				g.does[call] = func() error { return theirs }
 				_, err := b.Unseal(t.Context())
-				if call != "watch" && !errors.Is(err, theirs) {
+				if fails := call == "load" || call == "unwrap"; fails != errors.Is(err, theirs) {
 					t.Errorf("Unseal: %v", err)
+				}
+				if err == nil {
+					must(t, b.Drill(t.Context()))
 				}
 				ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 				defer cancel()
@@ -146,6 +159,7 @@ func TestWordsOfOthersAreOneLine(t *testing.T) {
 						shown = append(shown, e.Err.Error())
 					}
 				}
+				shown = append(shown, b.Status().Warnings...)
 				told := false
 				for _, text := range shown {
 					told = told || strings.Contains(text, "all is well")

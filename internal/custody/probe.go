@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/sealwright/sealwright/internal/foreign"
 	"github.com/sealwright/sealwright/internal/record"
 	"github.com/sealwright/sealwright/kms"
 )
@@ -33,7 +34,7 @@ func (k *Keys) Probe(ctx context.Context, slot *record.Slot) (notes []Note, newe
 		}
 		prefix := fmt.Sprintf("KMS %q: ", leaf.KMS.Name)
 		say := func(newer bool, format string, args ...any) {
-			notes = append(notes, Note{Newer: newer, Text: prefix + fmt.Sprintf(format, args...)})
+			notes = append(notes, Note{Newer: newer, Text: prefix + foreign.Clean(fmt.Sprintf(format, args...))})
 		}
 		if stored := leaf.KMS.Blob.KeyID; !k.sameKey(leaf.KMS.Name, health.KeyID, stored) {
 			notes = append(notes, Note{Moved: true, Text: prefix + fmt.Sprintf("the slot is wrapped with key %q, and the configuration has come to key %q: "+

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/sealwright/sealwright/internal/bounded"
+	"github.com/sealwright/sealwright/internal/foreign"
 	"github.com/sealwright/sealwright/internal/record"
 )
 
@@ -150,7 +151,9 @@ func (l *Ledger) loadFrom(ctx context.Context, store Store, gate chan struct{}) 
 	r, err := call(ctx, l, gate, func(ctx context.Context) (r revision, err error) {
 		r.rec, r.rev, err = store.Load(ctx)
 		if w, ok := store.(interface{ Warnings() []string }); ok && err == nil {
-			r.warnings = w.Warnings() // within the bound: a disk may hang here too
+			for _, text := range w.Warnings() { // within the bound: a disk may hang here too
+				r.warnings = append(r.warnings, foreign.Clean(text))
+			}
 		}
 		return r, err
 	})
