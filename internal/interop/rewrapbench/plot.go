@@ -27,7 +27,7 @@ func plot(lines []line, conditions string) []byte {
 	low, high, most := math.Inf(1), 0.0, 1.0
 	for _, l := range lines {
 		for _, p := range l.points {
-			low, high, most = min(low, p[1]), max(high, p[1]), max(most, p[0])
+			low, high, most = min(low, max(1, p[1])), max(high, p[1], 10), max(most, p[0])
 		}
 	}
 	low, high = math.Pow(10, math.Floor(math.Log10(low))), math.Pow(10, math.Ceil(math.Log10(high)))

@@ -130,25 +130,28 @@ func (t *table) rowByRow(ctx context.Context, n int) (float64, error) {
 }
 
 func (t *table) measure(ctx context.Context, src migrate.Source, opt migrate.RewrapOptions, n int) (float64, error) {
-	opt.After = t.after
 	begin, done := time.Now(), int64(0)
-	for p, err := range migrate.Rewrap(ctx, t.kr, src, opt) {
-		if err != nil {
-			return 0, err
-		}
-		done, t.after = p.Rewrapped, p.After
-		if p.Done {
-			t.after = ""
-			if err := t.rotate(); err != nil {
+	for {
+		opt.After = t.after
+		before := done
+		for p, err := range migrate.Rewrap(ctx, t.kr, src, opt) {
+			if err != nil {
 				return 0, err
 			}
-			break
+			done, t.after = before+p.Rewrapped, p.After
+			if p.Done {
+				t.after = ""
+				if err := t.rotate(); err != nil {
+					return 0, err
+				}
+			} else if done >= int64(n) {
+				break
+			}
 		}
-		if done >= int64(n) {
-			break
+		if done >= int64(n) || t.after == "" && done > 0 {
+			return float64(done) / time.Since(begin).Seconds(), nil
 		}
 	}
-	return float64(done) / time.Since(begin).Seconds(), nil
 }
 
 // whole rewraps the table to its end, and from its beginning on.
