@@ -147,6 +147,7 @@ func (cfg Config) sts(base aws.Config, creds aws.CredentialsProvider) *sts.Clien
 	base.Credentials = creds
 	return sts.NewFromConfig(base, func(o *sts.Options) {
 		o.Retryer, o.RetryMaxAttempts = aws.NopRetryer{}, 0
+		o.HTTPSignerV4 = signer{}
 		// The cache waits without a deadline.
 		o.HTTPClient = bounded{pinging(o.HTTPClient), cfg.Timeout}
 	})

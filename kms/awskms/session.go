@@ -80,6 +80,7 @@ func (cfg Config) newSession(key keyName) (*session, error) {
 	}
 	base.Credentials = creds
 	client := awskms.NewFromConfig(base, func(o *awskms.Options) {
+		o.HTTPSignerV4 = signer{}
 		if cfg.Endpoint != "" {
 			o.BaseEndpoint = &cfg.Endpoint
 		}
@@ -128,6 +129,7 @@ func (cfg Config) fromClient(key keyName) (*session, error) {
 	if o.Credentials != nil {
 		o.Credentials = creds
 	}
+	resign(&o)
 	return &session{client: awskms.New(o, harden), region: o.Region, credentials: creds}, nil
 }
 

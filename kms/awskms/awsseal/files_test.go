@@ -59,6 +59,8 @@ func TestKeysInFiles(t *testing.T) {
 	says(wrap(), "access_key", id)
 	write(id, awskmstest.AccessKeyID)
 	says(wrap(), "secret_key", secret)
+	write(secret, "mistyped-secret")
+	says(wrap(), "InvalidSignatureException")
 	write(secret, awskmstest.SecretAccessKey+"\n")
 	if err := wrap(); err != nil {
 		t.Error(err)
