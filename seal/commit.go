@@ -39,14 +39,14 @@ func (b *Barrier) commitOnce(ctx context.Context, event EventKind, by By, f chan
 	}
 	defer o.Wipe()
 	next, root, err := f(ctx, b.step(o.Digest, by), o)
+	defer next.Secrets.Wipe()
+	defer clear(root) // also of a change that was refused
 	if err != nil {
 		return err
 	}
-	defer next.Secrets.Wipe()
 	if root == nil {
 		root = o.Root
 	}
-	defer clear(root)
 	if b.hooks.rewrite != nil {
 		next = b.hooks.rewrite(event, o.State, next)
 	}
