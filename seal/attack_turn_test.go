@@ -333,6 +333,36 @@ func TestAttackBehindIsNotWhatWas(t *testing.T) {
 	}
 }
 
+// TestAttackOneUnsealIsOneEvent: where people and a KMS opened the record at once,
+// an auditor read that each had unsealed the server.
+func TestAttackOneUnsealIsOneEvent(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		ctx := t.Context()
+		fake, store, events := &kmstest.Fake{}, &late{Store: seal.NewMemStore()}, atomic.Int64{}
+		b, err := seal.Open(seal.Config{Store: store, KMS: map[string]kms.Wrapper{"a": fake.Key("a")}, OnEvent: func(e seal.Event) {
+			if e.Kind == seal.EventUnseal && e.Err == nil {
+				events.Add(1)
+			}
+		}})
+		must(t, err)
+		defer b.Close()
+		_, err = b.Init(ctx, map[string]seal.Spec{"auto": key("a")}, seal.By{})
+		must(t, err)
+		must(t, b.Seal(seal.By{}))
+		events.Store(0)
+		fake.Script(kmstest.Always(kmstest.Fault{Delay: 500 * time.Millisecond}))
+		store.loading = func() { time.Sleep(time.Second) }
+		ended := make(chan error, 2)
+		for range 2 {
+			go func() { _, err := b.Unseal(ctx); ended <- err }()
+		}
+		must(t, errors.Join(<-ended, <-ended))
+		if n := events.Load(); n != 1 || b.Status().Sealed {
+			t.Errorf("%d events of one unseal", n)
+		}
+	})
+}
+
 // TestAttackReasonNamesTheKMS, and not the end of whoever waited for it.
 func TestAttackReasonNamesTheKMS(t *testing.T) {
 	virtual(t, func(t *testing.T) {

@@ -187,11 +187,14 @@ func (b *Barrier) openNew(ctx context.Context, people bool) (err error) {
 		as := b.toUnseal()
 		o, slot, err := b.openByKMS(ctx, l, b.custody)
 		if err != nil {
-			return b.openWithShares(ctx, err, as)
+			err = b.openWithShares(ctx, err, as)
+		} else if err = b.admitIfStill(ctx, l, o, slot.ID, By{}, as); errors.Is(err, ErrConflict) {
+			continue
 		}
-		if err := b.admitIfStill(ctx, l, o, slot.ID, By{}, as); !errors.Is(err, ErrConflict) {
-			return err
+		if errors.Is(err, errFaster) {
+			return nil
 		}
+		return err
 	}
 	return ErrConflict
 }

@@ -54,14 +54,21 @@ func (b *Barrier) unsealOnce(ctx context.Context, as intent) error {
 	default:
 		err = b.openWithShares(ctx, err, as)
 	}
+	if errors.Is(err, errFaster) {
+		return nil
+	}
 	if _, waits := errors.AsType[waiting](err); !errors.Is(err, ErrConflict) && !(nobodyAsked && waits) {
 		b.emit(EventUnseal, By{}, name, "by KMS", err)
 	}
 	return err
 }
 
+// errFaster: somebody else has unsealed. It is no news, and no caller's error.
+var errFaster = errors.New("seal: unsealed by another caller")
+
 // admitIfStill makes an opened record the Barrier's own, if it is still the one
-// in the store, else ErrConflict; where people were faster it does nothing.
+// in the store, else ErrConflict; where somebody was faster it does nothing, and
+// returns errFaster.
 func (b *Barrier) admitIfStill(ctx context.Context, l *ledger.Stored, o *ledger.Opened, id uint32, by By, as intent) error {
 	release, err := b.takeIfStill(ctx, l)
 	if err != nil {
@@ -71,7 +78,7 @@ func (b *Barrier) admitIfStill(ctx context.Context, l *ledger.Stored, o *ledger.
 	if !b.wantsRecord() {
 		release()
 		o.Wipe()
-		return nil
+		return errFaster
 	}
 	if err = b.ledger.Descends(o); err == nil {
 		err = b.admit(ctx, o, id, by, as)
@@ -214,6 +221,8 @@ func (b *Barrier) submitToUnseal(ctx context.Context, s Share, by By, as intent)
 		case errors.Is(err, custody.ErrNeedsPeople):
 			b.because(as, missing(l.Record, q))
 			return slot, shareErr
+		case errors.Is(err, errFaster):
+			return slot, shareErr
 		case !errors.Is(err, ErrConflict):
 			b.emit(EventUnseal, by, slot, "by people", err)
 			return slot, err
@@ -270,7 +279,7 @@ func (b *Barrier) openByQuorum(ctx context.Context, l *ledger.Stored, name strin
 			err = b.admitIfStill(ctx, l, o, slot.ID, by, as)
 		}
 		release()
-		if err == nil || errors.Is(err, ErrConflict) {
+		if err == nil || errors.Is(err, ErrConflict) || errors.Is(err, errFaster) {
 			return err
 		}
 		why = causes.Join(dropNeed(why), wrapError("open", slot.Name, err))

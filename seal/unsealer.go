@@ -137,6 +137,9 @@ func (u *unsealer) try(ctx context.Context, l *ledger.Stored) error {
 		return context.Cause(ctx)
 	}
 	err := u.b.admitIfStill(ctx, l, o, slots[i].ID, By{}, u.as)
+	if errors.Is(err, errFaster) {
+		return nil
+	}
 	if !errors.Is(err, ErrConflict) {
 		u.b.emit(EventUnseal, By{}, slots[i].Name, "by KMS", err)
 	}
@@ -172,7 +175,7 @@ func (u *unsealer) quorum(ctx context.Context, l *ledger.Stored, alone bool, end
 		q.Sift(l.Record)
 		err := u.b.openByQuorum(ctx, l, "", By{}, custody.ErrNeedsPeople, u.as)
 		switch {
-		case ctx.Err() != nil, err == nil:
+		case ctx.Err() != nil, err == nil, errors.Is(err, errFaster):
 			return
 		case errors.Is(err, ErrConflict):
 			end(ErrConflict)
