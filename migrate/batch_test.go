@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -70,7 +69,7 @@ func TestRewrapBatchSizes(t *testing.T) {
 		"a rate":        {0, migrate.RewrapOptions{ItemsPerSecond: 300}, []int{30, 30}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			virtual(t, func(t *testing.T) {
 				src, _, kr := newBatches(t, 4000)
 				src.onBatch = func(_ context.Context, batch []migrate.Replacement) error {
 					time.Sleep(time.Duration(len(batch)) * tt.each)
@@ -109,7 +108,7 @@ func TestRewrapBatchBytes(t *testing.T) {
 
 // Whatever order pages come to their ends in, After says what is dealt with.
 func TestRewrapWorkersInOrder(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual(t, func(t *testing.T) {
 		src, _, kr := newBatches(t, 1000)
 		src.onBatch = func(_ context.Context, batch []migrate.Replacement) error {
 			if batch[0].ID[1] == '2' || batch[0].ID[1] == '3' {
@@ -148,7 +147,7 @@ func TestRewrapWorkersInOrder(t *testing.T) {
 func TestRewrapUnknownOutcome(t *testing.T) {
 	for name, made := range map[string]bool{"it was made": true, "it was not": false} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			virtual(t, func(t *testing.T) {
 				src, _, kr := newBatches(t, 300)
 				lost := 0
 				fail := func([]migrate.Replacement) error {
@@ -176,7 +175,7 @@ func TestRewrapUnknownOutcome(t *testing.T) {
 // A source that is not there is waited for, for a minute; one that says what is
 // wrong is not.
 func TestRewrapUnavailable(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual(t, func(t *testing.T) {
 		src, _, kr := newBatches(t, 300)
 		down := time.Now().Add(45 * time.Second)
 		src.onBatch = func(context.Context, []migrate.Replacement) error {
@@ -211,7 +210,7 @@ func TestRewrapUnavailable(t *testing.T) {
 // A statement that waits for a row which others hold does not hold its own rows
 // for long: it is canceled, and tried again by halves, until that row is alone.
 func TestRewrapBatchHeldUp(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual(t, func(t *testing.T) {
 		src, _, kr := newBatches(t, 100)
 		begin := time.Now()
 		src.onBatch = func(ctx context.Context, batch []migrate.Replacement) error {
@@ -248,7 +247,7 @@ func TestRewrapBatchDeleted(t *testing.T) {
 
 // What panics does so where the host can recover, and nothing goes on behind it.
 func TestRewrapWorkerPanics(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual(t, func(t *testing.T) {
 		src, _, kr := newBatches(t, 500)
 		src.onBatch = func(_ context.Context, batch []migrate.Replacement) error {
 			if batch[0].ID >= "0100" {
@@ -268,7 +267,7 @@ func TestRewrapWorkerPanics(t *testing.T) {
 
 // Whoever leaves the loop leaves nothing running, which synctest would tell.
 func TestRewrapWorkersLeft(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual(t, func(t *testing.T) {
 		src, _, kr := newBatches(t, 1000)
 		src.onBatch = func(ctx context.Context, _ []migrate.Replacement) error {
 			select {
@@ -288,7 +287,7 @@ func TestRewrapWorkersLeft(t *testing.T) {
 }
 
 func TestRewrapThrottle(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual(t, func(t *testing.T) {
 		src, _, kr := newBatches(t, 500)
 		begin, asked := time.Now(), 0
 		lag := func(context.Context) (time.Duration, error) {
@@ -324,7 +323,7 @@ func (b *memBookmark) Save(_ context.Context, text string) error {
 
 // A bookmark takes the next run to where the last one was, under the same term.
 func TestRewrapBookmark(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual(t, func(t *testing.T) {
 		src, owner, kr := newBatches(t, 1000)
 		book := &memBookmark{}
 		src.onBatch = func(context.Context, []migrate.Replacement) error { time.Sleep(400 * time.Millisecond); return nil }

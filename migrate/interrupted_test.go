@@ -11,7 +11,6 @@ import (
 	"strconv"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/sealwright/sealwright/keyring"
@@ -294,7 +293,7 @@ func TestRewrapInterrupted(t *testing.T) {
 	if testing.Short() {
 		items /= 10
 	}
-	synctest.Test(t, func(t *testing.T) {
+	virtual(t, func(t *testing.T) {
 		begin := time.Now()
 		s, owner, lagging := newTorture(t, items)
 		r := tortureRewrap(t, s, owner, lagging, slowly, 1000)
@@ -313,7 +312,7 @@ func TestRewrapBatchesInterrupted(t *testing.T) {
 	if testing.Short() {
 		items, interruptions = 2000, 60
 	}
-	synctest.Test(t, func(t *testing.T) {
+	virtual(t, func(t *testing.T) {
 		s, owner, lagging := newTorture(t, items)
 		s.src, s.span = batchTape{s}, 3000
 		r := tortureRewrap(t, s, owner, lagging, migrate.RewrapOptions{Workers: 4, PageSize: 200}, interruptions)
@@ -327,7 +326,7 @@ func TestRewrapBatchesInterrupted(t *testing.T) {
 
 // The fault is planted: the compare is left out of one element of each batch.
 func TestRewrapBatchesInterruptedCatches(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual(t, func(t *testing.T) {
 		s, owner, lagging := newTorture(t, 4000)
 		s.src, s.span, s.blind = batchTape{s}, 3000, true
 		if r := tortureRewrap(t, s, owner, lagging, migrate.RewrapOptions{Workers: 4, PageSize: 200}, 100); r.lost == 0 {
@@ -338,7 +337,7 @@ func TestRewrapBatchesInterruptedCatches(t *testing.T) {
 
 // The fault is planted: a source that is read late and written blindly.
 func TestRewrapInterruptedCatches(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual(t, func(t *testing.T) {
 		s, owner, lagging := newTorture(t, 2000)
 		s.stale = true
 		if r := tortureRewrap(t, s, owner, lagging, slowly, 50); r.lost == 0 || r.duplicated == 0 {

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -305,7 +304,7 @@ func TestRewrapEnds(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			virtual(t, func(t *testing.T) {
 				owner, kr := newKeyring(t, 1, 1)
 				src := filled(t, kr, 8)
 				install(t, owner, 2, 2)
@@ -337,7 +336,7 @@ func TestRewrapPace(t *testing.T) {
 		"bytes are the slower": {1000, 10 * size, 100 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			virtual(t, func(t *testing.T) {
 				owner, kr := newKeyring(t, 1, 1)
 				src := filled(t, kr, 1000)
 				install(t, owner, 2, 2)
@@ -382,7 +381,7 @@ func TestRewrapPaceWork(t *testing.T) {
 		"more than the rate": {3 * time.Millisecond, 3 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			virtual(t, func(t *testing.T) {
 				owner, kr := newKeyring(t, 1, 1)
 				src := filled(t, kr, 1000)
 				install(t, owner, 2, 2)
@@ -401,7 +400,7 @@ func TestRewrapPaceWork(t *testing.T) {
 
 // An hour in which the source stood still buys no burst.
 func TestRewrapPaceIdle(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual(t, func(t *testing.T) {
 		owner, kr := newKeyring(t, 1, 1)
 		src := filled(t, kr, 1000)
 		install(t, owner, 2, 2)

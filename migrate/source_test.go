@@ -3,11 +3,14 @@ package migrate_test
 import (
 	"bytes"
 	"context"
+	"crypto/fips140"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 
 	"github.com/sealwright/sealwright/keyring"
 	"github.com/sealwright/sealwright/migrate"
@@ -86,6 +89,16 @@ func (s *memSource) stored(id string) []byte {
 		return nil
 	}
 	return s.items[i].Ciphertext
+}
+
+// virtual runs f in virtual time. In FIPS mode crypto/rand finds no entropy there
+// before Go 1.27.
+func virtual(t *testing.T, f func(*testing.T)) {
+	t.Helper()
+	if fips140.Enabled() && strings.HasPrefix(runtime.Version(), "go1.26") {
+		t.Skip("crypto/rand finds no entropy in virtual time there")
+	}
+	synctest.Test(t, f)
 }
 
 // terms makes the terms 1 to n, of which one is active; the same number has
