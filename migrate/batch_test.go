@@ -66,7 +66,7 @@ func TestRewrapBatchSizes(t *testing.T) {
 		"as it should":  {time.Millisecond, migrate.RewrapOptions{PageSize: 60}, []int{60, 60, 60}},
 		"slow":          {10 * time.Millisecond, migrate.RewrapOptions{}, []int{100, 50, 25, 12, 12, 12}},
 		"slow, allowed": {10 * time.Millisecond, migrate.RewrapOptions{BatchTime: time.Second}, []int{100, 100}},
-		"a rate":        {0, migrate.RewrapOptions{ItemsPerSecond: 300}, []int{30, 30}},
+		"a rate":        {0, migrate.RewrapOptions{ItemsPerSecond: 300}, []int{6, 6}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			virtual(t, func(t *testing.T) {

@@ -30,8 +30,8 @@ func newSize(o RewrapOptions, batches bool) size {
 	if o.PageSize > 0 {
 		z.most = o.PageSize
 	}
-	if o.ItemsPerSecond > 0 { // so that the rate is even
-		z.most = min(z.most, max(1, int(o.ItemsPerSecond/10)))
+	if o.ItemsPerSecond > 0 { // so that others notice no bursts
+		z.most = min(z.most, max(1, int(o.ItemsPerSecond/50)))
 	}
 	z.n = min(pageSize, z.most)
 	if o.PageSize > 0 {
