@@ -57,7 +57,7 @@ func (b *Barrier) Run(ctx context.Context) error {
 			}()
 		}
 		var activate <-chan time.Time
-		if at, ok := b.nextActivation(); ok && !sealed {
+		if at, ok := b.nextActivation(); ok && !sealed && !b.isBehind() {
 			activate = time.After(max(0, time.Until(at)))
 		}
 		select {

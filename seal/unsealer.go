@@ -91,14 +91,15 @@ func (u *unsealer) run(ctx context.Context) {
 	for {
 		l, err := u.b.load(ctx)
 		if err == nil {
-			c = clock{}
-			err = u.try(ctx, l)
+			begun := time.Now()
+			if err = u.try(ctx, l); time.Since(begun) > maxPause {
+				c = clock{} // a record that changes all the time is no reason to ask a KMS as often
+			}
 		}
 		switch {
 		case ctx.Err() != nil:
 			return
-		case errors.Is(err, ErrConflict):
-			continue // the record has changed
+		case errors.Is(err, ErrConflict): // the record has changed
 		case err != nil:
 			u.b.because(u.as, err)
 			u.b.emit(EventUnseal, By{}, "", "by KMS", err)

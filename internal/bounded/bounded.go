@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/sealwright/sealwright/internal/foreign"
@@ -38,16 +39,24 @@ func Guard(f func() error) (err error) {
 }
 
 // Call calls f, and comes back soon after the end of ctx also where f does not.
-// An f that is given up on goes on in its goroutine; what it returns is lost.
-func Call[T any](ctx context.Context, f func(context.Context) (T, error)) (T, error) {
+// An f that is given up on goes on in its goroutine: what it returns then, which
+// may be a key, goes to late, if there is one.
+func Call[T any](ctx context.Context, f func(context.Context) (T, error), late func(T)) (T, error) {
 	type result struct {
 		value T
 		err   error
 	}
 	results := make(chan result, 1)
+	var answered atomic.Bool // by f, or by whoever gave it up
 	go func() {
 		r := result{err: ErrNoAnswer} // of an f that ends its goroutine
-		defer func() { results <- r }()
+		defer func() {
+			if answered.CompareAndSwap(false, true) {
+				results <- r
+			} else if late != nil {
+				late(r.value)
+			}
+		}()
 		var value T
 		err := Guard(func() (err error) {
 			secret.Do(func() { value, err = f(ctx) })
@@ -62,12 +71,16 @@ func Call[T any](ctx context.Context, f func(context.Context) (T, error)) (T, er
 		return r.value, r.err
 	case <-ctx.Done():
 	}
-	late := time.NewTimer(grace)
-	defer late.Stop()
+	timer := time.NewTimer(grace)
+	defer timer.Stop()
 	select {
 	case r := <-results: // with the last words of whoever was asked
 		return r.value, r.err
-	case <-late.C:
+	case <-timer.C:
+		if !answered.CompareAndSwap(false, true) { // just now
+			r := <-results
+			return r.value, r.err
+		}
 		var none T
 		return none, fmt.Errorf("%w: %w", ErrNoAnswer, ctx.Err())
 	}

@@ -55,7 +55,7 @@ func TestCall(t *testing.T) {
 				start := time.Now()
 				ctx, cancel := context.WithTimeout(t.Context(), limit)
 				defer cancel()
-				value, err := bounded.Call(ctx, tt.call)
+				value, err := bounded.Call(ctx, tt.call, nil)
 				if value != tt.value || !errors.Is(err, tt.is) || tt.not != nil && errors.Is(err, tt.not) {
 					t.Errorf("%q, %v", value, err)
 				}
@@ -78,7 +78,7 @@ func TestCallOfACancelledContext(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		cancel(errOwn)
 		start := time.Now()
-		if _, err := bounded.Call(ctx, func(context.Context) (int, error) { time.Sleep(time.Minute); return 1, nil }); !errors.Is(err, bounded.ErrNoAnswer) || !errors.Is(err, context.Canceled) {
+		if _, err := bounded.Call(ctx, func(context.Context) (int, error) { time.Sleep(time.Minute); return 1, nil }, nil); !errors.Is(err, bounded.ErrNoAnswer) || !errors.Is(err, context.Canceled) {
 			t.Errorf("%v", err)
 		}
 		if took := time.Since(start); took != time.Second {
@@ -105,4 +105,25 @@ func TestGuard(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+}
+
+// TestWhatComesLateIsHandedOver: a key that a KMS yields after it was given up on
+// stayed in memory.
+func TestWhatComesLateIsHandedOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		var late []int
+		take := func(v int) { late = append(late, v) }
+		if _, err := bounded.Call(ctx, func(context.Context) (int, error) { time.Sleep(time.Hour); return 7, nil }, take); !errors.Is(err, bounded.ErrNoAnswer) || len(late) != 0 {
+			t.Errorf("%v, %v", err, late)
+		}
+		time.Sleep(2 * time.Hour)
+		if len(late) != 1 || late[0] != 7 {
+			t.Errorf("handed over: %v", late)
+		}
+		if v, err := bounded.Call(t.Context(), func(context.Context) (int, error) { return 8, nil }, take); v != 8 || err != nil || len(late) != 1 {
+			t.Errorf("in time: %d, %v, %v", v, err, late)
+		}
+	})
 }

@@ -30,7 +30,7 @@ type key struct {
 	mu    sync.Mutex
 	until time.Time  // when it may be asked again
 	why   *kms.Error // its last word, while it rests
-	given int        // calls that were given up on, and have not come back
+	hung  int        // calls that were given up on, and have not come back
 }
 
 // NewKeys returns the Keys of a configuration.
@@ -173,12 +173,17 @@ func ask[T any](ctx context.Context, k *Keys, w *key, op string, f func(context.
 		if err := w.ready(op); err != nil {
 			return err
 		}
-		v, err := bounded.Call(ctx, func(ctx context.Context) (T, error) {
-			defer w.back()
-			return f(ctx)
+		v, err := bounded.Call(ctx, f, func(late T) {
+			w.hangs(-1)
+			if key, ok := any(late).([]byte); ok {
+				clear(key) // which nobody waits for any more
+			}
 		})
 		switch {
 		case errors.Is(err, bounded.ErrNoAnswer):
+			if ended(err) {
+				w.hangs(1)
+			}
 			err = &kms.Error{Op: op, Kind: kms.ErrUnavailable, Err: err}
 		case errors.Is(err, bounded.ErrPanic):
 			err = &kms.Error{Op: op, Kind: kms.ErrMisconfigured, Err: fmt.Errorf("the provider is at fault: %w", err)}
@@ -194,11 +199,17 @@ func ask[T any](ctx context.Context, k *Keys, w *key, op string, f func(context.
 	return out, err
 }
 
-// maxGiven is how many calls of one KMS may hang, given up on, before it is
-// asked no more: each keeps a goroutine.
-const maxGiven = 16
+// ended reports whether a call was given up on at the end of its context, rather
+// than having ended without an answer.
+func ended(err error) bool {
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
+}
 
-// ready counts a call that begins, or says why there is none.
+// maxHung is how many calls of one KMS may hang, given up on, before it is asked
+// no more: each keeps a goroutine.
+const maxHung = 16
+
+// ready says why there is no call now, if there is none.
 func (w *key) ready(op string) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -206,18 +217,17 @@ func (w *key) ready(op string) error {
 		return &kms.Error{Op: op, Type: w.why.Type, KeyID: w.why.KeyID, Kind: w.why.Kind, RetryAfter: rest,
 			Err: fmt.Errorf("it asked to be left alone until %s: %w", w.until.UTC().Format(time.RFC3339), w.why)}
 	}
-	if w.given >= maxGiven {
-		return &kms.Error{Op: op, Kind: kms.ErrUnavailable, Err: fmt.Errorf("%d calls have never come back", w.given)}
+	if w.hung >= maxHung {
+		return &kms.Error{Op: op, Kind: kms.ErrUnavailable, Err: fmt.Errorf("%d calls have never come back", w.hung)}
 	}
-	w.given++
 	return nil
 }
 
-// back counts a call that came back.
-func (w *key) back() {
+// hangs counts a call that was given up on, or that came back after all.
+func (w *key) hangs(n int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.given--
+	w.hung += n
 }
 
 // heard remembers for how long a KMS asked to be left alone.

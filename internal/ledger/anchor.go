@@ -106,9 +106,11 @@ func (l *Ledger) AdvanceAnchor(ctx context.Context) (generation uint64, tell boo
 		}
 	}
 	l.mu.Lock()
-	l.anchorErr = err
-	if err == nil {
-		l.anchored = newest
+	if newest.Generation >= l.anchorTried { // else another call was later, and has the last word
+		l.anchorErr, l.anchorTried = err, newest.Generation
+		if err == nil {
+			l.anchored = newest
+		}
 	}
 	l.mu.Unlock()
 	return newest.Generation, err != nil || last.Generation == 0, err

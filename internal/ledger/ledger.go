@@ -50,15 +50,16 @@ type Ledger struct {
 	// goroutine, and not one for each call.
 	loads, swaps, anchors chan struct{}
 
-	mu         sync.Mutex // guards what follows; never held during I/O
-	newest     Mark       // the newest record seen
-	anchored   Mark       // what the anchor holds, as far as this process knows
-	anchorErr  error      // what came of the last attempt to move it on
-	parsed     *Stored    // the record last parsed; not authenticated
-	peeked     *peek      // a Peek that goes on; nil for none
-	warnings   []string   // what the store said of itself at the last load
-	keeping    bool       // whether the root keys of unresolved swaps are kept
-	unresolved []func() *Opened
+	mu          sync.Mutex // guards what follows; never held during I/O
+	newest      Mark       // the newest record seen
+	anchored    Mark       // what the anchor holds, as far as this process knows
+	anchorErr   error      // what came of the last attempt to move it on
+	anchorTried uint64     // for which generation
+	parsed      *Stored    // the record last parsed; not authenticated
+	peeked      *peek      // a Peek that goes on; nil for none
+	warnings    []string   // what the store said of itself at the last load
+	keeping     bool       // whether the root keys of unresolved swaps are kept
+	unresolved  []func() *Opened
 }
 
 // New returns the ledger of a store. It touches nothing.
@@ -137,7 +138,7 @@ func call[T any](ctx context.Context, l *Ledger, gate chan struct{}, f func(cont
 	return bounded.Call(ctx, func(ctx context.Context) (T, error) {
 		defer func() { <-gate }()
 		return f(ctx)
-	})
+	}, nil)
 }
 
 // A revision is a record as the store holds it, and the revision it has there.

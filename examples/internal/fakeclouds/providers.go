@@ -11,12 +11,12 @@ import (
 	"os"
 	"slices"
 
-	"github.com/sealwright/sealwright/kms/azurekeyvault"
-	"github.com/sealwright/sealwright/kms/gcpckms"
-	"github.com/sealwright/sealwright/seal/sealconf"
 	"github.com/sealwright/sealwright/kms/awskms/awsseal"
+	"github.com/sealwright/sealwright/kms/azurekeyvault"
 	"github.com/sealwright/sealwright/kms/azurekeyvault/azureseal"
+	"github.com/sealwright/sealwright/kms/gcpckms"
 	"github.com/sealwright/sealwright/kms/gcpckms/gcpseal"
+	"github.com/sealwright/sealwright/seal/sealconf"
 )
 
 // Providers returns the providers of the three clouds: the true ones, or with
