@@ -51,7 +51,7 @@ type RewrapOptions struct {
 
 	// PageSize is how many items are read, and replaced in one batch, at most.
 	// Zero: 100, and of a [Batcher] up to 5,000, as BatchTime lets it. A page
-	// grows to no more than about a mebibyte, and to what ItemsPerSecond allows
+	// grows to no more than about half a mebibyte, and to what ItemsPerSecond allows
 	// in a fiftieth of a second.
 	PageSize int
 

@@ -6,7 +6,8 @@ import "time"
 const (
 	pageSize   = 100  // of a source without batches, and to begin with
 	batchSize  = 5000 // of one with
-	pageBytes  = 1 << 20
+	pageBytes  = 512 << 10
+	itemBytes  = 200 // what an item takes beside its bytes
 	batchTime  = 100 * time.Millisecond
 	maxWorkers = 64
 )

@@ -42,7 +42,7 @@ func newSpan(after string, page []Item) *span {
 	for i, item := range page {
 		s.sizes[i] = len(item.Ciphertext)
 		s.stored += len(item.Ciphertext)
-		s.bytes += len(item.Ciphertext) + len(item.AAD) + len(item.ID)
+		s.bytes += len(item.Ciphertext) + len(item.AAD) + len(item.ID) + itemBytes
 	}
 	return s
 }

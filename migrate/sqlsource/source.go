@@ -159,8 +159,12 @@ func (s *Source) errorf(ctx context.Context, err error) error {
 	return fmt.Errorf("%w: %w", migrate.ErrUnavailable, err)
 }
 
-// pageBytes is about how much a page holds.
-const pageBytes = 1 << 20
+// pageBytes is about how much a page takes in memory, of which itemBytes for each
+// item beside its value.
+const (
+	pageBytes = 512 << 10
+	itemBytes = 200
+)
 
 // Page reads from the primary key on, as [migrate.Source] says.
 func (s *Source) Page(ctx context.Context, after string, limit int) (page []migrate.Item, err error) {
@@ -221,7 +225,7 @@ func (s *Source) readPage(ctx context.Context, q queryer, from *place, limit int
 			}
 			p.column = i
 			page = append(page, migrate.Item{ID: s.id(p), AAD: s.aad(p), Ciphertext: value})
-			size += len(value)
+			size += len(value) + itemBytes
 			values[i] = nil
 		}
 		if size >= pageBytes && len(page) > 0 {
