@@ -102,9 +102,8 @@ type Bookmark interface {
 // A mark is what a bookmark holds: the term, the items dealt with, and the last
 // id. Under another term everything is to be read again.
 type mark struct {
-	term   uint32
-	before int64
-	saved  time.Time
+	term  uint32
+	saved time.Time
 }
 
 // saveEvery is how much of the work is done again after a crash, at most: it is

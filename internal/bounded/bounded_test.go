@@ -44,8 +44,8 @@ func TestCall(t *testing.T) {
 		"panics with an error": {call: func(context.Context) (string, error) { panic(errOwn) }, is: bounded.ErrPanic, not: errOwn},
 		"panics late": {call: func(context.Context) (string, error) {
 			time.Sleep(time.Second)
-			var m map[string]int
-			m["a"] = 1
+			var none []int
+			_ = none[len(none)]
 			return "", nil
 		}, is: bounded.ErrPanic, took: time.Second},
 		"ends its goroutine": {call: func(context.Context) (string, error) { runtime.Goexit(); return "yes", nil }, is: bounded.ErrNoAnswer},

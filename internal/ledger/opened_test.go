@@ -32,7 +32,7 @@ func TestAnOpenedAtRestHasTheRootKeyAlone(t *testing.T) {
 	if got := awake.State.ActiveTerm().Key; got != term(1, 1, record.TermActive).Key || len(awake.State.Identities) != 1 || !bytes.Equal(awake.Root, rootKey) {
 		t.Error("awake it has other keys")
 	}
-	root, key = awake.Root, awake.State.ActiveTerm()
+	key = awake.State.ActiveTerm()
 	secrets := awake.State.Terms
 	awake.Wipe()
 	if awake.Root != nil || !isZero(key.Key[:]) || !isZero(secrets[0].Key[:]) {

@@ -161,11 +161,11 @@ func classify(api smithy.APIError, resp *http.Response) (words string, kind erro
 	case "DisabledException", "KMSInvalidStateException":
 		// Both codes stand for several states, and only the text tells them apart.
 		var advice string
-		kind, advice = ofState(text)
+		advice, kind = ofState(text)
 		advise(advice)
 	case "KMSInternalException":
 		// Some answers of external key stores come with this code too.
-		if k, advice := ofExternal(text); k != nil {
+		if advice, k := ofExternal(text); k != nil {
 			kind = k
 			advise(advice)
 		}

@@ -43,33 +43,33 @@ var external = []struct {
 	{"external key store proxy", kms.ErrUnavailable, ""}, // something new: nothing is known of the key
 }
 
-// ofState returns the kind of a KMSInvalidStateException or a DisabledException,
-// and what to do where the kind does not say it.
-func ofState(text string) (kind error, advice string) {
+// ofState returns what a KMSInvalidStateException or a DisabledException means,
+// and what to do where the kind does not say that.
+func ofState(text string) (advice string, kind error) {
 	lower := strings.ToLower(text)
 	switch {
 	case strings.Contains(lower, "pending deletion"), strings.Contains(lower, "pending replica deletion"):
-		return kms.ErrKeyGone, ""
+		return "", kms.ErrKeyGone
 	case strings.Contains(lower, "is creating"):
-		return kms.ErrUnavailable, ""
+		return "", kms.ErrUnavailable
 	case strings.Contains(lower, "pending import"):
-		return kms.ErrKeyDisabled, "import its key material again: it expired or was deleted"
+		return "import its key material again: it expired or was deleted", kms.ErrKeyDisabled
 	}
-	if kind, advice := ofExternal(text); kind != nil {
-		return kind, advice
+	if advice, kind := ofExternal(text); kind != nil {
+		return advice, kind
 	}
 	if strings.Contains(lower, "unavailable") {
-		return kms.ErrKeyDisabled, "connect its custom key store again"
+		return "connect its custom key store again", kms.ErrKeyDisabled
 	}
-	return kms.ErrKeyDisabled, ""
+	return "", kms.ErrKeyDisabled
 }
 
 // ofExternal looks text up in the table; kind is nil for what is not in it.
-func ofExternal(text string) (kind error, advice string) {
+func ofExternal(text string) (advice string, kind error) {
 	for _, e := range external {
 		if strings.Contains(strings.ToLower(text), strings.ToLower(e.words)) {
-			return e.kind, e.advice
+			return e.advice, e.kind
 		}
 	}
-	return nil, ""
+	return "", nil
 }
