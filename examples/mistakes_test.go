@@ -83,7 +83,7 @@ var mistakes = []struct {
 	{"the client secret is wrong", func(n *newcomer) {
 		must(n.t, os.WriteFile(n.path("azure-secret"), []byte(canary), 0o644))
 	}, all("renew the credentials", "AADSTS7000215")},
-	{"the client secret's file is missing", func(n *newcomer) { must(n.t, os.Remove(n.path("azure-secret"))) }, all("renew the credentials", "azure-secret: no such file")},
+	{"the client secret's file is missing", func(n *newcomer) { must(n.t, os.Remove(n.path("azure-secret"))) }, all("renew the credentials", `azure-secret": no such file`)},
 	{"the vault's name is wrong", func(n *newcomer) { n.replace(`"sealwright"`, `"sealwrigth"`) }, words{"": anotherKey, "shamir-to-azure": {"no such host: is that name right"}}},
 	{"the vault's name is a URL", func(n *newcomer) { n.replace(`"sealwright"`, `"https://sealwright.vault.azure.net"`) }, all("seal.hcl:", "must be the name alone")},
 	{"the key's name is wrong", func(n *newcomer) { n.replace(`"unseal"`, `"unseel"`) }, words{"": anotherKey, "shamir-to-azure": {"key deleted or not found", "unseel was not found"}}},
@@ -93,7 +93,7 @@ var mistakes = []struct {
 	{"the key is disabled", func(n *newcomer) { n.clouds.Azure.Disable("unseal", "") }, all("key disabled: enable it")},
 	{"a field is a typo", func(n *newcomer) { n.replace("vault_name", "vault_nam") }, all("seal.hcl:", `unknown field "vault_nam": known are`)},
 	{"a field is missing", func(n *newcomer) { n.replace("key_name              = \"unseal\"", "") }, all("seal.hcl:", "key_name is required")},
-	{"the type is a typo", func(n *newcomer) { n.replace(`"azurekeyvault"`, `"azurekeyvalt"`) }, words{"": {`unknown seal type "azurekeyvalt": known are`}, "shamir-to-azure": {`no seal "azurekeyvault" stanza`, `it has: "azurekeyvalt"`}}},
+	{"the type is a typo", func(n *newcomer) { n.replace(`"azurekeyvault"`, `"azurekeyvalt"`) }, words{"": {`seal "azurekeyvalt": unknown seal type: known are`}, "shamir-to-azure": {`no seal "azurekeyvault" stanza`, `it has: "azurekeyvalt"`}}},
 	{"a quote is missing", func(n *newcomer) { n.replace(`"unseal"`, `"unseal`) }, all("seal.hcl:", "is its closing quote missing?")},
 	{"the configuration is missing", func(n *newcomer) { n.config = "" }, all("-config: ", "no such file")},
 	{"the configuration has no stanza", func(n *newcomer) { n.config = "ui = true\n" }, all("has no seal stanza: write")},
@@ -160,9 +160,9 @@ var mistakesElsewhere = []struct {
 }{
 	{"the secret key is wrong", "aws", func(n *newcomer) { n.edit("aws-credentials", awskmstest.SecretAccessKey, canary) }, []string{"InvalidSignatureException", "check the secret access key"}},
 	{"the access key is wrong", "aws", func(n *newcomer) { n.edit("aws-credentials", awskmstest.AccessKeyID, "AKIAI44QH8DHBEXAMPLE") }, []string{"renew the credentials", "UnrecognizedClientException"}},
-	{"the credentials' file is missing", "aws", func(n *newcomer) { must(n.t, os.Remove(n.path("aws-credentials"))) }, []string{"renew the credentials", "aws-credentials: no such file"}},
+	{"the credentials' file is missing", "aws", func(n *newcomer) { must(n.t, os.Remove(n.path("aws-credentials"))) }, []string{"renew the credentials", `aws-credentials": no such file`}},
 	{"the key is another", "aws", func(n *newcomer) { n.replace(n.clouds.AWSKey, n.clouds.AWS.CreateKey()) }, []string{"wrong key", "configure the key that the blob names"}},
-	{"the key is a typo", "aws", func(n *newcomer) { n.replace("arn:aws:kms", "arn:aws:kmss") }, []string{"seal.hcl:", "KeyID is not the ARN of a KMS key"}},
+	{"the key is a typo", "aws", func(n *newcomer) { n.replace("arn:aws:kms", "arn:aws:kmss") }, []string{"seal.hcl:", "kms_key_id is not the ARN of a KMS key"}},
 	{"the permission is missing", "aws", func(n *newcomer) {
 		n.clouds.AWS.Inject(awskmstest.Fault{Code: "AccessDeniedException", Message: "not authorized"})
 	}, []string{"permission denied", "grant kms:Decrypt"}},
@@ -170,7 +170,7 @@ var mistakesElsewhere = []struct {
 	{"the key is disabled", "aws", func(n *newcomer) { n.clouds.AWS.Inject(awskmstest.Fault{Code: "DisabledException"}) }, []string{"key disabled: enable it"}},
 	{"a field is a typo", "aws", func(n *newcomer) { n.replace("kms_key_id", "kms_keyid") }, []string{"seal.hcl:", `unknown field "kms_keyid": known are`}},
 
-	{"the credentials' file is missing", "gcp", func(n *newcomer) { must(n.t, os.Remove(n.path("gcp.json"))) }, []string{"renew the credentials", "gcp.json: no such file"}},
+	{"the credentials' file is missing", "gcp", func(n *newcomer) { must(n.t, os.Remove(n.path("gcp.json"))) }, []string{"renew the credentials", `gcp.json": no access token: no such file`}},
 	{"the credentials' file is empty", "gcp", func(n *newcomer) { must(n.t, os.WriteFile(n.path("gcp.json"), nil, 0o644)) }, []string{"renew the credentials", "not a JSON credentials file"}},
 	{"the key is another", "gcp", func(n *newcomer) { n.replace(`"unseal"`, `"unseel"`) }, []string{"wrong key", "configure the key that the blob names"}},
 	{"the permission is missing", "gcp", func(n *newcomer) { n.clouds.GCP.Script(kmstest.Always(kmstest.Fault{Failure: kmstest.Denied})) }, []string{"permission denied", "grant roles/cloudkms.cryptoKeyEncrypterDecrypter on the key"}},

@@ -207,8 +207,11 @@ func TestStanzas(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if got := slices.Collect(maps.Keys(setup.Slots)); !slices.Equal(got, []string{want}) || len(setup.Notes) > 0 {
-					t.Errorf("slots %v, notes %q", got, setup.Notes)
+				notes := slices.DeleteFunc(setup.Notes, func(note string) bool { // of a key that needs a pin
+					return len(setup.Forgeable) > 0 && strings.Contains(note, "write its fingerprint as pin")
+				})
+				if got := slices.Collect(maps.Keys(setup.Slots)); !slices.Equal(got, []string{want}) || len(notes) > 0 {
+					t.Errorf("slots %v, notes %q", got, notes)
 				}
 				if slot := setup.Slots[want]; seal.HasPeople(slot) {
 					t.Errorf("a pod cannot ask people: %v", slot)
