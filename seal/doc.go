@@ -58,7 +58,16 @@
 // Processes that share a Store see each other's changes through Run, or
 // [Barrier.Refresh]. Set [Config.Propagation] so that every one of them can
 // read a new term before any writes under it, and use [Barrier.Decrypt], which
-// looks for a term that this process has not seen yet.
+// looks for a term that this process has not seen yet. A process that cannot
+// take in a change, since the root key was replaced and no KMS slot opens the new
+// record, says so in [Status.Behind] and goes on with the keys it has; shares
+// given to it open the new record without a Seal.
+//
+// # A KMS that is away
+//
+// What one KMS does concerns it alone: no other slot, no other member of a tree
+// and no operation that does not need it waits for it. Its wish to be left alone
+// is remembered, and Run tries each slot by a clock of its own.
 //
 // # Forged stores
 //

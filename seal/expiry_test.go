@@ -25,7 +25,7 @@ func TestSharesExpire(t *testing.T) {
 	} {
 		for _, look := range []string{"Run", "Submit", "Unseal", "Status"} {
 			t.Run(name+"/"+look, func(t *testing.T) {
-				bubble(t, func(t *testing.T) {
+				virtual(t, func(t *testing.T) {
 					ctx, cancel := context.WithCancel(t.Context())
 					defer cancel()
 					wiped := 0
@@ -100,7 +100,7 @@ func TestSharesExpire(t *testing.T) {
 
 // TestSharesOfAnOperationExpire: also those that a running server gathers.
 func TestSharesOfAnOperationExpire(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	virtual(t, func(t *testing.T) {
 		ctx := t.Context()
 		wiped := ""
 		b, err := seal.Open(seal.Config{Store: seal.NewMemStore(), ShareTTL: time.Hour, OnEvent: func(e seal.Event) {

@@ -138,7 +138,7 @@ func TestASlotOfAKeyThatWasRotatedAway(t *testing.T) {
 // TestRunLeavesAnotherKeyToAnOperator: it follows newer versions by itself, and
 // cannot know whether every replica has another key.
 func TestRunLeavesAnotherKeyToAnOperator(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	virtual(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		oldKey, newKey := localKey(t), localKey(t)
