@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -28,12 +29,12 @@ func TestSharesExpire(t *testing.T) {
 				virtual(t, func(t *testing.T) {
 					ctx, cancel := context.WithCancel(t.Context())
 					defer cancel()
-					wiped := 0
+					var wiped atomic.Int64
 					store := seal.NewMemStore()
 					open := func() *seal.Barrier {
 						b, err := seal.Open(seal.Config{Store: store, ShareTTL: tt.ttl, OnEvent: func(e seal.Event) {
 							if e.Kind == seal.EventExpire {
-								wiped++
+								wiped.Add(1)
 							}
 						}})
 						must(t, err)
@@ -52,8 +53,8 @@ func TestSharesExpire(t *testing.T) {
 					must(t, err)
 					if tt.stays < 0 {
 						time.Sleep(1000 * time.Hour)
-						if p := b.Status().Progress; len(p) != 1 || p[0].Given != 1 || !p[0].Expires.IsZero() || wiped != 0 {
-							t.Errorf("after 1000 hours: %+v, %d events", p, wiped)
+						if p := b.Status().Progress; len(p) != 1 || p[0].Given != 1 || !p[0].Expires.IsZero() || wiped.Load() != 0 {
+							t.Errorf("after 1000 hours: %+v, %d events", p, wiped.Load())
 						}
 						_, err = b.Submit(ctx, shares[1], seal.By{})
 						must(t, err)
@@ -67,8 +68,8 @@ func TestSharesExpire(t *testing.T) {
 					time.Sleep(time.Hour + 11*time.Second) // Run looks every Poll
 					switch look {
 					case "Run":
-						if wiped != 1 {
-							t.Errorf("nobody looked but Run, and %d events", wiped)
+						if wiped.Load() != 1 {
+							t.Errorf("nobody looked but Run, and %d events", wiped.Load())
 						}
 					case "Submit":
 						if s, err := b.Submit(ctx, shares[1], seal.By{}); err != nil || !s.Sealed || s.Progress[0].Given != 1 {
@@ -81,8 +82,8 @@ func TestSharesExpire(t *testing.T) {
 						}
 					}
 					s := b.Status()
-					if len(s.Progress) != 0 || wiped != 1 || !errors.Is(s.Reason, seal.ErrSealed) {
-						t.Errorf("%+v, %d events", s, wiped)
+					if len(s.Progress) != 0 || wiped.Load() != 1 || !errors.Is(s.Reason, seal.ErrSealed) {
+						t.Errorf("%+v, %d events", s, wiped.Load())
 					}
 					if look == "Status" && !strings.Contains(s.Reason.Error(), "are forgotten: give them again") {
 						t.Errorf("reason: %v", s.Reason)

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 	"unicode"
 
@@ -153,6 +154,7 @@ func TestWordsOfOthersAreOneLine(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 				defer cancel()
 				_ = b.Run(ctx)
+				synctest.Wait() // for what Run had begun
 				var shown []string
 				for _, e := range append(events, seal.Event{Err: err}, seal.Event{Err: b.Status().Reason}) {
 					if e.Err != nil {

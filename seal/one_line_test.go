@@ -3,6 +3,7 @@ package seal_test
 import (
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/sealwright/sealwright/kms"
@@ -15,10 +16,15 @@ import (
 func TestErrorsAreOneLine(t *testing.T) {
 	ctx := t.Context()
 	fake := &kmstest.Fake{}
+	var mu sync.Mutex // slots are drilled side by side
 	var events []seal.Event
 	b, err := seal.Open(seal.Config{
 		Store: seal.NewMemStore(), KMS: map[string]kms.Wrapper{"a": fake.Key("a"), "b": fake.Key("b"), "c": fake.Key("c")},
-		Retry: kms.Policy{Attempts: 1}, OnEvent: func(e seal.Event) { events = append(events, e) },
+		Retry: kms.Policy{Attempts: 1}, OnEvent: func(e seal.Event) {
+			mu.Lock()
+			defer mu.Unlock()
+			events = append(events, e)
+		},
 	})
 	must(t, err)
 	defer b.Close()
