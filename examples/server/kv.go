@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -26,6 +27,7 @@ type secret struct {
 	Updated  time.Time         `json:"updated,omitzero"`
 	Settings settings          `json:"settings,omitzero"`
 	Custom   map[string]string `json:"custom,omitempty"`
+	Changes  int               `json:"changes,omitempty"` // of the metadata, for metadata_cas
 }
 
 type version struct {
@@ -87,9 +89,7 @@ func (s *secret) add(data json.RawMessage, of settings) *version {
 	if last := s.newest(); last != nil {
 		next.Number = last.Number + 1
 	}
-	if after := of.DeleteVersionAfter; after > 0 {
-		next.Deleted = next.Created.Add(time.Duration(after))
-	}
+	next.Deleted = of.endOf(next.Created)
 	if s.Created.IsZero() {
 		s.Created = next.Created
 	}
@@ -100,11 +100,16 @@ func (s *secret) add(data json.RawMessage, of settings) *version {
 }
 
 func (s *secret) prune(of settings) {
-	keep := of.MaxVersions
-	if keep <= 0 {
-		keep = maxVersions
+	s.Versions = s.Versions[max(0, len(s.Versions)-of.keep()):]
+}
+
+// oldest is the number of the oldest version that is kept, and 0 as long as none
+// had to go for a newer one.
+func (s *secret) oldest(of settings) int {
+	if len(s.Versions) == 0 || s.Versions[0].Number == 1 && len(s.Versions) < of.keep() {
+		return 0
 	}
-	s.Versions = s.Versions[max(0, len(s.Versions)-keep):]
+	return s.Versions[0].Number
 }
 
 // aad binds a secret to its path.
@@ -147,15 +152,21 @@ func (s *server) write(tx *bbolt.Tx, path string, sec secret) error {
 	return b.Put([]byte(path), sealed)
 }
 
-// A kvError is what a client is told of a request that cannot be.
+// A kvError is what a client is told of a request that cannot be: with a text,
+// or of a version that is gone with what it was.
 type kvError struct {
 	code int
 	text string
+	data any
 }
 
 func (e *kvError) Error() string { return e.text }
 
-var errNotThere = &kvError{http.StatusNotFound, ""}
+var errNotThere = &kvError{code: http.StatusNotFound}
+
+func badRequest(format string, args ...any) error {
+	return &kvError{code: http.StatusBadRequest, text: fmt.Sprintf(format, args...)}
+}
 
 // change lets f change the secret of a path, and answers.
 func (s *server) change(w http.ResponseWriter, path string, f func(*secret, bool) (answer any, err error)) {
@@ -173,10 +184,16 @@ func (s *server) change(w http.ResponseWriter, path string, f func(*secret, bool
 	respond(w, out, err)
 }
 
+// warned is an answer without data, and with warnings.
+type warned struct{ words []string }
+
 // respond answers with data, 204 where there is none, or with what went wrong.
 func respond(w http.ResponseWriter, data any, err error) {
 	var told *kvError
+	warning, isWarned := data.(warned)
 	switch {
+	case errors.As(err, &told) && told.data != nil:
+		answer(w, told.code, told.data)
 	case errors.As(err, &told) && told.text == "":
 		fail(w, told.code)
 	case errors.As(err, &told):
@@ -185,6 +202,8 @@ func respond(w http.ResponseWriter, data any, err error) {
 		failed(w, "the secret cannot be read or written", err)
 	case data == nil:
 		w.WriteHeader(http.StatusNoContent)
+	case isWarned:
+		answerWarned(w, http.StatusOK, nil, warning.words)
 	default:
 		answer(w, http.StatusOK, data)
 	}
@@ -200,8 +219,8 @@ func (s *server) secrets(w http.ResponseWriter, r *http.Request) {
 	case method == http.MethodGet && r.URL.Query().Get("list") == "true":
 		method = "LIST"
 	}
-	if kind == "metadata" && method == "LIST" {
-		s.list(w, path)
+	if method == "LIST" && (kind == "metadata" || kind == "detailed-metadata") {
+		s.list(w, r, path, kind == "detailed-metadata")
 		return
 	}
 	if (path == "" || len(path) > 1024 || strings.HasSuffix(path, "/")) && kind != "config" {
@@ -210,6 +229,7 @@ func (s *server) secrets(w http.ResponseWriter, r *http.Request) {
 	}
 	handlers, served := map[string]map[string]func(http.ResponseWriter, *http.Request, string){
 		"data":     {"GET": s.get, "PUT": s.put, "PATCH": s.patch, "DELETE": s.deleteNewest},
+		"subkeys":  {"GET": s.subkeys},
 		"delete":   {"PUT": s.deleteVersions},
 		"undelete": {"PUT": s.undelete},
 		"destroy":  {"PUT": s.destroy},
@@ -224,35 +244,6 @@ func (s *server) secrets(w http.ResponseWriter, r *http.Request) {
 	default:
 		handle(w, r, path)
 	}
-}
-
-// list answers with the names right below a path, folders with a slash.
-func (s *server) list(w http.ResponseWriter, path string) {
-	if path != "" && !strings.HasSuffix(path, "/") {
-		path += "/"
-	}
-	keys := []string{}
-	err := s.db.view(func(tx *bbolt.Tx) error {
-		b := tx.Bucket(secretsBucket)
-		if b == nil {
-			return nil
-		}
-		c := b.Cursor()
-		for k, _ := c.Seek([]byte(path)); k != nil && strings.HasPrefix(string(k), path); k, _ = c.Next() {
-			name, _, folder := strings.Cut(string(k)[len(path):], "/")
-			if folder {
-				name += "/"
-			}
-			if !slices.Contains(keys, name) {
-				keys = append(keys, name)
-			}
-		}
-		return nil
-	})
-	if err == nil && len(keys) == 0 {
-		err = errNotThere
-	}
-	respond(w, map[string]any{"keys": keys}, err)
 }
 
 // mount tells the command lines, before they read or write a path, that

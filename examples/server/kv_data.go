@@ -13,30 +13,82 @@ import (
 )
 
 func (s *server) get(w http.ResponseWriter, r *http.Request, path string) {
-	number := 0 // the newest
-	if text := r.URL.Query().Get("version"); text != "" {
-		var err error
-		if number, err = strconv.Atoi(text); err != nil {
-			fail(w, http.StatusBadRequest, "version is a number")
-			return
+	s.readVersion(w, r, path, "data", func(v *version) (any, error) { return v.Data, nil })
+}
+
+// subkeys answers with a secret's names without its values, as deep as is asked
+// for.
+func (s *server) subkeys(w http.ResponseWriter, r *http.Request, path string) {
+	depth, err := numberIn(r, "depth")
+	if err != nil {
+		respond(w, nil, err)
+		return
+	}
+	s.readVersion(w, r, path, "subkeys", func(v *version) (any, error) { return namesIn(v.Data, depth) })
+}
+
+// readVersion answers with what f shows of a version, in a field of that name,
+// and with the version's metadata also where it is gone.
+func (s *server) readVersion(w http.ResponseWriter, r *http.Request, path, field string, f func(*version) (any, error)) {
+	number, err := numberIn(r, "version") // 0: the newest
+	var sec secret
+	if err == nil {
+		err = s.db.view(func(tx *bbolt.Tx) (err error) {
+			sec, _, err = s.read(tx, path)
+			return err
+		})
+	}
+	v := sec.version(number)
+	if err == nil && v == nil {
+		err = errNotThere
+	}
+	if err != nil {
+		respond(w, nil, err)
+		return
+	}
+	if v.gone() {
+		answer(w, http.StatusNotFound, map[string]any{field: nil, "metadata": sec.metadata(v)})
+		return
+	}
+	shown, err := f(v)
+	respond(w, map[string]any{field: shown, "metadata": sec.metadata(v)}, err)
+}
+
+// numberIn reads a number of the query: 0 where it is left out, or negative.
+func numberIn(r *http.Request, name string) (int, error) {
+	text := r.URL.Query().Get(name)
+	if text == "" {
+		return 0, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		return 0, badRequest("%s is a number", name)
+	}
+	return max(n, 0), nil
+}
+
+// namesIn replaces all values but objects that have fields with null, and from
+// that depth on these too; depth 0 is no limit.
+func namesIn(data json.RawMessage, depth int) (map[string]any, error) {
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(data, &fields); err != nil {
+		return nil, err
+	}
+	out := make(map[string]any, len(fields))
+	for name, value := range fields {
+		out[name] = nil
+		if depth == 1 || !isObject(value) {
+			continue
+		}
+		inner, err := namesIn(value, max(0, depth-1))
+		if err != nil {
+			return nil, err
+		}
+		if len(inner) > 0 {
+			out[name] = inner
 		}
 	}
-	var sec secret
-	err := s.db.view(func(tx *bbolt.Tx) (err error) {
-		sec, _, err = s.read(tx, path)
-		return err
-	})
-	v := sec.version(number)
-	switch {
-	case err != nil:
-		failed(w, "the secret cannot be read", err)
-	case v == nil:
-		fail(w, http.StatusNotFound)
-	case v.gone():
-		answer(w, http.StatusNotFound, map[string]any{"data": nil, "metadata": sec.metadata(v)})
-	default:
-		answer(w, http.StatusOK, map[string]any{"data": v.Data, "metadata": sec.metadata(v)})
-	}
+	return out, nil
 }
 
 // A dataRequest is a new version. Its values stay as they were written: a number
@@ -44,9 +96,17 @@ func (s *server) get(w http.ResponseWriter, r *http.Request, path string) {
 type dataRequest struct {
 	Data    map[string]json.RawMessage `json:"data"`
 	Options struct {
-		CAS *int `json:"cas"`
+		CAS weakInt `json:"cas"`
 	} `json:"options"`
 }
+
+// A weakInt is a number, or the text of one: what `bao write` makes of a number
+// in an object.
+type weakInt struct{ json.RawMessage }
+
+func (n weakInt) said() bool { return n.RawMessage != nil }
+
+func (n weakInt) int() (int, error) { return strconv.Atoi(string(bytes.Trim(n.RawMessage, `"`))) }
 
 // cas refuses a version that is not the one after what its writer saw.
 func (in *dataRequest) cas(sec *secret, of settings) error {
@@ -54,11 +114,22 @@ func (in *dataRequest) cas(sec *secret, of settings) error {
 	if v := sec.newest(); v != nil {
 		newest = v.Number
 	}
-	switch {
-	case in.Options.CAS == nil && of.CASRequired:
-		return &kvError{http.StatusBadRequest, "check-and-set parameter required for this call"}
-	case in.Options.CAS != nil && *in.Options.CAS != newest:
-		return &kvError{http.StatusBadRequest, "check-and-set parameter did not match the current version"}
+	return check(in.Options.CAS, newest, of.CASRequired, "check-and-set")
+}
+
+// check compares what a writer saw with what there is.
+func check(saw weakInt, is int, required bool, what string) error {
+	if !saw.said() {
+		if required {
+			return badRequest("%s parameter required for this call", what)
+		}
+		return nil
+	}
+	switch n, err := saw.int(); {
+	case err != nil:
+		return badRequest("error parsing %s parameter", what)
+	case n != is:
+		return badRequest("%s parameter did not match the current version", what)
 	}
 	return nil
 }
@@ -93,7 +164,7 @@ func (s *server) put(w http.ResponseWriter, r *http.Request, path string) {
 
 // patch changes fields of the newest version, by the rules of RFC 7396.
 func (s *server) patch(w http.ResponseWriter, r *http.Request, path string) {
-	if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); kind != "application/merge-patch+json" {
+	if !isMergePatch(r) {
 		fail(w, http.StatusUnsupportedMediaType, "PATCH takes application/merge-patch+json")
 		return
 	}
@@ -110,14 +181,20 @@ func (s *server) patch(w http.ResponseWriter, r *http.Request, path string) {
 		failed(w, "the secret cannot be written", err)
 		return
 	}
-	s.change(w, path, func(sec *secret, _ bool) (any, error) {
+	s.change(w, path, func(sec *secret, found bool) (any, error) {
 		of := sec.Settings.over(of)
-		last := sec.newest()
-		if last == nil || last.gone() {
+		if !found {
 			return nil, errNotThere
 		}
 		if err := in.cas(sec, of); err != nil {
 			return nil, err
+		}
+		last := sec.newest()
+		switch {
+		case last == nil:
+			return nil, errNotThere
+		case last.gone():
+			return nil, &kvError{code: http.StatusNotFound, data: sec.metadata(last)}
 		}
 		patch, err := json.Marshal(in.Data)
 		if err != nil {
@@ -129,6 +206,11 @@ func (s *server) patch(w http.ResponseWriter, r *http.Request, path string) {
 		}
 		return sec.metadata(sec.add(data, of)), nil
 	})
+}
+
+func isMergePatch(r *http.Request) bool {
+	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	return kind == "application/merge-patch+json"
 }
 
 // mergePatch applies a JSON merge patch. Whatever it does not name stays as it
@@ -166,23 +248,23 @@ func isObject(b json.RawMessage) bool { return bytes.HasPrefix(bytes.TrimSpace(b
 
 // deleteNewest marks the newest version as deleted; undelete takes it back.
 func (s *server) deleteNewest(w http.ResponseWriter, _ *http.Request, path string) {
-	s.onVersions(w, path, nil, markDeleted)
+	s.onVersions(w, path, nil, func(_ *secret, v *version) { markDeleted(v) })
 }
 
 // onVersions does f to versions of a secret, or to the newest, and answers 204
 // also where there is none.
-func (s *server) onVersions(w http.ResponseWriter, path string, numbers []int, f func(*version)) {
+func (s *server) onVersions(w http.ResponseWriter, path string, numbers []int, f func(*secret, *version)) {
 	err := s.db.update(func(tx *bbolt.Tx) error {
 		sec, found, err := s.read(tx, path)
 		if err != nil || !found {
 			return err
 		}
 		if v := sec.newest(); numbers == nil && v != nil {
-			f(v)
+			f(&sec, v)
 		}
 		for i := range sec.Versions {
 			if slices.Contains(numbers, sec.Versions[i].Number) {
-				f(&sec.Versions[i])
+				f(&sec, &sec.Versions[i])
 			}
 		}
 		return s.write(tx, path, sec)
@@ -191,16 +273,27 @@ func (s *server) onVersions(w http.ResponseWriter, path string, numbers []int, f
 }
 
 func (s *server) deleteVersions(w http.ResponseWriter, r *http.Request, path string) {
-	s.onNumbered(w, r, path, markDeleted)
+	s.onNumbered(w, r, path, func(_ *secret, v *version) { markDeleted(v) })
 }
 
+// undelete takes a deletion back. Where versions end by themselves, the time
+// begins anew.
 func (s *server) undelete(w http.ResponseWriter, r *http.Request, path string) {
-	s.onNumbered(w, r, path, func(v *version) { v.Deleted = time.Time{} })
+	all, err := s.config()
+	if err != nil {
+		failed(w, "the secret cannot be written", err)
+		return
+	}
+	s.onNumbered(w, r, path, func(sec *secret, v *version) {
+		if !v.Destroyed {
+			v.Deleted = sec.Settings.over(all).endOf(time.Now().UTC())
+		}
+	})
 }
 
 // destroy forgets the data of versions for good.
 func (s *server) destroy(w http.ResponseWriter, r *http.Request, path string) {
-	s.onNumbered(w, r, path, func(v *version) { v.Destroyed, v.Data = true, json.RawMessage("null") })
+	s.onNumbered(w, r, path, func(_ *secret, v *version) { v.Destroyed, v.Data = true, json.RawMessage("null") })
 }
 
 func markDeleted(v *version) {
@@ -210,25 +303,40 @@ func markDeleted(v *version) {
 }
 
 // onNumbered is onVersions for those that the body names.
-func (s *server) onNumbered(w http.ResponseWriter, r *http.Request, path string, f func(*version)) {
+func (s *server) onNumbered(w http.ResponseWriter, r *http.Request, path string, f func(*secret, *version)) {
 	var in struct {
-		Versions []json.RawMessage `json:"versions"`
+		Versions json.RawMessage `json:"versions"`
 	}
 	if !decode(w, r, &in) {
 		return
 	}
-	numbers := []int{}
-	for _, text := range in.Versions { // the command lines send them as texts
-		n, err := strconv.Atoi(string(bytes.Trim(text, `"`)))
-		if err != nil || n < 1 {
-			fail(w, http.StatusBadRequest, "versions are numbers")
-			return
-		}
-		numbers = append(numbers, n)
+	numbers, err := numbersIn(in.Versions)
+	if err == nil && len(numbers) == 0 {
+		err = badRequest("No version number provided")
 	}
-	if len(numbers) == 0 {
-		fail(w, http.StatusBadRequest, "no version number provided")
+	if err != nil {
+		respond(w, nil, err)
 		return
 	}
 	s.onVersions(w, path, numbers, f)
+}
+
+// numbersIn reads version numbers as the command lines send them: a list of
+// numbers or of texts, one number, or a text with commas.
+func numbersIn(text json.RawMessage) ([]int, error) {
+	var list []json.RawMessage
+	if json.Unmarshal(text, &list) != nil && text != nil {
+		for part := range bytes.SplitSeq(bytes.Trim(text, `"`), []byte(",")) {
+			list = append(list, part)
+		}
+	}
+	numbers := []int{}
+	for _, one := range list {
+		n, err := strconv.Atoi(string(bytes.TrimSpace(bytes.Trim(one, `"`))))
+		if err != nil || n < 1 {
+			return nil, badRequest("versions are numbers")
+		}
+		numbers = append(numbers, n)
+	}
+	return numbers, nil
 }

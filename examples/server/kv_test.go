@@ -112,7 +112,10 @@ func TestMetadata(t *testing.T) {
 	if meta := p.want(200, "GET", "secret/data/a", nil)["data"].(object)["metadata"].(object); fmt.Sprint(meta["custom_metadata"]) != "map[more:1 owner:ops]" {
 		t.Error(meta)
 	}
-	p.want(404, "PATCH", "secret/metadata/nothing", object{})
+	if code, text := p.send("PATCH", "v1/secret/metadata/nothing", `{}`, "Content-Type", "application/merge-patch+json"); code != 404 {
+		t.Error(code, text)
+	}
+	p.want(415, "PATCH", "secret/metadata/a", object{})
 	p.want(400, "PUT", "secret/metadata/a", object{"max_versions": -1})
 	p.want(400, "PUT", "secret/metadata/a", object{"delete_version_after": "soon"})
 
@@ -120,8 +123,12 @@ func TestMetadata(t *testing.T) {
 	p.want(204, "PUT", "secret/metadata/b", object{"delete_version_after": "1ns"})
 	p.want(200, "PUT", "secret/data/b", object{"data": object{"greeting": "short"}})
 	p.want(404, "GET", "secret/data/b", nil)
+	p.want(204, "PUT", "secret/metadata/b", object{"delete_version_after": "1h"})
 	p.want(204, "PUT", "secret/undelete/b", object{"versions": []int{1}})
-	p.reads("b", "short")
+	p.reads("b", "short") // for an hour again
+	if ends := version1(p.want(200, "GET", "secret/metadata/b", nil), "1")["deletion_time"]; ends == "" {
+		t.Error("an undeleted version does not end any more")
+	}
 	p.want(204, "PUT", "secret/config", object{"delete_version_after": 3600, "cas_required": true})
 	if out := p.want(200, "GET", "secret/config", nil)["data"].(object); out["delete_version_after"] != "1h0m0s" || out["cas_required"] != true {
 		t.Error(out)

@@ -153,10 +153,12 @@ func failed(w http.ResponseWriter, what string, err error) {
 }
 
 // answer wraps data as Vault's logical routes do.
-func answer(w http.ResponseWriter, code int, data any) {
+func answer(w http.ResponseWriter, code int, data any) { answerWarned(w, code, data, nil) }
+
+func answerWarned(w http.ResponseWriter, code int, data any, warnings []string) {
 	reply(w, code, map[string]any{
 		"request_id": rand.Text(), "lease_id": "", "renewable": false, "lease_duration": 0,
-		"data": data, "wrap_info": nil, "warnings": nil, "auth": nil, "mount_type": "kv",
+		"data": data, "wrap_info": nil, "warnings": warnings, "auth": nil, "mount_type": "kv",
 	})
 }
 
