@@ -228,12 +228,12 @@ func (e *InUseError) Unwrap() error { return seal.ErrTermInUse }
 // [seal.ErrTermInUse], a call without sources with [seal.ErrConfig], and, before
 // it counts, one with [seal.ErrPropagating] while another process may not have
 // noticed the last rotation and still writes under the term before.
-// The other errors are those of [Count] and [seal.Barrier.Retire].
+// The other errors are those of [Count] and [seal.Admin.Retire].
 func Retire(ctx context.Context, b *seal.Barrier, term uint32, by seal.By, sources ...Source) error {
 	if len(sources) == 0 {
-		return fmt.Errorf("migrate: retire: %w: no sources to count: name every one, or call seal.Barrier.Retire", seal.ErrConfig)
+		return fmt.Errorf("migrate: retire: %w: no sources to count: name every one, or call seal.Admin.Retire", seal.ErrConfig)
 	}
-	if err := b.Refresh(ctx); err != nil {
+	if err := b.Admin().Refresh(ctx); err != nil {
 		return fmt.Errorf("migrate: retire: %w", err)
 	}
 	for _, t := range b.Status().Terms {
@@ -241,7 +241,7 @@ func Retire(ctx context.Context, b *seal.Barrier, term uint32, by seal.By, sourc
 			return fmt.Errorf("migrate: retire: %w: term %d is %s: rotate, and rewrap, first", seal.ErrTermInUse, term, t.State)
 		}
 	}
-	if err := b.CheckRetire(term); err != nil {
+	if err := b.Admin().CheckRetire(term); err != nil {
 		return fmt.Errorf("migrate: retire: %w", err)
 	}
 	use := &InUseError{Term: term}
@@ -257,5 +257,5 @@ func Retire(ctx context.Context, b *seal.Barrier, term uint32, by seal.By, sourc
 	if use.Total.Items > 0 {
 		return use
 	}
-	return b.Retire(ctx, term, by)
+	return b.Admin().Retire(ctx, term, by)
 }

@@ -33,20 +33,20 @@ func Check(ctx context.Context, b *seal.Barrier, plan Plan) (Report, error) {
 	if err := plan.check(); err != nil {
 		return Report{}, err
 	}
-	if err := b.Refresh(ctx); err != nil {
+	if err := b.Admin().Refresh(ctx); err != nil {
 		return Report{}, fmt.Errorf("migrate: check: %w", err)
 	}
 	s := b.Status()
 	var r Report
 	refused := map[string]bool{}
 	for _, name := range slices.Sorted(maps.Keys(plan.Slots)) {
-		if err := b.Rehearse(ctx, plan.Slots[name]); err != nil {
+		if err := b.Admin().Rehearse(ctx, plan.Slots[name]); err != nil {
 			refused[name] = true
 			r.Problems = append(r.Problems, fmt.Errorf("slot %q: %w", name, err))
 		}
 	}
 	if stay := plan.staying(s); len(stay) > 0 {
-		_ = b.Drill(ctx, stay...) // each outcome stands in Status
+		_ = b.Admin().Drill(ctx, stay...) // each outcome stands in Status
 		s = b.Status()
 		for _, name := range stay {
 			slot := opening(s, name)
@@ -143,7 +143,7 @@ func (p Plan) foreign(ctx context.Context, b *seal.Barrier) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, foreignTimeout)
 	defer cancel()
-	_ = b.Drill(ctx, names...) // each outcome stands in Status
+	_ = b.Admin().Drill(ctx, names...) // each outcome stands in Status
 	s := b.Status()
 	for _, name := range names {
 		if slot := opening(s, name); slot != nil && errors.Is(slot.DrillError, kms.ErrWrongKey) {

@@ -325,7 +325,7 @@ func (s *killedServer) change(ctx context.Context) {
 	case 0:
 		s.must(s.b.Rotate(ctx, by))
 	case 1:
-		s.must(s.b.RotateRoot(ctx, by))
+		s.must(s.b.Admin().RotateRoot(ctx, by))
 	case 2: // the slot moves to the other key, or what was begun goes on
 		s.reconcile(ctx, auto, nil)
 	case 3: // two machines' slots, then one
@@ -358,7 +358,7 @@ func (s *killedServer) settle(ctx context.Context) {
 	}
 	by := seal.By{Operation: op.ID}
 	if op.Kind != seal.OperationMigrate {
-		s.must(s.b.Cancel(ctx, by))
+		s.must(s.b.Admin().Cancel(ctx, by))
 		return
 	}
 	if s.random.IntN(2) == 0 {
@@ -390,13 +390,13 @@ func (s *killedServer) rekey(ctx context.Context) {
 			active = true
 			continue
 		}
-		_, _, err := s.b.Drop(ctx, []string{"people"}, by)
+		_, _, err := s.b.Admin().Drop(ctx, []string{"people"}, by)
 		s.must(err)
 	}
 	people := seal.Shamir{Shares: 3, Threshold: 2}
-	makeShares := s.b.Add
+	makeShares := s.b.Admin().Add
 	if active {
-		makeShares = s.b.Rekey
+		makeShares = s.b.Admin().Rekey
 	}
 	d, err := makeShares(ctx, "people", people, by)
 	s.must(err)
@@ -404,7 +404,7 @@ func (s *killedServer) rekey(ctx context.Context) {
 	for _, share := range set.Shares {
 		fmt.Println("share", set.Set, share.Reveal())
 	}
-	op, _, err := s.b.Prove(ctx, "people", by)
+	op, _, err := s.b.Admin().Prove(ctx, "people", by)
 	s.must(err)
 	for _, share := range set.Shares[1:] {
 		_, err := s.b.Submit(ctx, share, seal.By{Operation: op})

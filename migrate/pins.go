@@ -22,7 +22,7 @@ func (p Plan) checkPins(ctx context.Context, b *seal.Barrier, s seal.Status, ref
 		var err error
 		if slot := newest(s, name); slot != nil {
 			err = unpinned(slot)
-		} else if !refused[name] && b.Forgeable(ctx, p.Slots[name]) {
+		} else if !refused[name] && b.Admin().Forgeable(ctx, p.Slots[name]) {
 			err = fmt.Errorf("%w: slot %q will not unseal a process that starts before it is pinned: carry the plan out without Drop, add the fingerprint that Reconcile returns to Config.Pins, restart, and drop then", seal.ErrUnpinned, name)
 		}
 		switch {

@@ -59,7 +59,7 @@ func TestTheScenarioThisBeganWith(t *testing.T) {
 	if !strings.Contains(err.Error(), "stopped before the drop") || !strings.Contains(err.Error(), pin) {
 		t.Errorf("reconcile: %v", err)
 	}
-	if err := b.Drill(ctx, "cloud"); !errors.Is(err, seal.ErrUnpinned) || !strings.Contains(err.Error(), pin) {
+	if err := b.Admin().Drill(ctx, "cloud"); !errors.Is(err, seal.ErrUnpinned) || !strings.Contains(err.Error(), pin) {
 		t.Errorf("drill: %v", err)
 	}
 	s := b.Status()

@@ -101,7 +101,7 @@ func PlanOf(op *seal.OperationStatus) (Plan, error) {
 }
 
 // Moves derives what remains to be done on a store that is as s says. Whether a
-// slot is to be renewed is known after a [seal.Barrier.Drill].
+// slot is to be renewed is known after a [seal.Admin.Drill].
 func (p Plan) Moves(s seal.Status) []Move {
 	var renew, add, prove []Move
 	for _, goal := range p.Goals() {

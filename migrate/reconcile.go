@@ -69,7 +69,7 @@ func Reconcile(ctx context.Context, b *seal.Barrier, plan Plan, opt Options) (r 
 	if err := plan.check(); err != nil {
 		return r, err
 	}
-	if err := b.Refresh(ctx); err != nil {
+	if err := b.Admin().Refresh(ctx); err != nil {
 		return r, fmt.Errorf("migrate: %w", err)
 	}
 	if err := plan.foreign(ctx, b); err != nil {
@@ -80,13 +80,13 @@ func Reconcile(ctx context.Context, b *seal.Barrier, plan Plan, opt Options) (r 
 		return r, nil
 	}
 	by := opt.By
-	id, err := b.BeginMigration(ctx, plan.Goals(), by)
+	id, err := b.Admin().BeginMigration(ctx, plan.Goals(), by)
 	if err != nil {
 		return r, fmt.Errorf("migrate: %w", err)
 	}
 	r.Operation, by.Operation = id, id
 	if s := b.Status(); s.Operation != nil && s.Operation.Replica != s.Replica {
-		if err := b.Claim(ctx, by); err != nil {
+		if err := b.Admin().Claim(ctx, by); err != nil {
 			return r, fmt.Errorf("migrate: %w", err)
 		}
 	}
@@ -99,7 +99,7 @@ func Reconcile(ctx context.Context, b *seal.Barrier, plan Plan, opt Options) (r 
 	for {
 		moves := plan.Moves(b.Status())
 		if len(moves) == 0 {
-			if err := b.Cancel(ctx, by); err != nil && !errors.Is(err, seal.ErrNoOperation) {
+			if err := b.Admin().Cancel(ctx, by); err != nil && !errors.Is(err, seal.ErrNoOperation) {
 				return r, fmt.Errorf("migrate: finish: %w", err)
 			}
 			r.Done = true
@@ -151,7 +151,7 @@ func (opt Options) make(ctx context.Context, b *seal.Barrier, m Move, by seal.By
 	case Add:
 		return nil, opt.add(ctx, b, m, by)
 	case Drop:
-		_, done, err := b.Drop(ctx, m.Slots, by)
+		_, done, err := b.Admin().Drop(ctx, m.Slots, by)
 		if err == nil && !done || errors.Is(err, seal.ErrNoProof) {
 			if slot := peopleThatStay(b.Status(), m.Slots); slot != nil {
 				return &Move{Kind: Prove, Slots: []string{slot.Name}, Spec: slot.Spec, People: true}, nil
@@ -160,7 +160,7 @@ func (opt Options) make(ctx context.Context, b *seal.Barrier, m Move, by seal.By
 		}
 		return nil, err
 	}
-	_, done, err := b.Prove(ctx, m.Slots[0], by)
+	_, done, err := b.Admin().Prove(ctx, m.Slots[0], by)
 	if err == nil && !done {
 		err = errStuck
 	}
@@ -170,10 +170,10 @@ func (opt Options) make(ctx context.Context, b *seal.Barrier, m Move, by seal.By
 // renew has a slot wrapped with the keys that the configuration has come to, and
 // looks whether it was: where an alias was moved, the move may take its time.
 func renew(ctx context.Context, b *seal.Barrier, name string, by seal.By) error {
-	if err := b.RewrapSlot(ctx, name, by); err != nil {
+	if err := b.Admin().RewrapSlot(ctx, name, by); err != nil {
 		return err
 	}
-	if err := b.Drill(ctx, name); err != nil {
+	if err := b.Admin().Drill(ctx, name); err != nil {
 		return err
 	}
 	if slot := find(b.Status(), name, seal.SlotActive); slot != nil && slot.Moved {
@@ -189,13 +189,13 @@ func (opt Options) add(ctx context.Context, b *seal.Barrier, m Move, by seal.By)
 	name := m.Slots[0]
 	s := b.Status()
 	if find(s, name, seal.SlotPending) != nil { // of another shape
-		if err := b.Discard(ctx, name, by); err != nil {
+		if err := b.Admin().Discard(ctx, name, by); err != nil {
 			return err
 		}
 	}
-	add := b.Add
+	add := b.Admin().Add
 	if find(s, name, seal.SlotActive) != nil {
-		add = b.Rekey
+		add = b.Admin().Rekey
 	}
 	d, err := add(ctx, name, m.Spec, by)
 	if err != nil {
@@ -219,7 +219,7 @@ func (opt Options) reissue(ctx context.Context, b *seal.Barrier, plan Plan, by s
 		if goal.Drop || !seal.HasPeople(goal.Spec) || find(b.Status(), goal.Name, seal.SlotPending) == nil {
 			continue
 		}
-		d, err := b.Reissue(ctx, goal.Name, goal.Spec, by)
+		d, err := b.Admin().Reissue(ctx, goal.Name, goal.Spec, by)
 		if err != nil {
 			return err
 		}
@@ -246,9 +246,9 @@ func (opt Options) deliver(name string, d seal.Delivery) error {
 
 // Abort ends the migration in progress and removes what it added and did not
 // prove. Slots that it proved open the store, and stay; they are returned, and
-// [seal.Barrier.Drop] removes them. Slots that it dropped do not come back.
+// [seal.Admin.Drop] removes them. Slots that it dropped do not come back.
 func Abort(ctx context.Context, b *seal.Barrier, by seal.By) (stay []string, err error) {
-	if err := b.Refresh(ctx); err != nil {
+	if err := b.Admin().Refresh(ctx); err != nil {
 		return nil, fmt.Errorf("migrate: abort: %w", err)
 	}
 	s := b.Status()
@@ -262,7 +262,7 @@ func Abort(ctx context.Context, b *seal.Barrier, by seal.By) (stay []string, err
 			continue
 		}
 		if find(b.Status(), goal.Name, seal.SlotPending) != nil {
-			err := b.Discard(ctx, goal.Name, by)
+			err := b.Admin().Discard(ctx, goal.Name, by)
 			if err == nil {
 				continue
 			}
@@ -274,7 +274,7 @@ func Abort(ctx context.Context, b *seal.Barrier, by seal.By) (stay []string, err
 			stay = append(stay, goal.Name)
 		}
 	}
-	if err := b.Cancel(ctx, by); err != nil {
+	if err := b.Admin().Cancel(ctx, by); err != nil {
 		return stay, fmt.Errorf("migrate: abort: %w", err)
 	}
 	return stay, nil

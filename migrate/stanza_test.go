@@ -88,13 +88,13 @@ func TestSlotOfAnotherKey(t *testing.T) {
 
 	// Rekeyed in the name of the host, it is on its way to be replaced.
 	b = unsealed("two")
-	if _, err := b.Rekey(ctx, "cloud", seal.KMS{Name: "cloud"}, seal.By{}); err != nil {
+	if _, err := b.Admin().Rekey(ctx, "cloud", seal.KMS{Name: "cloud"}, seal.By{}); err != nil {
 		t.Fatal(err)
 	}
 	if r, err := migrate.Reconcile(ctx, b, wants, migrate.Options{}); err != nil || !r.Done {
 		t.Errorf("a slot that was rekeyed to the new key: %v, %v", r, err)
 	}
-	if err := b.Drill(ctx, "cloud"); err != nil {
+	if err := b.Admin().Drill(ctx, "cloud"); err != nil {
 		t.Errorf("the new slot: %v", err)
 	}
 }

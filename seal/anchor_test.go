@@ -59,7 +59,7 @@ func TestAnchorFollows(t *testing.T) {
 		must(t, b.Rotate(ctx, seal.By{}))
 		must(t, b.Rotate(ctx, seal.By{}))
 		newest := moored(ctx, t, anchor)
-		must(t, other.Refresh(ctx))
+		must(t, other.Admin().Refresh(ctx))
 		if now := moored(ctx, t, anchor); now != newest {
 			t.Errorf("another replica made %s of %s", now, newest)
 		}
@@ -225,10 +225,10 @@ func TestRestoreWithAnchor(t *testing.T) {
 		must(t, b.Rotate(ctx, seal.By{}))
 		must(t, v.write(b))
 		v.put(ctx, old)
-		if err := b.Refresh(ctx); !errors.Is(err, seal.ErrRolledBack) {
+		if err := b.Admin().Refresh(ctx); !errors.Is(err, seal.ErrRolledBack) {
 			t.Errorf("an older record: %v", err)
 		}
-		must(t, b.Restore(ctx, generation, seal.By{}))
+		must(t, b.Admin().Restore(ctx, generation, seal.By{}))
 		b.Close()
 		b = v.boot()
 		must(t, v.unseal(ctx, b))
@@ -244,7 +244,7 @@ func TestRestoreWithAnchor(t *testing.T) {
 		anchor.Inner = seal.NewMemStore()
 		b = v.boot()
 		must(t, v.unseal(ctx, b))
-		must(t, b.Restore(ctx, generation, seal.By{}))
+		must(t, b.Admin().Restore(ctx, generation, seal.By{}))
 	})
 }
 

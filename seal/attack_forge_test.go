@@ -57,7 +57,7 @@ func TestAttackForgeUnderPinnedProcess(t *testing.T) {
 			_, rev, _ := store.Load(ctx)
 			_, err = store.Swap(ctx, forged, rev)
 			must(t, err)
-			err = b.Refresh(ctx)
+			err = b.Admin().Refresh(ctx)
 			if sealedFirst {
 				_, err = b.Unseal(ctx)
 			}
@@ -88,7 +88,7 @@ func TestAttackGenerationPanics(t *testing.T) {
 	_, rev, _ := store.Load(ctx)
 	_, err = store.Swap(ctx, forged, rev)
 	must(t, err)
-	t.Log(b.Refresh(ctx))
+	t.Log(b.Admin().Refresh(ctx))
 }
 
 // TestAttackReissueStrands: an initial slot made anew while the other key is
@@ -104,7 +104,7 @@ func TestAttackReissueStrands(t *testing.T) {
 	must(t, v.write(b))
 	v.fake.Destroy("a", "")
 	v.fake.Disable("a")
-	d, err = b.Reissue(ctx, "people", slots["people"], seal.By{})
+	d, err = b.Admin().Reissue(ctx, "people", slots["people"], seal.By{})
 	if err != nil {
 		t.Skip("refused: ", err)
 	}
@@ -124,7 +124,7 @@ func TestAttackBaitAndSwitch(t *testing.T) {
 	b := v.boot()
 	slots := map[string]seal.Spec{"auto": seal.KMS{Name: "a"}, "people": seal.Shamir{Shares: 3, Threshold: 2}}
 	must(t, v.initialize(ctx, b, slots))
-	op0, _, err := b.Prove(ctx, "people", seal.By{})
+	op0, _, err := b.Admin().Prove(ctx, "people", seal.By{})
 	must(t, err)
 	must(t, v.gather(ctx, b, seal.By{Operation: op0}))
 	v.fake.Script(func(c kmstest.Call) kmstest.Fault {
@@ -133,13 +133,13 @@ func TestAttackBaitAndSwitch(t *testing.T) {
 		}
 		return kmstest.Fault{}
 	})
-	op, err := b.BeginMigration(ctx, []seal.Goal{{Name: "extra", Spec: seal.KMS{Name: "b"}}}, seal.By{})
+	op, err := b.Admin().BeginMigration(ctx, []seal.Goal{{Name: "extra", Spec: seal.KMS{Name: "b"}}}, seal.By{})
 	must(t, err)
 	must(t, v.gather(ctx, b, seal.By{Operation: op}))
 	// a different plan under the same id is "joined"
-	id, err := b.BeginMigration(ctx, []seal.Goal{{Name: "people", Spec: seal.Shamir{Shares: 1, Threshold: 1}}, {Name: "auto", Drop: true}}, seal.By{Operation: op})
+	id, err := b.Admin().BeginMigration(ctx, []seal.Goal{{Name: "people", Spec: seal.Shamir{Shares: 1, Threshold: 1}}, {Name: "auto", Drop: true}}, seal.By{Operation: op})
 	t.Logf("BeginMigration with other goals: id same=%v err=%v", id == op, err)
-	_, done, err := b.Drop(ctx, []string{"auto"}, seal.By{Operation: op})
+	_, done, err := b.Admin().Drop(ctx, []string{"auto"}, seal.By{Operation: op})
 	if err == nil && done {
 		t.Fatal("slot auto dropped on shares given for a migration that only adds \"extra\"")
 	}
@@ -153,7 +153,7 @@ func TestAttackReconcileSpins(t *testing.T) {
 	b := v.boot()
 	slots := map[string]seal.Spec{"auto": seal.KMS{Name: "a"}, "people": seal.Shamir{Shares: 3, Threshold: 2}}
 	must(t, v.initialize(ctx, b, slots))
-	op0, _, err := b.Prove(ctx, "people", seal.By{})
+	op0, _, err := b.Admin().Prove(ctx, "people", seal.By{})
 	must(t, err)
 	must(t, v.gather(ctx, b, seal.By{Operation: op0}))
 	n := 0
@@ -182,7 +182,7 @@ func TestAttackDropByTree(t *testing.T) {
 		"tree": seal.Threshold{K: 2, Of: []seal.Spec{seal.KMS{Name: "a"}, seal.KMS{Name: "b"}, seal.Shamir{Shares: 3, Threshold: 2}}}}
 	must(t, v.initialize(ctx, b, slots))
 	v.fake.Disable("a")
-	op, done, err := b.Drop(ctx, []string{"auto"}, seal.By{})
+	op, done, err := b.Admin().Drop(ctx, []string{"auto"}, seal.By{})
 	t.Log(op, done, err)
 	for _, set := range v.held {
 		for _, s := range set.Shares[:2] {
@@ -207,9 +207,9 @@ func TestAttackOldSharesEndProve(t *testing.T) {
 	for _, s := range v.held {
 		old = s
 	}
-	d, err := b.Rekey(ctx, "people", people, seal.By{})
+	d, err := b.Admin().Rekey(ctx, "people", people, seal.By{})
 	must(t, err)
-	op, _, err := b.Prove(ctx, "people", seal.By{})
+	op, _, err := b.Admin().Prove(ctx, "people", seal.By{})
 	must(t, err)
 	_, err = b.Submit(ctx, d.Sets[0].Shares[0], seal.By{Operation: op})
 	must(t, err)
@@ -289,7 +289,7 @@ func TestAttackCloseLeavesWaiters(t *testing.T) {
 		errs := make(chan error, 2)
 		go func() { _, err := b.Unseal(ctx); errs <- err }()
 		time.Sleep(time.Second)
-		go func() { errs <- b.Refresh(ctx) }()
+		go func() { errs <- b.Admin().Refresh(ctx) }()
 		time.Sleep(time.Second)
 		b.Close()
 		for range 2 {
@@ -347,10 +347,10 @@ func TestAttackRestoreForged(t *testing.T) {
 	_, rev, _ := store.Load(ctx)
 	_, err = store.Swap(ctx, forged, rev)
 	must(t, err)
-	if err = b.Restore(ctx, 2, seal.By{}); !errors.Is(err, seal.ErrNotKnown) {
+	if err = b.Admin().Restore(ctx, 2, seal.By{}); !errors.Is(err, seal.ErrNotKnown) {
 		t.Errorf("a record that the process never saw: %v", err)
 	}
-	err = b.RestoreUnknown(ctx, fmt.Sprintf("%x", record.DigestOf(forged)), []string{fmt.Sprintf("%x", f[:12])}, seal.By{})
+	err = b.Admin().RestoreUnknown(ctx, fmt.Sprintf("%x", record.DigestOf(forged)), []string{fmt.Sprintf("%x", f[:12])}, seal.By{})
 	after, _, _ := store.Load(ctx)
 	t.Log(err)
 	if rec, _, _, perr := record.Parse(after); perr == nil && rec.Generation > 2 {

@@ -58,7 +58,7 @@ func TestAttackForgedTermsAndGone(t *testing.T) {
 			mine, leave := context.WithCancel(ctx)
 			f := func() { leave() }
 			store.during.Store(&f)
-			if _, err := b.Decrypt(mine, nil, forged, nil); err == nil {
+			if _, err := b.Admin().Decrypt(mine, nil, forged, nil); err == nil {
 				t.Fatal("a forged ciphertext was read")
 			}
 			leave()
@@ -79,7 +79,7 @@ func TestAttackForgedTermsAndGone(t *testing.T) {
 					mine, leave := context.WithCancel(ctx)
 					f := func() { leave() }
 					store.during.Store(&f)
-					b.Decrypt(mine, nil, forged, nil)
+					b.Admin().Decrypt(mine, nil, forged, nil)
 					leave()
 				}
 			}()
@@ -88,7 +88,7 @@ func TestAttackForgedTermsAndGone(t *testing.T) {
 		ct, err := other.Keyring().Encrypt(nil, []byte("fresh"), nil)
 		must(t, err)
 		began = time.Now()
-		if got, err := b.Decrypt(ctx, nil, ct, nil); err != nil || string(got) != "fresh" || time.Since(began) > time.Second {
+		if got, err := b.Admin().Decrypt(ctx, nil, ct, nil); err != nil || string(got) != "fresh" || time.Since(began) > time.Second {
 			t.Errorf("%q, %v after %v", got, err, time.Since(began))
 		}
 		close(stop)
@@ -188,7 +188,7 @@ func TestAttackRewrapKeepsTheTurn(t *testing.T) {
 		for range 24 * 60 {
 			time.Sleep(time.Minute)
 			mine, cancel := context.WithTimeout(ctx, 30*time.Second)
-			err := fleet[0].Refresh(mine)
+			err := fleet[0].Admin().Refresh(mine)
 			cancel()
 			if err != nil {
 				t.Fatalf("nobody else has the turn: %v", err)
@@ -242,7 +242,7 @@ func TestAttackSealedWhileFollowing(t *testing.T) {
 		defer stop()
 		must(t, fleet[0].Wait(ctx))
 		v.fake.Script(kmstest.Always(kmstest.Fault{Failure: kmstest.Throttled, RetryAfter: 3 * time.Hour}))
-		must(t, b.RotateRoot(ctx, seal.By{}))
+		must(t, b.Admin().RotateRoot(ctx, seal.By{}))
 		time.Sleep(time.Minute) // it has noticed
 		must(t, fleet[0].Seal(seal.By{}))
 		mine, cancel := context.WithTimeout(ctx, time.Minute)
@@ -274,7 +274,7 @@ func TestAttackSealedWhileDrilled(t *testing.T) {
 			defer b.Close()
 			v.fake.Script(kmstest.Always(kmstest.Fault{Delay: 5 * time.Second}))
 			drilled := make(chan error)
-			go func() { drilled <- b.Drill(ctx) }()
+			go func() { drilled <- b.Admin().Drill(ctx) }()
 			time.Sleep(7 * time.Second)
 			cut(b, leave)
 			if err := <-drilled; err == nil {

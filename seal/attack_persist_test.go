@@ -23,12 +23,12 @@ func TestAttackDroppedCustodianForges(t *testing.T) {
 	must(t, err)
 	l.proveSlot(b, "people", d)
 	old := l.copyOf("old", store, b, nil) // what the custodian could open
-	_, done, err := b.Drop(ctx, []string{"people"}, seal.By{})
+	_, done, err := b.Admin().Drop(ctx, []string{"people"}, seal.By{})
 	must(t, err)
 	if !done {
 		t.Fatal("not dropped")
 	}
-	must(t, b.RotateRoot(ctx, seal.By{}))
+	must(t, b.Admin().RotateRoot(ctx, seal.By{}))
 	now, rev, _ := store.Load(ctx)
 	r, _, _, _ := record.Parse(now)
 	dg := record.DigestOf(now)
@@ -39,7 +39,7 @@ func TestAttackDroppedCustodianForges(t *testing.T) {
 	forged := l.forge(r, knownTo(old))
 	_, err = store.Swap(ctx, forged, rev)
 	must(t, err)
-	err = b.Refresh(ctx)
+	err = b.Admin().Refresh(ctx)
 	if err == nil && b.Status().Generation == r.Generation {
 		a, _ := b.Keyring().Active()
 		t.Fatalf("a RUNNING process took the record of a dropped custodian; it encrypts under his key, term %d", a.Number)
@@ -56,22 +56,22 @@ func TestAttackGatherStays(t *testing.T) {
 	two := v.boot()
 	_, err := two.Unseal(ctx)
 	must(t, err)
-	op, _, err := one.Prove(ctx, "people", seal.By{})
+	op, _, err := one.Admin().Prove(ctx, "people", seal.By{})
 	must(t, err)
 	for _, set := range v.held {
 		_, err = one.Submit(ctx, set.Shares[0], seal.By{Operation: op})
 		must(t, err)
 	}
-	must(t, two.Cancel(ctx, seal.By{Operation: op}))
-	must(t, one.Refresh(ctx))
+	must(t, two.Admin().Cancel(ctx, seal.By{Operation: op}))
+	must(t, one.Admin().Refresh(ctx))
 	if n := one.GatheredFor(op); n != 0 {
 		t.Errorf("%d share(s) kept for an operation that was cancelled by another replica", n)
 	}
 	// And in a migration a single custodian repeats the quorum's proof.
-	op, err = one.BeginMigration(ctx, []seal.Goal{{Name: "extra", Spec: seal.KMS{Name: "b"}}}, seal.By{})
+	op, err = one.Admin().BeginMigration(ctx, []seal.Goal{{Name: "extra", Spec: seal.KMS{Name: "b"}}}, seal.By{})
 	must(t, err)
 	must(t, v.gather(ctx, one, seal.By{Operation: op}))
-	must(t, one.RotateRoot(ctx, seal.By{}))
+	must(t, one.Admin().RotateRoot(ctx, seal.By{}))
 	before := one.Status().Slots[1].Proven
 	gen := one.Status().Generation
 	for _, set := range v.held {

@@ -66,14 +66,14 @@ func TestAttackRestoreOfUnknownOutcome(t *testing.T) {
 			v.put(ctx, older)
 			store := &late{Store: v.inner, lose: true}
 			b.SwapStore(store)
-			if err := b.Restore(ctx, generation, seal.By{}); !errors.Is(err, seal.ErrOutcomeUnknown) {
+			if err := b.Admin().Restore(ctx, generation, seal.By{}); !errors.Is(err, seal.ErrOutcomeUnknown) {
 				t.Fatal(err)
 			}
 			must(t, store.deliver())
 			if again {
-				must(t, b.Restore(ctx, generation+2, seal.By{}))
+				must(t, b.Admin().Restore(ctx, generation+2, seal.By{}))
 			} else {
-				must(t, b.Refresh(ctx))
+				must(t, b.Admin().Refresh(ctx))
 			}
 			must(t, v.write(b))
 			must(t, b.Rotate(ctx, seal.By{}))
@@ -90,7 +90,7 @@ func TestAttackShareAfterSeal(t *testing.T) {
 			ctx := t.Context()
 			v, b := scenario{begin: ofPeople}.prepare(ctx, t).from(ctx, t, seal.NewMemStore())
 			defer b.Close()
-			op, _, err := b.Prove(ctx, "people", seal.By{})
+			op, _, err := b.Admin().Prove(ctx, "people", seal.By{})
 			must(t, err)
 			if end == "close" {
 				must(t, b.Seal(seal.By{}))
@@ -158,7 +158,7 @@ func TestAttackRetiredWhileSealed(t *testing.T) {
 		term := b.Status().Terms[0].Number
 		must(t, b.Seal(seal.By{}))
 		must(t, other.Rotate(ctx, seal.By{}))
-		must(t, other.Retire(ctx, term, seal.By{}))
+		must(t, other.Admin().Retire(ctx, term, seal.By{}))
 		_, err := b.Unseal(ctx)
 		if !errors.Is(err, seal.ErrForked) || !strings.Contains(err.Error(), "retired") || !strings.Contains(err.Error(), "restart") {
 			t.Errorf("it says: %v", err)
@@ -176,9 +176,9 @@ func TestAttackAbortMeetsProof(t *testing.T) {
 		v, b := scenario{begin: map[string]seal.Spec{"auto": seal.KMS{Name: "a"}}}.prepare(ctx, t).from(ctx, t, seal.NewMemStore())
 		defer b.Close()
 		spec := seal.KMS{Name: "b"}
-		op, err := b.BeginMigration(ctx, []seal.Goal{{Name: "new", Spec: spec}}, seal.By{})
+		op, err := b.Admin().BeginMigration(ctx, []seal.Goal{{Name: "new", Spec: spec}}, seal.By{})
 		must(t, err)
-		_, err = b.Add(ctx, "new", spec, seal.By{Operation: op})
+		_, err = b.Admin().Add(ctx, "new", spec, seal.By{Operation: op})
 		must(t, err)
 		other := v.boot()
 		defer other.Close()
@@ -186,7 +186,7 @@ func TestAttackAbortMeetsProof(t *testing.T) {
 		store, loads := &late{Store: v.inner}, 0
 		store.loading = func() {
 			if loads++; loads == 2 { // after the abort has had its look
-				_, _, err := other.Prove(ctx, "new", seal.By{Operation: op})
+				_, _, err := other.Admin().Prove(ctx, "new", seal.By{Operation: op})
 				must(t, err)
 			}
 		}

@@ -65,11 +65,11 @@ func TestAttackChangeMissedByAnOutage(t *testing.T) {
 		defer three.Close()
 		go three.Run(ctx)
 		time.Sleep(10 * time.Second)
-		_, err = one.Add(ctx, "2", key("b"), seal.By{})
+		_, err = one.Admin().Add(ctx, "2", key("b"), seal.By{})
 		must(t, err)
 		time.Sleep(10 * time.Second)
 		seen.fails.Store(1)
-		_, _, err = one.Prove(ctx, "2", seal.By{})
+		_, _, err = one.Admin().Prove(ctx, "2", seal.By{})
 		must(t, err)
 		time.Sleep(10 * time.Minute)
 		if s := three.Status(); s.Sealed {
@@ -93,9 +93,9 @@ func TestAttackPeopleWaitForTheKMSOfOneBehind(t *testing.T) {
 				must(t, err)
 			}
 			x.foul.armed.Store(true)
-			must(t, one.RotateRoot(t.Context(), seal.By{}))
+			must(t, one.Admin().RotateRoot(t.Context(), seal.By{}))
 			if refreshed {
-				_ = behind.Refresh(t.Context())
+				_ = behind.Admin().Refresh(t.Context())
 			}
 			for _, s := range x.held["people"][:2] {
 				begun := time.Now()
@@ -105,7 +105,7 @@ func TestAttackPeopleWaitForTheKMSOfOneBehind(t *testing.T) {
 					t.Errorf("behind %v: a share was taken after %v", refreshed, took)
 				}
 				begun = time.Now()
-				_, _ = behind.Check(t.Context(), s, seal.By{})
+				_, _ = behind.Admin().Check(t.Context(), s, seal.By{})
 				if took := time.Since(begun); took >= enough {
 					t.Errorf("behind %v: a share was checked after %v", refreshed, took)
 				}
@@ -126,14 +126,14 @@ func TestAttackSharesStayWhereTheyServeNothing(t *testing.T) {
 		ctx := t.Context()
 		p := newPair(t, map[string]seal.Spec{"people": two, "auto": key("a")}, 0)
 		p.fake.Disable("a")
-		must(t, p.one.RotateRoot(ctx, seal.By{}))
+		must(t, p.one.Admin().RotateRoot(ctx, seal.By{}))
 		_, err := p.two.Submit(ctx, p.shares[0], seal.By{})
 		must(t, err)
 		if p.two.GatheredFor("") != 1 {
 			t.Fatal("it is not behind")
 		}
 		p.fake.Enable("a")
-		must(t, p.two.Refresh(ctx))
+		must(t, p.two.Admin().Refresh(ctx))
 		if n := p.two.GatheredFor(""); n != 0 {
 			t.Errorf("%d shares are kept", n)
 		}
@@ -201,7 +201,7 @@ func TestAttackForkWhileTheKMSIsAsked(t *testing.T) {
 		v, b := scenario{begin: threeSlots}.prepare(ctx, t).from(ctx, t, seal.NewMemStore())
 		defer b.Close()
 		before := v.stored(ctx)
-		must(t, b.Refresh(ctx))
+		must(t, b.Admin().Refresh(ctx))
 
 		half := *v
 		half.inner = seal.NewMemStore()
@@ -212,7 +212,7 @@ func TestAttackForkWhileTheKMSIsAsked(t *testing.T) {
 		must(t, err)
 		defer other.Close()
 		must(t, v.unseal(ctx, other))
-		must(t, other.RotateRoot(ctx, seal.By{}))
+		must(t, other.Admin().RotateRoot(ctx, seal.By{}))
 		must(t, other.Rotate(ctx, seal.By{}))
 		fork := half.stored(ctx)
 
@@ -239,9 +239,9 @@ func TestAttackForkWhileTheKMSIsAsked(t *testing.T) {
 		v.put(ctx, fork)
 		v.fake.Script(kmstest.Always(kmstest.Fault{Delay: 5 * time.Second}))
 		ended := make(chan error, 1)
-		go func() { ended <- b.Refresh(ctx) }()
+		go func() { ended <- b.Admin().Refresh(ctx) }()
 		time.Sleep(time.Second)
-		must(t, b.Refresh(ctx))
+		must(t, b.Admin().Refresh(ctx))
 		if err := <-ended; !errors.Is(err, seal.ErrForked) {
 			t.Errorf("a fork was taken in: %v", err)
 		}
@@ -266,7 +266,7 @@ func TestAttackRestoreLosesATerm(t *testing.T) {
 		store.loading = func() {
 			switch loads++; loads {
 			case 1: // of the rotation
-				go func() { restored <- b.Restore(ctx, generation, seal.By{}) }()
+				go func() { restored <- b.Admin().Restore(ctx, generation, seal.By{}) }()
 				time.Sleep(time.Second)
 			case 2: // of the restore
 				select {
@@ -297,9 +297,9 @@ func TestAttackBehindIsNotWhatWas(t *testing.T) {
 		defer p.one.Close()
 		defer p.two.Close()
 		p.fake.Script(kmstest.Always(kmstest.Fault{Failure: kmstest.Denied, Delay: 5 * time.Second}))
-		must(t, p.one.RotateRoot(ctx, seal.By{}))
+		must(t, p.one.Admin().RotateRoot(ctx, seal.By{}))
 		ended := make(chan error, 1)
-		go func() { ended <- p.two.Refresh(ctx) }()
+		go func() { ended <- p.two.Admin().Refresh(ctx) }()
 		time.Sleep(time.Second)
 		for _, s := range p.shares[:2] {
 			_, err := p.two.Submit(ctx, s, seal.By{})
@@ -313,10 +313,10 @@ func TestAttackBehindIsNotWhatWas(t *testing.T) {
 	ctx := t.Context()
 	p := newPair(t, map[string]seal.Spec{"people": two, "auto": key("a")}, 0)
 	p.fake.Disable("a")
-	must(t, p.one.RotateRoot(ctx, seal.By{}))
-	_ = p.two.Refresh(ctx)
+	must(t, p.one.Admin().RotateRoot(ctx, seal.By{}))
+	_ = p.two.Admin().Refresh(ctx)
 	p.fake.Script(kmstest.Always(kmstest.Fault{Failure: kmstest.Denied}))
-	if _ = p.two.Refresh(ctx); p.behind != 1 || !errors.Is(p.two.Status().Behind, kms.ErrDenied) {
+	if _ = p.two.Admin().Refresh(ctx); p.behind != 1 || !errors.Is(p.two.Status().Behind, kms.ErrDenied) {
 		t.Errorf("%d events of one that is behind: %v", p.behind, p.two.Status().Behind)
 	}
 	v, b := scenario{begin: threeSlots}.prepare(ctx, t).from(ctx, t, seal.NewMemStore())
@@ -324,10 +324,10 @@ func TestAttackBehindIsNotWhatWas(t *testing.T) {
 	backup, generation := v.stored(ctx), b.Status().Generation
 	must(t, b.Rotate(ctx, seal.By{}))
 	v.put(ctx, backup)
-	if err := b.Refresh(ctx); !errors.Is(err, seal.ErrRolledBack) || b.Status().Behind == nil {
+	if err := b.Admin().Refresh(ctx); !errors.Is(err, seal.ErrRolledBack) || b.Status().Behind == nil {
 		t.Fatal(err)
 	}
-	must(t, b.Restore(ctx, generation, seal.By{}))
+	must(t, b.Admin().Restore(ctx, generation, seal.By{}))
 	if why := b.Status().Behind; why != nil {
 		t.Errorf("restored, and behind: %v", why)
 	}

@@ -94,16 +94,16 @@ func (b *Barrier) propagating(what string, since time.Time) error {
 // Ask before the data is counted: what is written until then is not in a count
 // that began earlier. It returns [ErrPropagating], [ErrTermInUse], or
 // [ErrSealed].
-func (b *Barrier) CheckRetire(term uint32) error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
+func (a *Admin) CheckRetire(term uint32) error {
+	a.b.mu.Lock()
+	defer a.b.mu.Unlock()
 	switch {
-	case b.open == nil:
+	case a.b.open == nil:
 		return ErrSealed
-	case term == b.activeTerm:
+	case term == a.b.activeTerm:
 		return fmt.Errorf("%w: it is the active one: rotate first", ErrTermInUse)
 	}
-	return b.propagating(fmt.Sprintf("another replica may still write under term %d", term), b.activeSince)
+	return a.b.propagating(fmt.Sprintf("another replica may still write under term %d", term), a.b.activeSince)
 }
 
 // seeActive notes since when this process knows the active term; b.mu is held.
@@ -133,10 +133,10 @@ func (b *Barrier) strands(s *record.State) error {
 	return fmt.Errorf("%w: %s: give each of them its shares afterwards, and call RotateRootStranding; or add a KMS slot first", ErrStrands, why)
 }
 
-// RotateRootStranding is [Barrier.RotateRoot] also where other replicas cannot
+// RotateRootStranding is [Admin.RotateRoot] also where other replicas cannot
 // follow by themselves. They go on under the keys they have, say so in Status and
 // readiness, and cannot read what is written under later terms until they are
 // given shares, which open the new record without a Seal.
-func (b *Barrier) RotateRootStranding(ctx context.Context, by By) error {
-	return b.rotateRoot(ctx, by, true)
+func (a *Admin) RotateRootStranding(ctx context.Context, by By) error {
+	return a.b.rotateRoot(ctx, by, true)
 }

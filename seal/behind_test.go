@@ -56,9 +56,9 @@ func newPair(t *testing.T, slots map[string]seal.Spec, propagation time.Duration
 // rekey replaces the people's shares on the first replica.
 func (p *pair) rekey(t *testing.T) {
 	ctx := t.Context()
-	d, err := p.one.Rekey(ctx, "people", two, seal.By{})
+	d, err := p.one.Admin().Rekey(ctx, "people", two, seal.By{})
 	must(t, err)
-	op, _, err := p.one.Prove(ctx, "people", seal.By{})
+	op, _, err := p.one.Admin().Prove(ctx, "people", seal.By{})
 	must(t, err)
 	p.shares = d.Sets[0].Shares
 	for _, s := range p.shares[:2] {
@@ -79,7 +79,7 @@ func TestAReplicaThatCannotFollowSaysSo(t *testing.T) {
 	p.rekey(t)
 	ct, err := p.one.Keyring().Encrypt(nil, []byte("written elsewhere"), nil)
 	must(t, err)
-	if _, err := p.two.Decrypt(ctx, nil, ct, nil); !errors.Is(err, seal.ErrRootMoved) || !strings.Contains(err.Error(), "give this process the shares") {
+	if _, err := p.two.Admin().Decrypt(ctx, nil, ct, nil); !errors.Is(err, seal.ErrRootMoved) || !strings.Contains(err.Error(), "give this process the shares") {
 		t.Fatalf("decrypt: %v", err)
 	}
 	s := p.two.Status()
@@ -103,7 +103,7 @@ func TestAReplicaThatCannotFollowSaysSo(t *testing.T) {
 	if s := p.two.Status(); s.Behind != nil || s.Sealed || s.Generation != p.one.Status().Generation {
 		t.Errorf("behind %v at generation %d", s.Behind, s.Generation)
 	}
-	out, err := p.two.Decrypt(ctx, nil, ct, nil)
+	out, err := p.two.Admin().Decrypt(ctx, nil, ct, nil)
 	if err != nil || string(out) != "written elsewhere" {
 		t.Errorf("decrypt: %v", err)
 	}
@@ -114,22 +114,22 @@ func TestAReplicaThatCannotFollowSaysSo(t *testing.T) {
 func TestWhateverMovesTheRootElsewhere(t *testing.T) {
 	for name, move := range map[string]func(context.Context, *testing.T, *pair){
 		"a rekey":        func(_ context.Context, t *testing.T, p *pair) { p.rekey(t) },
-		"a new root key": func(ctx context.Context, t *testing.T, p *pair) { must(t, p.one.RotateRoot(ctx, seal.By{})) },
+		"a new root key": func(ctx context.Context, t *testing.T, p *pair) { must(t, p.one.Admin().RotateRoot(ctx, seal.By{})) },
 		"a discard": func(ctx context.Context, t *testing.T, p *pair) {
-			_, err := p.one.Add(ctx, "more", two, seal.By{})
+			_, err := p.one.Admin().Add(ctx, "more", two, seal.By{})
 			must(t, err)
-			must(t, p.one.Discard(ctx, "more", seal.By{}))
+			must(t, p.one.Admin().Discard(ctx, "more", seal.By{}))
 		},
 	} {
 		p := newPair(t, peopleAlone, 0)
 		move(t.Context(), t, p)
-		if err := p.two.Refresh(t.Context()); !errors.Is(err, seal.ErrRootMoved) {
+		if err := p.two.Admin().Refresh(t.Context()); !errors.Is(err, seal.ErrRootMoved) {
 			t.Errorf("%s: %v", name, err)
 		}
 		if p.two.Status().Behind == nil || p.behind != 1 {
 			t.Errorf("%s: nothing is said", name)
 		}
-		if err := p.two.Refresh(t.Context()); err == nil || p.behind != 1 {
+		if err := p.two.Admin().Refresh(t.Context()); err == nil || p.behind != 1 {
 			t.Errorf("%s: said %d times", name, p.behind)
 		}
 		must(t, p.two.Seal(seal.By{}))
@@ -150,7 +150,7 @@ func TestAKMSThatComesBackLetsAReplicaFollow(t *testing.T) {
 		defer cancel()
 		go p.two.Run(ctx)
 		p.fake.Disable("a")
-		must(t, p.one.RotateRoot(ctx, seal.By{}))
+		must(t, p.one.Admin().RotateRoot(ctx, seal.By{}))
 		time.Sleep(time.Minute)
 		if !errors.Is(p.two.Status().Behind, seal.ErrRootMoved) {
 			t.Fatalf("behind %v", p.two.Status().Behind)
@@ -169,19 +169,19 @@ func TestARootRotationLooksWhetherOthersFollow(t *testing.T) {
 	ctx := t.Context()
 	p := newPair(t, peopleAlone, time.Minute)
 	before := p.one.Status().Generation
-	if err := p.one.RotateRoot(ctx, seal.By{}); !errors.Is(err, seal.ErrStrands) || !strings.Contains(err.Error(), "no slot opens the store without people") {
+	if err := p.one.Admin().RotateRoot(ctx, seal.By{}); !errors.Is(err, seal.ErrStrands) || !strings.Contains(err.Error(), "no slot opens the store without people") {
 		t.Errorf("people alone: %v", err)
 	}
 	if p.one.Status().Generation != before {
 		t.Error("it changed something")
 	}
-	must(t, p.one.RotateRootStranding(ctx, seal.By{}))
+	must(t, p.one.Admin().RotateRootStranding(ctx, seal.By{}))
 
 	p = newPair(t, map[string]seal.Spec{"people": two, "auto": key("a")}, time.Minute)
-	must(t, p.one.RotateRoot(ctx, seal.By{}))
+	must(t, p.one.Admin().RotateRoot(ctx, seal.By{}))
 	p.fake.Disable("a")
-	_ = p.one.Drill(ctx)
-	if err := p.one.RotateRoot(ctx, seal.By{}); !errors.Is(err, seal.ErrStrands) || !strings.Contains(err.Error(), `slot "auto" did not open the store`) {
+	_ = p.one.Admin().Drill(ctx)
+	if err := p.one.Admin().RotateRoot(ctx, seal.By{}); !errors.Is(err, seal.ErrStrands) || !strings.Contains(err.Error(), `slot "auto" did not open the store`) {
 		t.Errorf("a slot that a drill found dead: %v", err)
 	}
 }
@@ -196,14 +196,14 @@ func TestNothingIsRetiredUnderAReplicaThatStillWrites(t *testing.T) {
 		defer p.one.Close()
 		defer p.two.Close()
 		must(t, p.one.Rotate(ctx, seal.By{}))
-		if err := p.one.Activate(ctx, 2, seal.By{}); !errors.Is(err, seal.ErrPropagating) || !strings.Contains(err.Error(), "may not have term 2 yet: wait 1m0s") {
+		if err := p.one.Admin().Activate(ctx, 2, seal.By{}); !errors.Is(err, seal.ErrPropagating) || !strings.Contains(err.Error(), "may not have term 2 yet: wait 1m0s") {
 			t.Errorf("activate at once: %v", err)
 		}
 		time.Sleep(propagation)
-		must(t, p.one.Activate(ctx, 2, seal.By{}))
+		must(t, p.one.Admin().Activate(ctx, 2, seal.By{}))
 		for name, retire := range map[string]func() error{
-			"retire": func() error { return p.one.Retire(ctx, 1, seal.By{}) },
-			"check":  func() error { return p.one.CheckRetire(1) },
+			"retire": func() error { return p.one.Admin().Retire(ctx, 1, seal.By{}) },
+			"check":  func() error { return p.one.Admin().CheckRetire(1) },
 		} {
 			if err := retire(); !errors.Is(err, seal.ErrPropagating) || !strings.Contains(err.Error(), "may still write under term 1") {
 				t.Errorf("%s at once: %v", name, err)
@@ -211,21 +211,21 @@ func TestNothingIsRetiredUnderAReplicaThatStillWrites(t *testing.T) {
 		}
 		ct, err := p.two.Keyring().Encrypt(nil, []byte("late"), nil) // it has not looked yet
 		must(t, err)
-		if out, err := p.one.Decrypt(ctx, nil, ct, nil); err != nil || string(out) != "late" {
+		if out, err := p.one.Admin().Decrypt(ctx, nil, ct, nil); err != nil || string(out) != "late" {
 			t.Errorf("%v", err)
 		}
 		time.Sleep(propagation)
-		must(t, p.one.Retire(ctx, 1, seal.By{}))
+		must(t, p.one.Admin().Retire(ctx, 1, seal.By{}))
 
 		// The other one has not looked in all the time: it takes the record in, and
 		// writes under a term that is there.
-		must(t, p.two.Refresh(ctx))
+		must(t, p.two.Admin().Refresh(ctx))
 		ct, err = p.two.Keyring().Encrypt(nil, []byte("after"), nil)
 		must(t, err)
-		if out, err := p.one.Decrypt(ctx, nil, ct, nil); err != nil || string(out) != "after" {
+		if out, err := p.one.Admin().Decrypt(ctx, nil, ct, nil); err != nil || string(out) != "after" {
 			t.Errorf("written under a retired term: %v", err)
 		}
-		if err := p.one.CheckRetire(2); !errors.Is(err, seal.ErrTermInUse) {
+		if err := p.one.Admin().CheckRetire(2); !errors.Is(err, seal.ErrTermInUse) {
 			t.Errorf("the active term: %v", err)
 		}
 	})

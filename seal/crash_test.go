@@ -86,10 +86,10 @@ func scenarios() []scenario {
 			return errors.Join(b.Rotate(ctx, seal.By{}), v.write(b))
 		}},
 		scenario{"rotate root", both, func(ctx context.Context, v *vault, b *seal.Barrier) error {
-			return errors.Join(b.RotateRoot(ctx, seal.By{}), v.write(b))
+			return errors.Join(b.Admin().RotateRoot(ctx, seal.By{}), v.write(b))
 		}},
 		scenario{"drill", both, func(ctx context.Context, v *vault, b *seal.Barrier) error {
-			_, _, err := b.Prove(ctx, "auto", seal.By{})
+			_, _, err := b.Admin().Prove(ctx, "auto", seal.By{})
 			return errors.Join(err, v.write(b))
 		}},
 		scenario{"add people, reissue, prove", both, func(ctx context.Context, v *vault, b *seal.Barrier) error {
@@ -103,17 +103,17 @@ func scenarios() []scenario {
 				return nil
 			}
 			if slot() == nil {
-				if _, err := b.Add(ctx, "late", spec, seal.By{}); err != nil { // nobody gets these
+				if _, err := b.Admin().Add(ctx, "late", spec, seal.By{}); err != nil { // nobody gets these
 					return err
 				}
 			}
 			if op := b.Status().Operation; op != nil { // of the proof that was cut off
-				if err := b.Cancel(ctx, seal.By{Operation: op.ID}); err != nil {
+				if err := b.Admin().Cancel(ctx, seal.By{Operation: op.ID}); err != nil {
 					return err
 				}
 			}
 			if slot().State == seal.SlotPending {
-				d, err := b.Reissue(ctx, "late", spec, seal.By{})
+				d, err := b.Admin().Reissue(ctx, "late", spec, seal.By{})
 				if err == nil {
 					err = v.take(d)
 				}
@@ -121,7 +121,7 @@ func scenarios() []scenario {
 					return err
 				}
 			}
-			op, _, err := b.Prove(ctx, "late", seal.By{})
+			op, _, err := b.Admin().Prove(ctx, "late", seal.By{})
 			if err != nil {
 				return err
 			}

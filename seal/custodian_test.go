@@ -36,11 +36,13 @@ func (v *vault) lose(slot string) {
 // every acknowledged value decrypts.
 func TestNoSingleLostKey(t *testing.T) {
 	operations := map[string]func(context.Context, *vault, *seal.Barrier) error{
-		"none":        func(context.Context, *vault, *seal.Barrier) error { return nil },
-		"rotate":      func(ctx context.Context, v *vault, b *seal.Barrier) error { return b.Rotate(ctx, seal.By{}) },
-		"rotate root": func(ctx context.Context, v *vault, b *seal.Barrier) error { return b.RotateRoot(ctx, seal.By{}) },
+		"none":   func(context.Context, *vault, *seal.Barrier) error { return nil },
+		"rotate": func(ctx context.Context, v *vault, b *seal.Barrier) error { return b.Rotate(ctx, seal.By{}) },
+		"rotate root": func(ctx context.Context, v *vault, b *seal.Barrier) error {
+			return b.Admin().RotateRoot(ctx, seal.By{})
+		},
 		"drill": func(ctx context.Context, v *vault, b *seal.Barrier) error {
-			_, _, err := b.Prove(ctx, "auto", seal.By{})
+			_, _, err := b.Admin().Prove(ctx, "auto", seal.By{})
 			return err
 		},
 		"rekey people": func(ctx context.Context, v *vault, b *seal.Barrier) error {
@@ -52,7 +54,7 @@ func TestNoSingleLostKey(t *testing.T) {
 	}
 	for name := range threeSlots {
 		operations["drop "+name] = func(ctx context.Context, v *vault, b *seal.Barrier) error {
-			op, done, err := b.Drop(ctx, []string{name}, seal.By{})
+			op, done, err := b.Admin().Drop(ctx, []string{name}, seal.By{})
 			if err == nil && !done {
 				err = v.gather(ctx, b, seal.By{Operation: op})
 			}
@@ -131,10 +133,10 @@ func TestDropNeedsAFreshProof(t *testing.T) {
 			b.BelieveAnyProof()
 		}
 		must(t, v.write(b))
-		_, _, err := b.Prove(ctx, "auto", seal.By{})
+		_, _, err := b.Admin().Prove(ctx, "auto", seal.By{})
 		must(t, err)
 		v.lose("auto")
-		_, _, err = b.Drop(ctx, []string{"people"}, seal.By{})
+		_, _, err = b.Admin().Drop(ctx, []string{"people"}, seal.By{})
 		return v, err
 	}
 	bubble(t, func(t *testing.T) {
@@ -166,17 +168,17 @@ func TestLastSlotStays(t *testing.T) {
 		defer b.Close()
 		for _, add := range []string{"", "auto"} {
 			if add != "" {
-				_, err := b.Add(ctx, add, seal.KMS{Name: "a"}, seal.By{})
+				_, err := b.Admin().Add(ctx, add, seal.KMS{Name: "a"}, seal.By{})
 				must(t, err)
 			}
-			if _, _, err := b.Drop(ctx, []string{"people"}, seal.By{}); !errors.Is(err, seal.ErrLastSlot) {
+			if _, _, err := b.Admin().Drop(ctx, []string{"people"}, seal.By{}); !errors.Is(err, seal.ErrLastSlot) {
 				t.Errorf("with %q pending: %v", add, err)
 			}
 		}
-		if _, _, err := b.Drop(ctx, []string{"people", "auto"}, seal.By{}); !errors.Is(err, seal.ErrLastSlot) {
+		if _, _, err := b.Admin().Drop(ctx, []string{"people", "auto"}, seal.By{}); !errors.Is(err, seal.ErrLastSlot) {
 			t.Errorf("all at once: %v", err)
 		}
-		if _, _, err := b.Drop(ctx, []string{"nobody"}, seal.By{}); !errors.Is(err, seal.ErrNoSlot) {
+		if _, _, err := b.Admin().Drop(ctx, []string{"nobody"}, seal.By{}); !errors.Is(err, seal.ErrNoSlot) {
 			t.Errorf("a slot that is not there: %v", err)
 		}
 	})
@@ -194,8 +196,8 @@ func TestRollback(t *testing.T) {
 		remember(b.Rotate(ctx, seal.By{}))
 		ct, err := b.Keyring().Encrypt(nil, []byte("late"), nil)
 		must(t, err)
-		remember(b.RotateRoot(ctx, seal.By{}))
-		_, _, err = b.Drop(ctx, []string{"people"}, seal.By{})
+		remember(b.Admin().RotateRoot(ctx, seal.By{}))
+		_, _, err = b.Admin().Drop(ctx, []string{"people"}, seal.By{})
 		remember(err)
 		remember(b.Rotate(ctx, seal.By{}))
 
@@ -230,7 +232,7 @@ func TestRollback(t *testing.T) {
 				if sealed {
 					_, err = b.Unseal(ctx)
 				} else {
-					err = b.Refresh(ctx)
+					err = b.Admin().Refresh(ctx)
 				}
 				tried++
 				if errors.Is(err, seal.ErrRolledBack) || errors.Is(err, seal.ErrForked) {
@@ -270,7 +272,7 @@ func TestRollback(t *testing.T) {
 		b = v.boot()
 		must(t, v.unseal(ctx, b))
 		tried++
-		if _, err := b.Decrypt(ctx, nil, ct, nil); errors.Is(err, seal.ErrRolledBack) {
+		if _, err := b.Admin().Decrypt(ctx, nil, ct, nil); errors.Is(err, seal.ErrRolledBack) {
 			noticed++
 		} else {
 			t.Errorf("newer data: %v", err)
@@ -322,7 +324,7 @@ func TestNothingUnderAnUnstoredTerm(t *testing.T) {
 			}
 			for _, change := range []func() error{
 				func() error { return b.Rotate(ctx, seal.By{}) },
-				func() error { return b.RotateRoot(ctx, seal.By{}) },
+				func() error { return b.Admin().RotateRoot(ctx, seal.By{}) },
 			} {
 				if err := change(); err != nil && effect == 0 {
 					t.Error(err)

@@ -31,17 +31,17 @@ const maxNewer = 1 << 10
 // stored record has not come to yet is newer than the record, which was rolled
 // back ([ErrRolledBack]), or it is damaged: where it is far ahead of the record,
 // no more than that ([keyring.ErrCorrupt]).
-func (b *Barrier) Decrypt(ctx context.Context, dst, ciphertext, aad []byte) ([]byte, error) {
-	out, err := b.Keyring().Decrypt(dst, ciphertext, aad)
+func (a *Admin) Decrypt(ctx context.Context, dst, ciphertext, aad []byte) ([]byte, error) {
+	out, err := a.b.Keyring().Decrypt(dst, ciphertext, aad)
 	if !errors.Is(err, keyring.ErrUnknownTerm) {
 		return out, err
 	}
-	if err := b.catchUp(ctx); err != nil {
+	if err := a.b.catchUp(ctx); err != nil {
 		return nil, wrapError("decrypt", "", err)
 	}
-	out, again := b.Keyring().Decrypt(dst, ciphertext, aad)
+	out, again := a.b.Keyring().Decrypt(dst, ciphertext, aad)
 	e, ok := errors.AsType[*keyring.Error](again)
-	last := b.lastTerm()
+	last := a.b.lastTerm()
 	switch {
 	case !ok || !errors.Is(e, keyring.ErrUnknownTerm) || e.Term <= last:
 		return out, again

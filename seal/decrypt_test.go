@@ -35,7 +35,7 @@ func TestForgedTermsLoadSeldom(t *testing.T) {
 		for range 8 {
 			senders.Go(func() {
 				for range 100 {
-					if _, err := b.Decrypt(ctx, nil, forged, nil); !errors.Is(err, keyring.ErrCorrupt) || errors.Is(err, seal.ErrRolledBack) {
+					if _, err := b.Admin().Decrypt(ctx, nil, forged, nil); !errors.Is(err, keyring.ErrCorrupt) || errors.Is(err, seal.ErrRolledBack) {
 						t.Error(err)
 					}
 				}
@@ -47,7 +47,7 @@ func TestForgedTermsLoadSeldom(t *testing.T) {
 				must(t, other.Rotate(ctx, seal.By{}))
 				ct, err := other.Keyring().Encrypt(nil, []byte("fresh"), nil)
 				must(t, err)
-				if got, err := b.Decrypt(ctx, nil, ct, nil); err != nil || !bytes.Equal(got, []byte("fresh")) {
+				if got, err := b.Admin().Decrypt(ctx, nil, ct, nil); err != nil || !bytes.Equal(got, []byte("fresh")) {
 					t.Errorf("%q, %v", got, err)
 				}
 			}
@@ -78,7 +78,7 @@ func TestAFlippedBitIsNotARollback(t *testing.T) {
 		for bit := range 32 {
 			data := bytes.Clone(good)
 			binary.BigEndian.PutUint32(data[1:], term^1<<bit)
-			_, err := b.Decrypt(ctx, nil, data, nil)
+			_, err := b.Admin().Decrypt(ctx, nil, data, nil)
 			switch {
 			case err == nil:
 				t.Fatalf("bit %d: it opens", bit)

@@ -9,13 +9,13 @@ import (
 )
 
 // Discard removes the slot of that name that waits to be proven, as
-// [Barrier.Drop] does, and no other: where another replica has proven it
+// [Admin.Drop] does, and no other: where another replica has proven it
 // meanwhile, the error is [ErrNoSlot], and it stays.
-func (b *Barrier) Discard(ctx context.Context, name string, by By) error {
+func (a *Admin) Discard(ctx context.Context, name string, by By) error {
 	if err := by.check(); err != nil {
 		return err
 	}
-	err := b.commit(ctx, EventDrop, by, func(_ context.Context, st record.Step, o *ledger.Opened) (record.State, []byte, error) {
+	err := a.b.commit(ctx, EventDrop, by, func(_ context.Context, st record.Step, o *ledger.Opened) (record.State, []byte, error) {
 		slot := o.State.Find(name, record.Pending)
 		if slot == nil {
 			return record.State{}, nil, fmt.Errorf("%w that waits to be proven", ErrNoSlot)
@@ -29,6 +29,6 @@ func (b *Barrier) Discard(ctx context.Context, name string, by By) error {
 		next, err := o.State.Drop(st, ids, nil, *rewrap)
 		return next, root, err
 	})
-	b.emit(EventDrop, by, name, "", err)
+	a.b.emit(EventDrop, by, name, "", err)
 	return wrapError("discard", name, err)
 }

@@ -34,7 +34,7 @@
 // # Add, prove, drop
 //
 // A new slot is pending until it has shown that it opens the stored record
-// ([Barrier.Prove]); the old one stays valid until then. [Barrier.Drop] removes
+// ([Admin.Prove]); the old one stays valid until then. [Admin.Drop] removes
 // a slot only while another one opens the stored record, now, and replaces root
 // key and data key with it. A rekey and every migration are these three moves;
 // package migrate strings them together.
@@ -56,8 +56,8 @@
 // # Several processes
 //
 // Processes that share a Store see each other's changes through Run, or
-// [Barrier.Refresh]. Set [Config.Propagation] so that every one of them can
-// read a new term before any writes under it, and use [Barrier.Decrypt], which
+// [Admin.Refresh]. Set [Config.Propagation] so that every one of them can
+// read a new term before any writes under it, and use [Admin.Decrypt], which
 // looks for a term that this process has not seen yet. A process that cannot
 // take in a change, since the root key was replaced and no KMS slot opens the new
 // record, says so in [Status.Behind] and goes on with the keys it has; shares

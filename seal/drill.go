@@ -29,10 +29,10 @@ type drilled struct {
 // and slots that a process which starts would believe on a pin alone. It changes
 // nothing. While the store is away it tries the record last seen. What ctx cuts
 // short says nothing of a slot.
-func (b *Barrier) Drill(ctx context.Context, slots ...string) error {
-	o, err := b.fetch(ctx)
+func (a *Admin) Drill(ctx context.Context, slots ...string) error {
+	o, err := a.b.fetch(ctx)
 	if errors.Is(err, ErrStoreUnavailable) {
-		o, err = b.current()
+		o, err = a.b.current()
 	}
 	if err != nil {
 		return wrapError("drill", "", err)
@@ -47,7 +47,7 @@ func (b *Barrier) Drill(ctx context.Context, slots ...string) error {
 		}
 		drills.Go(func() { // each by itself: a KMS that hangs is no news of another
 			defer clean()()
-			errs[i] = wrapError("drill", slot.Name, b.drill(ctx, o, slot))
+			errs[i] = wrapError("drill", slot.Name, a.b.drill(ctx, o, slot))
 		})
 	}
 	drills.Wait()

@@ -23,10 +23,10 @@ func TestDrillOfSlots(t *testing.T) {
 		t.Fatal(err)
 	}
 	fake.Destroy("b", "")
-	if err := b.Drill(ctx, "a"); err != nil {
+	if err := b.Admin().Drill(ctx, "a"); err != nil {
 		t.Errorf("drill of a: %v", err)
 	}
-	if err := b.Drill(ctx, "a", "b"); !errors.Is(err, kms.ErrKeyGone) {
+	if err := b.Admin().Drill(ctx, "a", "b"); !errors.Is(err, kms.ErrKeyGone) {
 		t.Errorf("drill of both: %v", err)
 	}
 	for _, s := range b.Status().Slots {
@@ -80,7 +80,7 @@ func TestDrillCutShort(t *testing.T) {
 	_, err = b.Unseal(ctx)
 	must(t, err)
 	left, hang = leave, true
-	if err := b.Drill(ctx); !errors.Is(err, context.Canceled) {
+	if err := b.Admin().Drill(ctx); !errors.Is(err, context.Canceled) {
 		t.Errorf("a drill of one slot of two: %v", err)
 	}
 	for _, s := range b.Status().Slots {

@@ -39,7 +39,7 @@ func TestDropWhileItsProofGoes(t *testing.T) {
 	b := open(one)
 	d, err := b.Init(ctx, map[string]seal.Spec{"auto": seal.KMS{Name: "cloud"}, "people": seal.Shamir{Shares: 1, Threshold: 1}}, seal.By{})
 	must(t, err)
-	op, _, err := b.Prove(ctx, "people", seal.By{})
+	op, _, err := b.Admin().Prove(ctx, "people", seal.By{})
 	must(t, err)
 	_, err = b.Submit(ctx, d.Sets[0].Shares[0], seal.By{Operation: op})
 	must(t, err)
@@ -47,11 +47,11 @@ func TestDropWhileItsProofGoes(t *testing.T) {
 	must(t, err)
 
 	one.between = func() {
-		if _, done, err := two.Drop(ctx, []string{"people"}, seal.By{}); err != nil || !done {
+		if _, done, err := two.Admin().Drop(ctx, []string{"people"}, seal.By{}); err != nil || !done {
 			t.Errorf("the other drop: %t, %v", done, err)
 		}
 	}
-	if _, done, err := b.Drop(ctx, []string{"auto"}, seal.By{}); done || !errors.Is(err, seal.ErrLastSlot) {
+	if _, done, err := b.Admin().Drop(ctx, []string{"auto"}, seal.By{}); done || !errors.Is(err, seal.ErrLastSlot) {
 		t.Errorf("%t, %v, want %v", done, err, seal.ErrLastSlot)
 	}
 	if s := b.Status(); s.Operation != nil || len(s.Slots) != 1 {

@@ -94,7 +94,7 @@ func TestUninitialized(t *testing.T) {
 	// A record that vanishes from under a process is missing, not "never was".
 	must(t, v.initialize(t.Context(), b, shapes[1].slots))
 	b.SwapStore(seal.NewMemStore())
-	if err := b.Refresh(t.Context()); !errors.Is(err, seal.ErrMissing) {
+	if err := b.Admin().Refresh(t.Context()); !errors.Is(err, seal.ErrMissing) {
 		t.Error(err)
 	}
 	if _, err := b.Init(t.Context(), shapes[1].slots, seal.By{}); !errors.Is(err, seal.ErrMissing) {
@@ -105,7 +105,7 @@ func TestUninitialized(t *testing.T) {
 	defer ob.Close()
 	must(t, other.initialize(t.Context(), ob, shapes[1].slots))
 	b.SwapStore(other.inner)
-	if err := b.Refresh(t.Context()); !errors.Is(err, seal.ErrOtherStore) {
+	if err := b.Admin().Refresh(t.Context()); !errors.Is(err, seal.ErrOtherStore) {
 		t.Error(err)
 	}
 }

@@ -52,11 +52,11 @@ var deeds = []deed{
 		b.Submit(ctx, v.held[1].Shares[0], seal.By{})
 	}},
 	{"a share that is only looked at", seal.EventShare, false, func(ctx context.Context, v *vault, b *seal.Barrier) {
-		b.Check(ctx, v.held[1].Shares[0], seal.By{})
+		b.Admin().Check(ctx, v.held[1].Shares[0], seal.By{})
 	}},
 	{"a wrong share that is only looked at", seal.EventShare, true, func(ctx context.Context, v *vault, b *seal.Barrier) {
 		other := scenario{begin: shapes[0].slots}.prepare(ctx, v.t)
-		b.Check(ctx, other.held[1].Shares[0], seal.By{})
+		b.Admin().Check(ctx, other.held[1].Shares[0], seal.By{})
 	}},
 	{"a share for an operation that is not", seal.EventShare, true, func(ctx context.Context, v *vault, b *seal.Barrier) {
 		b.Submit(ctx, v.held[1].Shares[0], seal.By{Operation: "none"})
@@ -64,64 +64,68 @@ var deeds = []deed{
 	{"seal", seal.EventSeal, false, func(ctx context.Context, v *vault, b *seal.Barrier) { b.Seal(seal.By{Actor: "ops"}); b.Unseal(ctx) }},
 	{"init of a store in use", seal.EventInit, true, func(ctx context.Context, v *vault, b *seal.Barrier) { b.Init(ctx, threeSlots, seal.By{}) }},
 	{"rotate", seal.EventRotate, false, func(ctx context.Context, v *vault, b *seal.Barrier) { b.Rotate(ctx, seal.By{}) }},
-	{"activate what is not there", seal.EventActivate, true, func(ctx context.Context, v *vault, b *seal.Barrier) { b.Activate(ctx, 99, seal.By{}) }},
-	{"rotate root", seal.EventRotateRoot, false, func(ctx context.Context, v *vault, b *seal.Barrier) { b.RotateRoot(ctx, seal.By{}) }},
+	{"activate what is not there", seal.EventActivate, true, func(ctx context.Context, v *vault, b *seal.Barrier) { b.Admin().Activate(ctx, 99, seal.By{}) }},
+	{"rotate root", seal.EventRotateRoot, false, func(ctx context.Context, v *vault, b *seal.Barrier) { b.Admin().RotateRoot(ctx, seal.By{}) }},
 	{"rotate without the store", seal.EventRotate, true, func(ctx context.Context, v *vault, b *seal.Barrier) {
 		v.faulty.Outage(errors.New("gone"))
 		b.Rotate(ctx, seal.By{})
 		v.faulty.Outage(nil)
 	}},
-	{"retire the active term", seal.EventRetire, true, func(ctx context.Context, v *vault, b *seal.Barrier) { b.Retire(ctx, lastTerm(b), seal.By{}) }},
+	{"retire the active term", seal.EventRetire, true, func(ctx context.Context, v *vault, b *seal.Barrier) { b.Admin().Retire(ctx, lastTerm(b), seal.By{}) }},
 	{"retire", seal.EventRetire, false, func(ctx context.Context, v *vault, b *seal.Barrier) {
 		b.Rotate(ctx, seal.By{})
-		b.Retire(ctx, b.Status().Terms[0].Number, seal.By{})
+		b.Admin().Retire(ctx, b.Status().Terms[0].Number, seal.By{})
 	}},
-	{"drill", seal.EventDrill, false, func(ctx context.Context, v *vault, b *seal.Barrier) { b.Drill(ctx) }},
+	{"drill", seal.EventDrill, false, func(ctx context.Context, v *vault, b *seal.Barrier) { b.Admin().Drill(ctx) }},
 	{"drill of a disabled key", seal.EventDrill, true, func(ctx context.Context, v *vault, b *seal.Barrier) {
 		v.fake.Disable("a")
-		b.Drill(ctx)
+		b.Admin().Drill(ctx)
 		v.fake.Enable("a")
 	}},
 	{"a disabled key", seal.EventKeyScheduled, false, func(ctx context.Context, v *vault, b *seal.Barrier) {
 		v.fake.Disable("a")
-		b.Drill(ctx)
+		b.Admin().Drill(ctx)
 		v.fake.Enable("a")
 	}},
-	{"prove", seal.EventProve, false, func(ctx context.Context, v *vault, b *seal.Barrier) { b.Prove(ctx, "auto", seal.By{}) }},
+	{"prove", seal.EventProve, false, func(ctx context.Context, v *vault, b *seal.Barrier) { b.Admin().Prove(ctx, "auto", seal.By{}) }},
 	{"prove with a dead key", seal.EventProve, true, func(ctx context.Context, v *vault, b *seal.Barrier) {
 		v.fake.Disable("a")
-		b.Prove(ctx, "auto", seal.By{})
+		b.Admin().Prove(ctx, "auto", seal.By{})
 		v.fake.Enable("a")
 	}},
 	{"an operation", seal.EventBegin, false, func(ctx context.Context, v *vault, b *seal.Barrier) {
-		op, _, _ := b.Prove(ctx, "people", seal.By{})
-		b.Cancel(ctx, seal.By{Operation: op})
+		op, _, _ := b.Admin().Prove(ctx, "people", seal.By{})
+		b.Admin().Cancel(ctx, seal.By{Operation: op})
 	}},
 	{"its cancel", seal.EventEnd, false, func(ctx context.Context, v *vault, b *seal.Barrier) {
-		op, _, _ := b.Prove(ctx, "people", seal.By{})
-		b.Cancel(ctx, seal.By{Operation: op})
+		op, _, _ := b.Admin().Prove(ctx, "people", seal.By{})
+		b.Admin().Cancel(ctx, seal.By{Operation: op})
 	}},
-	{"cancel of none", seal.EventEnd, true, func(ctx context.Context, v *vault, b *seal.Barrier) { b.Cancel(ctx, seal.By{Operation: "x"}) }},
+	{"cancel of none", seal.EventEnd, true, func(ctx context.Context, v *vault, b *seal.Barrier) { b.Admin().Cancel(ctx, seal.By{Operation: "x"}) }},
 	{"claim", seal.EventClaim, false, func(ctx context.Context, v *vault, b *seal.Barrier) {
-		op, _, _ := b.Prove(ctx, "people", seal.By{})
-		b.Claim(ctx, seal.By{Operation: op})
-		b.Cancel(ctx, seal.By{Operation: op})
+		op, _, _ := b.Admin().Prove(ctx, "people", seal.By{})
+		b.Admin().Claim(ctx, seal.By{Operation: op})
+		b.Admin().Cancel(ctx, seal.By{Operation: op})
 	}},
 	{"add", seal.EventAdd, false, func(ctx context.Context, v *vault, b *seal.Barrier) {
-		b.Add(ctx, "more", seal.KMS{Name: "c"}, seal.By{})
+		b.Admin().Add(ctx, "more", seal.KMS{Name: "c"}, seal.By{})
 	}},
 	{"add twice", seal.EventAdd, true, func(ctx context.Context, v *vault, b *seal.Barrier) {
-		b.Add(ctx, "auto", seal.KMS{Name: "c"}, seal.By{})
+		b.Admin().Add(ctx, "auto", seal.KMS{Name: "c"}, seal.By{})
 	}},
 	{"reissue", seal.EventReissue, false, func(ctx context.Context, v *vault, b *seal.Barrier) {
-		b.Add(ctx, "late", seal.Shamir{Shares: 2, Threshold: 2}, seal.By{})
-		b.Reissue(ctx, "late", seal.Shamir{Shares: 2, Threshold: 2}, seal.By{})
+		b.Admin().Add(ctx, "late", seal.Shamir{Shares: 2, Threshold: 2}, seal.By{})
+		b.Admin().Reissue(ctx, "late", seal.Shamir{Shares: 2, Threshold: 2}, seal.By{})
 	}},
-	{"rewrap", seal.EventRewrap, false, func(ctx context.Context, v *vault, b *seal.Barrier) { b.RewrapSlot(ctx, "auto", seal.By{}) }},
-	{"restore of another generation", seal.EventRestore, true, func(ctx context.Context, v *vault, b *seal.Barrier) { b.Restore(ctx, 1, seal.By{}) }},
-	{"join of nothing", seal.EventJoin, true, func(ctx context.Context, v *vault, b *seal.Barrier) { b.Join(ctx, nil, seal.By{}) }},
-	{"drop", seal.EventDrop, false, func(ctx context.Context, v *vault, b *seal.Barrier) { b.Drop(ctx, []string{"other"}, seal.By{}) }},
-	{"drop of what is not there", seal.EventDrop, true, func(ctx context.Context, v *vault, b *seal.Barrier) { b.Drop(ctx, []string{"nobody"}, seal.By{}) }},
+	{"rewrap", seal.EventRewrap, false, func(ctx context.Context, v *vault, b *seal.Barrier) { b.Admin().RewrapSlot(ctx, "auto", seal.By{}) }},
+	{"restore of another generation", seal.EventRestore, true, func(ctx context.Context, v *vault, b *seal.Barrier) { b.Admin().Restore(ctx, 1, seal.By{}) }},
+	{"join of nothing", seal.EventJoin, true, func(ctx context.Context, v *vault, b *seal.Barrier) { b.Admin().Join(ctx, nil, seal.By{}) }},
+	{"drop", seal.EventDrop, false, func(ctx context.Context, v *vault, b *seal.Barrier) {
+		b.Admin().Drop(ctx, []string{"other"}, seal.By{})
+	}},
+	{"drop of what is not there", seal.EventDrop, true, func(ctx context.Context, v *vault, b *seal.Barrier) {
+		b.Admin().Drop(ctx, []string{"nobody"}, seal.By{})
+	}},
 	{"rekey", seal.EventReplace, false, func(ctx context.Context, v *vault, b *seal.Barrier) {
 		v.migrate(ctx, b, migrate.Plan{Slots: map[string]seal.Spec{"people": seal.Shamir{Shares: 4, Threshold: 3}}})
 	}},
@@ -131,7 +135,7 @@ var deeds = []deed{
 		defer other.Close()
 		other.Unseal(ctx)
 		other.Rotate(ctx, seal.By{})
-		b.Refresh(ctx)
+		b.Admin().Refresh(ctx)
 	}},
 }
 
@@ -171,7 +175,7 @@ func TestEveryDeedIsAnEvent(t *testing.T) {
 						missing++
 						t.Errorf("no event %q with failure=%v", d.kind, d.fail)
 					}
-					if err := errors.Join(b.Refresh(ctx), v.readable(b)); err != nil && d.kind != seal.EventRetire {
+					if err := errors.Join(b.Admin().Refresh(ctx), v.readable(b)); err != nil && d.kind != seal.EventRetire {
 						broken++
 						t.Errorf("afterwards: %v", err)
 					}
@@ -227,8 +231,8 @@ func TestNoSecretIsShown(t *testing.T) {
 		// Errors of every kind, on top.
 		for _, f := range kmstest.Failures() {
 			v.fake.Script(kmstest.Always(kmstest.Fault{Failure: f}))
-			_, err := b.Add(ctx, "x", seal.KMS{Name: "a"}, seal.By{})
-			show(err, b.Drill(ctx))
+			_, err := b.Admin().Add(ctx, "x", seal.KMS{Name: "a"}, seal.By{})
+			show(err, b.Admin().Drill(ctx))
 			v.fake.Script(nil)
 		}
 		for _, value := range []any{b, struct{ held *seal.Barrier }{b}, b.Status(), cfg, v.held, v.held[1], b.Keyring()} {
@@ -263,15 +267,15 @@ func TestIntentIsBound(t *testing.T) {
 		v, b := scenario{begin: map[string]seal.Spec{"people": threeSlots["people"], "auto": threeSlots["auto"]}}.prepare(ctx, t).from(ctx, t, seal.NewMemStore())
 		defer b.Close()
 		set := v.held[1]
-		bait, _, err := b.Prove(ctx, "people", seal.By{}) // what the people were told
+		bait, _, err := b.Admin().Prove(ctx, "people", seal.By{}) // what the people were told
 		must(t, err)
 		_, err = b.Submit(ctx, set.Shares[0], seal.By{Operation: bait})
 		must(t, err)
 
 		// The switch: the bait is cancelled, and something else begun.
-		must(t, b.Cancel(ctx, seal.By{Operation: bait}))
+		must(t, b.Admin().Cancel(ctx, seal.By{Operation: bait}))
 		v.fake.Disable("a")
-		op, done, err := b.Drop(ctx, []string{"auto"}, seal.By{})
+		op, done, err := b.Admin().Drop(ctx, []string{"auto"}, seal.By{})
 		must(t, err)
 		v.fake.Enable("a")
 		if done || op == bait {
@@ -293,15 +297,15 @@ func TestIntentIsBound(t *testing.T) {
 			t.Errorf("the drop has taken shares that were not given to it: %+v", s.Operation)
 		}
 		// The id of one's own choosing cannot take an old id's place either.
-		must(t, b.Cancel(ctx, seal.By{Operation: op}))
+		must(t, b.Admin().Cancel(ctx, seal.By{Operation: op}))
 		tried++
-		if _, err := b.BeginMigration(ctx, []seal.Goal{{Name: "auto", Drop: true}, {Name: "people", Spec: threeSlots["people"]}}, seal.By{Operation: bait}); err == nil {
+		if _, err := b.Admin().BeginMigration(ctx, []seal.Goal{{Name: "auto", Drop: true}, {Name: "people", Spec: threeSlots["people"]}}, seal.By{Operation: bait}); err == nil {
 			// The same id, other goals: shares given to the first are gone.
 			if s := b.Status(); len(s.Operation.Progress) != 0 {
 				misused++
 				t.Errorf("a reused id inherits shares: %+v", s.Operation.Progress)
 			}
-			must(t, b.Cancel(ctx, seal.By{Operation: bait}))
+			must(t, b.Admin().Cancel(ctx, seal.By{Operation: bait}))
 		}
 	})
 	t.Logf("GUARANTEE 22 intent-is-bound: tried=%d misused=%d", tried, misused)

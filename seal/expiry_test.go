@@ -118,7 +118,7 @@ func TestSharesOfAnOperationExpire(t *testing.T) {
 			_, err = b.Submit(ctx, s, seal.By{})
 			must(t, err)
 		}
-		op, _, err := b.Prove(ctx, "people", seal.By{})
+		op, _, err := b.Admin().Prove(ctx, "people", seal.By{})
 		must(t, err)
 		by := seal.By{Operation: op}
 		s, err := b.Submit(ctx, shares[0], by)

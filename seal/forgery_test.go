@@ -113,10 +113,10 @@ func (l locksmith) history(name string, slots map[string]seal.Spec) []*copied {
 		l.proveSlot(b, slot, d)
 	}
 	out := []*copied{l.copyOf(name+" proven", store, b, shares)}
-	must(l, b.RotateRoot(ctx, seal.By{}))
+	must(l, b.Admin().RotateRoot(ctx, seal.By{}))
 	out = append(out, l.copyOf(name+" with another root key", store, b, shares))
 	if _, ok := slots["people"]; ok {
-		d, err = b.Rekey(ctx, "people", slots["people"], seal.By{})
+		d, err = b.Admin().Rekey(ctx, "people", slots["people"], seal.By{})
 		must(l, err)
 		keep(d)
 		l.proveSlot(b, "people", d)
@@ -135,7 +135,7 @@ func (l locksmith) proveSlot(b *seal.Barrier, name string, d seal.Delivery) {
 		}
 		return
 	}
-	op, done, err := b.Prove(ctx, name, seal.By{})
+	op, done, err := b.Admin().Prove(ctx, name, seal.By{})
 	must(l, err)
 	if !done {
 		l.giveShares(b, d, name, seal.By{Operation: op})
@@ -676,7 +676,7 @@ func TestForgedStoreMeetsAProcess(t *testing.T) {
 					must(t, err)
 
 					tried++
-					refused := b.Refresh(ctx)
+					refused := b.Admin().Refresh(ctx)
 					if sealedFirst {
 						_, refused = b.Unseal(ctx)
 						for _, s := range c.shares {
@@ -717,9 +717,9 @@ func TestLimitsOfForgery(t *testing.T) {
 	d, err := b.Init(ctx, map[string]seal.Spec{"auto": seal.KMS{Name: "a"}}, seal.By{})
 	must(t, err)
 	before := l.copyOf("before", store, b, nil)
-	must(t, b.RotateRoot(ctx, seal.By{}))
+	must(t, b.Admin().RotateRoot(ctx, seal.By{}))
 	rotated := l.copyOf("root key rotated", store, b, nil)
-	_, err = b.Rekey(ctx, "auto", seal.KMS{Name: "a"}, seal.By{})
+	_, err = b.Admin().Rekey(ctx, "auto", seal.KMS{Name: "a"}, seal.By{})
 	must(t, err)
 	l.proveSlot(b, "auto", d)
 	rekeyed := l.copyOf("rekeyed", store, b, nil)

@@ -103,7 +103,7 @@ var goldenStories = []goldenStory{
 		func(m *goldenMaker) {
 			m.write()
 			must(m.t, m.b.Rotate(m.ctx, seal.By{Actor: "ops"}))
-			must(m.t, m.b.RotateRoot(m.ctx, seal.By{Actor: "ops"}))
+			must(m.t, m.b.Admin().RotateRoot(m.ctx, seal.By{Actor: "ops"}))
 			m.write()
 		}},
 	{"kms", "one KMS key; freshly made", map[string]seal.Spec{"auto": seal.KMS{Name: "alpha"}}, (*goldenMaker).write},
@@ -119,9 +119,9 @@ var goldenStories = []goldenStory{
 			m.write()
 			must(m.t, m.b.Rotate(m.ctx, seal.By{}))
 			m.write()
-			must(m.t, m.b.Retire(m.ctx, 1, seal.By{}))
+			must(m.t, m.b.Admin().Retire(m.ctx, 1, seal.By{}))
 			delete(m.g.Ciphertexts, "1")
-			d, err := m.b.Rekey(m.ctx, "people", seal.Shamir{Shares: 1, Threshold: 1}, seal.By{})
+			d, err := m.b.Admin().Rekey(m.ctx, "people", seal.Shamir{Shares: 1, Threshold: 1}, seal.By{})
 			must(m.t, err)
 			for name, text := range m.g.Shares {
 				if strings.HasPrefix(name, "people") {
@@ -134,9 +134,9 @@ var goldenStories = []goldenStory{
 			m.prove("people", d)
 			m.write()
 			spec := seal.Threshold{K: 2, Of: []seal.Spec{seal.KMS{Name: "alpha"}, seal.KMS{Name: "beta"}}}
-			op, err := m.b.BeginMigration(m.ctx, []seal.Goal{{Name: "clouds", Spec: spec}, {Name: "auto", Drop: true}}, seal.By{Actor: "ops@example.com", Operation: "migration-1"})
+			op, err := m.b.Admin().BeginMigration(m.ctx, []seal.Goal{{Name: "clouds", Spec: spec}, {Name: "auto", Drop: true}}, seal.By{Actor: "ops@example.com", Operation: "migration-1"})
 			must(m.t, err)
-			_, err = m.b.Add(m.ctx, "clouds", spec, seal.By{Operation: op})
+			_, err = m.b.Admin().Add(m.ctx, "clouds", spec, seal.By{Operation: op})
 			must(m.t, err)
 		}},
 }
@@ -161,7 +161,7 @@ func (m *goldenMaker) keep(d seal.Delivery) {
 
 func (m *goldenMaker) prove(name string, d seal.Delivery) {
 	m.t.Helper()
-	op, _, err := m.b.Prove(m.ctx, name, seal.By{})
+	op, _, err := m.b.Admin().Prove(m.ctx, name, seal.By{})
 	must(m.t, err)
 	for _, set := range d.Sets {
 		for _, s := range set.Shares[:set.Threshold] {
@@ -298,7 +298,7 @@ func (g *golden) openByBarrier(t *testing.T, stored []byte) {
 					t.Errorf("a value of term %s: %v", plain, err)
 				}
 			}
-			must(t, b.RotateRoot(ctx, seal.By{})) // life goes on
+			must(t, b.Admin().RotateRoot(ctx, seal.By{})) // life goes on
 		})
 	}
 	ways := 0

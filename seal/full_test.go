@@ -91,7 +91,7 @@ func TestFullRecord(t *testing.T) {
 	if !errors.Is(err, seal.ErrFull) || !strings.Contains(err.Error(), "retire old terms") || steps < 2 {
 		t.Errorf("rotate, %d times: %v", steps, err)
 	}
-	op, done, err := b.Drop(ctx, []string{"auto"}, seal.By{})
+	op, done, err := b.Admin().Drop(ctx, []string{"auto"}, seal.By{})
 	must(t, err)
 	if !done {
 		l.giveShares(b, d, "people", seal.By{Operation: op})
@@ -99,12 +99,12 @@ func TestFullRecord(t *testing.T) {
 	if slices.ContainsFunc(b.Status().Slots, func(s seal.SlotStatus) bool { return s.Name == "auto" }) {
 		t.Error("the slot is still there")
 	}
-	if _, err := b.Add(ctx, "more", seal.Shamir{Shares: 255, Threshold: 2}, seal.By{}); !errors.Is(err, seal.ErrFull) {
+	if _, err := b.Admin().Add(ctx, "more", seal.Shamir{Shares: 255, Threshold: 2}, seal.By{}); !errors.Is(err, seal.ErrFull) {
 		t.Errorf("add: %v", err)
 	}
-	must(t, b.RotateRoot(ctx, seal.By{}))
-	must(t, b.Retire(ctx, 1, seal.By{}))
-	must(t, b.Discard(ctx, "fata", seal.By{}))
+	must(t, b.Admin().RotateRoot(ctx, seal.By{}))
+	must(t, b.Admin().Retire(ctx, 1, seal.By{}))
+	must(t, b.Admin().Discard(ctx, "fata", seal.By{}))
 	must(t, b.Rotate(ctx, seal.By{}))
 }
 
@@ -132,7 +132,7 @@ func TestFullSmallStore(t *testing.T) {
 	must(t, err)
 	l.proveSlot(b, "people", d)
 	for err == nil {
-		_, err = b.Add(ctx, "more"+string(rune('a'+len(b.Status().Slots))), seal.Shamir{Shares: 60, Threshold: 2}, seal.By{})
+		_, err = b.Admin().Add(ctx, "more"+string(rune('a'+len(b.Status().Slots))), seal.Shamir{Shares: 60, Threshold: 2}, seal.By{})
 	}
 	for err = nil; err == nil; {
 		err = b.Rotate(ctx, seal.By{})
@@ -143,7 +143,7 @@ func TestFullSmallStore(t *testing.T) {
 	if !warned(b, "the record is ") {
 		t.Errorf("warnings %q", b.Status().Warnings)
 	}
-	op, done, err := b.Drop(ctx, []string{"auto"}, seal.By{})
+	op, done, err := b.Admin().Drop(ctx, []string{"auto"}, seal.By{})
 	must(t, err)
 	if !done {
 		l.giveShares(b, d, "people", seal.By{Operation: op})

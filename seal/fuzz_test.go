@@ -42,7 +42,7 @@ func FuzzRecord(f *testing.F) {
 				t.Errorf("%v", err)
 			}
 		}
-		_, err := b.Inspect(ctx)
+		_, err := b.Admin().Inspect(ctx)
 		told(err)
 		_, err = b.Unseal(ctx)
 		told(err)

@@ -149,7 +149,7 @@ func TestWordsOfOthersAreOneLine(t *testing.T) {
 					t.Errorf("Unseal: %v", err)
 				}
 				if err == nil {
-					must(t, b.Drill(t.Context()))
+					must(t, b.Admin().Drill(t.Context()))
 				}
 				ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 				defer cancel()

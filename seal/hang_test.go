@@ -71,26 +71,32 @@ func TestNoHang(t *testing.T) {
 				"init":        func(ctx context.Context) error { _, err := sealed.Init(ctx, threeSlots, seal.By{}); return err },
 				"wait":        sealed.Wait,
 				"run":         sealed.Run,
-				"refresh":     b.Refresh,
-				"drill":       func(ctx context.Context) error { return b.Drill(ctx) },
+				"refresh":     b.Admin().Refresh,
+				"drill":       func(ctx context.Context) error { return b.Admin().Drill(ctx) },
 				"rotate":      func(ctx context.Context) error { return b.Rotate(ctx, seal.By{}) },
-				"rotate root": func(ctx context.Context) error { return b.RotateRoot(ctx, seal.By{}) },
-				"add":         func(ctx context.Context) error { _, err := b.Add(ctx, "x", seal.KMS{Name: "a"}, seal.By{}); return err },
-				"prove":       func(ctx context.Context) error { _, _, err := b.Prove(ctx, "auto", seal.By{}); return err },
-				"drop":        func(ctx context.Context) error { _, _, err := b.Drop(ctx, []string{"other"}, seal.By{}); return err },
-				"rewrap":      func(ctx context.Context) error { return b.RewrapSlot(ctx, "auto", seal.By{}) },
-				"rehearse":    func(ctx context.Context) error { return b.Rehearse(ctx, seal.KMS{Name: "a"}) },
-				"restore":     func(ctx context.Context) error { return b.Restore(ctx, 1, seal.By{}) },
+				"rotate root": func(ctx context.Context) error { return b.Admin().RotateRoot(ctx, seal.By{}) },
+				"add": func(ctx context.Context) error {
+					_, err := b.Admin().Add(ctx, "x", seal.KMS{Name: "a"}, seal.By{})
+					return err
+				},
+				"prove": func(ctx context.Context) error { _, _, err := b.Admin().Prove(ctx, "auto", seal.By{}); return err },
+				"drop": func(ctx context.Context) error {
+					_, _, err := b.Admin().Drop(ctx, []string{"other"}, seal.By{})
+					return err
+				},
+				"rewrap":   func(ctx context.Context) error { return b.Admin().RewrapSlot(ctx, "auto", seal.By{}) },
+				"rehearse": func(ctx context.Context) error { return b.Admin().Rehearse(ctx, seal.KMS{Name: "a"}) },
+				"restore":  func(ctx context.Context) error { return b.Admin().Restore(ctx, 1, seal.By{}) },
 				"submit": func(ctx context.Context) error {
 					_, err := sealed.Submit(ctx, v.held[1].Shares[0], seal.By{})
 					return err
 				},
 				"check": func(ctx context.Context) error {
-					_, err := b.Check(ctx, v.held[1].Shares[0], seal.By{})
+					_, err := b.Admin().Check(ctx, v.held[1].Shares[0], seal.By{})
 					return err
 				},
 				"check while sealed": func(ctx context.Context) error {
-					_, err := sealed.Check(ctx, v.held[1].Shares[0], seal.By{})
+					_, err := sealed.Admin().Check(ctx, v.held[1].Shares[0], seal.By{})
 					return err
 				},
 			} {
@@ -111,7 +117,7 @@ func TestNoHang(t *testing.T) {
 			}
 			close(s.release)
 			time.Sleep(time.Minute)
-			if err := errors.Join(b.Refresh(t.Context()), v.readable(b)); err != nil {
+			if err := errors.Join(b.Admin().Refresh(t.Context()), v.readable(b)); err != nil {
 				t.Errorf("afterwards: %v", err)
 			}
 		})

@@ -59,7 +59,7 @@ func (d Delivery) Wipe() {
 // lost, can be repeated with the same by.Operation, which is a credential: name
 // one that nobody guesses. Without one, Init picks
 // one, which the Delivery names, also where Init fails. Whoever comes with another id, or too late,
-// gets [ErrUnproven] or [ErrInitialized] and changes nothing. [Barrier.InitAgain]
+// gets [ErrUnproven] or [ErrInitialized] and changes nothing. [Admin.InitAgain]
 // is the host's own way out.
 func (b *Barrier) Init(ctx context.Context, slots map[string]Spec, by By) (Delivery, error) {
 	return b.initialize(ctx, slots, by, false)
@@ -69,8 +69,8 @@ func (b *Barrier) Init(ctx context.Context, slots map[string]Spec, by By) (Deliv
 // long as no slot was ever proven. Call it on the word of whoever runs the
 // host, never for a bare request: shares that were handed out before open
 // nothing afterwards.
-func (b *Barrier) InitAgain(ctx context.Context, slots map[string]Spec, by By) (Delivery, error) {
-	return b.initialize(ctx, slots, by, true)
+func (a *Admin) InitAgain(ctx context.Context, slots map[string]Spec, by By) (Delivery, error) {
+	return a.b.initialize(ctx, slots, by, true)
 }
 
 func (b *Barrier) initialize(ctx context.Context, slots map[string]Spec, by By, again bool) (Delivery, error) {

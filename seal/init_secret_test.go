@@ -30,7 +30,7 @@ func TestInitIDIsACredential(t *testing.T) {
 	}
 	tell := func(b *seal.Barrier, err error) {
 		stored, _, _ := store.Load(ctx)
-		inspected, _ := b.Inspect(ctx)
+		inspected, _ := b.Admin().Inspect(ctx)
 		fmt.Fprintf(&seen, "%s %v %+v %+v", stored, err, b.Status(), inspected)
 		if s := b.Status().Operation; s != nil {
 			fmt.Fprintf(&seen, "%+v", *s)
@@ -44,7 +44,7 @@ func TestInitIDIsACredential(t *testing.T) {
 	if first.Operation != id {
 		t.Errorf("the delivery names %q", first.Operation)
 	}
-	tell(b, b.Cancel(ctx, seal.By{Operation: id}))
+	tell(b, b.Admin().Cancel(ctx, seal.By{Operation: id}))
 	stored, _, err := store.Load(ctx)
 	must(t, err)
 	rec, _, _, err := record.Parse(stored)
@@ -123,7 +123,7 @@ func TestInitOverAStrangersNumbers(t *testing.T) {
 			b := l.barrier(store, nil)
 			defer b.Close()
 			for what, init := range map[string]func() (seal.Delivery, error){
-				"again":      func() (seal.Delivery, error) { return b.InitAgain(ctx, people, seal.By{}) },
+				"again":      func() (seal.Delivery, error) { return b.Admin().InitAgain(ctx, people, seal.By{}) },
 				"with an id": func() (seal.Delivery, error) { return b.Init(ctx, people, seal.By{Operation: "stranger"}) },
 			} {
 				if d, err := init(); !errors.Is(err, seal.ErrExhausted) || !strings.Contains(err.Error(), "remove it from the store") || len(d.Sets) > 0 {

@@ -32,7 +32,7 @@ func TestInitIsSafeToLose(t *testing.T) {
 		must(t, err)
 		_, err = b.Keyring().Encrypt(nil, nil, nil)
 		expect("encrypting before a proof", errors.Is(err, seal.ErrSealed), err)
-		_, err = b.Add(ctx, "auto", seal.KMS{Name: "a"}, seal.By{})
+		_, err = b.Admin().Add(ctx, "auto", seal.KMS{Name: "a"}, seal.By{})
 		expect("adding before a proof", errors.Is(err, seal.ErrSealed), err)
 
 		stranger := v.boot()
@@ -47,7 +47,7 @@ func TestInitIsSafeToLose(t *testing.T) {
 		expect("init again by its id", err == nil, err)
 		_, err = b.Submit(ctx, first.Sets[0].Shares[0], seal.By{})
 		expect("a share of the lost delivery", errors.Is(err, seal.ErrShareStale), err)
-		third, err := stranger.InitAgain(ctx, people, seal.By{Operation: "host"})
+		third, err := stranger.Admin().InitAgain(ctx, people, seal.By{Operation: "host"})
 		expect("init again by the host's word", err == nil, err)
 		_, err = b.Submit(ctx, second.Sets[0].Shares[0], seal.By{})
 		expect("a share of the second delivery", errors.Is(err, seal.ErrShareStale), err)
@@ -57,7 +57,7 @@ func TestInitIsSafeToLose(t *testing.T) {
 		for _, again := range []bool{false, true} {
 			init := b.Init
 			if again {
-				init = b.InitAgain
+				init = b.Admin().InitAgain
 			}
 			_, err = init(ctx, people, seal.By{Operation: "host"})
 			expect("init of a store in use", errors.Is(err, seal.ErrInitialized), err)

@@ -16,25 +16,25 @@ import (
 // The error says why the record could not be read, [ErrUninitialized] where
 // there is none; the Status is then that of memory. An unsealed Barrier does
 // not ask the store.
-func (b *Barrier) Inspect(ctx context.Context) (Status, error) {
-	s := b.Status()
+func (a *Admin) Inspect(ctx context.Context) (Status, error) {
+	s := a.b.Status()
 	if !s.Sealed {
 		return s, nil
 	}
-	l, err := b.ledger.Peek(ctx)
+	l, err := a.b.ledger.Peek(ctx)
 	if err != nil {
 		return s, wrapError("inspect", "", err)
 	}
-	if s = b.Status(); !s.Sealed {
+	if s = a.b.Status(); !s.Sealed {
 		return s, nil
 	}
 	s.Store, s.Generation, s.Progress = l.Store, l.Generation, nil
 	for i := range l.Slots {
 		s.Slots = append(s.Slots, clearStatus(&l.Slots[i]))
 	}
-	b.mu.Lock()
-	g := b.gathers[""]
-	b.mu.Unlock()
+	a.b.mu.Lock()
+	g := a.b.gathers[""]
+	a.b.mu.Unlock()
 	if g == nil {
 		g = &custody.Quorum{}
 	}
@@ -42,7 +42,7 @@ func (b *Barrier) Inspect(ctx context.Context) (Status, error) {
 		if slot.Opens() || asked(l.Record, slot) && g.Count(leaf.Set) > 0 {
 			s.Progress = append(s.Progress, SetProgress{
 				Slot: slot.Name, Path: path, Set: leaf.Set,
-				Given: g.Count(leaf.Set), Threshold: leaf.Threshold, Shares: leaf.Shares, Expires: b.expires(g, leaf.Set),
+				Given: g.Count(leaf.Set), Threshold: leaf.Threshold, Shares: leaf.Shares, Expires: a.b.expires(g, leaf.Set),
 			})
 		}
 	})

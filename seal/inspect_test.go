@@ -24,7 +24,7 @@ func TestInspect(t *testing.T) {
 		return b
 	}
 	b := open()
-	if _, err := b.Inspect(ctx); !errors.Is(err, seal.ErrUninitialized) || !strings.Contains(err.Error(), "not initialized") {
+	if _, err := b.Admin().Inspect(ctx); !errors.Is(err, seal.ErrUninitialized) || !strings.Contains(err.Error(), "not initialized") {
 		t.Fatalf("an empty store: %v", err)
 	}
 	d, err := b.Init(ctx, map[string]seal.Spec{"people": seal.Shamir{Shares: 3, Threshold: 2}}, seal.By{})
@@ -39,7 +39,7 @@ func TestInspect(t *testing.T) {
 	want := []seal.SetProgress{{Slot: "people", Set: 1, Threshold: 2, Shares: 3}}
 	for given := range 2 {
 		want[0].Given = given
-		s, err := b.Inspect(ctx)
+		s, err := b.Admin().Inspect(ctx)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -53,7 +53,7 @@ func TestInspect(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	s, err := b.Inspect(ctx)
+	s, err := b.Admin().Inspect(ctx)
 	if err != nil || s.Sealed {
 		t.Fatalf("unsealed: sealed=%v, %v", s.Sealed, err)
 	}
@@ -69,7 +69,7 @@ func TestInspectUnreachable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := b.Inspect(t.Context())
+	s, err := b.Admin().Inspect(t.Context())
 	if !errors.Is(err, seal.ErrStoreUnavailable) || errors.Is(err, seal.ErrUninitialized) {
 		t.Fatalf("a dead store: %v", err)
 	}

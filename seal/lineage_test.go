@@ -21,9 +21,9 @@ func TestRestoreShutsOut(t *testing.T) {
 		v, b := scenario{begin: shapes[1].slots}.prepare(ctx, t).from(ctx, t, seal.NewMemStore())
 		defer b.Close()
 		backup, generation := v.stored(ctx), b.Status().Generation
-		_, err := b.Add(ctx, "intruder", seal.KMS{Name: "b"}, seal.By{})
+		_, err := b.Admin().Add(ctx, "intruder", seal.KMS{Name: "b"}, seal.By{})
 		must(t, err)
-		_, _, err = b.Prove(ctx, "intruder", seal.By{})
+		_, _, err = b.Admin().Prove(ctx, "intruder", seal.By{})
 		must(t, err)
 		root := b.SecretsNow()["root key"] // which the intruder's slot in the lost record yields
 		if seal.OpenWith(t, v.stored(ctx), root) == nil {
@@ -31,12 +31,12 @@ func TestRestoreShutsOut(t *testing.T) {
 		}
 		lost := v.stored(ctx)
 		v.put(ctx, backup)
-		must(t, b.Restore(ctx, generation, seal.By{}))
+		must(t, b.Admin().Restore(ctx, generation, seal.By{}))
 		if seal.OpenWith(t, v.stored(ctx), root) != nil {
 			t.Error("who was let in by the lost record opens the one restored")
 		}
 		root = b.SecretsNow()["root key"]
-		must(t, b.Join(ctx, lost, seal.By{}))
+		must(t, b.Admin().Join(ctx, lost, seal.By{}))
 		if seal.OpenWith(t, v.stored(ctx), root) != nil {
 			t.Error("the root key outlives a join")
 		}
@@ -59,10 +59,10 @@ func TestRestoreOfATermTwice(t *testing.T) {
 		must(t, v.unseal(ctx, other))
 		must(t, other.Rotate(ctx, seal.By{}))
 		before := v.stored(ctx)
-		if err := b.Restore(ctx, other.Status().Generation, seal.By{}); !errors.Is(err, seal.ErrNotKnown) {
+		if err := b.Admin().Restore(ctx, other.Status().Generation, seal.By{}); !errors.Is(err, seal.ErrNotKnown) {
 			t.Errorf("a record that was changed since it was put back: %v", err)
 		}
-		if err := b.RestoreUnknown(ctx, digestOf(before), nil, seal.By{}); !errors.Is(err, seal.ErrTermTwice) {
+		if err := b.Admin().RestoreUnknown(ctx, digestOf(before), nil, seal.By{}); !errors.Is(err, seal.ErrTermTwice) {
 			t.Errorf("one number, two keys: %v", err)
 		}
 		if !bytes.Equal(before, v.stored(ctx)) {
@@ -85,17 +85,17 @@ func TestRestoreSkipsGenerations(t *testing.T) {
 		defer onIt.Close()
 		defer beyond.Close()
 		must(t, v.unseal(ctx, onIt))
-		must(t, b.RotateRoot(ctx, seal.By{}))
+		must(t, b.Admin().RotateRoot(ctx, seal.By{}))
 		must(t, v.unseal(ctx, beyond)) // it saw one record of those that are lost
 		for range 2 * generation {
-			must(t, b.RotateRoot(ctx, seal.By{}))
+			must(t, b.Admin().RotateRoot(ctx, seal.By{}))
 		}
 		v.put(ctx, backup)
-		must(t, b.Restore(ctx, generation, seal.By{}))
-		if err := beyond.Refresh(ctx); !errors.Is(err, seal.ErrForked) {
+		must(t, b.Admin().Restore(ctx, generation, seal.By{}))
+		if err := beyond.Admin().Refresh(ctx); !errors.Is(err, seal.ErrForked) {
 			t.Errorf("a record that does not come after the one it saw: %v", err)
 		}
-		if err := onIt.Refresh(ctx); err != nil {
+		if err := onIt.Admin().Refresh(ctx); err != nil {
 			t.Errorf("a record that does: %v", err)
 		}
 	})

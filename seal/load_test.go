@@ -69,7 +69,7 @@ func TestTogether(t *testing.T) {
 					}
 					mu.Unlock()
 					if old != nil {
-						meant("decrypt", second(b.Decrypt(ctx, nil, old, nil)))
+						meant("decrypt", second(b.Admin().Decrypt(ctx, nil, old, nil)))
 					}
 				}
 			})
@@ -77,13 +77,13 @@ func TestTogether(t *testing.T) {
 		group.Go(func() {
 			for i := range rounds {
 				meant("rotate", b.Rotate(ctx, seal.By{}))
-				meant("rotate root", b.RotateRoot(ctx, seal.By{}))
+				meant("rotate root", b.Admin().RotateRoot(ctx, seal.By{}))
 				if i%4 == 0 {
-					meant("rewrap", b.RewrapSlot(ctx, "auto", seal.By{}))
-					_, _, err := b.Prove(ctx, "auto", seal.By{})
+					meant("rewrap", b.Admin().RewrapSlot(ctx, "auto", seal.By{}))
+					_, _, err := b.Admin().Prove(ctx, "auto", seal.By{})
 					meant("prove", err)
 				}
-				meant("refresh", b.Refresh(ctx))
+				meant("refresh", b.Admin().Refresh(ctx))
 			}
 		})
 		group.Go(func() {
@@ -96,7 +96,7 @@ func TestTogether(t *testing.T) {
 				for _, s := range d.Sets[0].Shares[:2] {
 					meant("submit", second(b.Submit(ctx, s, seal.By{})))
 				}
-				meant("inspect", second(b.Inspect(ctx)))
+				meant("inspect", second(b.Admin().Inspect(ctx)))
 				time.Sleep(5 * time.Millisecond) // for the others to get something done
 			}
 		})

@@ -102,7 +102,7 @@ func TestASlotOfAKeyThatWasRotatedAway(t *testing.T) {
 			fake.Enable("b")
 			b := start(rotated{newKey, oldKey})
 			must(t, unseal(b))
-			must(t, b.Drill(ctx))
+			must(t, b.Admin().Drill(ctx))
 			slot := b.Status().Slots[0]
 			if !slot.Moved || len(slot.Notes) != 1 {
 				t.Fatalf("moved %v, notes %q", slot.Moved, slot.Notes)
@@ -116,11 +116,11 @@ func TestASlotOfAKeyThatWasRotatedAway(t *testing.T) {
 				t.Error("no event tells of it")
 			}
 
-			must(t, b.RewrapSlot(ctx, "slot", seal.By{}))
+			must(t, b.Admin().RewrapSlot(ctx, "slot", seal.By{}))
 			if slot := b.Status().Slots[0]; slot.Moved || len(slot.Notes) != 0 {
 				t.Errorf("afterwards: moved %v, notes %q", slot.Moved, slot.Notes)
 			}
-			must(t, b.Drill(ctx))
+			must(t, b.Admin().Drill(ctx))
 			if slot := b.Status().Slots[0]; slot.Moved || len(slot.Notes) != 0 {
 				t.Errorf("at the next drill: moved %v, notes %q", slot.Moved, slot.Notes)
 			}
@@ -130,7 +130,7 @@ func TestASlotOfAKeyThatWasRotatedAway(t *testing.T) {
 			if got, err := last.Keyring().Decrypt(nil, ct, nil); err != nil || string(got) != "x" {
 				t.Errorf("%q, %v", got, err)
 			}
-			must(t, first.Refresh(ctx)) // the root key is the same: it follows
+			must(t, first.Admin().Refresh(ctx)) // the root key is the same: it follows
 		})
 	}
 }
@@ -162,7 +162,7 @@ func TestRunLeavesAnotherKeyToAnOperator(t *testing.T) {
 		if s := b.Status(); s.Generation != generation || !s.Slots[0].Moved {
 			t.Errorf("generation %d, then %d; moved %v", generation, s.Generation, s.Slots[0].Moved)
 		}
-		must(t, b.RewrapSlot(ctx, "slot", seal.By{}))
+		must(t, b.Admin().RewrapSlot(ctx, "slot", seal.By{}))
 		if s := b.Status(); s.Generation != generation+1 || s.Slots[0].Moved {
 			t.Errorf("rewrapped: generation %d, moved %v", s.Generation, s.Slots[0].Moved)
 		}
@@ -189,7 +189,7 @@ func TestANewKeyThatDoesNotOpenIsNotStored(t *testing.T) {
 	b := open(halfRotated{rotated{localKey(t), old}})
 	_, err = b.Unseal(ctx)
 	must(t, err)
-	if err := b.RewrapSlot(ctx, "slot", seal.By{}); !errors.Is(err, kms.ErrWrongKey) {
+	if err := b.Admin().RewrapSlot(ctx, "slot", seal.By{}); !errors.Is(err, kms.ErrWrongKey) {
 		t.Errorf("rewrapped by a key that does not open: %v", err)
 	}
 	if after, _, err := store.Load(ctx); err != nil || string(after) != string(before) {
@@ -199,7 +199,7 @@ func TestANewKeyThatDoesNotOpenIsNotStored(t *testing.T) {
 	b = open(otherKind{rotated{old, old}, fake.Key("x")})
 	_, err = b.Unseal(ctx)
 	must(t, err)
-	if err := b.RewrapSlot(ctx, "slot", seal.By{}); err == nil || !strings.Contains(err.Error(), "a rewrap changes no custodian") {
+	if err := b.Admin().RewrapSlot(ctx, "slot", seal.By{}); err == nil || !strings.Contains(err.Error(), "a rewrap changes no custodian") {
 		t.Errorf("rewrapped by another kind of KMS: %v", err)
 	}
 }

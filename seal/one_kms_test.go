@@ -205,20 +205,20 @@ func runBesideAFoulKMS(t *testing.T, name string, answered func(*testing.T, stri
 	slots := map[string]seal.Spec{"1": key("x"), "2": key("a"), "people": two}
 	needing := map[string]func(context.Context, *seal.Barrier) error{
 		"add": func(ctx context.Context, b *seal.Barrier) error {
-			_, err := b.Add(ctx, "n", key("x"), seal.By{})
+			_, err := b.Admin().Add(ctx, "n", key("x"), seal.By{})
 			return err
 		},
 		"rekey": func(ctx context.Context, b *seal.Barrier) error {
-			_, err := b.Rekey(ctx, "1", twoOf(key("x"), key("a")), seal.By{})
+			_, err := b.Admin().Rekey(ctx, "1", twoOf(key("x"), key("a")), seal.By{})
 			return err
 		},
 		"prove": func(ctx context.Context, b *seal.Barrier) error {
-			_, _, err := b.Prove(ctx, "1", seal.By{})
+			_, _, err := b.Admin().Prove(ctx, "1", seal.By{})
 			return err
 		},
-		"rewrap":   func(ctx context.Context, b *seal.Barrier) error { return b.RewrapSlot(ctx, "1", seal.By{}) },
-		"rehearse": func(ctx context.Context, b *seal.Barrier) error { return b.Rehearse(ctx, key("x")) },
-		"drill":    func(ctx context.Context, b *seal.Barrier) error { return b.Drill(ctx) },
+		"rewrap":   func(ctx context.Context, b *seal.Barrier) error { return b.Admin().RewrapSlot(ctx, "1", seal.By{}) },
+		"rehearse": func(ctx context.Context, b *seal.Barrier) error { return b.Admin().Rehearse(ctx, key("x")) },
+		"drill":    func(ctx context.Context, b *seal.Barrier) error { return b.Admin().Drill(ctx) },
 		"nothing":  func(ctx context.Context, b *seal.Barrier) error { return errors.New("nothing was asked") },
 	}
 	// What needs the foul KMS for nothing.
@@ -238,7 +238,7 @@ func runBesideAFoulKMS(t *testing.T, name string, answered func(*testing.T, stri
 			if err != nil {
 				return err
 			}
-			_, err = b.Decrypt(ctx, nil, ct, nil)
+			_, err = b.Admin().Decrypt(ctx, nil, ct, nil)
 			return err
 		},
 		"follow a new root key": func(ctx context.Context, x *bench, b *seal.Barrier) error {
@@ -249,24 +249,26 @@ func runBesideAFoulKMS(t *testing.T, name string, answered func(*testing.T, stri
 				return err
 			}
 			x.foul.armed.Store(true)
-			if err := other.RotateRoot(ctx, seal.By{}); err != nil {
+			if err := other.Admin().RotateRoot(ctx, seal.By{}); err != nil {
 				return err
 			}
-			return b.Refresh(ctx)
+			return b.Admin().Refresh(ctx)
 		},
-		"refresh":     func(ctx context.Context, _ *bench, b *seal.Barrier) error { return b.Refresh(ctx) },
-		"rotate":      func(ctx context.Context, _ *bench, b *seal.Barrier) error { return b.Rotate(ctx, seal.By{}) },
-		"rotate root": func(ctx context.Context, _ *bench, b *seal.Barrier) error { return b.RotateRoot(ctx, seal.By{}) },
+		"refresh": func(ctx context.Context, _ *bench, b *seal.Barrier) error { return b.Admin().Refresh(ctx) },
+		"rotate":  func(ctx context.Context, _ *bench, b *seal.Barrier) error { return b.Rotate(ctx, seal.By{}) },
+		"rotate root": func(ctx context.Context, _ *bench, b *seal.Barrier) error {
+			return b.Admin().RotateRoot(ctx, seal.By{})
+		},
 		"add another": func(ctx context.Context, _ *bench, b *seal.Barrier) error {
-			_, err := b.Add(ctx, "more", key("b"), seal.By{})
+			_, err := b.Admin().Add(ctx, "more", key("b"), seal.By{})
 			return err
 		},
 		"prove another": func(ctx context.Context, _ *bench, b *seal.Barrier) error {
-			_, _, err := b.Prove(ctx, "2", seal.By{})
+			_, _, err := b.Admin().Prove(ctx, "2", seal.By{})
 			return err
 		},
 		"prove people": func(ctx context.Context, x *bench, b *seal.Barrier) error {
-			op, _, err := b.Prove(ctx, "people", seal.By{})
+			op, _, err := b.Admin().Prove(ctx, "people", seal.By{})
 			for _, s := range x.held["people"][:2] {
 				if err == nil {
 					_, err = b.Submit(ctx, s, seal.By{Operation: op})
@@ -275,30 +277,33 @@ func runBesideAFoulKMS(t *testing.T, name string, answered func(*testing.T, stri
 			return err
 		},
 		"drop it": func(ctx context.Context, _ *bench, b *seal.Barrier) error {
-			_, done, err := b.Drop(ctx, []string{"1"}, seal.By{})
+			_, done, err := b.Admin().Drop(ctx, []string{"1"}, seal.By{})
 			if err == nil && !done {
 				return errors.New("people are asked")
 			}
 			return err
 		},
 		"drop the people": func(ctx context.Context, _ *bench, b *seal.Barrier) error { // two keys stay, of which one answers
-			_, _, err := b.Drop(ctx, []string{"people"}, seal.By{})
+			_, _, err := b.Admin().Drop(ctx, []string{"people"}, seal.By{})
 			return err
 		},
 		"check": func(ctx context.Context, x *bench, b *seal.Barrier) error {
-			_, err := b.Check(ctx, x.held["people"][0], seal.By{})
+			_, err := b.Admin().Check(ctx, x.held["people"][0], seal.By{})
 			return err
 		},
 		"begin and cancel": func(ctx context.Context, _ *bench, b *seal.Barrier) error {
-			op, err := b.BeginMigration(ctx, []seal.Goal{{Name: "2", Spec: key("a")}}, seal.By{})
+			op, err := b.Admin().BeginMigration(ctx, []seal.Goal{{Name: "2", Spec: key("a")}}, seal.By{})
 			if err == nil {
-				err = b.Cancel(ctx, seal.By{Operation: op})
+				err = b.Admin().Cancel(ctx, seal.By{Operation: op})
 			}
 			return err
 		},
-		"inspect": func(ctx context.Context, _ *bench, b *seal.Barrier) error { _, err := b.Inspect(ctx); return err },
-		"seal":    func(_ context.Context, _ *bench, b *seal.Barrier) error { return b.Seal(seal.By{}) },
-		"close":   func(_ context.Context, _ *bench, b *seal.Barrier) error { return b.Close() },
+		"inspect": func(ctx context.Context, _ *bench, b *seal.Barrier) error {
+			_, err := b.Admin().Inspect(ctx)
+			return err
+		},
+		"seal":  func(_ context.Context, _ *bench, b *seal.Barrier) error { return b.Seal(seal.By{}) },
+		"close": func(_ context.Context, _ *bench, b *seal.Barrier) error { return b.Close() },
 	}
 	for busy, need := range needing {
 		for what, call := range others {
@@ -307,7 +312,7 @@ func runBesideAFoulKMS(t *testing.T, name string, answered func(*testing.T, stri
 				x, b := newBench(t, fouls(release)[name], slots)
 				defer b.Close()
 				defer close(release)
-				if _, _, err := b.Prove(t.Context(), "2", seal.By{}); err != nil {
+				if _, _, err := b.Admin().Prove(t.Context(), "2", seal.By{}); err != nil {
 					t.Fatal(err)
 				}
 				x.foul.armed.Store(true)

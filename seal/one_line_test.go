@@ -39,8 +39,8 @@ func TestErrorsAreOneLine(t *testing.T) {
 	must(t, err)
 	fake.Disable("a")
 	fake.Destroy("b", "")
-	drilled := b.Drill(ctx)
-	rehearsed := b.Rehearse(ctx, of("a", "b"))
+	drilled := b.Admin().Drill(ctx)
+	rehearsed := b.Admin().Rehearse(ctx, of("a", "b"))
 	must(t, b.Seal(seal.By{}))
 	_, unsealed := b.Unseal(ctx)
 	for name, err := range map[string]error{"drill": drilled, "rehearse": rehearsed, "unseal": unsealed, "reason": b.Sealed(), "event": events[len(events)-1].Err} {

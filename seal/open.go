@@ -370,13 +370,13 @@ func proofOf(o *ledger.Opened, slot *record.Slot, a *custody.Answer) (record.Fre
 
 // Refresh takes in what other replicas changed. Call it when [keyring.Decrypt]
 // meets an unknown term; Run does it whenever the store changes.
-func (b *Barrier) Refresh(ctx context.Context) error {
-	o, err := b.fetch(ctx)
+func (a *Admin) Refresh(ctx context.Context) error {
+	o, err := a.b.fetch(ctx)
 	if err != nil {
 		return wrapError("refresh", "", err)
 	}
 	o.Wipe()
-	b.advanceAnchor(ctx)
+	a.b.advanceAnchor(ctx)
 	return nil
 }
 

@@ -34,9 +34,9 @@ type Goal struct {
 // BeginMigration records where the store is to get to, so that any replica can
 // go on with it, and returns the operation's id. While it is in progress, slots
 // are added, proven and dropped with that id only. It is joined where the same
-// goals are in progress already. [Barrier.Cancel] ends it. Package migrate
+// goals are in progress already. [Admin.Cancel] ends it. Package migrate
 // walks the way.
-func (b *Barrier) BeginMigration(ctx context.Context, goals []Goal, by By) (OperationID, error) {
+func (a *Admin) BeginMigration(ctx context.Context, goals []Goal, by By) (OperationID, error) {
 	if err := by.check(); err != nil {
 		return "", err
 	}
@@ -50,7 +50,7 @@ func (b *Barrier) BeginMigration(ctx context.Context, goals []Goal, by By) (Oper
 			return "", wrapError("begin migration", g.Name, fmt.Errorf("%w: a goal has a Spec or is a Drop", ErrConfig))
 		}
 		if g.Spec != nil {
-			spec, err := b.checkSpec(g.Spec)
+			spec, err := a.b.checkSpec(g.Spec)
 			if err != nil {
 				return "", wrapError("begin migration", g.Name, err)
 			}
@@ -58,7 +58,7 @@ func (b *Barrier) BeginMigration(ctx context.Context, goals []Goal, by By) (Oper
 		}
 		op.Desired = append(op.Desired, goal)
 	}
-	id, err := b.begin(ctx, op, by, nil)
+	id, err := a.b.begin(ctx, op, by, nil)
 	return id, wrapError("begin migration", "", err)
 }
 
@@ -106,22 +106,22 @@ func (b *Barrier) begin(ctx context.Context, op record.Operation, by By, check f
 var errJoined = errors.New("seal: joined an operation in progress")
 
 // Cancel ends the operation in progress. What it did so far stays: a pending
-// slot it added, for one, goes by [Barrier.Discard].
-func (b *Barrier) Cancel(ctx context.Context, by By) error {
-	err := b.change(ctx, EventEnd, "cancel", by, func(_ context.Context, st record.Step, o *ledger.Opened) (record.State, []byte, error) {
+// slot it added, for one, goes by [Admin.Discard].
+func (a *Admin) Cancel(ctx context.Context, by By) error {
+	err := a.b.change(ctx, EventEnd, "cancel", by, func(_ context.Context, st record.Step, o *ledger.Opened) (record.State, []byte, error) {
 		next, err := o.State.End(st)
 		return next, nil, err
 	})
 	if err == nil {
-		b.endGather(by.Operation)
+		a.b.endGather(by.Operation)
 	}
 	return err
 }
 
 // Claim makes this replica the one that gathers the operation's shares, when
 // the one that did is gone. Shares given there are given again here.
-func (b *Barrier) Claim(ctx context.Context, by By) error {
-	return b.change(ctx, EventClaim, "claim", by, func(_ context.Context, st record.Step, o *ledger.Opened) (record.State, []byte, error) {
+func (a *Admin) Claim(ctx context.Context, by By) error {
+	return a.b.change(ctx, EventClaim, "claim", by, func(_ context.Context, st record.Step, o *ledger.Opened) (record.State, []byte, error) {
 		next, err := o.State.Claim(st)
 		return next, nil, err
 	})

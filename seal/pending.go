@@ -29,7 +29,7 @@ func opensNothing(slot *record.Slot) error {
 
 // proveOpened stores that a slot has opened the record just now, and unseals
 // with it, if as says so. The predecessor of one that was asked for goes in the
-// same swap, as for [Barrier.Prove]. The caller has the turn, and keeps o.
+// same swap, as for [Admin.Prove]. The caller has the turn, and keeps o.
 func (b *Barrier) proveOpened(ctx context.Context, o *ledger.Opened, slot *record.Slot, by By, as intent) error {
 	if asked(&o.State.Record, slot) {
 		by.Operation = OperationID(o.State.Operation.ID)

@@ -31,7 +31,7 @@ func newRekeyed(t *testing.T, begin func(context.Context, *seal.Barrier) error) 
 	must(t, r.give(b, r.old[:2]))
 	r.ct, err = b.Keyring().Encrypt(nil, []byte("x"), nil)
 	must(t, err)
-	d, err = b.Rekey(ctx, "people", seal.Shamir{Shares: 3, Threshold: 2}, seal.By{})
+	d, err = b.Admin().Rekey(ctx, "people", seal.Shamir{Shares: 3, Threshold: 2}, seal.By{})
 	must(t, err)
 	r.new = d.Sets[0].Shares
 	must(t, begin(ctx, b))
@@ -64,7 +64,7 @@ func (r *rekeyed) readable(b *seal.Barrier) {
 }
 
 func verify(ctx context.Context, b *seal.Barrier) error {
-	_, _, err := b.Prove(ctx, "people", seal.By{})
+	_, _, err := b.Admin().Prove(ctx, "people", seal.By{})
 	return err
 }
 
@@ -76,11 +76,11 @@ func TestSharesThatWaitForTheirVerification(t *testing.T) {
 	r := newRekeyed(t, verify)
 	b := r.boot()
 	ctx := t.Context()
-	if slot, err := b.Check(ctx, r.new[0], seal.By{}); err != nil || slot != "people" {
+	if slot, err := b.Admin().Check(ctx, r.new[0], seal.By{}); err != nil || slot != "people" {
 		t.Errorf("Check: %q, %v", slot, err)
 	}
 	must(t, r.give(b, r.new[:1]))
-	s, err := b.Inspect(ctx)
+	s, err := b.Admin().Inspect(ctx)
 	must(t, err)
 	if p := b.Status().Progress; len(p) != 1 || p[0].Set != 2 || p[0].Given != 1 || len(s.Progress) != 2 || !strings.Contains(s.Reason.Error(), "1 of 2 shares given") {
 		t.Errorf("progress %+v, inspected %+v, %v", p, s.Progress, s.Reason)
@@ -122,12 +122,12 @@ func TestSharesThatNobodyAskedFor(t *testing.T) {
 	for name, begin := range map[string]func(context.Context, *seal.Barrier) error{
 		"never begun": func(context.Context, *seal.Barrier) error { return nil },
 		"cancelled": func(ctx context.Context, b *seal.Barrier) error {
-			op, _, err := b.Prove(ctx, "people", seal.By{})
+			op, _, err := b.Admin().Prove(ctx, "people", seal.By{})
 			must(t, err)
-			return b.Cancel(ctx, seal.By{Operation: op})
+			return b.Admin().Cancel(ctx, seal.By{Operation: op})
 		},
 		"of a migration, which has its own id": func(ctx context.Context, b *seal.Barrier) error {
-			_, err := b.BeginMigration(ctx, []seal.Goal{{Name: "people", Spec: seal.Shamir{Shares: 3, Threshold: 2}}}, seal.By{})
+			_, err := b.Admin().BeginMigration(ctx, []seal.Goal{{Name: "people", Spec: seal.Shamir{Shares: 3, Threshold: 2}}}, seal.By{})
 			return err
 		},
 	} {
@@ -139,7 +139,7 @@ func TestSharesThatNobodyAskedFor(t *testing.T) {
 			for what, b := range map[string]*seal.Barrier{"sealed": r.boot(), "unsealed": func() *seal.Barrier { b := r.boot(); must(t, r.give(b, r.old[:2])); return b }()} {
 				reason := b.Sealed()
 				for _, s := range r.new {
-					for way, err := range map[string]error{"Submit": r.give(b, []seal.Share{s}), "Check": second(b.Check(ctx, s, seal.By{}))} {
+					for way, err := range map[string]error{"Submit": r.give(b, []seal.Share{s}), "Check": second(b.Admin().Check(ctx, s, seal.By{}))} {
 						if !errors.Is(err, seal.ErrNoOperation) || !strings.Contains(err.Error(), `slot "people" opens nothing yet`) {
 							t.Errorf("%s, %s: %v", what, way, err)
 						}

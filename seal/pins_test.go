@@ -155,9 +155,9 @@ func TestShapes(t *testing.T) {
 	if warned(running, "Config.Shapes") {
 		t.Errorf("warnings %q", running.Status().Warnings)
 	}
-	_, err = running.Add(ctx, "more", seal.KMS{Name: "a"}, seal.By{})
+	_, err = running.Admin().Add(ctx, "more", seal.KMS{Name: "a"}, seal.By{})
 	must(t, err)
-	_, err = running.Rekey(ctx, "clouds", seal.KMS{Name: "b"}, seal.By{})
+	_, err = running.Admin().Rekey(ctx, "clouds", seal.KMS{Name: "b"}, seal.By{})
 	must(t, err)
 	for _, words := range []string{`slot "more" is not among Config.Shapes`, `slot "clouds" is KMS b, and Config.Shapes has`} {
 		if !warned(running, words) {

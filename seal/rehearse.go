@@ -16,12 +16,12 @@ import (
 // and open a slot of that shape: each KMS wraps a random key, unwraps it, and
 // the two are compared. The errors of all are joined; each names its KMS and
 // what is missing. It touches neither the store nor the slots in it.
-func (b *Barrier) Rehearse(ctx context.Context, spec Spec) error {
-	shape, err := b.checkSpec(spec)
+func (a *Admin) Rehearse(ctx context.Context, spec Spec) error {
+	shape, err := a.b.checkSpec(spec)
 	if err != nil {
 		return wrapError("rehearse", "", err)
 	}
-	store := b.ledger.Newest().Store
+	store := a.b.ledger.Newest().Store
 	var names []string
 	eachKMS(shape, func(name string) {
 		if !slices.Contains(names, name) {
@@ -31,7 +31,7 @@ func (b *Barrier) Rehearse(ctx context.Context, spec Spec) error {
 	errs := make([]error, len(names))
 	var rehearsals sync.WaitGroup
 	for i, name := range names {
-		rehearsals.Go(func() { errs[i] = b.rehearse(ctx, name, store) })
+		rehearsals.Go(func() { errs[i] = a.b.rehearse(ctx, name, store) })
 	}
 	rehearsals.Wait()
 	return wrapError("rehearse", "", causes.Join(errs...))
@@ -41,19 +41,19 @@ func (b *Barrier) Rehearse(ctx context.Context, spec Spec) error {
 // process that starts with this configuration only when it is pinned: it opens by
 // keys alone, none of which proves who wrapped, and [Config.Unpinned] is not set.
 // Each key is asked to wrap; one that does not answer proves nothing.
-func (b *Barrier) Forgeable(ctx context.Context, spec Spec) bool {
-	shape, err := b.checkSpec(spec)
-	if err != nil || b.cfg.Unpinned || NeedsPeople(spec) {
+func (a *Admin) Forgeable(ctx context.Context, spec Spec) bool {
+	shape, err := a.b.checkSpec(spec)
+	if err != nil || a.b.cfg.Unpinned || NeedsPeople(spec) {
 		return false
 	}
-	if len(b.cfg.Pins) > 0 {
+	if len(a.b.cfg.Pins) > 0 {
 		return true
 	}
 	forgeable := true
 	eachKMS(shape, func(name string) {
-		ctx, done := b.until(ctx)
+		ctx, done := a.b.until(ctx)
 		defer done()
-		forgeable = forgeable && !b.custody.Authenticates(ctx, name, kms.Binding{Store: b.ledger.Newest().Store, Slot: "rehearsal"})
+		forgeable = forgeable && !a.b.custody.Authenticates(ctx, name, kms.Binding{Store: a.b.ledger.Newest().Store, Slot: "rehearsal"})
 	})
 	return forgeable
 }

@@ -49,7 +49,7 @@ func TestForgedStoreMeetsAPinnedProcess(t *testing.T) {
 				if resealed {
 					_, err = b.Unseal(ctx)
 				} else {
-					err = b.Refresh(ctx)
+					err = b.Admin().Refresh(ctx)
 				}
 				if !errors.Is(err, seal.ErrForged) && !errors.Is(err, seal.ErrForked) {
 					t.Errorf("a forged record of generation %d: %v; the process is at %d", generation, err, b.Status().Generation)
@@ -70,7 +70,7 @@ func TestPinsHoldAfterARekey(t *testing.T) {
 	d, err := b.Init(ctx, map[string]seal.Spec{"auto": seal.KMS{Name: "a"}}, seal.By{})
 	must(t, err)
 	before := l.copyOf("before", store, b, nil)
-	_, err = b.Rekey(ctx, "auto", seal.KMS{Name: "a"}, seal.By{})
+	_, err = b.Admin().Rekey(ctx, "auto", seal.KMS{Name: "a"}, seal.By{})
 	must(t, err)
 	l.proveSlot(b, "auto", d)
 	now := l.copyOf("now", store, b, nil)

@@ -24,7 +24,7 @@ const skipTerms = 1024
 // names the generation of that record, so that no other slips through, and the
 // process must know its digest as that of a record before its own, of which it
 // remembers the last 64, or of one that it made itself. Any other record is
-// [ErrNotKnown], whoever wrote it, and goes on by [Barrier.RestoreUnknown]
+// [ErrNotKnown], whoever wrote it, and goes on by [Admin.RestoreUnknown]
 // alone. The Barrier is unsealed; after a cold start with the older record it
 // is unsealed by it as usual.
 //
@@ -43,19 +43,19 @@ const skipTerms = 1024
 // records report [ErrForked] or [ErrRolledBack] until they are restarted, and
 // encrypt under their last term until then; any that was running on the record
 // now restored would change it unasked.
-func (b *Barrier) Restore(ctx context.Context, generation uint64, by By) error {
-	return b.restoreIf(ctx, fmt.Sprintf("generation %d", generation), by, func(l *ledger.Stored, cur *ledger.Opened) error {
+func (a *Admin) Restore(ctx context.Context, generation uint64, by By) error {
+	return a.b.restoreIf(ctx, fmt.Sprintf("generation %d", generation), by, func(l *ledger.Stored, cur *ledger.Opened) error {
 		switch {
 		case l.Generation != generation:
 			return fmt.Errorf("%w: the record in the store is of generation %d, not %d", ErrConfig, l.Generation, generation)
-		case !b.knows(l.Digest, cur):
+		case !a.b.knows(l.Digest, cur):
 			return fmt.Errorf("%w: its digest is %x. A former custodian could have written it: if it is the backup that you mean, name its digest to RestoreUnknown", ErrNotKnown, l.Digest)
 		}
 		return nil
 	})
 }
 
-// RestoreUnknown is [Barrier.Restore] of a record that this process does not
+// RestoreUnknown is [Admin.Restore] of a record that this process does not
 // know: one that is older than the last 64, or was never before its own. Nothing
 // tells it from one that a former custodian wrote, with a slot of their own,
 // and everything that this process knows is then encrypted to that slot. So the
@@ -65,12 +65,12 @@ func (b *Barrier) Restore(ctx context.Context, generation uint64, by By) error {
 // slot that the record has and the record of this process has not. One that is
 // not named is [ErrNotKnown], and nothing is changed. What is encrypted under
 // the record's data keys is believed from then on.
-func (b *Barrier) RestoreUnknown(ctx context.Context, digest string, admit []string, by By) error {
+func (a *Admin) RestoreUnknown(ctx context.Context, digest string, admit []string, by By) error {
 	named, err := hex.DecodeString(digest)
 	if err != nil || len(named) != len(record.Digest{}) {
 		return fmt.Errorf("%w: a record's digest is 64 hexadecimal digits", ErrConfig)
 	}
-	return b.restoreIf(ctx, "unknown to this process, of digest "+hex.EncodeToString(named), by, func(l *ledger.Stored, cur *ledger.Opened) error {
+	return a.b.restoreIf(ctx, "unknown to this process, of digest "+hex.EncodeToString(named), by, func(l *ledger.Stored, cur *ledger.Opened) error {
 		if l.Digest != record.Digest(named) {
 			return fmt.Errorf("%w: the digest of the record in the store is %x, not %x", ErrConfig, l.Digest, named)
 		}
@@ -173,12 +173,12 @@ func (b *Barrier) restore(ctx context.Context, by By, meant func(l *ledger.Store
 // is replaced, so that a slot that only the fork had opens nothing that comes
 // after. Join no record of unknown origin: whoever wrote it knows the data keys
 // that it brings, and what they encrypt is believed from then on.
-func (b *Barrier) Join(ctx context.Context, fork []byte, by By) error {
+func (a *Admin) Join(ctx context.Context, fork []byte, by By) error {
 	if err := by.check(); err != nil {
 		return err
 	}
-	err := b.join(ctx, fork, by)
-	b.emit(EventJoin, by, "", "", err)
+	err := a.b.join(ctx, fork, by)
+	a.b.emit(EventJoin, by, "", "", err)
 	return wrapError("join", "", err)
 }
 

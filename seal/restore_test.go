@@ -24,7 +24,7 @@ func TestRestore(t *testing.T) {
 			backup := v.stored(ctx)
 			generation := b.Status().Generation
 			must(t, b.Rotate(ctx, seal.By{}))
-			must(t, b.RotateRoot(ctx, seal.By{}))
+			must(t, b.Admin().RotateRoot(ctx, seal.By{}))
 			lost, err := b.Keyring().Encrypt(nil, []byte("lost"), nil)
 			must(t, err)
 			lostTerm := lastTerm(b)
@@ -34,13 +34,13 @@ func TestRestore(t *testing.T) {
 				b.Close()
 				b = v.boot()
 				must(t, v.unseal(ctx, b))
-			} else if err := b.Refresh(ctx); !errors.Is(err, seal.ErrRolledBack) {
+			} else if err := b.Admin().Refresh(ctx); !errors.Is(err, seal.ErrRolledBack) {
 				t.Fatalf("an older record: %v", err)
 			}
-			if err := b.Restore(ctx, generation+1, seal.By{}); !errors.Is(err, seal.ErrConfig) {
+			if err := b.Admin().Restore(ctx, generation+1, seal.By{}); !errors.Is(err, seal.ErrConfig) {
 				t.Errorf("another generation than named: %v", err)
 			}
-			must(t, b.Restore(ctx, generation, seal.By{Actor: "ops"}))
+			must(t, b.Admin().Restore(ctx, generation, seal.By{Actor: "ops"}))
 			if now := lastTerm(b); now <= lostTerm {
 				t.Errorf("term %d after the restore: the lost records used up to %d", now, lostTerm)
 			}
@@ -78,12 +78,12 @@ func TestJoin(t *testing.T) {
 		defer rb.Close()
 		// The left half rotates by a restore, which leaves numbers out: its
 		// terms are its own. The right one changes its root key as well.
-		must(t, lb.Restore(ctx, lb.Status().Generation, seal.By{}))
+		must(t, lb.Admin().Restore(ctx, lb.Status().Generation, seal.By{}))
 		must(t, left.write(lb))
 		must(t, rb.Rotate(ctx, seal.By{}))
-		must(t, rb.RotateRoot(ctx, seal.By{}))
+		must(t, rb.Admin().RotateRoot(ctx, seal.By{}))
 		must(t, right.write(rb))
-		must(t, lb.Join(ctx, right.stored(ctx), seal.By{}))
+		must(t, lb.Admin().Join(ctx, right.stored(ctx), seal.By{}))
 		must(t, left.readable(lb))
 		must(t, right.readable(lb))
 
@@ -92,7 +92,7 @@ func TestJoin(t *testing.T) {
 		defer lb2.Close()
 		must(t, lb2.Rotate(ctx, seal.By{}))
 		before := left.stored(ctx)
-		if err := lb2.Join(ctx, right.stored(ctx), seal.By{}); !errors.Is(err, seal.ErrTermTwice) {
+		if err := lb2.Admin().Join(ctx, right.stored(ctx), seal.By{}); !errors.Is(err, seal.ErrTermTwice) {
 			t.Errorf("one number, two keys: %v", err)
 		}
 		if !bytes.Equal(before, left.stored(ctx)) {
@@ -102,10 +102,10 @@ func TestJoin(t *testing.T) {
 		ob := other.boot()
 		defer ob.Close()
 		must(t, other.initialize(ctx, ob, shapes[1].slots))
-		if err := lb2.Join(ctx, other.stored(ctx), seal.By{}); !errors.Is(err, seal.ErrOtherStore) {
+		if err := lb2.Admin().Join(ctx, other.stored(ctx), seal.By{}); !errors.Is(err, seal.ErrOtherStore) {
 			t.Errorf("another store's record: %v", err)
 		}
-		if err := lb2.Join(ctx, []byte("x"), seal.By{}); !errors.Is(err, seal.ErrCorrupt) {
+		if err := lb2.Admin().Join(ctx, []byte("x"), seal.By{}); !errors.Is(err, seal.ErrCorrupt) {
 			t.Errorf("no record: %v", err)
 		}
 	})
@@ -120,10 +120,10 @@ func TestReissue(t *testing.T) {
 		defer b.Close()
 		lost, err := b.Init(ctx, map[string]seal.Spec{"auto": seal.KMS{Name: "a"}, "people": shapes[0].slots["people"]}, seal.By{})
 		must(t, err)
-		d, err := b.Reissue(ctx, "people", shapes[0].slots["people"], seal.By{})
+		d, err := b.Admin().Reissue(ctx, "people", shapes[0].slots["people"], seal.By{})
 		must(t, err)
 		must(t, v.take(d))
-		op, done, err := b.Prove(ctx, "people", seal.By{})
+		op, done, err := b.Admin().Prove(ctx, "people", seal.By{})
 		must(t, err)
 		if done {
 			t.Fatal("people proved nothing")
@@ -132,10 +132,10 @@ func TestReissue(t *testing.T) {
 			t.Errorf("a share of the lost delivery: %v", err)
 		}
 		must(t, v.gather(ctx, b, seal.By{Operation: op}))
-		if _, err := b.Reissue(ctx, "people", shapes[0].slots["people"], seal.By{}); !errors.Is(err, seal.ErrSlotExists) {
+		if _, err := b.Admin().Reissue(ctx, "people", shapes[0].slots["people"], seal.By{}); !errors.Is(err, seal.ErrSlotExists) {
 			t.Errorf("a slot that was proven: %v", err)
 		}
-		if _, err := b.Reissue(ctx, "nobody", shapes[0].slots["people"], seal.By{}); !errors.Is(err, seal.ErrNoSlot) {
+		if _, err := b.Admin().Reissue(ctx, "nobody", shapes[0].slots["people"], seal.By{}); !errors.Is(err, seal.ErrNoSlot) {
 			t.Errorf("a slot that is not there: %v", err)
 		}
 	})
@@ -186,7 +186,7 @@ func TestCustodians(t *testing.T) {
 			"printable":   seal.Shamir{Shares: 1, Threshold: 1, Custodians: []seal.Custodian{{Name: "a\nb"}}},
 		} {
 			before := v.stored(ctx)
-			if _, err := b.Add(ctx, "more", bad, seal.By{}); err == nil {
+			if _, err := b.Admin().Add(ctx, "more", bad, seal.By{}); err == nil {
 				t.Errorf("%s: accepted", name)
 			}
 			if !bytes.Equal(before, v.stored(ctx)) {

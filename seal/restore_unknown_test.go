@@ -28,7 +28,7 @@ func TestRestoreOfAFormerCustodiansRecord(t *testing.T) {
 	d, err := b.Init(ctx, map[string]seal.Spec{"auto": seal.KMS{Name: "a"}}, seal.By{})
 	must(t, err)
 	former := l.copyOf("what she had", store, b, nil)
-	_, err = b.Rekey(ctx, "auto", seal.KMS{Name: "a"}, seal.By{})
+	_, err = b.Admin().Rekey(ctx, "auto", seal.KMS{Name: "a"}, seal.By{})
 	must(t, err)
 	l.proveSlot(b, "auto", d)
 
@@ -67,19 +67,19 @@ func TestRestoreOfAFormerCustodiansRecord(t *testing.T) {
 	}
 	fingerprint := fmt.Sprintf("%x", print[:12])
 	old := fmt.Sprintf("%x", former.state.Slots[0].Fingerprint)
-	refused("the runbook's call", b.Restore(ctx, s.Generation, seal.By{}), seal.ErrNotKnown, digestOf(older), "RestoreUnknown")
-	refused("another digest", b.RestoreUnknown(ctx, digestOf(former.stored), nil, seal.By{}), seal.ErrConfig, digestOf(older))
-	refused("no digest", b.RestoreUnknown(ctx, "x", nil, seal.By{}), seal.ErrConfig, "64 hexadecimal digits")
-	refused("a slot that nobody named", b.RestoreUnknown(ctx, digestOf(older), nil, seal.By{}), seal.ErrNotKnown, `"auto"`, old)
-	refused("her slot, which nobody named", b.RestoreUnknown(ctx, digestOf(older), []string{old}, seal.By{}), seal.ErrNotKnown, `"mine"`, fingerprint)
+	refused("the runbook's call", b.Admin().Restore(ctx, s.Generation, seal.By{}), seal.ErrNotKnown, digestOf(older), "RestoreUnknown")
+	refused("another digest", b.Admin().RestoreUnknown(ctx, digestOf(former.stored), nil, seal.By{}), seal.ErrConfig, digestOf(older))
+	refused("no digest", b.Admin().RestoreUnknown(ctx, "x", nil, seal.By{}), seal.ErrConfig, "64 hexadecimal digits")
+	refused("a slot that nobody named", b.Admin().RestoreUnknown(ctx, digestOf(older), nil, seal.By{}), seal.ErrNotKnown, `"auto"`, old)
+	refused("her slot, which nobody named", b.Admin().RestoreUnknown(ctx, digestOf(older), []string{old}, seal.By{}), seal.ErrNotKnown, `"mine"`, fingerprint)
 
 	// The true one of that generation is known, and goes on.
 	put(former.stored)
-	must(t, b.Restore(ctx, former.state.Generation, seal.By{}))
+	must(t, b.Admin().Restore(ctx, former.state.Generation, seal.By{}))
 
 	// Control: whoever names the record and her slot lets her in.
 	put(older)
-	must(t, b.RestoreUnknown(ctx, strings.ToUpper(digestOf(older)), []string{old, fingerprint}, seal.By{}))
+	must(t, b.Admin().RestoreUnknown(ctx, strings.ToUpper(digestOf(older)), []string{old, fingerprint}, seal.By{}))
 	if now, _, _ := store.Load(ctx); !bytes.Contains(now, []byte(`"name":"mine"`)) {
 		t.Error("the control has no effect")
 	}

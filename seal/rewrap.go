@@ -23,8 +23,8 @@ import (
 // The slot is opened through the new blobs before they are stored. Run does it
 // by itself for newer versions, unless [Config.KeepVersions] is set, and leaves
 // other keys to an operator: it cannot know which configurations there are.
-func (b *Barrier) RewrapSlot(ctx context.Context, name string, by By) error {
-	return b.rewrapSlot(ctx, name, by, false)
+func (a *Admin) RewrapSlot(ctx context.Context, name string, by By) error {
+	return a.b.rewrapSlot(ctx, name, by, false)
 }
 
 var errSameVersions = errors.New("the KMS wraps by the versions that the slot has: another replica was first, or the newer ones are not in force yet; the next drill looks again")

@@ -32,13 +32,13 @@ func (b *Barrier) Rotate(ctx context.Context, by By) error {
 
 // Activate makes a passive term the one that encrypts, as Run does when
 // [Config.Propagation] has passed; until then it fails with [ErrPropagating].
-func (b *Barrier) Activate(ctx context.Context, term uint32, by By) error {
-	return b.change(ctx, EventActivate, "activate", by, func(_ context.Context, st record.Step, o *ledger.Opened) (record.State, []byte, error) {
-		b.mu.Lock()
-		seen, passive := b.observed[term]
-		b.mu.Unlock()
+func (a *Admin) Activate(ctx context.Context, term uint32, by By) error {
+	return a.b.change(ctx, EventActivate, "activate", by, func(_ context.Context, st record.Step, o *ledger.Opened) (record.State, []byte, error) {
+		a.b.mu.Lock()
+		seen, passive := a.b.observed[term]
+		a.b.mu.Unlock()
 		if passive {
-			if err := b.propagating(fmt.Sprintf("another replica may not have term %d yet", term), seen.since); err != nil {
+			if err := a.b.propagating(fmt.Sprintf("another replica may not have term %d yet", term), seen.since); err != nil {
 				return record.State{}, nil, err
 			}
 		}
@@ -48,21 +48,21 @@ func (b *Barrier) Activate(ctx context.Context, term uint32, by By) error {
 }
 
 // Retire removes a term. Whatever is still encrypted under it is lost: rewrap
-// the data first, and count what is left, after [Barrier.CheckRetire] has said
+// the data first, and count what is left, after [Admin.CheckRetire] has said
 // that no replica writes under it any more; until then Retire fails with
 // [ErrPropagating]. The active term cannot go ([ErrTermInUse]).
-func (b *Barrier) Retire(ctx context.Context, term uint32, by By) error {
-	if err := b.CheckRetire(term); errors.Is(err, ErrPropagating) {
+func (a *Admin) Retire(ctx context.Context, term uint32, by By) error {
+	if err := a.CheckRetire(term); errors.Is(err, ErrPropagating) {
 		return wrapError("retire", "", err)
 	}
-	return b.RetireUnseen(ctx, term, by)
+	return a.RetireUnseen(ctx, term, by)
 }
 
-// RetireUnseen is [Barrier.Retire] also where another replica may not have seen
+// RetireUnseen is [Admin.Retire] also where another replica may not have seen
 // the active term yet: what that one goes on writing under the retired term is
 // lost. It is for a host that knows there is no other.
-func (b *Barrier) RetireUnseen(ctx context.Context, term uint32, by By) error {
-	return b.change(ctx, EventRetire, "retire", by, func(_ context.Context, st record.Step, o *ledger.Opened) (record.State, []byte, error) {
+func (a *Admin) RetireUnseen(ctx context.Context, term uint32, by By) error {
+	return a.b.change(ctx, EventRetire, "retire", by, func(_ context.Context, st record.Step, o *ledger.Opened) (record.State, []byte, error) {
 		next, err := o.State.Retire(st, term)
 		return next, nil, err
 	})
@@ -74,8 +74,8 @@ func (b *Barrier) RetireUnseen(ctx context.Context, term uint32, by By) error {
 // follow through a KMS slot; where there is none, or none that a drill found
 // good, and [Config.Propagation] says that there are others, it changes nothing
 // and returns [ErrStrands].
-func (b *Barrier) RotateRoot(ctx context.Context, by By) error {
-	return b.rotateRoot(ctx, by, false)
+func (a *Admin) RotateRoot(ctx context.Context, by By) error {
+	return a.b.rotateRoot(ctx, by, false)
 }
 
 func (b *Barrier) rotateRoot(ctx context.Context, by By, stranding bool) error {

@@ -49,7 +49,7 @@ func (b *Barrier) Run(ctx context.Context) error {
 		if again && !refreshing && !sealed {
 			refreshing, again = true, false
 			go func() { // it may ask a KMS, and the rest is not to wait for that
-				err := b.Refresh(ctx)
+				err := b.Admin().Refresh(ctx)
 				if err != nil && ctx.Err() == nil {
 					b.emit(EventStore, By{}, "", "refresh", err)
 				}
@@ -90,7 +90,7 @@ func (b *Barrier) Run(ctx context.Context) error {
 				continue
 			}
 			go func() { // a KMS may take its time, and the rest is not to wait for it
-				_ = b.Drill(ctx) // each outcome is an event, and stands in Status
+				_ = b.Admin().Drill(ctx) // each outcome is an event, and stands in Status
 				b.followVersions(ctx)
 				drilled <- struct{}{}
 			}()
@@ -170,7 +170,7 @@ func (b *Barrier) activateDue(ctx context.Context) {
 	}
 	b.mu.Unlock()
 	for _, number := range due {
-		if err := b.Activate(ctx, number, By{Actor: "sealwright"}); err != nil {
+		if err := b.Admin().Activate(ctx, number, By{Actor: "sealwright"}); err != nil {
 			// Another replica was first, or the store is away: look again.
 			b.mu.Lock()
 			if _, ok := b.observed[number]; ok {

@@ -242,12 +242,12 @@ func TestPropagation(t *testing.T) {
 		time.Sleep(2 * time.Minute)
 		ct, err := fleet[1].Keyring().Encrypt(nil, []byte("late"), nil)
 		must(t, err)
-		if pt, err := idle.Decrypt(ctx, nil, ct, nil); err != nil || string(pt) != "late" {
+		if pt, err := idle.Admin().Decrypt(ctx, nil, ct, nil); err != nil || string(pt) != "late" {
 			t.Errorf("an idle replica: %q, %v", pt, err)
 		}
 		// And one that follows a new root key through its KMS.
-		must(t, fleet[0].RotateRoot(ctx, seal.By{}))
-		must(t, idle.Refresh(ctx))
+		must(t, fleet[0].Admin().RotateRoot(ctx, seal.By{}))
+		must(t, idle.Admin().Refresh(ctx))
 	})
 }
 
@@ -291,14 +291,14 @@ func TestRootMovedWithoutAKMS(t *testing.T) {
 		other := v.boot()
 		defer other.Close()
 		must(t, v.unseal(ctx, other))
-		must(t, other.RotateRoot(ctx, seal.By{}))
-		if err := b.Refresh(ctx); !errors.Is(err, seal.ErrRootMoved) {
+		must(t, other.Admin().RotateRoot(ctx, seal.By{}))
+		if err := b.Admin().Refresh(ctx); !errors.Is(err, seal.ErrRootMoved) {
 			t.Errorf("refresh: %v", err)
 		}
 		must(t, v.write(b))
 		must(t, b.Seal(seal.By{}))
 		must(t, v.unseal(ctx, b))
-		must(t, b.Refresh(ctx))
+		must(t, b.Admin().Refresh(ctx))
 	})
 }
 
@@ -316,12 +316,12 @@ func TestOutcomeUnknown(t *testing.T) {
 		for k := loads + 2; k < loads+200; k++ {
 			v.faulty.OnLoad[k] = storetest.Fault{Effect: storetest.FailBefore}
 		}
-		if err := b.RotateRoot(ctx, seal.By{}); !errors.Is(err, seal.ErrOutcomeUnknown) {
+		if err := b.Admin().RotateRoot(ctx, seal.By{}); !errors.Is(err, seal.ErrOutcomeUnknown) {
 			t.Fatalf("rotate root: %v", err)
 		}
 		must(t, v.write(b))
 		v.faulty.OnLoad = nil
-		must(t, b.Refresh(ctx)) // nobody else has the new root key: people are not asked
+		must(t, b.Admin().Refresh(ctx)) // nobody else has the new root key: people are not asked
 		must(t, b.Rotate(ctx, seal.By{}))
 		must(t, v.readable(b))
 	})
@@ -337,11 +337,11 @@ func TestRewrap(t *testing.T) {
 			v, b := scenario{begin: begin}.prepare(ctx, t).from(ctx, t, seal.NewMemStore())
 			defer func() { b.Close() }()
 			must(t, v.write(b))
-			op, _, err := b.Prove(ctx, "both", seal.By{})
+			op, _, err := b.Admin().Prove(ctx, "both", seal.By{})
 			must(t, err)
 			must(t, v.gather(ctx, b, seal.By{Operation: op}))
 			v.fake.Rotate("a")
-			must(t, b.Drill(ctx))
+			must(t, b.Admin().Drill(ctx))
 			warned := 0
 			for _, w := range b.Status().Warnings {
 				if strings.Contains(w, "version 1 is stored, version 2 is current") {
@@ -351,7 +351,7 @@ func TestRewrap(t *testing.T) {
 			if warned != 3 {
 				t.Errorf("%d warnings of an old version, in %q", warned, b.Status().Warnings)
 			}
-			must(t, b.RewrapSlot(ctx, name, seal.By{}))
+			must(t, b.Admin().RewrapSlot(ctx, name, seal.By{}))
 			v.fake.Destroy("a", "1")
 			v.fake.Destroy("c", "")
 			// By the rewrapped slot alone: no other has a key left.
@@ -369,7 +369,7 @@ func TestRewrap(t *testing.T) {
 				must(t, err)
 			}
 			must(t, v.readable(b))
-			if err := b.RewrapSlot(ctx, "nobody", seal.By{}); !errors.Is(err, seal.ErrNoSlot) {
+			if err := b.Admin().RewrapSlot(ctx, "nobody", seal.By{}); !errors.Is(err, seal.ErrNoSlot) {
 				t.Error(err)
 			}
 		})
@@ -387,7 +387,7 @@ func TestRunFollowsKeyVersions(t *testing.T) {
 			for name := range threeSlots {
 				b := v.boot()
 				must(t, v.unseal(ctx, b))
-				op, done, err := b.Prove(ctx, name, seal.By{})
+				op, done, err := b.Admin().Prove(ctx, name, seal.By{})
 				must(t, err)
 				if !done {
 					must(t, v.gather(ctx, b, seal.By{Operation: op}))
@@ -459,7 +459,7 @@ func TestRunKeepsTheKey(t *testing.T) {
 		for _, wrapper := range []kms.Wrapper{v.fake.Key("a"), moved{v.fake.Key("a"), other}} {
 			fleet, stop := v.fleet(ctx, 1, func(c *seal.Config) { c.KMS["a"] = wrapper })
 			must(t, fleet[0].Wait(ctx))
-			_, _, err := fleet[0].Prove(ctx, "auto", seal.By{})
+			_, _, err := fleet[0].Admin().Prove(ctx, "auto", seal.By{})
 			must(t, err)
 			before := fleet[0].Status().Generation
 			v.fake.Rotate("a")
@@ -468,7 +468,7 @@ func TestRunKeepsTheKey(t *testing.T) {
 			if (fleet[0].Status().Generation == before) != elsewhere {
 				t.Errorf("%T: generation %d, then %d", wrapper, before, fleet[0].Status().Generation)
 			}
-			if err := fleet[0].RewrapSlot(ctx, "auto", seal.By{}); err != nil {
+			if err := fleet[0].Admin().RewrapSlot(ctx, "auto", seal.By{}); err != nil {
 				t.Errorf("%T: %v", wrapper, err)
 			}
 			stop()
@@ -483,7 +483,7 @@ func TestScheduledForDeletion(t *testing.T) {
 		v, b := scenario{begin: threeSlots}.prepare(ctx, t).from(ctx, t, seal.NewMemStore())
 		defer b.Close()
 		v.fake.ScheduleDeletion("a", time.Date(2027, 1, 2, 3, 4, 0, 0, time.UTC))
-		if err := b.Drill(ctx); !errors.Is(err, kms.ErrKeyGone) {
+		if err := b.Admin().Drill(ctx); !errors.Is(err, kms.ErrKeyGone) {
 			t.Errorf("drill: %v", err)
 		}
 		if all := strings.Join(b.Status().Warnings, "\n"); !strings.Contains(all, "scheduled for deletion on 2027-01-02 03:04 UTC") {

@@ -27,11 +27,11 @@ func (b *Barrier) setWhy(err error) {
 
 // InitializedBy reports whether the store was made by the Init of that id, as
 // far as the journal reaches back. The id is known to whoever asked for the
-// Init: a host may let them have a [Barrier.Reissue] of a slot that nobody has
+// Init: a host may let them have a [Admin.Reissue] of a slot that nobody has
 // proven, where the answer that held its shares was lost. A sealed Barrier does
 // not know: [ErrSealed].
-func (b *Barrier) InitializedBy(op OperationID) (bool, error) {
-	o, err := b.current()
+func (a *Admin) InitializedBy(op OperationID) (bool, error) {
+	o, err := a.b.current()
 	if err != nil {
 		return false, wrapError("initialized by", "", err)
 	}

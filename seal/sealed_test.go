@@ -61,7 +61,7 @@ func TestProvenTo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.InitializedBy("init-here"); !errors.Is(err, seal.ErrSealed) {
+	if _, err := b.Admin().InitializedBy("init-here"); !errors.Is(err, seal.ErrSealed) {
 		t.Errorf("sealed: %v", err)
 	}
 	share := d.Sets[0].Shares[0]
@@ -69,14 +69,14 @@ func TestProvenTo(t *testing.T) {
 		t.Fatal(err)
 	}
 	for op, want := range map[seal.OperationID]bool{"init-here": true, "init-there": false, "": false} {
-		if got, err := b.InitializedBy(op); err != nil || got != want {
+		if got, err := b.Admin().InitializedBy(op); err != nil || got != want {
 			t.Errorf("initialized by %q: %v %v", op, got, err)
 		}
 	}
 	by := seal.By{Operation: "migrate.same"}
 	goals := []seal.Goal{{Name: "cloud", Spec: seal.KMS{Name: "cloud"}}}
 	for range 2 {
-		if _, err := b.BeginMigration(ctx, goals, by); err != nil {
+		if _, err := b.Admin().BeginMigration(ctx, goals, by); err != nil {
 			t.Fatal(err)
 		}
 		if got := b.Status().Slots[0].ProvenTo; got != "" {
@@ -86,7 +86,7 @@ func TestProvenTo(t *testing.T) {
 		if err != nil || status.Slots[0].ProvenTo != by.Operation {
 			t.Errorf("%v, proven to %q", err, status.Slots[0].ProvenTo)
 		}
-		if err := b.Cancel(ctx, by); err != nil {
+		if err := b.Admin().Cancel(ctx, by); err != nil {
 			t.Fatal(err)
 		}
 		if got := b.Status().Slots[0].ProvenTo; got != by.Operation {

@@ -14,11 +14,11 @@ import (
 )
 
 // Add stores one more slot and returns the shares made for it, if it is held
-// by people. The slot is pending: it opens nothing until [Barrier.Prove] has
+// by people. The slot is pending: it opens nothing until [Admin.Prove] has
 // shown that it opens the stored record. A slot that is never proven is removed
-// by [Barrier.Discard].
-func (b *Barrier) Add(ctx context.Context, name string, spec Spec, by By) (Delivery, error) {
-	return b.add(ctx, "add", name, spec, by, func(s *record.State) error {
+// by [Admin.Discard].
+func (a *Admin) Add(ctx context.Context, name string, spec Spec, by By) (Delivery, error) {
+	return a.b.add(ctx, "add", name, spec, by, func(s *record.State) error {
 		if s.Find(name, record.Active) != nil {
 			return fmt.Errorf("%w: %q: to replace it, rekey it", ErrSlotExists, name)
 		}
@@ -69,11 +69,11 @@ func (b *Barrier) add(ctx context.Context, op, name string, spec Spec, by By, ch
 // Where the slot needs people, Prove begins an operation, or finds the one in
 // progress, and returns its id and done == false: their shares go to
 // [Barrier.Submit] with that id, and the last one needed proves the slot.
-func (b *Barrier) Prove(ctx context.Context, name string, by By) (op OperationID, done bool, err error) {
+func (a *Admin) Prove(ctx context.Context, name string, by By) (op OperationID, done bool, err error) {
 	if err := by.check(); err != nil {
 		return "", false, err
 	}
-	o, err := b.fetch(ctx)
+	o, err := a.b.fetch(ctx)
 	if err != nil {
 		return "", false, wrapError("prove", name, err)
 	}
@@ -83,10 +83,10 @@ func (b *Barrier) Prove(ctx context.Context, name string, by By) (op OperationID
 		return "", false, wrapError("prove", name, ErrNoSlot)
 	}
 	if slot.Tree.NeedsPeople() {
-		op, err = b.begin(ctx, record.Operation{Kind: record.OpProve, Slot: name}, by, nil)
+		op, err = a.b.begin(ctx, record.Operation{Kind: record.OpProve, Slot: name}, by, nil)
 		return op, false, wrapError("prove", name, err)
 	}
-	err = b.prove(ctx, slot.ID, by, nil)
+	err = a.b.prove(ctx, slot.ID, by, nil)
 	return by.Operation, err == nil, wrapError("prove", name, err)
 }
 
@@ -145,14 +145,14 @@ func (b *Barrier) prove(ctx context.Context, id uint32, by By, g *custody.Quorum
 // false: their shares, given to [Barrier.Submit] with that id, complete it. The
 // last proven slot cannot go ([ErrLastSlot]). Of two slots of one name, the one
 // that waits to replace the other goes.
-func (b *Barrier) Drop(ctx context.Context, names []string, by By) (op OperationID, done bool, err error) {
+func (a *Admin) Drop(ctx context.Context, names []string, by By) (op OperationID, done bool, err error) {
 	if err := by.check(); err != nil {
 		return "", false, err
 	}
 	list := strings.Join(names, " ")
-	err = b.drop(ctx, names, by, nil)
+	err = a.b.drop(ctx, names, by, nil)
 	if errors.Is(err, ErrNoProof) {
-		begun, beginErr := b.beginDrop(ctx, names, by)
+		begun, beginErr := a.b.beginDrop(ctx, names, by)
 		if beginErr == nil {
 			return begun, false, nil
 		}
@@ -160,7 +160,7 @@ func (b *Barrier) Drop(ctx context.Context, names []string, by By) (op Operation
 			err = causes.Join(err, beginErr)
 		}
 	}
-	b.emit(EventDrop, by, list, "", err)
+	a.b.emit(EventDrop, by, list, "", err)
 	return by.Operation, err == nil, wrapError("drop", list, err)
 }
 
@@ -279,10 +279,10 @@ func anyProof(s *record.State, ids []uint32) *record.FreshProof {
 
 // Rekey makes new shares, or another shape, for a slot: a pending successor of
 // the same name. The old set stays valid until the successor is proven, by
-// [Barrier.Prove]; the same swap then removes it and replaces root key and data
+// [Admin.Prove]; the same swap then removes it and replaces root key and data
 // key. Discard removes a successor that is not wanted after all.
-func (b *Barrier) Rekey(ctx context.Context, name string, spec Spec, by By) (Delivery, error) {
-	return b.add(ctx, "rekey", name, spec, by, func(s *record.State) error {
+func (a *Admin) Rekey(ctx context.Context, name string, spec Spec, by By) (Delivery, error) {
+	return a.b.add(ctx, "rekey", name, spec, by, func(s *record.State) error {
 		if s.Find(name, record.Active) == nil {
 			return ErrNoSlot
 		}
@@ -294,15 +294,15 @@ func (b *Barrier) Rekey(ctx context.Context, name string, spec Spec, by By) (Del
 // Delivery that was lost. What was delivered before opens nothing afterwards,
 // since root key and data key are replaced with it. No quorum is asked: none has
 // ever shown that it holds the slot. A slot made by Init opens the store, so
-// another one must open the stored record now, as for [Barrier.Drop].
-func (b *Barrier) Reissue(ctx context.Context, name string, spec Spec, by By) (d Delivery, err error) {
+// another one must open the stored record now, as for [Admin.Drop].
+func (a *Admin) Reissue(ctx context.Context, name string, spec Spec, by By) (d Delivery, err error) {
 	if err := by.check(); err != nil {
 		return d, err
 	}
-	if _, err := b.checkSpec(spec); err != nil {
+	if _, err := a.b.checkSpec(spec); err != nil {
 		return d, wrapError("reissue", name, err)
 	}
-	err = b.commit(ctx, EventReissue, by, func(ctx context.Context, st record.Step, o *ledger.Opened) (record.State, []byte, error) {
+	err = a.b.commit(ctx, EventReissue, by, func(ctx context.Context, st record.Step, o *ledger.Opened) (record.State, []byte, error) {
 		d.Wipe()
 		d = Delivery{Operation: by.Operation}
 		slot := provable(&o.State, name)
@@ -312,11 +312,11 @@ func (b *Barrier) Reissue(ctx context.Context, name string, spec Spec, by By) (d
 		var fresh *record.FreshProof
 		if slot.State == record.Initial {
 			var err error
-			if fresh, err = b.freshProof(ctx, o, []uint32{slot.ID}, nil); err != nil {
+			if fresh, err = a.b.freshProof(ctx, o, []uint32{slot.ID}, nil); err != nil {
 				return record.State{}, nil, err
 			}
 		}
-		n, sets, err := b.newSlot(ctx, &o.State.Record, name, spec, o.Root)
+		n, sets, err := a.b.newSlot(ctx, &o.State.Record, name, spec, o.Root)
 		if err != nil {
 			return record.State{}, nil, err
 		}
@@ -333,7 +333,7 @@ func (b *Barrier) Reissue(ctx context.Context, name string, spec Spec, by By) (d
 		next, err := o.State.Reissue(st, slot.ID, fresh, n, *rewrap)
 		return next, root, err
 	})
-	b.emit(EventReissue, by, name, "", err)
+	a.b.emit(EventReissue, by, name, "", err)
 	if err != nil {
 		d.Wipe()
 		return Delivery{}, wrapError("reissue", name, err)

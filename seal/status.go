@@ -75,7 +75,7 @@ type SlotStatus struct {
 	Drilled     time.Time   // when this process last tried, by Run; zero if never
 	DrillError  error       // what came of it
 	Notes       []string    // what the KMS said of its keys then, worth a warning
-	Moved       bool        // whether the configuration would wrap it with other keys: see [Barrier.RewrapSlot]
+	Moved       bool        // whether the configuration would wrap it with other keys: see [Admin.RewrapSlot]
 }
 
 // SlotState is what a slot is good for.

@@ -146,7 +146,7 @@ func TestNoSecretIsSplitTwice(t *testing.T) {
 	}
 	prove := func(name string, d Delivery) {
 		t.Helper()
-		op, done, err := b.Prove(ctx, name, By{})
+		op, done, err := b.Admin().Prove(ctx, name, By{})
 		if err != nil || done {
 			t.Fatalf("done %v, %v", done, err)
 		}
@@ -166,7 +166,7 @@ func TestNoSecretIsSplitTwice(t *testing.T) {
 	}
 	drop := func(name string) func(Delivery) {
 		return func(Delivery) {
-			if _, done, err := b.Drop(ctx, []string{name}, By{}); err != nil || !done {
+			if _, done, err := b.Admin().Drop(ctx, []string{name}, By{}); err != nil || !done {
 				t.Fatalf("drop %s: done %v, %v", name, done, err)
 			}
 		}
@@ -177,7 +177,7 @@ func TestNoSecretIsSplitTwice(t *testing.T) {
 	deliver("init", first, err)
 	again, err := b.Init(ctx, spec, By{Operation: "op-1"})
 	deliver("init, repeated", again, err)
-	last, err := b.InitAgain(ctx, spec, By{})
+	last, err := b.Admin().InitAgain(ctx, spec, By{})
 	deliver("init, again", last, err)
 	for _, set := range last.Sets {
 		if set.Slot == "people" {
@@ -187,13 +187,13 @@ func TestNoSecretIsSplitTwice(t *testing.T) {
 	if b.Status().Sealed {
 		t.Fatal(b.Status().Reason)
 	}
-	twice("add", func() (Delivery, error) { return b.Add(ctx, "more", crowd, By{}) }, drop("more"))
-	twice("add a tree", func() (Delivery, error) { return b.Add(ctx, "more", tree, By{}) }, drop("more"))
-	twice("rekey", func() (Delivery, error) { return b.Rekey(ctx, "people", people, By{}) }, func(d Delivery) { prove("people", d) })
-	twice("rekey given up", func() (Delivery, error) { return b.Rekey(ctx, "people", people, By{}) }, drop("people"))
-	d, err := b.Add(ctx, "late", people, By{})
+	twice("add", func() (Delivery, error) { return b.Admin().Add(ctx, "more", crowd, By{}) }, drop("more"))
+	twice("add a tree", func() (Delivery, error) { return b.Admin().Add(ctx, "more", tree, By{}) }, drop("more"))
+	twice("rekey", func() (Delivery, error) { return b.Admin().Rekey(ctx, "people", people, By{}) }, func(d Delivery) { prove("people", d) })
+	twice("rekey given up", func() (Delivery, error) { return b.Admin().Rekey(ctx, "people", people, By{}) }, drop("people"))
+	d, err := b.Admin().Add(ctx, "late", people, By{})
 	deliver("add late", d, err)
-	twice("reissue", func() (Delivery, error) { return b.Reissue(ctx, "late", people, By{}) }, func(Delivery) {})
+	twice("reissue", func() (Delivery, error) { return b.Admin().Reissue(ctx, "late", people, By{}) }, func(Delivery) {})
 
 	if _, ok := reused("set", d.Sets[0].Set, "a planted split"); !ok {
 		t.Error("a planted second split was not seen")

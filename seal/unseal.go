@@ -164,12 +164,12 @@ func (b *Barrier) Submit(ctx context.Context, s Share, by By) (Status, error) {
 //
 // While sealed, the record that the share is compared with is the stored one,
 // which nobody has vouched for yet.
-func (b *Barrier) Check(ctx context.Context, s Share, by By) (slot string, err error) {
+func (a *Admin) Check(ctx context.Context, s Share, by By) (slot string, err error) {
 	if err := by.check(); err != nil {
 		return "", err
 	}
-	slot, err = b.checkShare(ctx, s)
-	b.emit(EventShare, by, slot, s.String()+", only checked", err)
+	slot, err = a.b.checkShare(ctx, s)
+	a.b.emit(EventShare, by, slot, s.String()+", only checked", err)
 	return slot, wrapError("check", slot, err)
 }
 

@@ -242,10 +242,10 @@ func TestWrongShares(t *testing.T) {
 	first, err := b.Init(ctx, map[string]seal.Spec{"people": people, "auto": seal.KMS{Name: "a"}}, seal.By{})
 	must(t, err)
 	l.proveSlot(b, "people", first)
-	second, err := b.Rekey(ctx, "people", people, seal.By{})
+	second, err := b.Admin().Rekey(ctx, "people", people, seal.By{})
 	must(t, err)
 	l.proveSlot(b, "people", second)
-	_, done, err := b.Drop(ctx, []string{"auto"}, seal.By{})
+	_, done, err := b.Admin().Drop(ctx, []string{"auto"}, seal.By{})
 	must(t, err)
 	if !done {
 		op := b.Status().Operation.ID
@@ -279,7 +279,7 @@ func TestWrongShares(t *testing.T) {
 		t.Cleanup(func() { b.Close() })
 		return b
 	}, func(b *seal.Barrier) bool { return !b.Status().Sealed })
-	op, _, err := b.Prove(ctx, "people", seal.By{})
+	op, _, err := b.Admin().Prove(ctx, "people", seal.By{})
 	must(t, err)
 	run("prove", seal.By{Operation: op}, func() *seal.Barrier { return b }, func(b *seal.Barrier) bool { return b.Status().Operation == nil })
 	proved(t, "GUARANTEE 11 wrong-share: tried=%d named=%d accepted=%d progress_lost=%d", tried, named, accepted, lost)

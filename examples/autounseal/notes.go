@@ -28,7 +28,7 @@ func (n *notes) read(w http.ResponseWriter, r *http.Request) {
 		http.NotFound(w, r)
 		return
 	}
-	text, err := n.b.Decrypt(r.Context(), nil, ciphertext, []byte(name))
+	text, err := n.b.Admin().Decrypt(r.Context(), nil, ciphertext, []byte(name))
 	if err != nil {
 		fail(w, err)
 		return

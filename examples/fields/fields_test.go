@@ -144,7 +144,7 @@ func TestDecryptWithinTransaction(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer tx.Rollback()
-	if token, err := s.b.Decrypt(ctx, nil, written, nil); err != nil || string(token) != "a token" {
+	if token, err := s.b.Admin().Decrypt(ctx, nil, written, nil); err != nil || string(token) != "a token" {
 		t.Errorf("Decrypt within a transaction = %q, %v", token, err)
 	}
 }

@@ -184,7 +184,7 @@ func (f *fleet) live(ctx context.Context, slots []string) {
 		}
 		cut := f.refusals(r.config, slots) != nil
 		for name, ciphertext := range f.data {
-			text, err := r.barrier.Decrypt(ctx, nil, ciphertext, nil)
+			text, err := r.barrier.Admin().Decrypt(ctx, nil, ciphertext, nil)
 			if err == nil && string(text) == name || cut && errors.Is(err, seal.ErrRootMoved) {
 				continue
 			}
@@ -234,15 +234,15 @@ func stages() []stage {
 	return []stage{
 		{"before", []string{"p"}, func(context.Context, *seal.Barrier) error { return nil }},
 		{"begun", []string{"p"}, func(ctx context.Context, b *seal.Barrier) error {
-			_, err := b.BeginMigration(ctx, []seal.Goal{{Name: "p2", Spec: slotP2}, {Name: "p", Drop: true}}, by)
+			_, err := b.Admin().BeginMigration(ctx, []seal.Goal{{Name: "p2", Spec: slotP2}, {Name: "p", Drop: true}}, by)
 			return err
 		}},
 		{"added", []string{"p"}, func(ctx context.Context, b *seal.Barrier) error {
-			_, err := b.Add(ctx, "p2", slotP2, by)
+			_, err := b.Admin().Add(ctx, "p2", slotP2, by)
 			return err
 		}},
 		{"proven", []string{"p", "p2"}, func(ctx context.Context, b *seal.Barrier) error {
-			_, _, err := b.Prove(ctx, "p2", by)
+			_, _, err := b.Admin().Prove(ctx, "p2", by)
 			return err
 		}},
 		{"dropped", []string{"p2"}, reconcile(there)},

@@ -158,7 +158,7 @@ func (w *world) doInit(t *rapid.T) {
 	var d seal.Delivery
 	w.do(t, p, fmt.Sprintf("init %v as %s, again %t", want, by.Operation, again), 1, func() (err error) {
 		if again {
-			d, err = p.b.InitAgain(ctx, specs, by)
+			d, err = p.b.Admin().InitAgain(ctx, specs, by)
 		} else {
 			d, err = p.b.Init(ctx, specs, by)
 		}
@@ -228,9 +228,9 @@ func (w *world) addOrRekey(t *rapid.T, rekey bool) {
 	var d seal.Delivery
 	w.do(t, p, fmt.Sprintf("add %s %v, rekey %t, in %q", n, s, rekey, by.Operation), 1, func() (err error) {
 		if rekey {
-			d, err = p.b.Rekey(ctx, n, s.spec(), by)
+			d, err = p.b.Admin().Rekey(ctx, n, s.spec(), by)
 		} else {
-			d, err = p.b.Add(ctx, n, s.spec(), by)
+			d, err = p.b.Admin().Add(ctx, n, s.spec(), by)
 		}
 		return err
 	}, func() error { return w.add(p.mind, n, s, by.Operation, rekey, d) })
@@ -240,7 +240,7 @@ func (w *world) doReissue(t *rapid.T) {
 	p, n, s, by := w.opened(t), w.present(t), form(t), w.by(t)
 	var d seal.Delivery
 	w.do(t, p, fmt.Sprintf("reissue %s %v in %q", n, s, by.Operation), 1, func() (err error) {
-		d, err = p.b.Reissue(ctx, n, s.spec(), by)
+		d, err = p.b.Admin().Reissue(ctx, n, s.spec(), by)
 		return err
 	}, func() error { return w.reissue(p.mind, n, s, by.Operation, d) })
 }
@@ -249,7 +249,7 @@ func (w *world) doProve(t *rapid.T) {
 	p, n, by := w.opened(t), w.present(t), w.by(t)
 	var begun seal.OperationID
 	w.do(t, p, fmt.Sprintf("prove %s in %q", n, by.Operation), 1, func() (err error) {
-		begun, _, err = p.b.Prove(ctx, n, by)
+		begun, _, err = p.b.Admin().Prove(ctx, n, by)
 		return err
 	}, func() error { return w.proveByName(p.mind, n, by.Operation, begun) })
 }
@@ -262,7 +262,7 @@ func (w *world) doDrop(t *rapid.T) {
 	}
 	var begun seal.OperationID
 	w.do(t, p, fmt.Sprintf("drop %v in %q", names, by.Operation), 1, func() (err error) {
-		begun, _, err = p.b.Drop(ctx, names, by)
+		begun, _, err = p.b.Admin().Drop(ctx, names, by)
 		return err
 	}, func() error { return w.dropByName(p.mind, names, by.Operation, begun) })
 }
@@ -270,7 +270,7 @@ func (w *world) doDrop(t *rapid.T) {
 func (w *world) doRewrap(t *rapid.T) {
 	p, n := w.opened(t), w.present(t)
 	w.cloud.Rotate(rapid.SampledFrom(keyNames).Draw(t, "rotated key"))
-	w.do(t, p, "rewrap "+n, 1, func() error { return p.b.RewrapSlot(ctx, n, seal.By{}) }, func() error { return w.rewrap(p.mind, n) })
+	w.do(t, p, "rewrap "+n, 1, func() error { return p.b.Admin().RewrapSlot(ctx, n, seal.By{}) }, func() error { return w.rewrap(p.mind, n) })
 }
 
 func (w *world) doRotate(t *rapid.T) {
@@ -280,7 +280,7 @@ func (w *world) doRotate(t *rapid.T) {
 
 func (w *world) doRotateRoot(t *rapid.T) {
 	p := w.opened(t)
-	w.do(t, p, "rotate root", 1, func() error { return p.b.RotateRoot(ctx, seal.By{}) }, func() error { return w.rotateRoot(p.mind) })
+	w.do(t, p, "rotate root", 1, func() error { return p.b.Admin().RotateRoot(ctx, seal.By{}) }, func() error { return w.rotateRoot(p.mind) })
 }
 
 func (w *world) doRetire(t *rapid.T) {
@@ -291,7 +291,7 @@ func (w *world) doRetire(t *rapid.T) {
 	if !one(t, 8, "any term") {
 		term = pick(t, slices.Sorted(maps.Keys(w.now.terms)), "term")
 	}
-	w.do(t, p, fmt.Sprint("retire ", term), 1, func() error { return p.b.Retire(ctx, term, seal.By{}) }, func() error { return w.retire(p.mind, term) })
+	w.do(t, p, fmt.Sprint("retire ", term), 1, func() error { return p.b.Admin().Retire(ctx, term, seal.By{}) }, func() error { return w.retire(p.mind, term) })
 }
 
 func (w *world) doEncrypt(t *rapid.T) {

@@ -14,7 +14,7 @@ import (
 
 func (w *world) doRefresh(t *rapid.T) {
 	p := w.opened(t)
-	w.do(t, p, "refresh", 1, func() error { return p.b.Refresh(ctx) }, func() error { return w.fetch(p.mind) })
+	w.do(t, p, "refresh", 1, func() error { return p.b.Admin().Refresh(ctx) }, func() error { return w.fetch(p.mind) })
 }
 
 func (w *world) doSeal(t *rapid.T) {
@@ -68,7 +68,7 @@ func (w *world) doBegin(t *rapid.T) {
 	}
 	var begun seal.OperationID
 	w.do(t, p, fmt.Sprintf("begin migration %v in %q", goals, by.Operation), 1, func() (err error) {
-		begun, err = p.b.BeginMigration(ctx, goals, by)
+		begun, err = p.b.Admin().BeginMigration(ctx, goals, by)
 		return err
 	}, func() error {
 		return w.begin(p.mind, operation{kind: seal.OperationMigrate, goals: goals}, by.Operation, begun)
@@ -77,12 +77,12 @@ func (w *world) doBegin(t *rapid.T) {
 
 func (w *world) doCancel(t *rapid.T) {
 	p, by := w.opened(t), w.by(t)
-	w.do(t, p, fmt.Sprintf("cancel %q", by.Operation), 1, func() error { return p.b.Cancel(ctx, by) }, func() error { return w.cancel(p.mind, by.Operation) })
+	w.do(t, p, fmt.Sprintf("cancel %q", by.Operation), 1, func() error { return p.b.Admin().Cancel(ctx, by) }, func() error { return w.cancel(p.mind, by.Operation) })
 }
 
 func (w *world) doClaim(t *rapid.T) {
 	p, by := w.opened(t), w.by(t)
-	w.do(t, p, fmt.Sprintf("claim %q", by.Operation), 1, func() error { return p.b.Claim(ctx, by) }, func() error { return w.claim(p.mind, by.Operation) })
+	w.do(t, p, fmt.Sprintf("claim %q", by.Operation), 1, func() error { return p.b.Admin().Claim(ctx, by) }, func() error { return w.claim(p.mind, by.Operation) })
 }
 
 // doRestore puts an older record back, sees that it is refused, and goes on with
@@ -96,11 +96,11 @@ func (w *world) doRestore(t *rapid.T) {
 	m, newest := pick(t, older, "record"), w.past[len(w.past)-1]
 	w.put(t, m.stored)
 	w.now = m.t
-	if err := p.b.Refresh(ctx); !errors.Is(err, seal.ErrRolledBack) {
+	if err := p.b.Admin().Refresh(ctx); !errors.Is(err, seal.ErrRolledBack) {
 		t.Fatalf("an older record: %v", err)
 	}
 	p.plan = nil
-	err := p.b.Restore(ctx, m.t.generation, seal.By{})
+	err := p.b.Admin().Restore(ctx, m.t.generation, seal.By{})
 	want := w.restore(p.mind)
 	if want != nil {
 		w.put(t, newest.stored)
@@ -145,19 +145,19 @@ func (w *world) doRace(t *rapid.T) {
 		case 0:
 			return "rotate", func() error { return p.b.Rotate(ctx, by) }, func() error { return w.rotate(p.mind) }
 		case 1:
-			return "rotate root", func() error { return p.b.RotateRoot(ctx, by) }, func() error { return w.rotateRoot(p.mind) }
+			return "rotate root", func() error { return p.b.Admin().RotateRoot(ctx, by) }, func() error { return w.rotateRoot(p.mind) }
 		case 2:
 			var d seal.Delivery
 			s := form(t)
-			return fmt.Sprintf("add %s %v", n, s), func() (err error) { d, err = p.b.Add(ctx, n, s.spec(), by); return err },
+			return fmt.Sprintf("add %s %v", n, s), func() (err error) { d, err = p.b.Admin().Add(ctx, n, s.spec(), by); return err },
 				func() error { return w.add(p.mind, n, s, by.Operation, false, d) }
 		case 3:
 			var begun seal.OperationID
-			return "drop " + n, func() (err error) { begun, _, err = p.b.Drop(ctx, []string{n}, by); return err },
+			return "drop " + n, func() (err error) { begun, _, err = p.b.Admin().Drop(ctx, []string{n}, by); return err },
 				func() error { return w.dropByName(p.mind, []string{n}, by.Operation, begun) }
 		}
 		term := w.now.active
-		return fmt.Sprint("retire ", term), func() error { return p.b.Retire(ctx, term, by) }, func() error { return w.retire(p.mind, term) }
+		return fmt.Sprint("retire ", term), func() error { return p.b.Admin().Retire(ctx, term, by) }, func() error { return w.retire(p.mind, term) }
 	}
 	what, call, oracle := change(p, "change")
 	whatQ, callQ, oracleQ := change(q, "the other's change")

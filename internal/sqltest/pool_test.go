@@ -86,6 +86,6 @@ func request(ctx context.Context, db *sql.DB, b *seal.Barrier, held *sync.WaitGr
 	defer tx.Rollback()
 	held.Done()
 	held.Wait()
-	_, err = b.Decrypt(ctx, nil, written, nil)
+	_, err = b.Admin().Decrypt(ctx, nil, written, nil)
 	return err
 }

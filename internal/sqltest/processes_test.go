@@ -102,12 +102,12 @@ func obey(ctx context.Context, b *seal.Barrier, line string) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		pt, err := b.Decrypt(ctx, nil, ct, nil)
+		pt, err := b.Admin().Decrypt(ctx, nil, ct, nil)
 		return string(pt), err
 	case "rotate":
 		return "ok", b.Rotate(ctx, seal.By{})
 	case "rotate-root":
-		return "ok", b.RotateRoot(ctx, seal.By{})
+		return "ok", b.Admin().RotateRoot(ctx, seal.By{})
 	case "rekey": // the people's slot: made at first, replaced later
 		plan := migrate.Plan{Slots: map[string]seal.Spec{"people": people}}
 		if argument == "again" {
@@ -128,7 +128,7 @@ func obey(ctx context.Context, b *seal.Barrier, line string) (string, error) {
 		r, err := migrate.Reconcile(ctx, b, plan, migrate.Options{})
 		return fmt.Sprint(r.Done), err
 	case "slots":
-		if err := b.Refresh(ctx); err != nil {
+		if err := b.Admin().Refresh(ctx); err != nil {
 			return "", err
 		}
 		var out []string

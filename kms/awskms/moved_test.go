@@ -35,7 +35,7 @@ func TestAnAliasThatWasMoved(t *testing.T) {
 	}
 	drill := func() seal.SlotStatus {
 		t.Helper()
-		if err := b.Drill(ctx); err != nil {
+		if err := b.Admin().Drill(ctx); err != nil {
 			t.Fatal(err)
 		}
 		return b.Status().Slots[0]
@@ -48,7 +48,7 @@ func TestAnAliasThatWasMoved(t *testing.T) {
 	if !slot.Moved || len(slot.Notes) != 1 || !strings.Contains(slot.Notes[0], first) || !strings.Contains(slot.Notes[0], second) {
 		t.Errorf("moved: %q", slot.Notes)
 	}
-	if err := b.RewrapSlot(ctx, "auto", seal.By{}); err != nil {
+	if err := b.Admin().RewrapSlot(ctx, "auto", seal.By{}); err != nil {
 		t.Fatal(err)
 	}
 	if slot := drill(); slot.Moved || len(slot.Notes) != 0 {

@@ -317,8 +317,8 @@ func TestCancelledElsewhere(t *testing.T) {
 			s.must("PUT", "/v1/sys/"+test.update, "", object{"key": shares[0], "nonce": begun["nonce"]})
 			inner := v.Store
 			v.Store = &interruptedStore{Store: inner, at: n, do: func() {
-				if err := other.b.Refresh(t.Context()); err == nil {
-					other.b.Cancel(t.Context(), seal.By{Operation: seal.OperationID(begun["nonce"].(string))})
+				if err := other.b.Admin().Refresh(t.Context()); err == nil {
+					other.b.Admin().Cancel(t.Context(), seal.By{Operation: seal.OperationID(begun["nonce"].(string))})
 				}
 			}}
 			code, out := s.do("PUT", "/v1/sys/"+test.update, "", object{"key": shares[1], "nonce": begun["nonce"]})

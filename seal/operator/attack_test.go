@@ -98,7 +98,7 @@ func TestAttackLateReplicaDropsRecoveryShares(t *testing.T) {
 				out = s.must("PUT", "/v1/sys/rotate/recovery/update", "", object{"key": old[0], "nonce": out["nonce"]})["data"].(object)
 			}
 			// As it is where the process ended before it had asked for the proof.
-			if err := s.b.Cancel(t.Context(), seal.By{Operation: seal.OperationID(out["verification_nonce"].(string))}); err != nil {
+			if err := s.b.Admin().Cancel(t.Context(), seal.By{Operation: seal.OperationID(out["verification_nonce"].(string))}); err != nil {
 				t.Fatal(err)
 			}
 			late := replicaOf(t, s)
@@ -106,7 +106,7 @@ func TestAttackLateReplicaDropsRecoveryShares(t *testing.T) {
 			s.must("PUT", "/v1/sys/rotate/recovery/verify", "", object{"key": stringsOf(out["keys"])[0], "nonce": nonce})
 			before := held(s)
 			late.do(method, "/v1/sys/rotate/recovery/init", token, body)
-			if err := s.b.Refresh(t.Context()); err != nil {
+			if err := s.b.Admin().Refresh(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			if now := held(s); before != "active" || now != "active" {
@@ -130,7 +130,7 @@ func TestAttackUnverifiedShares(t *testing.T) {
 	late.unseal(old...)
 	out := s.must("PUT", "/v1/sys/rekey/init", token, object{"secret_shares": 1, "secret_threshold": 1})
 	out = s.must("PUT", "/v1/sys/rekey/update", "", object{"key": old[0], "nonce": out["nonce"]})
-	if err := s.b.Cancel(t.Context(), seal.By{Operation: seal.OperationID(out["verification_nonce"].(string))}); err != nil {
+	if err := s.b.Admin().Cancel(t.Context(), seal.By{Operation: seal.OperationID(out["verification_nonce"].(string))}); err != nil {
 		t.Fatal(err)
 	}
 	code, answer := late.do("PUT", "/v1/sys/generate-root/attempt", token, object{})

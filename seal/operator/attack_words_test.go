@@ -180,7 +180,7 @@ func TestAttackCancelOfTheOtherTarget(t *testing.T) {
 	s.fails("DELETE", store+"verify", token, nil, 400, "no rekey verification")
 	s.fails("GET", store+"verify", "", nil, 400, "no rekey verification")
 	expect(t, s.must("GET", recovery+"verify", "", nil), object{"nonce": out["verification_nonce"]})
-	if err := s.b.Cancel(t.Context(), seal.By{Operation: seal.OperationID(out["verification_nonce"].(string))}); err != nil {
+	if err := s.b.Admin().Cancel(t.Context(), seal.By{Operation: seal.OperationID(out["verification_nonce"].(string))}); err != nil {
 		t.Fatal(err)
 	}
 	s.must("DELETE", store+"init", token, nil)

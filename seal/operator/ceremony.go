@@ -17,7 +17,7 @@ type shareRequest struct {
 // ask begins a proof of a slot under an id of ours. Where another operation
 // asks for the same shares, theirs must not serve ours.
 func (h *handler) ask(ctx context.Context, r *http.Request, slot string, id seal.OperationID) error {
-	begun, _, err := h.Barrier.Prove(ctx, slot, h.by(r, id))
+	begun, _, err := h.Barrier.Admin().Prove(ctx, slot, h.by(r, id))
 	if err == nil && begun != id {
 		err = fmt.Errorf("%w: %s: finish or cancel it", seal.ErrInProgress, begun)
 	}

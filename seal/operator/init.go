@@ -109,7 +109,7 @@ func (h *handler) lost(in *initRequest, v *view, slots map[string]seal.Spec) ([]
 	if in.Operation == "" || !v.proved() {
 		return nil, nil
 	}
-	mine, err := h.Barrier.InitializedBy(in.Operation)
+	mine, err := h.Barrier.Admin().InitializedBy(in.Operation)
 	if err != nil || !mine {
 		return nil, err
 	}
@@ -127,7 +127,7 @@ func (h *handler) lost(in *initRequest, v *view, slots map[string]seal.Spec) ([]
 func (h *handler) reissue(r *http.Request, in *initRequest, names []string, slots map[string]seal.Spec) (seal.Delivery, error) {
 	all := seal.Delivery{Operation: in.Operation}
 	for _, name := range names {
-		d, err := h.Barrier.Reissue(r.Context(), name, slots[name], h.by(r, ""))
+		d, err := h.Barrier.Admin().Reissue(r.Context(), name, slots[name], h.by(r, ""))
 		if err != nil {
 			all.Wipe()
 			return all, err

@@ -113,7 +113,7 @@ func TestMigrateBaitAndSwitch(t *testing.T) {
 	if op := s.b.Status().Operation; op == nil || len(op.Progress) != 1 || op.Progress[0].Given != 1 {
 		t.Fatalf("one share was given for this plan, and the operation is %+v", op)
 	}
-	if err := s.b.Cancel(t.Context(), seal.By{Operation: s.b.Status().Operation.ID}); err != nil {
+	if err := s.b.Admin().Cancel(t.Context(), seal.By{Operation: s.b.Status().Operation.ID}); err != nil {
 		t.Fatal(err)
 	}
 	// Nor do shares that came without -migrate.

@@ -26,7 +26,7 @@ func (h *handler) migrate(r *http.Request, v view, id seal.OperationID, shares [
 	ctx, done := h.steady(r, onMigration)
 	defer done()
 	by := h.by(r, id)
-	begun, err := h.Barrier.BeginMigration(ctx, v.plan.Goals(), by)
+	begun, err := h.Barrier.Admin().BeginMigration(ctx, v.plan.Goals(), by)
 	if err != nil {
 		return nil, err
 	}
@@ -82,7 +82,7 @@ func (h *handler) migrate(r *http.Request, v view, id seal.OperationID, shares [
 func (h *handler) askKeys(ctx context.Context) string {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
-	if err := h.Barrier.Drill(ctx); err != nil {
+	if err := h.Barrier.Admin().Drill(ctx); err != nil {
 		return "the migration is done, as far as can be said while a KMS does not answer: see the events of the server"
 	}
 	return "the migration is done"

@@ -104,7 +104,7 @@ func TestMigrateUnsealedByUnverified(t *testing.T) {
 	s.toCloud("cloud")
 	s.restart()
 	s.unseal(shares[:2]...)
-	d, err := s.b.Rekey(t.Context(), "shamir", seal.Shamir{Shares: 1, Threshold: 1}, seal.By{})
+	d, err := s.b.Admin().Rekey(t.Context(), "shamir", seal.Shamir{Shares: 1, Threshold: 1}, seal.By{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -191,7 +191,7 @@ func TestMigrateCancelled(t *testing.T) {
 	s.unseal(shares[:2]...)
 	s.migrate("", shares[0])
 	s.fails("PUT", "/v1/sys/unseal", "", object{"key": shares[1], "migrate": true}, 500)
-	if _, _, err := s.b.Prove(t.Context(), "first", seal.By{Operation: s.b.Status().Operation.ID}); err != nil {
+	if _, _, err := s.b.Admin().Prove(t.Context(), "first", seal.By{Operation: s.b.Status().Operation.ID}); err != nil {
 		t.Fatal(err)
 	}
 	out := s.must("DELETE", "/v1/sys/unseal", token, nil)

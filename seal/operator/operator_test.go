@@ -157,7 +157,7 @@ func TestRekeyAfterCrash(t *testing.T) {
 	s := newServer(t)
 	old, token := s.init(object{"secret_shares": 3, "secret_threshold": 2})
 	s.unseal(old[:2]...)
-	if _, err := s.b.Rekey(t.Context(), "shamir", seal.Shamir{Shares: 7, Threshold: 7}, seal.By{}); err != nil {
+	if _, err := s.b.Admin().Rekey(t.Context(), "shamir", seal.Shamir{Shares: 7, Threshold: 7}, seal.By{}); err != nil {
 		t.Fatal(err)
 	}
 	s.restart()

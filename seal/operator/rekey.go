@@ -77,9 +77,9 @@ func (k rekey) subject() (subject, error) {
 	case people == nil:
 		return subject{}, badRequest("no people hold a slot of this store: nobody's shares can authorize a rekey. rotate/recovery/init (rotate-keys -init -target=recovery) makes the first shares, rotate/root replaces the root key")
 	case leaves(people.Spec) > 1:
-		return subject{}, badRequest(fmt.Sprintf("slot %q (%s) is a tree with several sets of shares, of which no tool can name one: the host rekeys it, with Barrier.Rekey and Barrier.Prove", people.Name, people.Spec))
+		return subject{}, badRequest(fmt.Sprintf("slot %q (%s) is a tree with several sets of shares, of which no tool can name one: the host rekeys it, with Admin.Rekey and Admin.Prove", people.Name, people.Spec))
 	case !seal.NeedsPeople(people.Spec):
-		return subject{}, badRequest(fmt.Sprintf("slot %q (%s) is a tree that opens without its people too, so that no quorum can be asked: the host rekeys it, with Barrier.Rekey and Barrier.Prove", people.Name, people.Spec))
+		return subject{}, badRequest(fmt.Sprintf("slot %q (%s) is a tree that opens without its people too, so that no quorum can be asked: the host rekeys it, with Admin.Rekey and Admin.Prove", people.Name, people.Spec))
 	}
 	s := subject{Status: v.Status, slot: people.Name, spec: people.Spec}
 	switch {
@@ -224,13 +224,13 @@ func (k rekey) beginSeeds(r *http.Request, s subject, in *rekeyRequest) (any, er
 func (k rekey) giveUp(ctx context.Context, r *http.Request, s subject) error {
 	// Another replica may have made some since this one last looked: they would
 	// be asked in place of those that count.
-	if err := k.Barrier.Refresh(ctx); err != nil {
+	if err := k.Barrier.Admin().Refresh(ctx); err != nil {
 		return err
 	}
 	if waiting(k.Barrier.Status(), s.slot) == nil {
 		return nil
 	}
-	err := k.Barrier.Discard(ctx, s.slot, k.by(r, ""))
+	err := k.Barrier.Admin().Discard(ctx, s.slot, k.by(r, ""))
 	if errors.Is(err, seal.ErrNoSlot) {
 		return nil // another replica has verified them, or dropped them
 	}
@@ -283,12 +283,12 @@ func (k rekey) update(_ http.ResponseWriter, r *http.Request) (any, error) {
 // newShares makes new shares, and asks for their proof. They stand in this
 // answer alone, so a client that has left gets none made.
 func (k rekey) newShares(r *http.Request, s subject, people seal.Shamir, out map[string]any) error {
-	make := k.Barrier.Rekey
+	make := k.Barrier.Admin().Rekey
 	switch {
 	case s.target == firstShares && s.spec == nil:
-		make = k.Barrier.Add
+		make = k.Barrier.Admin().Add
 	case s.target == firstShares:
-		make = k.Barrier.Reissue
+		make = k.Barrier.Admin().Reissue
 	}
 	if err := present(r); err != nil {
 		return err
@@ -323,11 +323,11 @@ func (k rekey) rekeyMachines(ctx context.Context, r *http.Request, s seal.Status
 			continue
 		}
 		if waiting(s, slot.Name) == nil {
-			if _, err := k.Barrier.Rekey(ctx, slot.Name, slot.Spec, k.by(r, "")); err != nil {
+			if _, err := k.Barrier.Admin().Rekey(ctx, slot.Name, slot.Spec, k.by(r, "")); err != nil {
 				return err
 			}
 		}
-		if _, _, err := k.Barrier.Prove(ctx, slot.Name, k.by(r, "")); err != nil {
+		if _, _, err := k.Barrier.Admin().Prove(ctx, slot.Name, k.by(r, "")); err != nil {
 			return err
 		}
 	}
@@ -352,7 +352,7 @@ func (k rekey) cancel(_ http.ResponseWriter, r *http.Request) (any, error) {
 	ctx, done := k.steady(r, s.work())
 	defer done()
 	if op != nil {
-		if err := k.Barrier.Cancel(ctx, k.by(r, op.ID)); err != nil && !errors.Is(err, seal.ErrNoOperation) {
+		if err := k.Barrier.Admin().Cancel(ctx, k.by(r, op.ID)); err != nil && !errors.Is(err, seal.ErrNoOperation) {
 			return nil, err
 		}
 	}

@@ -38,7 +38,7 @@ func (h *handler) rotateRoot(_ http.ResponseWriter, r *http.Request) (any, error
 	if err := h.unsealed(r, RotateRoot); err != nil {
 		return nil, err
 	}
-	return nil, h.Barrier.RotateRoot(r.Context(), h.by(r, ""))
+	return nil, h.Barrier.Admin().RotateRoot(r.Context(), h.by(r, ""))
 }
 
 // keyStatus tells of the active term. How often it encrypted is not shown:

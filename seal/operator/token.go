@@ -143,7 +143,7 @@ func (h *handler) beginToken(_ http.ResponseWriter, r *http.Request) (any, error
 // verified refuses a ceremony while new shares of the slot wait to be verified:
 // they would be asked in place of those that count.
 func (h *handler) verified(ctx context.Context, slot string) error {
-	if err := h.Barrier.Refresh(ctx); err != nil { // another replica may have made some
+	if err := h.Barrier.Admin().Refresh(ctx); err != nil { // another replica may have made some
 		return err
 	}
 	if waiting(h.Barrier.Status(), slot) == nil {
@@ -287,7 +287,7 @@ func (h *handler) cancelToken(_ http.ResponseWriter, r *http.Request) (any, erro
 	h.steps.end(onToken)
 	ctx, done := h.steady(r, onToken)
 	defer done()
-	if err := h.Barrier.Cancel(ctx, h.by(r, op.ID)); err != nil && !errors.Is(err, seal.ErrNoOperation) {
+	if err := h.Barrier.Admin().Cancel(ctx, h.by(r, op.ID)); err != nil && !errors.Is(err, seal.ErrNoOperation) {
 		return nil, err
 	}
 	clear(h.pads.take(op.ID))

@@ -106,7 +106,7 @@ func TestTreesThatTheHostRekeys(t *testing.T) {
 				s.unseal(shares...)
 			}
 			for _, path := range []string{"rekey", "rotate/root"} {
-				s.fails("PUT", "/v1/sys/"+path+"/init", token, object{"secret_shares": 3, "secret_threshold": 2}, 400, words, "Barrier.Rekey")
+				s.fails("PUT", "/v1/sys/"+path+"/init", token, object{"secret_shares": 3, "secret_threshold": 2}, 400, words, "Admin.Rekey")
 				s.fails("GET", "/v1/sys/"+path+"/init", token, nil, 400, words)
 			}
 			if op := s.b.Status().Operation; op != nil {

@@ -77,7 +77,7 @@ func (h *handler) submit(r *http.Request, s seal.Share) (notes []string, err err
 
 // check is the barrier's.
 func (h *handler) check(ctx context.Context, r *http.Request, s seal.Share) (slot string, err error) {
-	slot, err = h.Barrier.Check(ctx, s, h.by(r, ""))
+	slot, err = h.Barrier.Admin().Check(ctx, s, h.by(r, ""))
 	return slot, verifyFirst(err)
 }
 
@@ -191,7 +191,7 @@ func (h *handler) unsealMigrating(r *http.Request, s seal.Share, nonce string) (
 	ctx := r.Context()
 	if h.Barrier.Sealed() == nil {
 		// What another replica ended is nothing that was agreed to here.
-		if err := h.Barrier.Refresh(ctx); err != nil {
+		if err := h.Barrier.Admin().Refresh(ctx); err != nil {
 			return nil, err
 		}
 	}
@@ -221,7 +221,7 @@ func (h *handler) unsealMigrating(r *http.Request, s seal.Share, nonce string) (
 	if h.Barrier.Sealed() == nil {
 		// Others may have unsealed it in the meantime, and then nobody has looked
 		// at this share.
-		if _, err := h.Barrier.Check(ctx, s, h.by(r, id)); err != nil {
+		if _, err := h.Barrier.Admin().Check(ctx, s, h.by(r, id)); err != nil {
 			return nil, err
 		}
 	}
@@ -242,7 +242,7 @@ func (h *handler) unsealMigrating(r *http.Request, s seal.Share, nonce string) (
 // stranger must not be the one who was told.
 func (h *handler) bind(r *http.Request, id, nonce seal.OperationID, s seal.Share) error {
 	if first := h.consent.plan(); first != "" && first != id {
-		if _, err := h.Barrier.Check(r.Context(), s, h.by(r, id)); err != nil {
+		if _, err := h.Barrier.Admin().Check(r.Context(), s, h.by(r, id)); err != nil {
 			return err
 		}
 		h.consent.forget()
@@ -262,11 +262,11 @@ func (h *handler) shareForMigration(r *http.Request, v *view, id seal.OperationI
 	switch {
 	case !v.pending && !running:
 		// Custodians alone have the keys asked about.
-		if _, err := h.Barrier.Check(r.Context(), s, h.by(r, id)); err != nil || v.Operation != nil {
+		if _, err := h.Barrier.Admin().Check(r.Context(), s, h.by(r, id)); err != nil || v.Operation != nil {
 			return h.sealStatusOf(r, *v, "the migration is done"), nil
 		}
 	case !running:
-		if _, err := h.Barrier.Check(r.Context(), s, h.by(r, id)); err != nil {
+		if _, err := h.Barrier.Admin().Check(r.Context(), s, h.by(r, id)); err != nil {
 			return nil, err
 		}
 	}

@@ -94,7 +94,7 @@ func (k rekey) restartVerify(_ http.ResponseWriter, r *http.Request) (any, error
 	ctx, done := k.steady(r, onShares)
 	defer done()
 	if op, p := current(s.Status); p.kind == forVerify {
-		if err := k.Barrier.Cancel(ctx, k.by(r, op.ID)); err != nil && !errors.Is(err, seal.ErrNoOperation) {
+		if err := k.Barrier.Admin().Cancel(ctx, k.by(r, op.ID)); err != nil && !errors.Is(err, seal.ErrNoOperation) {
 			return nil, err
 		}
 	}

@@ -31,7 +31,7 @@ func (h *handler) look(ctx context.Context) view {
 	bounded, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
 	var v view
-	v.Status, v.err = h.Barrier.Inspect(bounded)
+	v.Status, v.err = h.Barrier.Admin().Inspect(bounded)
 	// A store that was not reached is never said to be empty.
 	v.initialized = !errors.Is(v.err, seal.ErrUninitialized)
 	if v.err != nil {

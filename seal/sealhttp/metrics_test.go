@@ -97,7 +97,7 @@ func TestMetrics(t *testing.T) {
 		t.Fatal(err)
 	}
 	fake.Script(kmstest.Always(kmstest.Fault{Failure: kmstest.Denied}))
-	if err := b.Drill(ctx); err == nil {
+	if err := b.Admin().Drill(ctx); err == nil {
 		t.Error("a drill without permission succeeded")
 	}
 	check("unsealed", `sealed 0`, `generation 2`,
