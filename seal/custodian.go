@@ -1,8 +1,11 @@
 package seal
 
 import (
+	"context"
 	"fmt"
+	"time"
 
+	"github.com/sealwright/sealwright/internal/bounded"
 	"github.com/sealwright/sealwright/internal/record"
 )
 
@@ -20,8 +23,11 @@ type Custodian struct {
 // A Recipient encrypts a share to its custodian, as with age or OpenPGP.
 type Recipient interface {
 	// Encrypt returns the text of a share, as [Share.Reveal] gives it,
-	// encrypted so that its custodian alone can read it. It keeps no copy.
-	Encrypt(share string) ([]byte, error)
+	// encrypted so that its custodian alone can read it, with the tool that
+	// they have. It keeps no copy. All recipients of a slot have a minute
+	// together: one that hangs, as a plugin may that waits for somebody, is
+	// given up on, and what was to be made is not.
+	Encrypt(ctx context.Context, share string) ([]byte, error)
 }
 
 // custodiansOf returns the custodians of each people leaf, by its path.
@@ -50,17 +56,21 @@ func custodiansOf(s Spec, path string, out map[string][]Custodian) error {
 	return nil
 }
 
+// addressTime bounds the encryption of the shares of a slot.
+const addressTime = time.Minute
+
 // address names the share's custodian in the set, and encrypts the share to
 // them.
-func (set *ShareSet) address(i int, c Custodian) error {
+func (set *ShareSet) address(ctx context.Context, i int, c Custodian) error {
 	set.Custodians = append(set.Custodians, c.Name)
 	if c.Recipient == nil {
 		set.Encrypted = append(set.Encrypted, nil)
 		return nil
 	}
-	sealed, err := c.Recipient.Encrypt(set.Shares[i].Reveal())
+	text := set.Shares[i].Reveal()
+	sealed, err := bounded.Call(ctx, func(ctx context.Context) ([]byte, error) { return c.Recipient.Encrypt(ctx, text) }, nil)
 	if err != nil {
-		return fmt.Errorf("encrypt share %d to %q: %w", i+1, c.Name, err)
+		return fmt.Errorf("%w: share %d, to %q: %w", ErrRecipient, i+1, c.Name, err)
 	}
 	set.Encrypted = append(set.Encrypted, sealed)
 	set.Shares[i].Wipe()

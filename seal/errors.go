@@ -92,6 +92,9 @@ var (
 	// ErrNotKnown: a record, or a slot of it, that this process never saw is
 	// to be gone on with, and nobody has named it.
 	ErrNotKnown = errors.New("seal: this process does not know the record")
+	// ErrRecipient: a share was not encrypted to its custodian, for the reason
+	// that follows: mend or change the key. Nothing was made.
+	ErrRecipient = errors.New("seal: a share could not be encrypted to its custodian")
 	// ErrFull: the record has no room for what makes it grow; what drops,
 	// replaces and retires still has. Rewrap the data and retire old terms, or
 	// drop slots.

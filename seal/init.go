@@ -268,6 +268,8 @@ func (b *Barrier) newSlot(ctx context.Context, rec *record.Record, name string, 
 	if err != nil {
 		return n, nil, wrapError("protect", name, err)
 	}
+	ctx, cancel := context.WithTimeout(ctx, addressTime)
+	defer cancel()
 	d := Delivery{}
 	for _, set := range made {
 		d.Sets = append(d.Sets, shareSet(name, set))
@@ -276,7 +278,7 @@ func (b *Barrier) newSlot(ctx context.Context, rec *record.Record, name string, 
 	for i := range d.Sets {
 		set := &d.Sets[i]
 		for share, c := range custodians[set.Path] {
-			if err := set.address(share, c); err != nil {
+			if err := set.address(ctx, share, c); err != nil {
 				d.Wipe()
 				return n, nil, wrapError("protect", name, err)
 			}

@@ -2,11 +2,13 @@ package seal_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sealwright/sealwright/migrate"
 	"github.com/sealwright/sealwright/seal"
@@ -144,13 +146,48 @@ func TestReissue(t *testing.T) {
 // reverser stands for age or OpenPGP: it turns the text around.
 type reverser struct{ fail bool }
 
-func (r reverser) Encrypt(share string) ([]byte, error) {
+func (r reverser) Encrypt(_ context.Context, share string) ([]byte, error) {
 	if r.fail {
 		return nil, errors.New("no such key")
 	}
 	b := []byte(share)
 	slices.Reverse(b)
 	return b, nil
+}
+
+// A sleeper is a recipient whose plugin waits for a finger on a key.
+type sleeper struct{ context bool }
+
+func (s sleeper) Encrypt(ctx context.Context, _ string) ([]byte, error) {
+	if s.context {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	time.Sleep(time.Hour)
+	return nil, nil
+}
+
+// TestHungRecipient: one that never answers holds up nothing for longer than a
+// minute, and nothing is made.
+func TestHungRecipient(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		for _, r := range []seal.Recipient{sleeper{context: true}, sleeper{}} {
+			v := newVault(t, seal.NewMemStore())
+			b := v.boot()
+			start := time.Now()
+			_, err := b.Init(t.Context(), map[string]seal.Spec{"people": seal.Shamir{Shares: 2, Threshold: 2, Custodians: []seal.Custodian{
+				{Name: "anna", Recipient: reverser{}}, {Name: "ben", Recipient: r},
+			}}}, seal.By{})
+			if took := time.Since(start); !errors.Is(err, seal.ErrRecipient) || !strings.Contains(err.Error(), `share 2, to "ben"`) || took > 2*time.Minute {
+				t.Errorf("%T: after %v: %v", r, took, err)
+			}
+			if _, err := b.Unseal(t.Context()); !errors.Is(err, seal.ErrUninitialized) {
+				t.Errorf("the store after it: %v", err)
+			}
+			b.Close()
+		}
+		time.Sleep(2 * time.Hour) // the sleepers wake
+	})
 }
 
 // TestCustodians: shares leave encrypted, and those who hold them are named.

@@ -8,7 +8,9 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
+	"github.com/sealwright/sealwright/internal/bounded"
 	"github.com/sealwright/sealwright/seal"
 )
 
@@ -191,7 +193,9 @@ func (h *handler) rootToken(ctx context.Context, to seal.Recipient) (string, err
 	if err != nil || to == nil {
 		return token, err
 	}
-	sealed, err := to.Encrypt(token)
+	ctx, cancel := context.WithTimeout(ctx, time.Minute) // a recipient may need a process, or a person
+	defer cancel()
+	sealed, err := bounded.Call(ctx, func(ctx context.Context) ([]byte, error) { return to.Encrypt(ctx, token) }, nil)
 	return base64.StdEncoding.EncodeToString(sealed), err
 }
 

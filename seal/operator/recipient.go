@@ -122,7 +122,7 @@ func unread(key string) (seal.Recipient, string, error) {
 
 type refuser struct{}
 
-func (refuser) Encrypt(string) ([]byte, error) {
+func (refuser) Encrypt(context.Context, string) ([]byte, error) {
 	return nil, errors.New("operator: the keys were not read, as the store was there already; send the request again")
 }
 

@@ -1,6 +1,7 @@
 package operator_test
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
@@ -21,7 +22,7 @@ import (
 // encrypted to them begins with it, and every bit after that is turned.
 type person string
 
-func (p person) Encrypt(text string) ([]byte, error) {
+func (p person) Encrypt(_ context.Context, text string) ([]byte, error) {
 	if p == "broken" {
 		return nil, errors.New("this key breaks")
 	}

@@ -2,28 +2,29 @@ package pgp
 
 import (
 	"crypto"
+	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
 	openpgp "github.com/ProtonMail/go-crypto/openpgp/v2"
 )
 
-// check reports why a key may not be used at a time. It reads the key anew for
-// each question, as an entity remembers the verdicts on its signatures.
-func check(b []byte, e *openpgp.Entity, now time.Time) error {
+// check returns to what of a key is encrypted, or why it may not be used at a
+// time. It reads the key anew for each question, as an entity remembers the
+// verdicts on its signatures.
+func check(b []byte, e *openpgp.Entity, now time.Time) ([]part, error) {
 	strict := policy(now)
-	key, err := e.EncryptionKeyWithError(now, strict)
+	_, parts, err := partsOf(e, now, strict)
 	if err == nil {
-		// go-crypto does not measure the keys of the old kind that is for
-		// encryption alone.
-		if n, isRSA := rsaBits(key.PublicKey); isRSA && n < minRSA {
-			return fmt.Errorf("%w: RSA of %d bits, where 2048 are needed", ErrWeak, n)
+		if by := revokedByOther(e); by != nil {
+			return nil, fmt.Errorf("%w: by %x, whom its owner had named to do that: send another key", ErrRevoked, by)
 		}
-		return nil
+		return parts, nil
 	}
 	if e.Revoked(now) {
-		return ErrRevoked
+		return nil, ErrRevoked
 	}
 	lenient := &packet.Config{
 		Time: strict.Time, MinRSABits: 1,
@@ -31,38 +32,35 @@ func check(b []byte, e *openpgp.Entity, now time.Time) error {
 		RejectHashAlgorithms:      map[crypto.Hash]bool{},
 		RejectCurves:              map[packet.Curve]bool{},
 	}
-	encrypts := func(at time.Time, config *packet.Config) bool {
+	could := func(at time.Time, config *packet.Config) bool {
 		again, err := readEntity(b)
 		if err != nil {
 			return false
 		}
-		_, ok := again.EncryptionKey(at, config)
-		return ok
+		_, _, err = partsOf(again, at, config)
+		return err == nil
 	}
 	switch {
-	case encrypts(now, lenient):
-		return weakness(encrypts, now)
-	case encrypts(time.Time{}, lenient):
-		return untimely(b, now, lenient)
+	case errors.Is(err, ErrWeak):
+		return nil, err
+	case could(now, lenient):
+		return nil, fmt.Errorf("%w: it is signed by itself with SHA-1 or older: sign it anew with gpg --cert-digest-algo SHA256 --quick-set-expire %[2]s 2y, "+
+			"which signs the key, and gpg --cert-digest-algo SHA256 --quick-set-expire %[2]s 2y '*', which signs its subkeys (one that has expired is left out: "+
+			"give its fingerprint in place of '*'), and export it again", ErrWeak, strings.ToUpper(fingerprintOf(e)))
+	case could(time.Time{}, lenient):
+		return nil, untimely(b, now, lenient)
 	}
 	again, err := readEntity(b)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if _, err := again.VerifyPrimaryKey(time.Time{}, lenient); err != nil {
-		return fmt.Errorf("%w: it is not signed by itself", ErrMalformed)
+	switch _, err := vouched(again, time.Time{}, lenient); {
+	case err == nil:
+		return nil, fmt.Errorf("%w: add a subkey that encrypts, or send another key", ErrNoEncryption)
+	case len(again.Identities) == 0 && len(again.DirectSignatures) == 0:
+		return nil, fmt.Errorf("%w: it has neither a name nor a signature by itself, as key servers hand it out: export it from where it was made", ErrMalformed)
 	}
-	return fmt.Errorf("%w: add a subkey that encrypts, or send another key", ErrNoEncryption)
-}
-
-// weakness says why a key that could be used is not.
-func weakness(encrypts func(time.Time, *packet.Config) bool, now time.Time) error {
-	old := policy(now)
-	old.RejectHashAlgorithms = map[crypto.Hash]bool{}
-	if encrypts(now, old) {
-		return fmt.Errorf("%w: it is signed by itself with SHA-1 or older alone; sign it anew, as by setting its expiry with a gpg of today", ErrWeak)
-	}
-	return fmt.Errorf("%w: RSA below 2048 bits, DSA, ElGamal or secp256k1", ErrWeak)
+	return nil, fmt.Errorf("%w: it is not signed by itself", ErrMalformed)
 }
 
 // untimely says when a key is in force that is not.
@@ -72,21 +70,20 @@ func untimely(b []byte, now time.Time, lenient *packet.Config) error {
 	if err != nil {
 		return err
 	}
-	key, err := e.EncryptionKeyWithError(time.Time{}, lenient)
+	self, parts, err := partsOf(e, time.Time{}, lenient)
 	if err != nil {
 		return fmt.Errorf("%w: it expired", ErrExpired)
 	}
-	for _, part := range []struct {
+	for _, p := range []struct {
 		what string
-		key  *packet.PublicKey
-		sig  *packet.Signature
-	}{{"it", e.PrimaryKey, key.PrimarySelfSignature}, {"its subkey for encryption", key.PublicKey, key.SelfSignature}} {
+		part
+	}{{"it", part{e.PrimaryKey, self}}, {"its subkey for encryption", parts[0]}} {
 		switch {
-		case part.key.CreationTime.After(now) || part.sig.CreationTime.After(now):
-			return fmt.Errorf("%w: %s was made on %s, which is still to come: look at the clocks", ErrExpired, part.what, part.sig.CreationTime.UTC().Format(date))
-		case part.key.KeyExpired(part.sig, now):
-			end := part.key.CreationTime.Add(time.Duration(*part.sig.KeyLifetimeSecs) * time.Second)
-			return fmt.Errorf("%w: %s expired on %s", ErrExpired, part.what, end.UTC().Format(date))
+		case p.key.CreationTime.After(now) || p.signed.CreationTime.After(now):
+			return fmt.Errorf("%w: %s was made on %s, which is still to come: look at the clocks", ErrExpired, p.what, p.signed.CreationTime.UTC().Format(date))
+		case p.key.KeyExpired(p.signed, now):
+			end := p.key.CreationTime.Add(time.Duration(*p.signed.KeyLifetimeSecs) * time.Second)
+			return fmt.Errorf("%w: %s expired on %s", ErrExpired, p.what, end.UTC().Format(date))
 		}
 	}
 	return fmt.Errorf("%w: its signatures by itself expired", ErrExpired)

@@ -9,7 +9,7 @@
 //
 //	base64 -d | gpg -d
 //
-// which prints the 89 characters to type into unseal. Do not use it where the
+// or sq decrypt in place of gpg -d, which prints the 89 characters to type into unseal. Do not use it where the
 // shares are handed out by a page of your own to people who have no OpenPGP
 // key: without Config.ParseRecipient, requests with keys are refused.
 //
@@ -20,9 +20,11 @@
 // and be signed by itself with SHA-2 or better: RSA of 2048 to 8192 bits,
 // elliptic curves, and what OpenPGP has beside them that go-crypto does not
 // count as weak. DSA, ElGamal, secp256k1 and signatures with SHA-1 or MD5 are
-// refused. Who the key belongs to is for the sender to know: user names and
-// the signatures of others are not looked at. The fingerprint is what the tools
-// show, 40 lower-case hexadecimal digits; 64 for a key of version 6.
+// refused, and so is a key that was called back, also by whom its owner named
+// to do that. Who the key belongs to is for the sender to know: user names, of
+// which there may be none, pictures and the signatures of others are left out.
+// The fingerprint is what the tools show, 40 lower-case hexadecimal digits; 64
+// for a key of version 6.
 //
 // A key is read when an operation begins, and serves until it ends, even if it
 // expires meanwhile. The store keeps the fingerprint alone, as the name of the
@@ -30,10 +32,13 @@
 //
 // # Messages
 //
-// A message has one recipient and no signature. Its cipher is AES-256 where the
-// key says that it can read that, else AES-128; it is authenticated, by the
-// AEAD of RFC 9580 where the key asks for it, else by the older modification
-// detection, which every gpg since 2000 reads.
+// A message is for one holder, and unsigned. It is encrypted to each subkey of
+// theirs that is in force, with AES-256: to a key of version 4 with the
+// modification detection that every gpg since 2000 reads, whatever its features
+// say, since gpg reads no other; to one of version 6 with OCB, by RFC 9580. Where
+// a holder's tool is not any (gpg reads no key of version 6 and no Curve448, sq as
+// Debian has it no Brainpool curve) the message is armored, and says in its
+// comment which one opens it.
 //
 // # Errors
 //

@@ -63,12 +63,7 @@ func (g *gnupg) gpg(in []byte, args ...string) []byte {
 func (g *gnupg) holder(name, primary, usage, subkey string) holder {
 	g.t.Helper()
 	g.gpg(nil, "--quick-gen-key", name, primary, usage, "never")
-	var fingerprint string
-	for line := range strings.SplitSeq(string(g.gpg(nil, "--with-colons", "--list-keys", "="+name)), "\n") {
-		if f := strings.Split(line, ":"); f[0] == "fpr" && fingerprint == "" {
-			fingerprint = f[9]
-		}
-	}
+	fingerprint := g.fingerprint(name)
 	if subkey != "" {
 		g.gpg(nil, "--quick-add-key", fingerprint, subkey, "encr", "1y")
 	}
@@ -78,6 +73,18 @@ func (g *gnupg) holder(name, primary, usage, subkey string) holder {
 		return string(out), err
 	}
 	return holder{base64.StdEncoding.EncodeToString(g.gpg(nil, "--export", fingerprint)), strings.ToLower(fingerprint), opens}
+}
+
+// fingerprint is that of the key with a name.
+func (g *gnupg) fingerprint(name string) string {
+	g.t.Helper()
+	for line := range strings.SplitSeq(string(g.gpg(nil, "--with-colons", "--list-keys", "="+name)), "\n") {
+		if f := strings.Split(line, ":"); f[0] == "fpr" {
+			return f[9]
+		}
+	}
+	g.t.Fatalf("no key of %q", name)
+	return ""
 }
 
 // TestGnuPG goes through the ceremony with keys that gpg made, whose holders

@@ -141,7 +141,7 @@ func FuzzParse(f *testing.F) {
 		if n := len(fingerprintOf(r.entity)); n != 40 && n != 64 {
 			t.Errorf("a fingerprint of %d characters", n)
 		}
-		message, err := r.Encrypt(share)
+		message, err := r.Encrypt(t.Context(), share)
 		if err != nil || bytes.Contains(message, []byte(share)) {
 			t.Errorf("encrypted: %v", err)
 		}

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	v1 "github.com/ProtonMail/go-crypto/openpgp"
+	"github.com/ProtonMail/go-crypto/openpgp/armor"
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
 	openpgp "github.com/ProtonMail/go-crypto/openpgp/v2"
 
@@ -144,7 +145,11 @@ func holders(t testing.TB, n int) (out []holder) {
 			t.Fatal(err)
 		}
 		out = append(out, holder{base64.StdEncoding.EncodeToString(b.Bytes()), hex.EncodeToString(e.PrimaryKey.Fingerprint), func(message []byte) (string, error) {
-			m, err := openpgp.ReadMessage(bytes.NewReader(message), openpgp.EntityList{e}, nil, nil)
+			in := io.Reader(bytes.NewReader(message))
+			if block, err := armor.Decode(bytes.NewReader(message)); err == nil {
+				in = block.Body
+			}
+			m, err := openpgp.ReadMessage(in, openpgp.EntityList{e}, nil, nil)
 			if err != nil {
 				return "", err
 			}
@@ -255,7 +260,7 @@ func TestRefusedKeys(t *testing.T) {
 	for bad, says := range map[string]string{
 		expired:                                "key 2 of 3: pgp: the key is not in force: it expired on",
 		"!":                                    "key 2 of 3: pgp: not a public key: neither base64 nor armored",
-		strings.Repeat("A", 70<<10):            "key 2 of 3: pgp: the key is too large",
+		strings.Repeat("A", 1100<<10):          "key 2 of 3: pgp: the key is too large",
 		base64.StdEncoding.EncodeToString(nil): "key 2 of 3: pgp: not a public key: it is empty",
 	} {
 		out := s.do(400, "PUT", "init", map[string]any{"secret_shares": 3, "secret_threshold": 2, "pgp_keys": []string{good[0].key, bad, good[1].key}})
