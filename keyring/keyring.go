@@ -61,6 +61,7 @@ type Keyring struct {
 	burials []burial
 	spent   map[termName]*spent
 	streams map[*streamKey]struct{}
+	onSeal  []func()
 }
 
 // Encrypt appends the encrypted plaintext, [Overhead] bytes longer, to dst and
@@ -243,4 +244,15 @@ func (k *Keyring) Terms() []Info {
 
 func (v *view) info(t *termKey) Info {
 	return Info{t.number, t.keyID, t == v.active, t.created}
+}
+
+// OnSeal has f called each time the keyring is sealed, before [Owner.Seal]
+// returns: for what a host has decrypted and keeps, which should not outlive the
+// keys that protected it. What is decrypted before f is called may come into such
+// a cache after it: see to it that it does not stay. f does not wait for anything
+// that uses the keyring. It stays for the keyring's life.
+func (k *Keyring) OnSeal(f func()) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.onSeal = append(k.onSeal, f)
 }

@@ -178,7 +178,11 @@ func (o *Owner) Seal() {
 	k := o.k
 	k.mu.Lock()
 	k.replace(nil)
+	told := slices.Clip(k.onSeal)
 	k.mu.Unlock()
+	for _, f := range told {
+		f()
+	}
 	for wait := time.Duration(0); ; wait = min(wait+10*time.Microsecond, time.Millisecond) {
 		k.mu.Lock()
 		done := k.sweep()
