@@ -13,6 +13,7 @@ import (
 var layers = map[string][]string{
 	"shamir":                      {},
 	"keyring":                     {},
+	"keyring/named":               {"migrate", "seal", "kms", "keyring", "shamir"},
 	"kms":                         {"shamir"},
 	"seal":                        {"kms", "keyring", "shamir"},
 	"seal/operator":               {"seal", "seal/sealhttp", "migrate", "kms", "keyring", "shamir"},

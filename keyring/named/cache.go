@@ -1,0 +1,200 @@
+package named
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"time"
+)
+
+// An entry is a key in memory, as it was stored at some time.
+type entry struct {
+	key      *Key
+	at       time.Time // when the store was asked
+	revision string
+}
+
+// A flight is a load of a key that is under way; others wait for it instead of
+// asking the store too.
+type flight struct {
+	done  chan struct{}
+	key   *Key
+	err   error
+	stale bool // the key was changed, or the keyring sealed, meanwhile; guarded by Keys.mu
+}
+
+// again is how soon a key is loaded again for the sake of a text that names a
+// version which it does not have: whoever makes such texts up asks the store no
+// more often than that.
+const again = time.Second
+
+// Key returns a key to work with, as the store has it now or had it
+// [Config.CacheFor] ago. The Key is for one request, or one batch: it sees no
+// later change, and is good until the keyring is sealed.
+//
+// The texts are the ciphertexts, signatures or MACs that it is for, if they are
+// at hand: where one of them names a younger version than the key has, the store
+// is asked again, as another process may have rotated.
+//
+// The errors are [ErrNotFound], [keyring.ErrSealed] and the Store's.
+func (k *Keys) Key(ctx context.Context, name string, texts ...string) (*Key, error) {
+	if e, ok := k.cache.Load(name); ok {
+		e := e.(*entry)
+		if age := time.Since(e.at); age < k.cfg.CacheFor && !(age > again && e.key.lacks(texts)) {
+			return e.key, nil
+		}
+	}
+	if err := checkName(name); err != nil {
+		return nil, wrap("load", name, err)
+	}
+	key, err := k.load(ctx, name)
+	return key, wrap("load", name, err)
+}
+
+// load asks the store, once for all who want the key at the same time.
+func (k *Keys) load(ctx context.Context, name string) (*Key, error) {
+	for range maxTries {
+		k.mu.Lock()
+		f, running := k.flights[name]
+		if !running {
+			f = &flight{done: make(chan struct{})}
+			k.flights[name] = f
+		}
+		k.mu.Unlock()
+		if !running {
+			k.fly(ctx, name, f)
+		}
+		select {
+		case <-f.done:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+		if f.err == nil && f.key == nil || running && isContext(f.err) && ctx.Err() == nil {
+			continue // stale, or whoever asked gave up
+		}
+		return f.key, f.err
+	}
+	return nil, ErrConflict
+}
+
+func isContext(err error) bool {
+	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+}
+
+// fly loads the key and lets those who wait know.
+func (k *Keys) fly(ctx context.Context, name string, f *flight) {
+	var key *Key
+	var old *entry
+	err := errors.New("the store panicked")
+	at, revision := time.Now(), ""
+	defer func() {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		delete(k.flights, name)
+		switch {
+		case err == nil && f.stale:
+			if old == nil || old.key != key {
+				key.state.close()
+			}
+		case err == nil:
+			f.key = key
+			k.live[key.state] = struct{}{}
+			k.keep(name, &entry{key, at, revision})
+		default:
+			f.err = err
+			if errors.Is(err, ErrNotFound) {
+				k.forget(name)
+			}
+		}
+		close(f.done)
+	}()
+	if e, ok := k.cache.Load(name); ok {
+		old = e.(*entry)
+	}
+	stored, revision, err := k.cfg.Store.Load(ctx, name)
+	if err != nil {
+		return
+	}
+	if old != nil && old.revision == revision && !old.key.state.closed.Load() {
+		key = old.key
+		return
+	}
+	d, err := k.open(ctx, name, stored)
+	if err == nil {
+		key = k.newKey(d, old)
+	}
+}
+
+// newKey returns a key over a document, which it takes over. What it holds is
+// wiped when the keyring is sealed, or when nobody can reach the key any more.
+func (k *Keys) newKey(d *document, old *entry) *Key {
+	var before *state
+	if old != nil {
+		before = old.key.state
+	}
+	key := &Key{cfg: &k.cfg, state: newState(d, before)}
+	runtime.AddCleanup(key, k.bury, key.state)
+	return key
+}
+
+// bury wipes a state that no Key has any more.
+func (k *Keys) bury(s *state) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	delete(k.live, s)
+	s.close()
+}
+
+// keep puts an entry into the cache, and lets another go if there are too many.
+// Keys.mu is held.
+func (k *Keys) keep(name string, e *entry) {
+	if _, replaced := k.cache.Swap(name, e); replaced {
+		return
+	}
+	k.cached++
+	if k.cached <= maxCached {
+		return
+	}
+	k.cache.Range(func(other, _ any) bool {
+		if other != name {
+			k.forget(other.(string))
+			return false
+		}
+		return true
+	})
+}
+
+// forget takes a key out of the cache. Who has it goes on with it. Keys.mu is
+// held.
+func (k *Keys) forget(name string) {
+	if _, there := k.cache.LoadAndDelete(name); there {
+		k.cached--
+	}
+}
+
+// invalidate makes sure that the next one to use a key asks the store.
+func (k *Keys) invalidate(name string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.forget(name)
+	if f := k.flights[name]; f != nil {
+		f.stale = true
+	}
+}
+
+// drop takes every key out of memory: the keyring is sealed.
+func (k *Keys) drop() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.cache.Range(func(name, _ any) bool {
+		k.forget(name.(string))
+		return true
+	})
+	for s := range k.live {
+		s.close()
+	}
+	clear(k.live)
+	for _, f := range k.flights {
+		f.stale = true
+	}
+}

@@ -1,0 +1,74 @@
+package named
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/fips140"
+	"crypto/hmac"
+	"crypto/sha256"
+)
+
+// converge encrypts so that equal plaintexts give equal ciphertexts in a context.
+// The nonce is, by the version of the scheme:
+//
+//	3  HMAC-SHA256 of the plaintext under 32 derived bytes behind the key
+//	2  HMAC-SHA256 of the plaintext under the context itself
+//	1  the caller's, and not in the ciphertext
+//
+// Only 3 is made anew; the others are for keys that come out of an old Vault.
+func (c *Config) converge(dst []byte, d *document, v *version, m *Message) ([]byte, error) {
+	if fips140.Enabled() {
+		return nil, because(ErrNotApproved, "convergent encryption derives its nonces")
+	}
+	size, more := d.Type.aeadKeySize(), 0
+	if v.Convergent == currentConvergent {
+		more = sha256.Size
+	} else if err := d.checkContext(m.Context, m.Nonce); err != nil {
+		return nil, err
+	}
+	key, err := d.derive(v, m.Context, size+more)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(key)
+	a, err := c.fixedNonce(d.Type, key[:size])
+	if err != nil {
+		return nil, err
+	}
+	nonce, inFront := m.Nonce, 0
+	if v.Convergent == 1 {
+		if len(nonce) != a.NonceSize() {
+			return nil, because(ErrInput, "the nonce has %d bytes, want %d, another for each plaintext", len(nonce), a.NonceSize())
+		}
+	} else {
+		if len(nonce) > 0 {
+			return nil, because(ErrInput, "a nonce is given, and version %d of the key derives its own", v.n)
+		}
+		under := m.Context
+		if more > 0 {
+			under = key[size:]
+		}
+		mac := hmac.New(sha256.New, under)
+		mac.Write(m.Plaintext)
+		nonce = mac.Sum(nil)[:a.NonceSize()]
+		inFront = len(nonce)
+	}
+	n := inFront + len(m.Plaintext) + a.Overhead()
+	out, body, sealed := room(dst, v.prefix, n)
+	copy(sealed[:inFront], nonce)
+	a.Seal(sealed[:inFront], nonce, m.Plaintext, m.AAD)
+	encode(body, n)
+	return out, nil
+}
+
+// fixedNonce returns the AEAD itself, which takes the nonce it is given.
+func (c *Config) fixedNonce(t Type, key []byte) (cipher.AEAD, error) {
+	if t != AES128 && t != AES256 {
+		return c.otherAEAD(t, key)
+	}
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		return nil, err
+	}
+	return cipher.NewGCM(block)
+}

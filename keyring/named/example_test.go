@@ -1,0 +1,67 @@
+package named_test
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+
+	"github.com/sealwright/sealwright/keyring"
+	"github.com/sealwright/sealwright/keyring/named"
+	"github.com/sealwright/sealwright/migrate"
+)
+
+// newKeyring stands for the keyring of a server's Barrier.
+func newKeyring() *keyring.Keyring {
+	owner := keyring.New()
+	terms := []keyring.Term{{Number: 1, Active: true}}
+	rand.Read(terms[0].Key[:])
+	if err := owner.Install("example", terms); err != nil {
+		panic(err)
+	}
+	return owner.Keyring()
+}
+
+// A payment service has card numbers encrypted under a key of their own, and
+// rotates it.
+func Example() {
+	ctx := context.Background()
+	var sources []migrate.Source // for migrate's Keeper, with the tables of the server
+	keys, err := named.New(named.Config{
+		Keyring: newKeyring(),        // barrier.Keyring()
+		Store:   named.NewMemStore(), // or that of sqlkeys
+		Keep:    func(s migrate.Source) { sources = append(sources, s) },
+	})
+	if err != nil {
+		panic(err)
+	}
+	if _, err := keys.Create(ctx, "cards", named.Spec{Type: named.AES256}); err != nil {
+		panic(err)
+	}
+
+	key, err := keys.Key(ctx, "cards")
+	if err != nil {
+		panic(err)
+	}
+	card, err := key.Encrypt(named.Message{Plaintext: []byte("4111 1111 1111 1111"), AAD: []byte("customer 7")})
+	fmt.Println(card[:9], err)
+
+	info, err := keys.Rotate(ctx, "cards")
+	fmt.Println("latest version:", info.Latest, err)
+
+	// The next request asks for the key again. Old ciphertexts decrypt as before.
+	key, err = keys.Key(ctx, "cards", card)
+	if err != nil {
+		panic(err)
+	}
+	plaintext, err := key.Decrypt(named.Ciphertext{Text: card, AAD: []byte("customer 7")})
+	fmt.Println(string(plaintext), err)
+	_, err = key.Decrypt(named.Ciphertext{Text: card, AAD: []byte("customer 8")})
+	fmt.Println(err)
+	fmt.Println(len(sources), "source to rewrap and count")
+	// Output:
+	// vault:v1: <nil>
+	// latest version: 2 <nil>
+	// 4111 1111 1111 1111 <nil>
+	// named: decrypt: key "cards": does not authenticate: altered, or of another key, context or associated data
+	// 1 source to rewrap and count
+}
