@@ -212,13 +212,7 @@ func respond(w http.ResponseWriter, data any, err error) {
 // secrets serves version 2 of the key-value engine below secret/.
 func (s *server) secrets(w http.ResponseWriter, r *http.Request) {
 	kind, path, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/v1/secret/"), "/")
-	method := r.Method
-	switch {
-	case method == http.MethodPost:
-		method = http.MethodPut
-	case method == http.MethodGet && r.URL.Query().Get("list") == "true":
-		method = "LIST"
-	}
+	method := methodOf(r)
 	if method == "LIST" && (kind == "metadata" || kind == "detailed-metadata") {
 		s.list(w, r, path, kind == "detailed-metadata")
 		return
@@ -244,20 +238,4 @@ func (s *server) secrets(w http.ResponseWriter, r *http.Request) {
 	default:
 		handle(w, r, path)
 	}
-}
-
-// mount tells the command lines, before they read or write a path, that
-// secret/ is version 2 of the key-value engine.
-func mount(w http.ResponseWriter, r *http.Request) {
-	path := strings.TrimPrefix(r.URL.Path, "/v1/sys/internal/ui/mounts/")
-	if path != "secret" && !strings.HasPrefix(path, "secret/") {
-		fail(w, http.StatusForbidden, "preflight capability check returned 403, please ensure client's policies grant access to path \""+path+"\"")
-		return
-	}
-	answer(w, http.StatusOK, map[string]any{
-		"path": "secret/", "type": "kv", "options": map[string]any{"version": "2"}, "description": "",
-		"accessor": "kv_secret", "uuid": "", "local": false, "seal_wrap": false, "external_entropy_access": false,
-		"config":             map[string]any{"default_lease_ttl": 0, "max_lease_ttl": 0, "force_no_cache": false},
-		"deprecation_status": "supported", "plugin_version": "", "running_plugin_version": "", "running_sha256": "",
-	})
 }

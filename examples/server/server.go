@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"strings"
 	"sync/atomic"
 
 	"github.com/sealwright/sealwright/migrate"
@@ -87,9 +86,14 @@ func (s *server) routes(sys http.Handler) http.Handler {
 	mux.Handle("/v1/sys/", sys)
 	mux.HandleFunc("GET /v1/sys/internal/ui/mounts/", s.guarded(mount))
 	mux.HandleFunc("/v1/secret/", s.guarded(s.secrets))
-	mux.HandleFunc("GET /v1/auth/token/lookup-self", s.guarded(s.lookupSelf))
-	mux.HandleFunc("POST /v1/auth/token/lookup", s.guarded(s.lookup))
-	mux.HandleFunc("PUT /v1/auth/token/lookup", s.guarded(s.lookup))
+	mux.HandleFunc("/v1/auth/token/", s.guarded(s.tokens))
+	for _, path := range []string{"policies/acl", "policy"} {
+		mux.HandleFunc("/v1/sys/"+path, s.guarded(s.policies))
+		mux.HandleFunc("/v1/sys/"+path+"/", s.guarded(s.policies))
+	}
+	mux.HandleFunc("/v1/sys/mounts", s.guarded(s.mounts))
+	mux.HandleFunc("/v1/sys/mounts/", s.guarded(s.mounts))
+	mux.HandleFunc("/v1/sys/capabilities-self", s.guarded(s.capabilitiesSelf))
 	mux.HandleFunc("/v1/", s.guarded(unserved))
 	mux.Handle("/livez", sealhttp.Live())
 	mux.Handle("/readyz", sealhttp.Ready(s.barrier))
@@ -105,34 +109,10 @@ func (s *server) close() {
 	s.db.close()
 }
 
-// guarded answers for a handler while the server is sealed, and to those who
-// have no token. Without keys no token can be checked, so that the one question
-// answers the other.
-func (s *server) guarded(next http.HandlerFunc) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		if ns := strings.Trim(r.Header.Get("X-Vault-Namespace"), "/"); ns != "" && ns != "root" {
-			fail(w, http.StatusBadRequest, "namespaces are not supported here: leave out -namespace (X-Vault-Namespace)")
-			return
-		}
-		switch err := s.checkToken(r); {
-		case err == nil:
-			r.Body = http.MaxBytesReader(w, r.Body, 1<<20)
-			next(w, r)
-		case errors.Is(err, seal.ErrSealed), s.barrier.Sealed() != nil:
-			fail(w, http.StatusServiceUnavailable, "Vault is sealed")
-		case errors.Is(err, errNoToken):
-			fail(w, http.StatusForbidden, "permission denied")
-		default:
-			fail(w, http.StatusInternalServerError, "the token cannot be checked") // to strangers no more
-		}
-	}
-}
-
 // unserved answers as Vault does where it has no such path: the clients, and the
 // transit seals of other servers, take nothing else for an answer.
 func unserved(w http.ResponseWriter, r *http.Request) {
-	path := strings.TrimPrefix(r.URL.Path, "/v1/")
-	fail(w, http.StatusNotFound, fmt.Sprintf("no handler for route %q. route entry not found.", path))
+	fail(w, http.StatusNotFound, fmt.Sprintf("no handler for route %q. route entry not found.", pathOf(r)))
 }
 
 func fail(w http.ResponseWriter, code int, errs ...string) {
@@ -156,10 +136,15 @@ func failed(w http.ResponseWriter, what string, err error) {
 func answer(w http.ResponseWriter, code int, data any) { answerWarned(w, code, data, nil) }
 
 func answerWarned(w http.ResponseWriter, code int, data any, warnings []string) {
-	reply(w, code, map[string]any{
+	reply(w, code, envelope("kv", data, warnings, nil))
+}
+
+// envelope is what Vault's logical routes answer with.
+func envelope(mountType string, data any, warnings []string, auth any) map[string]any {
+	return map[string]any{
 		"request_id": rand.Text(), "lease_id": "", "renewable": false, "lease_duration": 0,
-		"data": data, "wrap_info": nil, "warnings": warnings, "auth": nil, "mount_type": "kv",
-	})
+		"data": data, "wrap_info": nil, "warnings": warnings, "auth": auth, "mount_type": mountType,
+	}
 }
 
 func reply(w http.ResponseWriter, code int, body any) {

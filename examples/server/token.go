@@ -15,7 +15,6 @@ import (
 	"go.etcd.io/bbolt"
 
 	"github.com/sealwright/sealwright/seal"
-	"github.com/sealwright/sealwright/seal/operator"
 )
 
 // The root token: s. and 24 of the 26 characters of rand.Text, 120 bits.
@@ -103,17 +102,11 @@ func (s *server) settle(ctx context.Context) {
 	}
 }
 
-// authorize lets the root token do everything. Where the configuration says
-// that nobody else can connect from this machine, whoever sits at it sees why
-// the server is sealed, and can have a sealed server forget the shares given.
-func (s *server) authorize(r *http.Request, a operator.Action) error {
-	if s.trustLoopback && (a == operator.Detail || a == operator.Seal && s.barrier.Sealed() != nil) {
-		host, _, err := net.SplitHostPort(r.RemoteAddr)
-		if err == nil && net.ParseIP(host).IsLoopback() && !forwarded(r) {
-			return nil
-		}
-	}
-	return s.checkToken(r)
+// local reports whether a request comes from this machine, and from nobody for
+// whom a proxy sends it.
+func local(r *http.Request) bool {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	return err == nil && net.ParseIP(host).IsLoopback() && !forwarded(r)
 }
 
 // forwarded reports whether a proxy says that it sends the request for another.
@@ -133,9 +126,7 @@ func tokenOf(r *http.Request) string {
 	return strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
 }
 
-func (s *server) checkToken(r *http.Request) error { return s.isToken(r.Context(), tokenOf(r)) }
-
-// isToken reports why a text is no token. The new one takes the old one's place.
+// isToken reports why a text is no root token. The new one takes the old one's place.
 func (s *server) isToken(ctx context.Context, token string) error {
 	got := sha256.Sum256([]byte(token))
 	current, next, err := s.tokenDigests()

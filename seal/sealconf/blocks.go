@@ -14,12 +14,13 @@ type Block struct {
 	Where string // file and line, for errors
 
 	fields map[string]func() string
+	lists  map[string]func() []string
+	others map[string]bool // objects, blocks, lists of such
 }
 
 // Blocks reads the blocks of one name, in any case, of a configuration that
 // [Parse] reads too, so that a host needs no second parser for its own. In JSON
-// each label is a block. Fields that are lists or blocks of their own are left
-// out.
+// each label is a block.
 func Blocks(src []byte, filename, name string) ([]Block, error) {
 	items, err := parse(src, filename)
 	if err != nil {
@@ -48,7 +49,7 @@ func Blocks(src []byte, filename, name string) ([]Block, error) {
 // blocksOf returns the block that an object is; or the blocks in it, where all
 // its members are objects, as labels are in JSON.
 func blocksOf(it item, object []item, filename string) ([]Block, error) {
-	b := Block{Where: fmt.Sprintf("%s:%d", filename, it.line), fields: map[string]func() string{}}
+	b := Block{Where: fmt.Sprintf("%s:%d", filename, it.line), fields: map[string]func() string{}, lists: map[string]func() []string{}, others: map[string]bool{}}
 	switch {
 	case len(it.names) > 2:
 		return nil, fmt.Errorf("%w: %s: a block has one label", ErrConfig, b.Where)
@@ -72,13 +73,19 @@ func blocksOf(it item, object []item, filename string) ([]Block, error) {
 		return out, nil
 	}
 	for _, f := range object {
-		if f.value.kind != '"' || len(f.names) > 1 {
-			continue
+		name := f.names[0]
+		if b.fields[name] != nil || b.lists[name] != nil {
+			return nil, fmt.Errorf("%w: %s: %s stands twice", ErrConfig, b.Where, name)
 		}
-		if b.fields[f.names[0]] != nil {
-			return nil, fmt.Errorf("%w: %s: %s stands twice", ErrConfig, b.Where, f.names[0])
+		texts, err := f.value.texts()
+		switch {
+		case err != nil || len(f.names) > 1:
+			b.others[name] = true
+		case f.value.kind == '"':
+			b.fields[name] = func() string { return f.value.text }
+		default:
+			b.lists[name] = func() []string { return slices.Clone(texts) }
 		}
-		b.fields[f.names[0]] = func() string { return f.value.text }
 	}
 	return []Block{b}, nil
 }
@@ -91,8 +98,23 @@ func (b Block) Text(field string) string {
 	return ""
 }
 
-// Fields returns the names of the fields that Text knows, in order.
-func (b Block) Fields() []string { return slices.Sorted(maps.Keys(b.fields)) }
+// List returns a field that is a list of texts; nil if there is none.
+func (b Block) List(field string) []string {
+	if f := b.lists[field]; f != nil {
+		return f()
+	}
+	return nil
+}
+
+// Fields returns the names of all fields, in order, also of those that neither
+// Text nor List knows: objects, and blocks within the block.
+func (b Block) Fields() []string {
+	names := slices.Collect(maps.Keys(b.fields))
+	names = slices.AppendSeq(names, maps.Keys(b.lists))
+	names = slices.AppendSeq(names, maps.Keys(b.others))
+	slices.Sort(names)
+	return names
+}
 
 // String returns label and place.
 func (b Block) String() string { return fmt.Sprintf("block %q %s", b.Label, b.Where) }

@@ -14,8 +14,8 @@ import (
 // beside it, a configuration that works in Vault stopped the start all the same.
 func TestBlocks(t *testing.T) {
 	for name, text := range map[string]string{
-		"HCL":             "listener \"tcp\" {\n address = \"[::]:8200\",\n tls_disable = 1\n telemetry {\n  x = 1\n }\n tags = [\"a\"]\n}\nListener \"unix\"\n{\n address = \"canary7b1f0d\" }",
-		"JSON":            `{"listener": {"tcp": {"address": "[::]:8200", "tls_disable": 1, "telemetry": {"x": 1}, "tags": ["a"]}, "unix": {"address": "canary7b1f0d"}}}`,
+		"HCL":             "listener \"tcp\" {\n address = \"[::]:8200\",\n tls_disable = 1\n telemetry {\n  x = 1\n }\n tags = [\"a\", \"b\"]\n}\nListener \"unix\"\n{\n address = \"canary7b1f0d\" }",
+		"JSON":            `{"listener": {"tcp": {"address": "[::]:8200", "tls_disable": 1, "telemetry": {"x": 1}, "tags": ["a", "b"]}, "unix": {"address": "canary7b1f0d"}}}`,
 		"JSON, lists":     `{"listener": [{"tcp": {"address": "[::]:8200", "tls_disable": 1}}, {"unix": [{"address": "canary7b1f0d"}]}]}`,
 		"beside a stanza": "seal \"shamir\" {}\nlistener \"tcp\" { address = \"[::]:8200\" tls_disable = 1 }\nlistener \"unix\" { address = \"canary7b1f0d\" }",
 	} {
@@ -25,9 +25,13 @@ func TestBlocks(t *testing.T) {
 		}
 		var got [][]string
 		for _, b := range blocks {
-			got = append(got, []string{b.Label, strings.Join(b.Fields(), " "), b.Text("address"), b.Text("tls_disable"), b.Text("tags")})
+			got = append(got, []string{b.Label, strings.Join(b.Fields(), " "), b.Text("address"), b.Text("tls_disable"), b.Text("tags"), strings.Join(b.List("tags"), " ")})
 		}
-		want := [][]string{{"tcp", "address tls_disable", "[::]:8200", "1", ""}, {"unix", "address", "canary7b1f0d", "", ""}}
+		fields, tags := "address tls_disable", ""
+		if strings.Contains(text, "tags") {
+			fields, tags = "address tags telemetry tls_disable", "a b"
+		}
+		want := [][]string{{"tcp", fields, "[::]:8200", "1", "", tags}, {"unix", "address", "canary7b1f0d", "", "", ""}}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s: %s", name, diff)
 		}
