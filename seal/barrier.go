@@ -38,8 +38,8 @@ type Barrier struct {
 	unsealed    context.Context
 	endUnsealed context.CancelCauseFunc
 
-	// keysMu orders what happens to the keyring; it is taken before mu.
-	keysMu sync.Mutex
+	// shutting is held, as turn is, by the one Seal or Close that is at work.
+	shutting chan struct{}
 
 	// reason is why, for whoever takes no lock.
 	reason atomic.Pointer[error]
@@ -50,6 +50,8 @@ type Barrier struct {
 	why         error                 // why it is sealed
 	sealedBy    bool                  // an operator's Seal, which Run does not undo
 	seals       uint64                // how often it was sealed
+	draining    bool                  // sealed, and the keyring has its keys yet: nothing is installed
+	running     map[*run]struct{}     // what While runs, since this unseal
 	closed      bool
 	gathers     map[OperationID]*custody.Quorum // the shares given so far; "" for unsealing
 	health      map[uint32]drilled              // by slot id
@@ -88,6 +90,8 @@ func Open(cfg Config) (*Barrier, error) {
 		ledger:    ledger.New(ledger.Config{Store: cfg.Store, Anchor: anchorOf(cfg), Timeout: cfg.StoreTimeout, Pinned: len(cfg.Pins) > 0}),
 		custody:   custody.NewKeys(cfg.KMS, cfg.Retry, cfg.HeadStart),
 		turn:      make(chan struct{}, 1),
+		shutting:  make(chan struct{}, 1),
+		running:   map[*run]struct{}{},
 		gathers:   map[OperationID]*custody.Quorum{},
 		health:    map[uint32]drilled{},
 		rewrapped: map[uint32]string{},
@@ -102,26 +106,29 @@ func Open(cfg Config) (*Barrier, error) {
 }
 
 // Keyring returns the keyring, the same for the Barrier's life. While the
-// Barrier is sealed its methods return [ErrSealed].
+// Barrier is sealed its methods return [ErrSealed]; what [Barrier.While] runs
+// has it until it returns.
 func (b *Barrier) Keyring() *keyring.Keyring { return b.keys.Keyring() }
 
-// Seal drains the operations in flight and wipes the keys. It is an operator's
-// act on this process: Run does not undo it, Unseal and Submit do.
+// Seal ends what [Barrier.While] runs, waits for its return, no longer than
+// [Config.Grace], drains the operations in flight and wipes the keys. From its
+// beginning on the Barrier says that it is sealed. It is an operator's act on
+// this process: Run does not undo it, Unseal and Submit do.
 func (b *Barrier) Seal(by By) error {
 	if err := by.check(); err != nil {
 		return err
 	}
-	if !b.shut(ErrSealed) {
+	if !b.shut(ErrSealed, by) {
 		return ErrClosed
 	}
 	b.emit(EventSeal, by, "", "", nil)
 	return nil
 }
 
-// Close seals for good. What waits in the Barrier's methods returns
+// Close is [Barrier.Seal], for good. What waits in the Barrier's methods returns
 // [ErrClosed].
 func (b *Barrier) Close() error {
-	b.shut(ErrClosed)
+	b.shut(ErrClosed, By{})
 	b.end(ErrClosed)
 	return nil
 }
@@ -129,9 +136,9 @@ func (b *Barrier) Close() error {
 // shut seals; it reports false if the Barrier was closed before. A change in
 // flight has its own copy of the root key, and finishes, unless it waits for a
 // KMS.
-func (b *Barrier) shut(why error) bool {
-	b.keysMu.Lock()
-	defer b.keysMu.Unlock()
+func (b *Barrier) shut(why error, by By) bool {
+	b.shutting <- struct{}{}
+	defer func() { <-b.shutting }()
 	b.mu.Lock()
 	if b.closed {
 		b.mu.Unlock()
@@ -140,9 +147,17 @@ func (b *Barrier) shut(why error) bool {
 	b.closed = why == ErrClosed
 	b.sealedBy = true
 	b.seals++
+	b.draining = true
+	running := b.running
+	b.running = map[*run]struct{}{}
 	b.forget(why)
 	b.mu.Unlock()
+	b.drain(running, why, by)
 	b.keys.Seal() // waits for the operations in flight, without b.mu
+	b.mu.Lock()
+	b.draining = false
+	b.notify()
+	b.mu.Unlock()
 	return true
 }
 
@@ -237,8 +252,6 @@ func (b *Barrier) toUnseal() intent {
 // the turn. Terms reach the keyring only here, from a record that is stored. A
 // Barrier that was sealed meanwhile stays so.
 func (b *Barrier) install(o *ledger.Opened, as intent) error {
-	b.keysMu.Lock()
-	defer b.keysMu.Unlock()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
@@ -251,7 +264,7 @@ func (b *Barrier) install(o *ledger.Opened, as intent) error {
 		b.ledger.Saw(o)
 		o.Wipe()
 		return nil
-	case as.seals != b.seals:
+	case as.seals != b.seals || b.draining:
 		b.ledger.Saw(o)
 		o.Wipe()
 		return fmt.Errorf("%w: by an operator, in the meantime", ErrSealed)

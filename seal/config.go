@@ -104,6 +104,11 @@ type Config struct {
 	// negative: until the process ends.
 	ShareTTL time.Duration
 
+	// Grace is for how long Seal and Close wait for what [Barrier.While] runs.
+	// Then the keys are wiped all the same, with an [EventOverrun]. Zero: 10
+	// seconds.
+	Grace time.Duration
+
 	// OnEvent, if set, is called for each event, from the goroutine that
 	// caused it, also from several at once. It must not block for long, and
 	// must not call the Barrier; if it panics, its event is lost. [LogEvents]
@@ -166,6 +171,7 @@ func (c *Config) validate() error {
 		{&c.Spread, time.Second, "Spread"},
 		{&c.HeadStart, 2 * time.Second, "HeadStart"},
 		{&c.StoreTimeout, 15 * time.Second, "StoreTimeout"},
+		{&c.Grace, 10 * time.Second, "Grace"},
 		{&c.Propagation, 0, "Propagation"},
 	} {
 		if *d.value < 0 {

@@ -17,6 +17,7 @@ const (
 	EventShare        EventKind = "share"         // a share was given; Err says why not taken
 	EventExpire       EventKind = "expire"        // shares given long ago were wiped
 	EventSeal         EventKind = "seal"          // this process was sealed
+	EventOverrun      EventKind = "overrun"       // the keys were wiped under what While runs: it had not returned in time
 	EventAdd          EventKind = "add"           // a slot was added
 	EventProve        EventKind = "prove"         // a slot opened the stored record, or did not
 	EventReplace      EventKind = "replace"       // a rekey was committed

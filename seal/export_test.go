@@ -1,6 +1,7 @@
 package seal
 
 import (
+	"context"
 	"slices"
 
 	"github.com/sealwright/sealwright/internal/custody"
@@ -76,3 +77,7 @@ func (b *Barrier) SecretsNow() map[string][]byte {
 func (b *Barrier) SwapKMS(m map[string]kms.Wrapper) {
 	b.cfg.KMS, b.custody = m, custody.NewKeys(m, b.cfg.Retry, b.cfg.HeadStart)
 }
+
+// UnsealAtOnce is Unseal that does not wait for a Seal at work, as an attempt does
+// that Run begins just then.
+func (b *Barrier) UnsealAtOnce(ctx context.Context) error { return b.unsealOnce(ctx, b.toUnseal()) }

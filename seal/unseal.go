@@ -16,6 +16,9 @@ import (
 // missing. On an unsealed Barrier it does nothing.
 func (b *Barrier) Unseal(ctx context.Context) (Status, error) {
 	defer clean()()
+	if err := b.drained(ctx); err != nil {
+		return b.Status(), wrapError("unseal", "", err)
+	}
 	as := b.toUnseal()
 	var err error
 	for range conflicts {
@@ -130,6 +133,9 @@ func (b *Barrier) Submit(ctx context.Context, s Share, by By) (Status, error) {
 	defer clean()()
 	if err := by.check(); err != nil {
 		return b.Status(), err
+	}
+	if err := b.drained(ctx); err != nil {
+		return b.Status(), wrapError("submit", "", err)
 	}
 	as := b.toUnseal()
 	if by.Operation != "" {
