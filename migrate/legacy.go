@@ -172,6 +172,9 @@ func (l *Legacy) Decrypt(dst, stored, aad []byte) ([]byte, error) {
 	return append(dst, plaintext...), nil
 }
 
+// Open is Decrypt without a destination, to be the Legacy of a [seal.Box].
+func (l *Legacy) Open(stored, aad []byte) ([]byte, error) { return l.Decrypt(nil, stored, aad) }
+
 // DecryptString is Decrypt for a text column.
 func (l *Legacy) DecryptString(text string, aad []byte) (string, error) {
 	plaintext, err := l.Decrypt(nil, []byte(text), aad)

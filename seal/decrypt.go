@@ -32,23 +32,30 @@ const maxNewer = 1 << 10
 // back ([ErrRolledBack]), or it is damaged: where it is far ahead of the record,
 // no more than that ([keyring.ErrCorrupt]).
 func (a *Admin) Decrypt(ctx context.Context, dst, ciphertext, aad []byte) ([]byte, error) {
-	out, err := a.b.Keyring().Decrypt(dst, ciphertext, aad)
+	return caughtUp(ctx, a.b, func() ([]byte, error) { return a.b.Keyring().Decrypt(dst, ciphertext, aad) })
+}
+
+// caughtUp decrypts, and where the term is unknown once more, with a record that
+// was loaded meanwhile.
+func caughtUp[T any](ctx context.Context, b *Barrier, decrypt func() (T, error)) (T, error) {
+	var none T
+	out, err := decrypt()
 	if !errors.Is(err, keyring.ErrUnknownTerm) {
 		return out, err
 	}
-	if err := a.b.catchUp(ctx); err != nil {
-		return nil, wrapError("decrypt", "", err)
+	if err := b.catchUp(ctx); err != nil {
+		return none, wrapError("decrypt", "", err)
 	}
-	out, again := a.b.Keyring().Decrypt(dst, ciphertext, aad)
+	out, again := decrypt()
 	e, ok := errors.AsType[*keyring.Error](again)
-	last := a.b.lastTerm()
+	last := b.lastTerm()
 	switch {
 	case !ok || !errors.Is(e, keyring.ErrUnknownTerm) || e.Term <= last:
 		return out, again
 	case e.Term-last > maxNewer:
-		return nil, &keyring.Error{Op: e.Op, Term: e.Term, Err: fmt.Errorf("%w: it names a term that never was, this store has come to term %d", keyring.ErrCorrupt, last)}
+		return none, &keyring.Error{Op: e.Op, Term: e.Term, Err: fmt.Errorf("%w: it names a term that never was, this store has come to term %d", keyring.ErrCorrupt, last)}
 	}
-	return nil, fmt.Errorf("%w: the record has come to term %d, and the data is newer: restore a later record; or this item is damaged, if others can be read: %w", ErrRolledBack, last, again)
+	return none, fmt.Errorf("%w: the record has come to term %d, and the data is newer: restore a later record; or this item is damaged, if others can be read: %w", ErrRolledBack, last, again)
 }
 
 func (b *Barrier) lastTerm() uint32 {

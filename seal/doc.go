@@ -50,14 +50,15 @@
 // [Open] touches nothing, so that a server comes up and says why it is sealed
 // ([Barrier.Status]). Once unsealed, neither a KMS nor the store is needed to
 // encrypt and decrypt; an outage never seals. [Barrier.Seal] does, and wipes
-// the keys when the last operation in flight has ended. Until then they are, on
-// Linux, in memory that is neither swapped out nor dumped: [Status.Memory].
+// the keys when what [Barrier.While] runs has returned and the last operation in
+// flight has ended. Until then they are, on Linux, in memory that is neither
+// swapped out nor dumped: [Status.Memory].
 //
 // # Several processes
 //
 // Processes that share a Store see each other's changes through Run, or
 // [Admin.Refresh]. Set [Config.Propagation] so that every one of them can
-// read a new term before any writes under it, and use [Admin.Decrypt], which
+// read a new term before any writes under it, and use a [Box], which
 // looks for a term that this process has not seen yet. A process that cannot
 // take in a change, since the root key was replaced and no KMS slot opens the new
 // record, says so in [Status.Behind] and goes on with the keys it has; shares

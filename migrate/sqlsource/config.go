@@ -59,12 +59,15 @@ type Config struct {
 	Name string
 
 	// AAD, if set, returns the associated data of a column in a row, in place of
-	// the function [AAD]. The key is in text, a part for each of its columns.
+	// the function [AAD]. The key is in text, a part for each of its columns. Of a
+	// column that a [seal.Box] of another name encrypts:
+	//
+	//	AAD: func(_ string, key []string) []byte { return box.AAD(key...) },
 	AAD func(column string, key []string) []byte
 }
 
 // AAD returns the associated data of a value: those of table, column and key, in
-// the order of the key's columns. Integers are in decimal, text is as it is, UUIDs
+// the order of the key's columns, as b.Box(table, column) has them. Integers are in decimal, text is as it is, UUIDs
 // are in lower case with hyphens, bytes are in lower-case hex.
 func AAD(table, column string, key ...string) []byte {
 	return keyring.AAD(append([]string{table, column}, key...)...)

@@ -26,9 +26,9 @@
 //
 // The rule is [AAD]: the table, the column and the key, joined by [keyring.AAD].
 // Whoever encrypts a value for the table uses the same, so that no ciphertext can
-// be moved to another row, column or table:
+// be moved to another row, column or table. A [seal.Box] does:
 //
-//	sqlsource.AAD("tokens", "secret", strconv.FormatInt(id, 10))
+//	b.Box("tokens", "secret").EncryptString(ctx, token, strconv.FormatInt(id, 10))
 //
 // A server that has its own rule gives it as [Config.AAD].
 //
