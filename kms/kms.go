@@ -70,6 +70,16 @@ type Authenticator interface {
 	Authenticates(blob *Blob) bool
 }
 
+// Foreign is a [Wrapper] that also opens what another program encrypted with its
+// key and bound to nothing: the stored keys of a Vault, which a migration reads.
+// Nothing of this project stores such ciphertexts.
+type Foreign interface {
+	// UnwrapForeign returns what is in a ciphertext as the KMS made it, which the
+	// caller wipes. Name is what the program kept beside it of the key or its
+	// version, "" if nothing. Only the key that is configured is asked.
+	UnwrapForeign(ctx context.Context, ciphertext []byte, name string) ([]byte, error)
+}
+
 // A Blob is a wrapped key and the name of what wrapped it. It is no secret. It
 // is stored for as long as the data it protects, and never changes meaning.
 type Blob struct {

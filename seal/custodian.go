@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/sealwright/sealwright/internal/bounded"
+	"github.com/sealwright/sealwright/internal/foreign"
 	"github.com/sealwright/sealwright/internal/record"
 )
 
@@ -56,6 +57,21 @@ func custodiansOf(s Spec, path string, out map[string][]Custodian) error {
 	return nil
 }
 
+// A Hinter is a [Recipient] whose holder has to know something to open the share,
+// such as which version of their tool it takes.
+type Hinter interface {
+	// Hint returns a sentence for the holder; "" if there is nothing to say.
+	Hint() string
+}
+
+func hintOf(r Recipient) (hint string) {
+	h, ok := r.(Hinter)
+	if !ok || bounded.Guard(func() error { hint = h.Hint(); return nil }) != nil {
+		return ""
+	}
+	return foreign.Line(hint, 200)
+}
+
 // addressTime bounds the encryption of the shares of a slot.
 const addressTime = time.Minute
 
@@ -63,6 +79,7 @@ const addressTime = time.Minute
 // them.
 func (set *ShareSet) address(ctx context.Context, i int, c Custodian) error {
 	set.Custodians = append(set.Custodians, c.Name)
+	set.Hints = append(set.Hints, hintOf(c.Recipient))
 	if c.Recipient == nil {
 		set.Encrypted = append(set.Encrypted, nil)
 		return nil

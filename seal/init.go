@@ -39,6 +39,7 @@ type ShareSet struct {
 	// encrypted to them; the Share itself is then the zero one.
 	Custodians []string
 	Encrypted  [][]byte
+	Hints      []string // what who gets it needs to open it, as [Hinter] says; "" for most
 }
 
 // Wipe wipes every share.

@@ -191,3 +191,22 @@ func (k *Keys) Configure(ctx context.Context, name string, edit func(*Settings) 
 		return d.set(s)
 	})
 }
+
+// replace stores a key in place of any that has the name.
+func (k *Keys) replace(ctx context.Context, d *document) (Info, error) {
+	defer k.invalidate(d.Name)
+	for range maxTries {
+		_, revision, err := k.cfg.Store.Load(ctx, d.Name)
+		if err != nil && !errors.Is(err, ErrNotFound) {
+			return Info{}, err
+		}
+		d.Seq = 1
+		if _, err = k.put(ctx, d, revision); err == nil {
+			return d.info(), nil
+		}
+		if !errors.Is(err, ErrConflict) {
+			return Info{}, err
+		}
+	}
+	return Info{}, ErrConflict
+}

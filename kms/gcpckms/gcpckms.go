@@ -169,6 +169,15 @@ func (w *Wrapper) Unwrap(ctx context.Context, blob *kms.Blob, b kms.Binding) ([]
 	if err != nil {
 		return nil, err
 	}
+	key, err := w.plaintext(answer)
+	if err == nil && !answer.UsedPrimary && w.stale != nil {
+		w.stale(blob)
+	}
+	return key, err
+}
+
+// plaintext returns the key in an answer, if it came whole and can be one.
+func (w *Wrapper) plaintext(answer *kmspb.DecryptResponse) ([]byte, error) {
 	switch {
 	case !matches(answer.PlaintextCrc32C, answer.Plaintext):
 		clear(answer.Plaintext)
@@ -176,9 +185,6 @@ func (w *Wrapper) Unwrap(ctx context.Context, blob *kms.Blob, b kms.Binding) ([]
 	case len(answer.Plaintext) == 0 || len(answer.Plaintext) > kms.MaxKeySize:
 		clear(answer.Plaintext)
 		return nil, w.fail("unwrap", kms.ErrCorrupt, "the KMS answered with a key that is empty or too long")
-	}
-	if !answer.UsedPrimary && w.stale != nil {
-		w.stale(blob)
 	}
 	return answer.Plaintext, nil
 }

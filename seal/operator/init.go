@@ -45,6 +45,7 @@ type initBody struct {
 	Operation         seal.OperationID `json:"operation"`
 	Notes             []string         `json:"notes,omitempty"`
 	Fingerprints      []string         `json:"pgp_fingerprints,omitempty"`
+	Hints             []string         `json:"share_hints,omitempty"`
 	RecoveryIsGenuine bool             `json:"recovery_keys_open_the_store,omitempty"`
 }
 
@@ -88,7 +89,7 @@ func (h *handler) initialize(_ http.ResponseWriter, r *http.Request) (any, error
 	shares := show(d)
 	out := initBody{
 		Keys: []string{}, KeysBase64: []string{}, Operation: d.Operation,
-		Fingerprints: shares.fingerprints, RecoveryIsGenuine: auto && len(d.Sets) > 0,
+		Fingerprints: shares.fingerprints, Hints: shares.hints, RecoveryIsGenuine: auto && len(d.Sets) > 0,
 	}
 	if auto {
 		out.RecoveryKeys, out.RecoveryKeysB64 = shares.keys, shares.base64

@@ -132,21 +132,29 @@ func (refuser) Encrypt(context.Context, string) ([]byte, error) {
 type shown struct {
 	keys, base64 []string
 	fingerprints []string // of those to whom they are encrypted; nil: to nobody
+	hints        []string // for each of those; nil if none of them needs one
 }
 
 func show(d seal.Delivery) shown {
 	out := shown{keys: []string{}, base64: []string{}}
+	var hints []string
+	hinted := false
 	for _, set := range d.Sets {
 		for i, s := range set.Shares {
 			if i < len(set.Encrypted) && set.Encrypted[i] != nil {
 				out.keys = append(out.keys, hex.EncodeToString(set.Encrypted[i]))
 				out.base64 = append(out.base64, base64.StdEncoding.EncodeToString(set.Encrypted[i]))
 				out.fingerprints = append(out.fingerprints, set.Custodians[i])
+				hints = append(hints, set.Hints[i])
+				hinted = hinted || set.Hints[i] != ""
 				continue
 			}
 			text := s.Reveal()
 			out.keys, out.base64 = append(out.keys, text), append(out.base64, text)
 		}
+	}
+	if hinted {
+		out.hints = hints
 	}
 	return out
 }

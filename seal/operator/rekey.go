@@ -303,6 +303,9 @@ func (k rekey) newShares(r *http.Request, s subject, people seal.Shamir, out map
 	if shares.fingerprints != nil {
 		out["pgp_fingerprints"] = shares.fingerprints
 	}
+	if shares.hints != nil {
+		out["share_hints"] = shares.hints
+	}
 	// The shares must be given out whatever comes of this: DELETE of verify
 	// asks for the proof again.
 	ctx, done := k.steady(r, s.work())

@@ -1,0 +1,269 @@
+package vaultstore_test
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/sealwright/sealwright/migrate/vaultstore"
+)
+
+// TestCompressed: streams that other libraries made, and the same cut at every
+// byte, which are errors.
+func TestCompressed(t *testing.T) {
+	want, err := os.ReadFile(filepath.Join("testdata", "compressed", "plain.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"gzip", "lzw", "snappy", "lz4", "lz4-sums"} {
+		packed, err := os.ReadFile(filepath.Join("testdata", "compressed", name+".bin"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := vaultstore.Decompress(packed, len(want))
+		if err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%s: %d bytes of %d, %v", name, len(got), len(want), err)
+		}
+		if _, err := vaultstore.Decompress(packed, len(want)-1); err == nil {
+			t.Errorf("%s: more than the limit", name)
+		}
+		for n := 1; n < len(packed); n += 97 {
+			if got, err := vaultstore.Decompress(packed[:n], len(want)); err == nil && bytes.Equal(got, want) {
+				t.Errorf("%s: whole after %d bytes", name, n)
+			}
+		}
+	}
+	if got, err := vaultstore.Decompress([]byte(`{"a":1}`), 100); err != nil || string(got) != `{"a":1}` {
+		t.Error(string(got), err)
+	}
+	if _, err := vaultstore.Decompress(nil, 100); err == nil {
+		t.Error("nothing is JSON")
+	}
+}
+
+// TestVaultDBAsBboltWroteIt: trees of several levels, of pages that overflow, of
+// any page size, after deletions; against what bbolt itself says.
+func TestVaultDBAsBboltWroteIt(t *testing.T) {
+	for _, pageSize := range []int{1024, 4096, 65536} {
+		for _, n := range []int{0, 1, 3, 5000} {
+			t.Run(fmt.Sprintf("%d/%d", pageSize, n), func(t *testing.T) {
+				r := rand.New(rand.NewPCG(uint64(pageSize), uint64(n)))
+				entries := raw{}
+				for i := range n {
+					size := r.IntN(200)
+					if i%500 == 7 {
+						size = 100_000
+					}
+					entries[fmt.Sprintf("logical/%x/%d", r.Uint32N(50), r.Uint32())] = bytes.Repeat([]byte{byte(i)}, size)
+				}
+				name := entries.raft(t, &bbolt.Options{PageSize: pageSize, NoFreelistSync: true, NoSync: true})
+				db, err := bbolt.Open(name, 0o600, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				err = db.Update(func(tx *bbolt.Tx) error {
+					var err error
+					for i, key := range entries.keys() {
+						if i%3 == 0 && i < 900 {
+							err = errors.Join(err, tx.Bucket([]byte("data")).Delete([]byte(key)))
+							delete(entries, key)
+						}
+					}
+					return err
+				})
+				if err := errors.Join(err, db.Close()); err != nil {
+					t.Fatal(err)
+				}
+				b, err := os.ReadFile(name)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got, err := vaultstore.WalkBytes(b, false); err != nil || got != len(entries) {
+					t.Errorf("%d entries of %d, %v", got, len(entries), err)
+				}
+			})
+		}
+	}
+}
+
+// TestCutVaultDB: a file that ends before a page that it needs is an error, where
+// a mapping would end the process.
+func TestCutVaultDB(t *testing.T) {
+	entries := raw{}
+	for i := range 2000 {
+		entries[fmt.Sprintf("logical/%d", i)] = bytes.Repeat([]byte("x"), 100)
+	}
+	b, err := os.ReadFile(entries.raft(t, &bbolt.Options{PageSize: 4096, NoSync: true}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole := 0
+	for n := 0; n < len(b); n += 16384 {
+		got, err := vaultstore.WalkBytes(b[:n], false)
+		if err == nil {
+			if whole++; got != len(entries) {
+				t.Errorf("cut at %d: %d entries, and no error", n, got)
+			}
+			continue
+		}
+		if !errors.Is(err, vaultstore.ErrDamaged) && !errors.Is(err, vaultstore.ErrNoStore) {
+			t.Errorf("cut at %d: %v", n, err)
+		}
+	}
+	t.Logf("the last pages were free in %d of %d cuts", whole, len(b)/16384)
+}
+
+// TestHostileVaultDB: a tree that is none: pages that contain themselves.
+func TestHostileVaultDB(t *testing.T) {
+	b, err := os.ReadFile(raw{"a": bytes.Repeat([]byte("x"), 5000), "b": bytes.Repeat([]byte("x"), 5000)}.raft(t, &bbolt.Options{PageSize: 4096, NoSync: true}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	le := binary.LittleEndian
+	for id := 2; id < len(b)/4096; id++ {
+		loop := bytes.Clone(b)
+		p := loop[id*4096:]
+		if le.Uint64(p) != uint64(id) {
+			continue
+		}
+		le.PutUint16(p[8:], 1) // a branch
+		le.PutUint16(p[10:], 100)
+		for i := range 100 {
+			e := p[16+i*16:]
+			le.PutUint32(e, uint32(4000-i*16))
+			le.PutUint32(e[4:], 1)
+			le.PutUint64(e[8:], uint64(id))
+		}
+		if _, err := vaultstore.WalkBytes(loop, false); err == nil {
+			t.Logf("page %d is not of the tree", id)
+		}
+		le.PutUint32(p[12:], 1<<31) // overflows by terabytes
+		if _, err := vaultstore.WalkBytes(loop, false); err != nil && !errors.Is(err, vaultstore.ErrDamaged) && !errors.Is(err, vaultstore.ErrTooLarge) {
+			t.Error(err)
+		}
+	}
+	meta := bytes.Clone(b[:200]) // sound, and of a page size of 2 GiB
+	for _, at := range []int{16} {
+		le.PutUint32(meta[at+8:], 1<<31)
+		sum := fnv.New64a()
+		sum.Write(meta[at : at+56])
+		le.PutUint64(meta[at+56:], sum.Sum64())
+	}
+	if _, err := vaultstore.WalkBytes(meta, false); !errors.Is(err, vaultstore.ErrNoStore) {
+		t.Error(err)
+	}
+}
+
+// TestHostileSnapshots: bombs, lengths and cuts take neither memory nor disk.
+func TestHostileSnapshots(t *testing.T) {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	var buf bytes.Buffer
+	z := gzip.NewWriter(&buf)
+	w := tar.NewWriter(z)
+	const size = 100 << 20
+	if err := w.WriteHeader(&tar.Header{Name: "state.bin", Mode: 0o600, Size: size}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.CopyN(w, zeros{}, size); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(w.Close(), z.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := vaultstore.WalkBytes(buf.Bytes(), true); !errors.Is(err, vaultstore.ErrTooLarge) {
+		t.Errorf("a bomb of %d bytes: %v", buf.Len(), err)
+	}
+	runtime.ReadMemStats(&after)
+	if got := after.TotalAlloc - before.TotalAlloc; got > 64<<20 {
+		t.Errorf("%d MiB were allocated", got>>20)
+	}
+	good := raw{"core/keyring": bytes.Repeat([]byte("x"), 500), "core/mounts": []byte("y")}
+	for name, c := range map[string]struct {
+		state, sums []byte
+		kind        error
+		words       string
+	}{
+		"a length of 2^60":     {binary.AppendUvarint(nil, 1<<60), nil, vaultstore.ErrTooLarge, ""},
+		"a length too long":    {bytes.Repeat([]byte{0xff}, 20), nil, vaultstore.ErrDamaged, "cannot be one"},
+		"an entry that is cut": {good.state()[:40], nil, vaultstore.ErrDamaged, "ends behind the file"},
+		"an entry of no key":   {[]byte{2, 0x12, 0}, nil, vaultstore.ErrDamaged, "is none"},
+		"other sums":           {good.state(), []byte(strings.Repeat("0", 64) + "  meta.json\n"), vaultstore.ErrDamaged, "SHA256SUMS says"},
+		"a key twice":          {append(good.state(), good.state()...), nil, vaultstore.ErrDamaged, "twice"},
+	} {
+		b, err := os.ReadFile(snapshotOf(t, c.state, c.sums))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := vaultstore.WalkBytes(b, true); !errors.Is(err, c.kind) || !strings.Contains(err.Error(), c.words) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	b, err := os.ReadFile(good.snapshot(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := 0; n < len(b); n += 3 {
+		if _, err := vaultstore.WalkBytes(b[:n], true); err == nil {
+			t.Errorf("cut at %d of %d bytes: no error", n, len(b))
+		}
+	}
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
+
+// TestOtherPaths: what holds no store is told apart from what cannot be read.
+func TestOtherPaths(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "text"), []byte("what is this"))
+	write(t, filepath.Join(dir, "empty"), nil)
+	for path, kind := range map[string]error{"": vaultstore.ErrNoStore, "text": vaultstore.ErrNoStore, "empty": vaultstore.ErrNoStore, "gone": os.ErrNotExist} {
+		if _, err := vaultstore.Open(t.Context(), filepath.Join(dir, path), vaultstore.Keys{}); !errors.Is(err, kind) {
+			t.Errorf("%q: %v", path, err)
+		}
+	}
+	write(t, filepath.Join(dir, "core", "_lock"), []byte(`{"Value":""}`))
+	if _, err := vaultstore.Open(t.Context(), dir, vaultstore.Keys{}); !errors.Is(err, vaultstore.ErrNotInitialized) {
+		t.Error(err)
+	}
+}
+
+// TestVaultDBThatIsWrittenTo: what a server writes meanwhile is noticed.
+func TestVaultDBThatIsWrittenTo(t *testing.T) {
+	name := readRaw(t, fixture("shamir-5of3")).raft(t, nil)
+	s, err := vaultstore.Open(t.Context(), name, keysOf(t, "shamir-5of3"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	db, err := bbolt.Open(name, 0o600, nil) // nothing holds a lock
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	err = db.Update(func(tx *bbolt.Tx) error { return tx.Bucket([]byte("data")).Put([]byte("a"), []byte("b")) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Get("core/mounts"); !errors.Is(err, vaultstore.ErrChanged) {
+		t.Error(err)
+	}
+	if _, err := s.Mounts(t.Context()); !errors.Is(err, vaultstore.ErrChanged) {
+		t.Error(err)
+	}
+}
