@@ -86,6 +86,9 @@ var (
 	// ErrElsewhere: another replica gathers this operation's shares. The text
 	// names it.
 	ErrElsewhere = errors.New("seal: the operation's shares are gathered elsewhere")
+	// ErrLeased: another replica has the lease, or took it over. The text names
+	// it.
+	ErrLeased = record.ErrLeased
 	// ErrTermTwice: two forks of the store used one term number for two keys.
 	// Data of one of them is unreadable here.
 	ErrTermTwice = record.ErrTermTwice

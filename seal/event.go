@@ -32,6 +32,7 @@ const (
 	EventBegin        EventKind = "begin"         // an operation began
 	EventEnd          EventKind = "end"           // an operation ended or was cancelled
 	EventClaim        EventKind = "claim"         // an operation was taken over by this replica
+	EventLease        EventKind = "lease"         // the lease was taken, ended, or lost to another replica
 	EventRefresh      EventKind = "refresh"       // a change by another replica was taken in
 	EventBehind       EventKind = "behind"        // an unsealed process cannot take in the stored record, or can again
 	EventDrill        EventKind = "drill"         // Run tried whether a slot still opens the store

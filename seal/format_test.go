@@ -23,6 +23,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sealwright/sealwright/internal/aead"
 	"github.com/sealwright/sealwright/kms"
@@ -42,6 +43,7 @@ type golden struct {
 	Stale       []string          // shares of former sets
 	Seeds       map[string][]byte // by slot
 	Root        []byte
+	Format      int `json:",omitempty"` // and the format of its readers; 0: 1
 	Generation  uint64
 	Slots       []string          // name, state and spec
 	Terms       []string          // number and state
@@ -139,7 +141,21 @@ var goldenStories = []goldenStory{
 			_, err = m.b.Admin().Add(m.ctx, "clouds", spec, seal.By{Operation: op})
 			must(m.t, err)
 		}},
+	goldenLease,
 }
+
+// goldenLease is a store of format 2: it has a lease.
+var goldenLease = goldenStory{"lease", "a KMS key; two data keys, and a lease that was kept once",
+	map[string]seal.Spec{"auto": seal.KMS{Name: "alpha"}},
+	func(m *goldenMaker) {
+		m.g.Format = 2
+		m.write()
+		must(m.t, m.b.Rotate(m.ctx, seal.By{Actor: "ops"}))
+		m.write()
+		l, err := m.b.Admin().TakeLease(m.ctx, 30*time.Minute, nil, seal.By{Actor: "keeper"})
+		must(m.t, err)
+		must(m.t, l.Keep(m.ctx))
+	}}
 
 // A goldenMaker makes one golden.
 type goldenMaker struct {
@@ -270,7 +286,7 @@ func TestFormatGoldens(t *testing.T) {
 			opened++
 		})
 	}
-	t.Logf("GUARANTEE 10 formats: files=%d versions=1", opened)
+	t.Logf("GUARANTEE 10 formats: files=%d versions=2", opened)
 }
 
 // openByBarrier opens the golden with the public API, by its KMS slots or by
@@ -340,7 +356,7 @@ func needsPeople(g *golden) bool {
 // openByDocument opens it with a reader written from FORMAT.md.
 func (g *golden) openByDocument(t *testing.T, stored []byte) {
 	r := readFormat1(t, stored)
-	if r.Format != 1 || r.MinReader != 1 || r.Generation != g.Generation {
+	if format := max(1, g.Format); r.Format != format || r.MinReader != format || r.Generation != g.Generation {
 		t.Errorf("format %d for readers of %d, generation %d", r.Format, r.MinReader, r.Generation)
 	}
 	for name := range r.slots() {

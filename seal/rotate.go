@@ -20,14 +20,19 @@ import (
 // activates it when that time has passed. Data under older terms stays
 // readable.
 func (b *Barrier) Rotate(ctx context.Context, by By) error {
+	return b.change(ctx, EventRotate, "rotate", by, func(_ context.Context, st record.Step, o *ledger.Opened) (record.State, []byte, error) {
+		return b.rotated(st, o)
+	})
+}
+
+// rotated is the record with a term more.
+func (b *Barrier) rotated(st record.Step, o *ledger.Opened) (record.State, []byte, error) {
 	state := record.TermActive
 	if b.cfg.Propagation > 0 {
 		state = record.TermPassive
 	}
-	return b.change(ctx, EventRotate, "rotate", by, func(_ context.Context, st record.Step, o *ledger.Opened) (record.State, []byte, error) {
-		next, err := o.State.Rotate(st, newTerm(&o.State.Record, state))
-		return next, nil, err
-	})
+	next, err := o.State.Rotate(st, newTerm(&o.State.Record, state))
+	return next, nil, err
 }
 
 // Activate makes a passive term the one that encrypts, as Run does when

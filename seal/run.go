@@ -112,8 +112,9 @@ func (b *Barrier) rotateInTime(ctx context.Context) {
 			return // one is on its way
 		}
 	}
-	err = b.Rotate(ctx, By{Actor: "sealwright"})
-	b.emit(EventBudget, By{}, "", fmt.Sprintf("term %d is half used up", usage.Term), err)
+	if rotated, err := b.Admin().RotateFrom(ctx, usage.Term, By{Actor: "sealwright"}); rotated || err != nil {
+		b.emit(EventBudget, By{}, "", fmt.Sprintf("term %d is half used up", usage.Term), err)
+	}
 }
 
 // watch returns a channel that tells of changes of the store.

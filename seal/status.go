@@ -28,6 +28,7 @@ type Status struct {
 	// What follows is known while unsealed.
 	Slots     []SlotStatus
 	Operation *OperationStatus // in progress; nil if none is
+	Lease     *LeaseStatus     // of the replica that works on the data; nil if none does
 	Terms     []TermStatus     // oldest first
 	Warnings  []string         // what an operator should mend, in words
 
@@ -170,6 +171,7 @@ func (b *Barrier) status() (Status, []record.Slot) {
 			s.Operation.Goals = append(s.Operation.Goals, goal)
 		}
 	}
+	s.Lease = b.leaseStatus(st.Lease)
 	for _, t := range st.Terms {
 		s.Terms = append(s.Terms, TermStatus{Number: t.Number, State: termStateName(t.State), Created: time.Unix(t.Created, 0).UTC()})
 	}

@@ -62,6 +62,7 @@ func (s State) commit(st Step, event, slot string, u use) (State, error) {
 		s.Digests = append([]Digest{st.Previous}, s.Digests[:min(len(s.Digests), MaxDigests-1)]...)
 	}
 	s.Generation++
+	s.setFormat()
 	if extra := len(s.Journal) + 1 - MaxJournal; extra > 0 {
 		s.Journal = s.Journal[extra:]
 	}
@@ -90,6 +91,10 @@ func (s State) clone() State {
 	if s.Operation != nil {
 		o := *s.Operation
 		s.Operation = &o
+	}
+	if s.Lease != nil {
+		l := *s.Lease
+		s.Lease = &l
 	}
 	return s
 }

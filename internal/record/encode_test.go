@@ -169,7 +169,7 @@ func spareBits(stored string) string {
 // whatever it holds.
 func TestParseNewer(t *testing.T) {
 	stored := string(small(t))
-	newer := strings.Replace(stored, `"format":1,"min_reader":1`, `"format":2,"min_reader":2`, 1)
+	newer := strings.Replace(stored, `"format":1,"min_reader":1`, `"format":3,"min_reader":3`, 1)
 	for _, tt := range []struct {
 		name, stored string
 		newer        bool
@@ -180,14 +180,14 @@ func TestParseNewer(t *testing.T) {
 		{"nothing else", `{"min_reader":7}`, true},
 		{"a newer record that old code may read", strings.Replace(stored, `"format":1`, `"format":2`, 1), false},
 		{"a newer record cut short", newer[:len(newer)-3], false},
-		{"a reader number that is none", strings.Replace(newer, `"min_reader":2`, `"min_reader":"2"`, 1), false},
+		{"a reader number that is none", strings.Replace(newer, `"min_reader":3`, `"min_reader":"3"`, 1), false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			_, _, _, err := record.Parse([]byte(tt.stored))
 			if errors.Is(err, record.ErrNewer) != tt.newer {
 				t.Errorf("%v", err)
 			}
-			if tt.newer && !strings.Contains(err.Error(), "this one reads up to 1: upgrade the program") {
+			if tt.newer && !strings.Contains(err.Error(), "this one reads up to 2: upgrade the program") {
 				t.Errorf("%q does not say what to do", err)
 			}
 		})
@@ -223,7 +223,7 @@ func TestParseAllocation(t *testing.T) {
 		"a long sealed part":  fill(`{"sealed":"`, `AAAA`, `"}`),
 		"a long fingerprint":  fill(`{"slots":[{"fingerprint":"`, `00`, `"}]}`),
 		"kms leaves":          fill(`{"slots":[{"tree":{"threshold":{"of":[{"kms":{}}`, `,{"kms":{}}`, `]}}}]}`),
-		"a newer record":      fill(`{"min_reader":2,"slots":[{}`, `,{}`, `],"x":1}`),
+		"a newer record":      fill(`{"min_reader":3,"slots":[{}`, `,{}`, `],"x":1}`),
 		"min_reader, often":   fill(`{"x":1`, `,"min_reader":1`, `}`),
 		"slots of everything": fill(`{"slots":[{"proven":{},"tree":{"kms":{},"shamir":{},"threshold":{}}}`, `,{"proven":{},"tree":{"kms":{},"shamir":{},"threshold":{}}}`, `]}`),
 	} {

@@ -14,7 +14,7 @@ func FuzzParse(f *testing.F) {
 	s := full(f).State
 	f.Add(storedBytes(f, &s))
 	f.Add(small(f))
-	f.Add(bytes.Replace(small(f), []byte(`"min_reader":1`), []byte(`"min_reader":2`), 1))
+	f.Add(bytes.Replace(small(f), []byte(`"min_reader":1`), []byte(`"min_reader":3`), 1))
 	f.Add([]byte(`{"slots":[{"tree":{"threshold":{"of":[{},{}]}}}]}`))
 	f.Add([]byte(`{"operation":{"desired":[{"spec":{"of":[{},null]}}]}}`))
 	f.Fuzz(func(t *testing.T, stored []byte) {

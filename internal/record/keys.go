@@ -47,6 +47,7 @@ func (s State) branch(st Step, event string, terms []Term, r NewRoot, u use) (St
 	if err := s.rotate(r); err != nil {
 		return State{}, err
 	}
+	s.Lease = nil // who had it worked on another branch
 	return s.commit(st, event, "", u)
 }
 
@@ -115,8 +116,14 @@ func (s State) Activate(st Step, number uint32) (State, error) {
 }
 
 // Retire returns the state without the term. What was encrypted under it is
-// gone for ever.
+// gone for ever. Whoever counted what is under it did so under a lease, and names
+// it: a count of before it was taken over is of no use any more.
 func (s State) Retire(st Step, number uint32) (State, error) {
+	if st.Lease != "" {
+		if err := s.holds(st); err != nil {
+			return State{}, err
+		}
+	}
 	i := slices.IndexFunc(s.Terms, func(t Term) bool { return t.Number == number })
 	if i < 0 || s.Terms[i].State == TermActive {
 		return State{}, ErrTermInUse

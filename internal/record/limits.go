@@ -177,6 +177,9 @@ func (s *State) atMost() int {
 	if o := s.Operation; o != nil {
 		n += 512 + escaped*(len(o.ID)+len(o.Kind)+len(o.Slot)+len(o.Replica)+len(o.Actor)) + 8192*len(o.Desired)
 	}
+	if l := s.Lease; l != nil {
+		n += 256 + escaped*(len(l.ID)+len(l.Replica))
+	}
 	for i := range s.Slots {
 		o := &s.Slots[i]
 		n += 1024 + len(o.Name) + 2*(len(o.PublicKey)+len(o.Wrap))

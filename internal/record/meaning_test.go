@@ -309,11 +309,11 @@ func TestAgreeWithoutPredecessor(t *testing.T) {
 // A record of later code is told from a damaged one also where it has longer
 // lists than this code takes.
 func TestNewerWithLongLists(t *testing.T) {
-	long := `{"format":2,"min_reader":2,"list":[0` + strings.Repeat(",0", 300) + `]}`
+	long := `{"format":3,"min_reader":3,"list":[0` + strings.Repeat(",0", 300) + `]}`
 	if _, _, _, err := record.Parse([]byte(long)); !errors.Is(err, record.ErrNewer) {
 		t.Errorf("%v", err)
 	}
-	if _, _, _, err := record.Parse([]byte(strings.Replace(long, `"min_reader":2`, `"min_reader":1`, 1))); !errors.Is(err, record.ErrMalformed) {
+	if _, _, _, err := record.Parse([]byte(strings.Replace(long, `"min_reader":3`, `"min_reader":1`, 1))); !errors.Is(err, record.ErrMalformed) {
 		t.Errorf("%v", err)
 	}
 }

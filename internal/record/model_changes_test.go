@@ -38,6 +38,10 @@ const (
 	doEnd               //
 	doRestore           // of the record that stands there, by a process that knew with
 	doJoin              // with the fork with
+	doTake              // the lease, also over that of another
+	doKeep              // j: generation in which the lease was taken
+	doEndLease          // the same
+	doRetireKept        // i: term; j: the same
 )
 
 // transition is the name of the function that a deed calls.
@@ -46,6 +50,7 @@ func (d deed) transition() string {
 		doInitialize: "Init", doInitAgain: "Init", doAdd: "Add", doProve: "Prove", doDrop: "Drop", doDropAgreed: "Drop", doDropPending: "Drop",
 		doReissue: "Reissue", doRotate: "Rotate", doActivate: "Activate", doRetire: "Retire", doRotateRoot: "RotateRoot", doRewrap: "Rewrap",
 		doBeginProve: "Begin", doBeginDrop: "Begin", doBeginMigrate: "Begin", doClaim: "Claim", doEnd: "End", doRestore: "Restore", doJoin: "Join",
+		doTake: "TakeLease", doKeep: "KeepLease", doEndLease: "EndLease", doRetireKept: "Retire",
 	}[d]
 }
 
@@ -180,6 +185,8 @@ func (k *maker) make(c change, with rec) (next record.State, root id, err error)
 		return k.restore(st, with)
 	case doJoin:
 		return k.join(st, with)
+	case doTake, doKeep, doEndLease, doRetireKept:
+		next, err = k.lease(c, st)
 	}
 	return next, root, err
 }

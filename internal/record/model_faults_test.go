@@ -38,6 +38,8 @@ type faults struct {
 	halfAgrees       bool
 	noReserve        bool
 	believesNumbers  bool
+	hasty            bool
+	unfenced         bool
 }
 
 // A plant is a fault, in the scenario that shows it. Its story, the shortest
@@ -75,6 +77,8 @@ var planted = []plant{
 	{"writes-on", "A process that cannot take in the stored record encrypts on, under a term that others retire.", "replicas that cannot follow", faults{writesOn: true}},
 	{"half-agrees", "What the first of two teams gave is taken for the agreement of both.", "a tree of teams", faults{halfAgrees: true}},
 	{"no-reserve", "Rotations go on to the last number.", "a full record", faults{noReserve: true}},
+	{"lease-taken-early", "A lease is taken over while who has it still works.", "keepers", faults{hasty: true}},
+	{"retired-without-the-lease", "A keeper retires a term without a look whether it still has the lease that it counted under.", "keepers that retire", faults{unfenced: true}},
 	{"numbers-believed", "An init takes over the numbers of a record that nobody vouches for.", "a stranger's numbers", faults{believesNumbers: true}},
 }
 

@@ -19,6 +19,8 @@ func (m *model) moves(w *world, f yield) {
 		ok = ok && f(text, n)
 	}
 	m.custodianMoves(w, next)
+	m.tick(w, next)
+	m.returns(w, next)
 	if m.history && ok {
 		m.putBacks(w, next)
 	}
@@ -149,7 +151,7 @@ func (m *model) cost(f *flight) (kind int, bounded bool) {
 	case doProve:
 		l := &m.at(f.on).locks[c.i]
 		return drills, l.state == record.Active && !l.asks // people prove an active slot once to an operation
-	case doInitialize, doEnd:
+	case doInitialize, doEnd, doEndLease:
 		return 0, false
 	default:
 		return prices[c.do], true
@@ -160,6 +162,7 @@ var prices = [...]int{
 	doInitAgain: inits, doDrop: drops, doDropAgreed: drops, doDropPending: drops, doReissue: reissues,
 	doRotate: rotates, doActivate: activates, doRetire: retires, doRotateRoot: roots, doRewrap: rewraps,
 	doBeginProve: ops, doBeginDrop: ops, doBeginMigrate: ops, doClaim: claims, doRestore: restores, doJoin: joins,
+	doTake: leases, doKeep: beats, doRetireKept: retires,
 }
 
 // relies are the keys that gave the fresh proof of a change in flight.
@@ -231,6 +234,7 @@ func (m *model) unsealBy(w *world, i, j int, f func(string, world)) {
 		return
 	}
 	m.see(&n, i, w.store)
+	m.watches(&n.replica[i], w.store)
 	n.replica[i].mark = w.store
 	m.write(&n, i)
 	f(text, n)
@@ -257,6 +261,9 @@ func (m *model) work(w *world, i int, f func(string, world)) {
 		}
 		return
 	}
+	if m.budget[leases] > 0 {
+		m.keeps(w, i, f)
+	}
 	for _, o := range m.offersOn(w.store, w.epoch) {
 		if m.can(w, i, &o.change) {
 			m.compute(w, i, o, 0, f, m.say("%s computes: %s.", who(i), m.deed(w.store, &o.change)))
@@ -278,6 +285,7 @@ func (m *model) stops() string {
 func (m *model) takeIn(w *world, i int, f func(string, world), text string) {
 	n := *w
 	m.see(&n, i, w.store)
+	m.watches(&n.replica[i], w.store)
 	n.replica[i].mark, n.replica[i].mute = w.store, false
 	m.write(&n, i)
 	f(text, n)

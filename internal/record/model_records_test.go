@@ -142,6 +142,10 @@ func appendImage(b []byte, s *record.State) []byte {
 			b = append(b, g.Name...)
 		}
 	}
+	if l := s.Lease; l != nil {
+		b = append(b, l.ID...)
+		u32(uint32(l.Beat))
+	}
 	return b
 }
 

@@ -17,6 +17,8 @@ const (
 	unproven
 	lostKey
 	twoKeys
+	twoWork
+	twoRetire
 )
 
 func (f fault) String() string {
@@ -25,6 +27,8 @@ func (f fault) String() string {
 		unproven:  "a process was unsealed by a slot that was never proven",
 		twoKeys:   "a process has had two keys of one number",
 		lostKey:   "a process restored a record, and gave up a data key that it had",
+		twoWork:   "two replicas go through the data at once",
+		twoRetire: "a replica retires a term by a count of before another one took its lease over",
 	}[f]
 }
 
@@ -32,7 +36,8 @@ func (f fault) String() string {
 // granted, since nothing in a record can protect against it: a key does not die
 // between the proof that it gives and the swap that relies on it; the host
 // re-encrypts data before it retires a term, and no process has that term active
-// any more; and what is said of the numbers of terms, and of who was dropped,
+// any more, and puts no data back while the replica that has the lease has counted;
+// and what is said of the numbers of terms, and of who was dropped,
 // holds as long as nobody changes an old record before the door is used.
 func (m *model) violation(w *world) string {
 	if w.wrong != none {

@@ -73,6 +73,14 @@ func scenarios() []scenario {
 			budget: budget{rotates: 2, activates: 2, retires: 1, roots: 1, crashes: 2, seals: 1, drills: 1},
 		},
 		{
+			name: "keepers", stored: []string{"a"}, knows: everybody,
+			budget: budget{leases: 2, beats: 1, ticks: 4, crashes: 1},
+		},
+		{
+			name: "keepers that retire", stored: []string{"a"}, knows: everybody,
+			budget: budget{rotates: 1, leases: 2, ticks: 3, retires: 1, dataBack: 1},
+		},
+		{
 			name: "init", inits: [][]string{{people}, {"a"}, {people, "a"}, {mixed}}, knows: everybody,
 			budget: budget{inits: 3, crashes: 3, cuts: 1, deaths: 1},
 		},

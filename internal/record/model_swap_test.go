@@ -57,7 +57,9 @@ func (m *model) store(n *world, i int, fl *flight) {
 	if fl.change.do != doRestore {
 		m.see(n, i, fl.next)
 	}
+	m.watches(r, fl.next)
 	r.mark, r.mute = fl.next, false
+	m.kept(n, i, fl)
 	if m.madeFor(fl) != 0 {
 		r.flight = *fl
 		r.flight.phase, r.flight.relies = hand, 0

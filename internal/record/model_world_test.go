@@ -63,6 +63,7 @@ type replica struct {
 	mute   bool // it encrypts no more until it has taken in the stored record
 	waits  byte // keys that it waits for, and does nothing else
 	flight flight
+	keeper keeper
 }
 
 // A flight is a change computed and not swapped yet, or, with phase hand, one
@@ -113,6 +114,10 @@ const (
 	joins
 	rests
 	mutes
+	leases
+	beats
+	ticks
+	dataBack
 	budgets
 )
 
@@ -195,7 +200,7 @@ func (m *model) hash(w *world) uint64 {
 }
 
 // A place is what the future of one replica depends on.
-type place [32]byte
+type place [40]byte
 
 func (m *model) place(w *world, i int) place {
 	var p place // zeros stand behind what is written
@@ -212,6 +217,11 @@ func (m *model) place(w *world, i int) place {
 	for _, n := range [...]uint32{uint32(mark), uint32(root), uint32(active)} {
 		b = binary.LittleEndian.AppendUint32(b, n)
 	}
+	k := r.keeper
+	if m.at(r.mark).leaseOf() != m.at(w.store).leaseOf() {
+		k.watched = 0 // that lease, with that sign of life, never comes back
+	}
+	b = append(b, k.holds, k.silent, k.watched, k.counted, k.flying)
 	switch f := &r.flight; {
 	case f.phase >= hand:
 		b = binary.LittleEndian.AppendUint32(b, uint32(m.madeFor(f)))

@@ -15,7 +15,7 @@ import (
 
 // Limits of a record. They bound what a hostile store can make a reader do.
 const (
-	Format      = 1 // the format that this code writes
+	Format      = 2 // the newest format that this code knows
 	MaxFormat   = 1 << 16
 	MaxSlots    = 16 // slots, pending ones included
 	MaxLeaves   = 16 // leaves in the tree of one slot
@@ -26,6 +26,8 @@ const (
 	MaxJournal  = 64 // journal entries that the sealed part keeps
 	MaxTerms    = 1 << 16
 	MaxIdentity = 64 // bytes of an actor, a replica or an operation id
+
+	leaseFormat = 2 // the first that knows a lease
 )
 
 // Digest is the SHA-256 of a whole record, as stored.
@@ -62,6 +64,7 @@ type Record struct {
 	Slots      []Slot     `json:"slots"`
 	Former     []Former   `json:"former,omitempty"` // share sets that open nothing any more, oldest first
 	Operation  *Operation `json:"operation,omitempty"`
+	Lease      *Lease     `json:"lease,omitempty"`
 }
 
 // Former is a share set whose slot is gone. It is kept so that its shares are

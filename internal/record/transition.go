@@ -38,6 +38,7 @@ type Step struct {
 	Actor     string
 	Replica   string
 	Operation string // the operation that this is a step of, or ""
+	Lease     string // the lease that this is done under, or "": see [Lease]
 	Limit     int    // bytes that the store takes; 0: MaxSize
 }
 
@@ -90,7 +91,7 @@ func Init(st Step, base Record, term Term, slots []NewSlot) (State, error) {
 	}
 	s := State{
 		Record: Record{
-			Format: Format, MinReader: 1, Store: base.Store, Generation: base.Generation, Root: base.Root,
+			Format: 1, MinReader: 1, Store: base.Store, Generation: base.Generation, Root: base.Root,
 			LastTerm: base.LastTerm, LastSlot: base.LastSlot, LastSet: base.LastSet,
 			Slots: slices.Clone(base.Slots), Former: base.Former,
 		},

@@ -137,6 +137,14 @@ func (r *Record) validate() error {
 	if initial := r.Operation != nil && r.Operation.Kind == OpInit; initial == r.Proved() {
 		return errors.New("init is in progress if and only if no slot was proven")
 	}
+	if l := r.Lease; l != nil {
+		if r.MinReader < leaseFormat {
+			return errors.New("a lease, for readers that know none")
+		}
+		if err := l.validate(r, r.Generation); err != nil {
+			return err
+		}
+	}
 	if r.Operation != nil {
 		return r.Operation.validate(r)
 	}

@@ -1,0 +1,166 @@
+package seal
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/sealwright/sealwright/internal/ledger"
+	"github.com/sealwright/sealwright/internal/record"
+	"github.com/sealwright/sealwright/keyring"
+)
+
+// A Lease is the right of this process to be the only one that works on the
+// data: it rewraps it, and retires what nothing is under any more. It stands in
+// the record, beside the operation in progress, and hinders no change; what is
+// done by its methods is refused with [ErrLeased] once another replica has taken
+// it over. Package migrate's Keeper takes one.
+type Lease struct {
+	b  *Barrier
+	id string
+	by By
+}
+
+// LeaseStatus is who has the lease.
+type LeaseStatus struct {
+	ID      string
+	Replica string
+	Taken   time.Time     // by its own clock, for people to look at
+	Beat    uint64        // generation of the record with its last sign of life
+	Every   time.Duration // between two signs of life
+
+	// Ours says that it is this process's, or of one before it in its place: it is
+	// of this replica's name, or [Config.Propagation] says that there is no other.
+	Ours bool
+}
+
+// TakeLease takes the lease, with a sign of life every so often, to be given by
+// [Lease.Keep]: 1 second to 24 hours. One that another replica has is [ErrLeased],
+// unless over is it, as Status showed it, and the stored record still has it so:
+// ask for that only after several times its Every without a new Beat, by a clock
+// of your own.
+func (a *Admin) TakeLease(ctx context.Context, every time.Duration, over *LeaseStatus, by By) (*Lease, error) {
+	if every < time.Second || every > record.MaxEvery*time.Second {
+		return nil, wrapError("take the lease", "", fmt.Errorf("%w: a sign of life is every 1 second to 24 hours, not %v", ErrConfig, every))
+	}
+	l := &Lease{a.b, rand.Text(), by}
+	detail := "taken"
+	var seen *record.Lease
+	if over != nil {
+		seen = &record.Lease{ID: over.ID, Beat: over.Beat}
+		detail = fmt.Sprintf("taken over from replica %q, which gave no sign of life", over.Replica)
+	}
+	return l, l.change(ctx, "take the lease", detail, func(st record.Step, s record.State) (record.State, error) {
+		return s.TakeLease(st, int64(every/time.Second), seen)
+	})
+}
+
+// Keep gives a sign of life. After [ErrLeased] another replica has the lease:
+// stop.
+func (l *Lease) Keep(ctx context.Context) error {
+	return l.change(ctx, "keep the lease", "", func(st record.Step, s record.State) (record.State, error) {
+		return s.KeepLease(st)
+	})
+}
+
+// Retire is [Admin.Retire] under the lease, and waits for longer: it refuses
+// with [ErrPropagating] as long as [Admin.Settling] says.
+func (l *Lease) Retire(ctx context.Context, term uint32) error {
+	if err := l.b.Admin().CheckRetire(term); errors.Is(err, ErrPropagating) {
+		return wrapError("retire", "", err)
+	}
+	if left, err := l.b.Admin().Settling(); err == nil && left > 0 {
+		return wrapError("retire", "", fmt.Errorf("%w: term %d: wait %v", ErrPropagating, term, left.Round(time.Second)))
+	}
+	return l.b.change(ctx, EventRetire, "retire", l.by, func(_ context.Context, st record.Step, o *ledger.Opened) (record.State, []byte, error) {
+		st.Lease = l.id
+		next, err := o.State.Retire(st, term)
+		return next, nil, err
+	})
+}
+
+// End gives the lease back. Detail and outcome, which may be nil, are for the
+// event: what came of the work.
+func (l *Lease) End(ctx context.Context, detail string, outcome error) error {
+	err := l.commit(ctx, func(st record.Step, s record.State) (record.State, error) { return s.EndLease(st) })
+	l.b.emit(EventLease, l.by, "", "ended: "+detail, errors.Join(outcome, err))
+	return wrapError("end the lease", "", err)
+}
+
+// ID is what [LeaseStatus] shows of it.
+func (l *Lease) ID() string { return l.id }
+
+// change is commit, its event and its error. A sign of life that was given is no
+// news.
+func (l *Lease) change(ctx context.Context, op, detail string, f func(record.Step, record.State) (record.State, error)) error {
+	if err := l.by.check(); err != nil {
+		return err
+	}
+	err := l.commit(ctx, f)
+	if err != nil || detail != "" {
+		l.b.emit(EventLease, l.by, "", detail, err)
+	}
+	return wrapError(op, "", err)
+}
+
+func (l *Lease) commit(ctx context.Context, f func(record.Step, record.State) (record.State, error)) error {
+	return l.b.commit(ctx, EventLease, l.by, func(_ context.Context, st record.Step, o *ledger.Opened) (record.State, []byte, error) {
+		st.Lease = l.id
+		next, err := f(st, o.State)
+		if holder := o.State.Lease; holder != nil && errors.Is(err, ErrLeased) {
+			err = fmt.Errorf("%w: replica %q has it", err, holder.Replica)
+		}
+		return next, nil, err
+	})
+}
+
+// leaseStatus is what Status shows of a lease; nil for none.
+func (b *Barrier) leaseStatus(l *record.Lease) *LeaseStatus {
+	if l == nil {
+		return nil
+	}
+	return &LeaseStatus{
+		ID: l.ID, Replica: l.Replica, Taken: time.Unix(l.At, 0).UTC(), Beat: l.Beat, Every: time.Duration(l.Every) * time.Second,
+		Ours: l.Replica == b.cfg.Replica || b.cfg.Propagation == 0,
+	}
+}
+
+// Settling is how long it takes yet until every replica has had twice the time
+// that it needs, [Config.Propagation] and a poll, to see the active term: what is
+// counted then under older ones, nobody adds to. The error is [ErrSealed].
+func (a *Admin) Settling() (time.Duration, error) {
+	b := a.b
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.open == nil {
+		return 0, ErrSealed
+	}
+	return max(0, 2*(b.cfg.Propagation+b.cfg.Poll)-time.Since(b.activeSince)), nil
+}
+
+// Usage is how much this process has encrypted under the active term. The error
+// is [ErrSealed].
+func (a *Admin) Usage() (keyring.Usage, error) { return a.b.keys.Usage() }
+
+// RotateFrom is [Barrier.Rotate] unless there is a younger term than the given one
+// already, passive or active: of several replicas that find it due, one rotates.
+func (a *Admin) RotateFrom(ctx context.Context, term uint32, by By) (rotated bool, err error) {
+	if err := by.check(); err != nil {
+		return false, err
+	}
+	err = a.b.commit(ctx, EventRotate, by, func(_ context.Context, st record.Step, o *ledger.Opened) (record.State, []byte, error) {
+		if o.State.Terms[len(o.State.Terms)-1].Number > term {
+			return record.State{}, nil, errRotated
+		}
+		return a.b.rotated(st, o)
+	})
+	if errors.Is(err, errRotated) {
+		return false, nil
+	}
+	a.b.emit(EventRotate, by, "", "", err)
+	return err == nil, wrapError("rotate", "", err)
+}
+
+var errRotated = errors.New("seal: rotated already")
