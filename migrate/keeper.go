@@ -1,0 +1,256 @@
+package migrate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sealwright/sealwright/seal"
+)
+
+// KeeperConfig is what [NewKeeper] needs. Only Sources is required.
+type KeeperConfig struct {
+	// Sources are all places where the host keeps ciphertexts of the store. A term
+	// is retired when nothing in them is under it: what is in none of them is lost
+	// with it.
+	Sources []KeeperSource
+
+	// RotateAfter is how old the active term gets before it is replaced, such as 30
+	// days. It is at least a minute. Zero: it is replaced by use alone.
+	RotateAfter time.Duration
+
+	// RotateAtUse is how much of what one process may encrypt under a term is used
+	// up when it is replaced, at any age: above 0, up to 1. Zero: a half.
+	RotateAtUse float64
+
+	// KeepOld is how long a term stays after another has taken its place, though
+	// nothing is under it: for as long as backups of the data are kept that would
+	// be restored beside today's record. Zero: it goes at once. Negative: no term
+	// is retired.
+	KeepOld time.Duration
+
+	// Beat is how often the replica that works says so in the record. One that has
+	// been silent for three of them, by another's clock, is taken for dead, and
+	// that one goes on. It is from a second to 24 hours. Zero: 30 minutes.
+	Beat time.Duration
+
+	// Retry is how long after a round that left something undone the next one
+	// begins, at first: each that leaves something as well doubles it, up to a
+	// day. Zero: an hour.
+	Retry time.Duration
+
+	// Actor is in the events of what the Keeper does. Empty: "keeper".
+	Actor string
+
+	// OnStatus, if set, is called when the status changes, from the goroutine of
+	// [Keeper.Run]. It must not block.
+	OnStatus func(KeeperStatus)
+
+	// Metrics, if set, is told what there is to show. A *sealhttp.Metrics is one.
+	Metrics KeeperMetrics
+}
+
+// A KeeperSource is one of the places that a [Keeper] looks after.
+type KeeperSource struct {
+	Name   string // for people and metrics, such as "tokens.secret"; unique
+	Source Source
+
+	// Rewrap is how it is rewrapped: workers, rates, a throttle. With a Bookmark that
+	// all replicas share a round goes on where another one was interrupted.
+	Rewrap RewrapOptions
+}
+
+// KeeperMetrics takes what a [Keeper] has to show.
+type KeeperMetrics interface {
+	Keeper(phase string, rotated, round time.Time, err error)
+	Items(source string, counts map[string]int64)
+	Rewrap(source string) func(outcomes map[string]int64)
+}
+
+// A Keeper does by itself what a rotation is made of: it adds a term when the
+// active one is old or used up, rewraps what is under older ones, counts, and
+// retires the terms that nothing is under any more. Every replica of a server
+// has one, and one of them works:
+//
+//	keeper, err := migrate.NewKeeper(b, migrate.KeeperConfig{
+//		Sources:     []migrate.KeeperSource{{Name: "tokens.secret", Source: tokens}},
+//		RotateAfter: 30 * 24 * time.Hour,
+//	})
+//	…
+//	go keeper.Run(ctx) // beside b.Run(ctx)
+//
+// Which one that is stands in the record as a lease: beside the operations of
+// custodians, none of which it hinders. It is given back when a round is done or
+// ctx ends; a replica that dies is replaced by another that has seen no sign of
+// life of it for three [KeeperConfig.Beat]. What it had begun is gone on with: at
+// any point all that counts is in the data and in the record.
+//
+// A round begins when every replica has had twice the time that it needs to see
+// the active term. An item that cannot be rewrapped stays as it is, keeps its
+// term, and is told of: the rest goes on. A Barrier that is sealed is waited for;
+// one that is behind does nothing.
+//
+// To adopt legacy values is [Rewrap]'s; one that has a Legacy in its options does
+// it in the rounds too.
+type Keeper struct {
+	b       *seal.Barrier
+	cfg     KeeperConfig
+	by      seal.By
+	running atomic.Bool
+
+	mu     sync.Mutex
+	status KeeperStatus
+
+	// What follows is Run's.
+	rotation pause // after one that failed, or was made here
+	rounds   pause // after one that left something
+	clean    uint32
+	term     uint32    // the active one
+	termSeen time.Time // and since when, here
+	first    bool      // no lease was looked at yet
+	tried    string    // a lease whose taking has an unknown outcome
+	watch    watch     // of another's lease
+}
+
+// NewKeeper returns a Keeper for the barrier, which does nothing until [Keeper.Run].
+// The error is [seal.ErrConfig], for what can never work.
+func NewKeeper(b *seal.Barrier, cfg KeeperConfig) (*Keeper, error) {
+	if err := cfg.validate(b); err != nil {
+		return nil, fmt.Errorf("migrate: keeper: %w", err)
+	}
+	k := &Keeper{b: b, cfg: cfg, by: seal.By{Actor: cfg.Actor}}
+	k.status.Phase = KeeperStopped
+	return k, nil
+}
+
+func (c *KeeperConfig) validate(b *seal.Barrier) error {
+	refuse := func(format string, args ...any) error {
+		return fmt.Errorf("%w: %s", seal.ErrConfig, fmt.Sprintf(format, args...))
+	}
+	switch {
+	case b == nil:
+		return refuse("the Barrier is nil")
+	case len(c.Sources) == 0:
+		return refuse("no sources: name every place with ciphertexts")
+	case c.RotateAfter != 0 && c.RotateAfter < time.Minute:
+		return refuse("RotateAfter is %v: it is at least a minute, or 0 for never by age", c.RotateAfter)
+	case c.RotateAtUse < 0 || c.RotateAtUse > 1 || math.IsNaN(c.RotateAtUse):
+		return refuse("RotateAtUse is %v: it is above 0 and up to 1, or 0 for a half", c.RotateAtUse)
+	case c.Beat != 0 && (c.Beat < time.Second || c.Beat > 24*time.Hour):
+		return refuse("Beat is %v: it is from a second to 24 hours, or 0 for %v", c.Beat, keeperBeat)
+	case c.Retry < 0:
+		return refuse("Retry is %v: it is positive, or 0 for %v", c.Retry, keeperRetry)
+	}
+	names := map[string]bool{}
+	for i, s := range c.Sources {
+		switch {
+		case s.Source == nil || s.Name == "" || names[s.Name]:
+			return refuse("source %d, %q: each has a Source and a name of its own", i+1, s.Name)
+		case s.Rewrap.After != "":
+			return refuse("source %q has an After, and would be rewrapped from there on each time: use a Bookmark", s.Name)
+		}
+		if err := s.Rewrap.check(b.Keyring()); err != nil {
+			return fmt.Errorf("source %q: %w", s.Name, err)
+		}
+		names[s.Name] = true
+	}
+	c.RotateAtUse = orDefault(c.RotateAtUse, 0.5)
+	c.Beat = orDefault(c.Beat, keeperBeat)
+	c.Retry = orDefault(c.Retry, keeperRetry)
+	c.Actor = orDefault(c.Actor, "keeper")
+	return nil
+}
+
+func orDefault[T comparable](v, zero T) T {
+	if v == *new(T) {
+		return zero
+	}
+	return v
+}
+
+const (
+	keeperBeat  = 30 * time.Minute
+	keeperRetry = time.Hour
+	keeperLook  = time.Minute    // how often it looks at what it has in memory
+	keeperRest  = 24 * time.Hour // the longest pause
+)
+
+// Run keeps until ctx ends: it is for a goroutine of its own on every replica,
+// beside [seal.Barrier.Run], or the function of a [seal.Barrier]'s While. No
+// failure ends it; [Keeper.Status] and the events tell of them.
+//
+// It returns ctx.Err(), or [seal.ErrClosed]; or [seal.ErrConfig] if it runs already.
+func (k *Keeper) Run(ctx context.Context) error {
+	if !k.running.CompareAndSwap(false, true) {
+		return fmt.Errorf("migrate: keeper: %w: it runs already", seal.ErrConfig)
+	}
+	defer k.running.Store(false)
+	defer k.tell(func(s *KeeperStatus) { s.Phase = KeeperStopped })
+	k.rotation, k.rounds, k.clean, k.term, k.first, k.watch = pause{}, pause{}, 0, 0, true, watch{}
+	for {
+		if k.b.Sealed() != nil {
+			k.phase(KeeperSealed)
+			k.term = 0 // what is known of it begins anew
+		}
+		if err := k.b.Wait(ctx); err != nil {
+			return err
+		}
+		if err := sleep(ctx, k.look(ctx)); err != nil {
+			return err
+		}
+	}
+}
+
+// look does what is due, and returns when to look again.
+func (k *Keeper) look(ctx context.Context) time.Duration {
+	s := k.b.Status()
+	switch {
+	case s.Sealed:
+		return 0
+	case s.Behind != nil:
+		k.fail(KeeperBehind, fmt.Errorf("migrate: keeper: this process cannot take in the stored record: %w", s.Behind))
+		return keeperLook
+	}
+	if k.Status().Phase == KeeperBehind {
+		k.fail(KeeperIdle, nil)
+	}
+	terms := termsOf(s)
+	k.see(terms)
+	if k.rotateDue(ctx, terms) {
+		return 0
+	}
+	over, wait := k.free(ctx, s.Lease)
+	if wait > 0 {
+		return wait
+	}
+	wait, wanted := k.wanted(terms)
+	switch {
+	case terms.passive:
+		k.phase(KeeperSettling)
+		return keeperLook
+	case !wanted || wait > 0:
+		if over != nil {
+			k.work(ctx, over, clearing)
+		}
+		k.idle(terms)
+		return min(keeperLook, max(wait, 0)+time.Second)
+	}
+	if left, err := k.b.Admin().Settling(); err != nil || left > 0 {
+		k.phase(KeeperSettling)
+		return min(keeperLook, left)
+	}
+	k.work(ctx, over, k.round)
+	return 0
+}
+
+// fail notes an error that the status shows until something succeeds.
+func (k *Keeper) fail(phase KeeperPhase, err error) {
+	if errors.Is(err, seal.ErrSealed) || errors.Is(err, context.Canceled) {
+		err = nil // it is waited for
+	}
+	k.tell(func(s *KeeperStatus) { s.Phase, s.Err = phase, err })
+}

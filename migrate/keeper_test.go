@@ -1,0 +1,70 @@
+package migrate_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sealwright/sealwright/migrate"
+)
+
+var everyTwoHours = migrate.KeeperConfig{RotateAfter: 2 * time.Hour, Beat: 10 * time.Minute, Retry: 10 * time.Minute}
+
+// Three replicas rotate, rewrap and retire, and one of them at a time does it, with
+// as few records as there can be.
+func TestKeeper(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		f := newFleet(t, 3, everyTwoHours)
+		defer f.close()
+		f.acts, f.swaps, f.trace = 0, 0, nil
+		time.Sleep(2*time.Hour - time.Second)
+		if f.swaps != 0 {
+			t.Errorf("%d changes of the record while nothing was due:\n%s", f.swaps, strings.Join(f.trace, "\n"))
+		}
+		time.Sleep(time.Hour)
+		f.check(1)
+		if f.swaps != 5 {
+			t.Errorf("%d records for a rotation, want 5, rotate, activate, lease, retire and its end:\n%s", f.swaps, strings.Join(f.trace, "\n"))
+		}
+		time.Sleep(4 * time.Hour)
+		f.check(3) // each is due two hours after the one before was made
+	})
+}
+
+// Killed at any act, before or after it took place, a replica is replaced by
+// another one, and what it was at is brought to its end.
+func TestKeeperKilled(t *testing.T) {
+	points, takeovers, lost, astray := 0, 0, 0, 0
+	for killAt := 1; ; killAt++ {
+		done := false
+		for _, late := range []bool{false, true} {
+			virtual(t, func(t *testing.T) {
+				f := newFleet(t, 3, everyTwoHours)
+				defer f.close()
+				f.acts, f.killAt, f.late, f.trace = 0, killAt, late, nil
+				time.Sleep(3*time.Hour + 50*time.Minute)
+				lost += f.check(1)
+				astray += len(f.astray)
+				points += len(f.killed)
+				done = len(f.killed) == 0
+				if t.Failed() {
+					t.Fatalf("killed at act %d, late %v:\n%s", killAt, late, strings.Join(f.trace, "\n"))
+				}
+				for _, a := range f.trace {
+					if len(f.killed) == 1 && strings.Contains(a, "replace") && !strings.Contains(a, f.killed[0]) {
+						takeovers++
+						break
+					}
+				}
+			})
+		}
+		if done || t.Failed() {
+			break
+		}
+	}
+	if points < 30 || takeovers < 10 {
+		t.Errorf("only %d points, %d takeovers", points, takeovers)
+	}
+	t.Logf("GUARANTEE 1 keeper: interruptions=%d takeovers=%d lost=%d two-at-once=%d", points, takeovers, lost, astray)
+}
+
