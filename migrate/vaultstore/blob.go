@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"slices"
+	"strings"
 )
 
 // A Blob is what a seal made of a key: the BlobInfo of go-kms-wrapping. Fields
@@ -90,6 +91,30 @@ func (b *Blob) marshal() []byte {
 // sealed returns nonce, ciphertext and tag together, however the writer split
 // them.
 func (b *Blob) sealed() []byte { return slices.Concat(b.IV, b.Ciphertext) }
+
+// ofShares reports whether a blob is under what shares combine to: such a one
+// names no key. No other seal's is like that, but for AWS' and others' of before
+// there were data keys in blobs, which are longer.
+func (b *Blob) ofShares() bool {
+	const stored = len(`[""]`) + 44
+	return len(b.IV) == 0 && b.KeyID == "" && len(b.WrappedKey) == 0 && b.Mechanism == 0 &&
+		len(b.Ciphertext) <= nonceSize+stored+tagSize && !bytes.HasPrefix(b.Ciphertext, []byte("vault:v"))
+}
+
+// looksLike returns the type of the seal that a blob shows to be of, or "".
+func (b *Blob) looksLike() string {
+	switch {
+	case bytes.HasPrefix(b.Ciphertext, []byte("vault:v")):
+		return "transit"
+	case strings.HasPrefix(b.KeyID, "arn:aws"):
+		return "awskms"
+	case strings.HasPrefix(b.KeyID, "projects/") && strings.Contains(b.KeyID, "/cryptoKeys/"):
+		return "gcpckms"
+	case strings.HasPrefix(b.KeyID, "ocid1."):
+		return "ocikms"
+	}
+	return ""
+}
 
 // multiHeader begins the entry of several seals, of Vault Enterprise:
 //

@@ -76,10 +76,12 @@ func (c *SealConfig) shamir() bool { return c.Type == typeShamir }
 // values of now. stored_shares is always said: Vault takes its absence for 0, and
 // OpenBao reads it over.
 func (c *SealConfig) encode() []byte {
-	out := map[string]any{"pgp_keys": nil, "nonce": "", "backup": false}
+	out := map[string]any{}
 	for name, value := range c.fields {
 		out[name] = value
 	}
+	// Whose PGP keys there were is of no use: their number must be that of shares.
+	out["pgp_keys"], out["nonce"], out["backup"] = nil, "", false
 	out["type"], out["secret_shares"], out["secret_threshold"] = c.Type, c.Shares, c.Threshold
 	out["stored_shares"] = max(c.Stored, 0)
 	text, _ := json.Marshal(out) // of names, numbers and JSON

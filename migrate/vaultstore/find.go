@@ -25,11 +25,14 @@ type material struct {
 	set        []int  // the shares that combined to kek
 	complete   bool   // whether every set was tried
 	kek        []byte // what the shares combine to, or the recovery key
-	kekBySeal  string // the seal that opened the recovery key; "" for shares
 	recoverKey []byte // what a seal opened of core/recovery-key
+	recoverBy  Seal   // the seal that did
+	recoverAt  int    // which of those given it is
 
 	root     []byte
 	rootBy   opener
+	storedBy Seal // the seal that opened the stored keys, if one did
+	storedAt int
 	ring     *keyring
 	sealErrs []error
 }
@@ -170,12 +173,10 @@ func (m *material) openRing(root []byte) (*keyring, error) {
 // trySeals asks every seal for the stored keys and for the recovery key. What a
 // seal cannot open is no error here.
 func (m *material) trySeals(ctx context.Context, seals []Seal) error {
-	for _, seal := range seals {
+	for i, seal := range seals {
 		for _, b := range m.stored {
-			if m.config != nil && m.config.shamir() && len(b.WrappedKey) == 0 && b.KeyID == "" && b.Mechanism == 0 && len(b.IV) == 0 {
-				if _, static := seal.(Static); !static {
-					continue // shares made it: no KMS needs to be asked
-				}
+			if b.ofShares() {
+				continue // no seal needs to be asked
 			}
 			text, err := seal.OpenBlob(ctx, b)
 			if err := m.sealErr(ctx, seal, pathStoredKeys, err); err != nil {
@@ -189,6 +190,9 @@ func (m *material) trySeals(ctx context.Context, seals []Seal) error {
 				m.storedErr = err
 				continue
 			}
+			if m.storedBy == nil {
+				m.storedBy, m.storedAt = seal, i
+			}
 			m.tryRoot(root, opener(seal.Type()))
 		}
 		for _, b := range m.recoveryBlobs {
@@ -196,7 +200,7 @@ func (m *material) trySeals(ctx context.Context, seals []Seal) error {
 			if err := m.sealErr(ctx, seal, pathRecoveryKey, err); err != nil {
 				return err
 			} else if m.recoverKey == nil && isKeySize(len(key)) {
-				m.recoverKey, m.kekBySeal = key, seal.Type()
+				m.recoverKey, m.recoverBy, m.recoverAt = key, seal, i
 			}
 		}
 	}
@@ -224,7 +228,7 @@ func (m *material) tryShares() {
 	if len(m.deck.shares) > 0 {
 		m.set, m.complete = m.deck.search(likely, func(secret []byte) bool {
 			if m.tryKEK(secret) {
-				m.kek, m.kekBySeal = secret, ""
+				m.kek = secret
 				return true
 			}
 			clear(secret)
@@ -234,8 +238,6 @@ func (m *material) tryShares() {
 	if m.kek == nil && m.recoverKey != nil {
 		m.kek = bytes.Clone(m.recoverKey)
 		m.tryKEK(m.kek)
-	} else if m.kek != nil {
-		m.kekBySeal = ""
 	}
 }
 
