@@ -3,15 +3,28 @@ package named
 import (
 	"context"
 	"errors"
+	"maps"
 	"runtime"
+	"sync/atomic"
 	"time"
 )
 
 // An entry is a key in memory, as it was stored at some time.
 type entry struct {
 	key      *Key
-	at       time.Time // when the store was asked
 	revision string
+	asked    atomic.Int64 // when the store said so, by Keys.clock
+}
+
+// clock is the time since the keys were opened.
+func (k *Keys) clock() time.Duration { return time.Since(k.began) }
+
+// cached returns the entry of a name, or nil.
+func (k *Keys) cached(name string) *entry {
+	if cache := k.cache.Load(); cache != nil {
+		return (*cache)[name]
+	}
+	return nil
 }
 
 // A flight is a load of a key that is under way; others wait for it instead of
@@ -38,9 +51,9 @@ const again = time.Second
 //
 // The errors are [ErrNotFound], [keyring.ErrSealed] and the Store's.
 func (k *Keys) Key(ctx context.Context, name string, texts ...string) (*Key, error) {
-	if e, ok := k.cache.Load(name); ok {
-		e := e.(*entry)
-		if age := time.Since(e.at); age < k.cfg.CacheFor && !(age > again && e.key.lacks(texts)) {
+	if e := k.cached(name); e != nil {
+		age := k.clock() - time.Duration(e.asked.Load())
+		if age < k.cfg.CacheFor && !(len(texts) > 0 && age > again && e.key.lacks(texts)) {
 			return e.key, nil
 		}
 	}
@@ -83,10 +96,10 @@ func isContext(err error) bool {
 
 // fly loads the key and lets those who wait know.
 func (k *Keys) fly(ctx context.Context, name string, f *flight) {
-	var key *Key
-	var old *entry
 	err := errors.New("the store panicked")
-	at, revision := time.Now(), ""
+	var key *Key
+	var revision string
+	old, asked := k.cached(name), k.clock()
 	defer func() {
 		k.mu.Lock()
 		defer k.mu.Unlock()
@@ -98,8 +111,7 @@ func (k *Keys) fly(ctx context.Context, name string, f *flight) {
 			}
 		case err == nil:
 			f.key = key
-			k.live[key.state] = struct{}{}
-			k.keep(name, &entry{key, at, revision})
+			k.keep(name, old, key, revision, asked)
 		default:
 			f.err = err
 			if errors.Is(err, ErrNotFound) {
@@ -108,9 +120,6 @@ func (k *Keys) fly(ctx context.Context, name string, f *flight) {
 		}
 		close(f.done)
 	}()
-	if e, ok := k.cache.Load(name); ok {
-		old = e.(*entry)
-	}
 	stored, revision, err := k.cfg.Store.Load(ctx, name)
 	if err != nil {
 		return
@@ -145,30 +154,44 @@ func (k *Keys) bury(s *state) {
 	s.close()
 }
 
-// keep puts an entry into the cache, and lets another go if there are too many.
+// keep puts a key into the cache, and lets another go if there are too many.
 // Keys.mu is held.
-func (k *Keys) keep(name string, e *entry) {
-	if _, replaced := k.cache.Swap(name, e); replaced {
+func (k *Keys) keep(name string, old *entry, key *Key, revision string, asked time.Duration) {
+	k.live[key.state] = struct{}{}
+	if old != nil && old.key == key && k.cached(name) == old {
+		old.asked.Store(int64(asked))
 		return
 	}
-	k.cached++
-	if k.cached <= maxCached {
-		return
-	}
-	k.cache.Range(func(other, _ any) bool {
-		if other != name {
-			k.forget(other.(string))
-			return false
+	e := &entry{key: key, revision: revision}
+	e.asked.Store(int64(asked))
+	k.edit(func(cache map[string]*entry) {
+		cache[name] = e
+		for other := range cache {
+			if len(cache) <= maxCached {
+				break
+			}
+			if other != name {
+				delete(cache, other)
+			}
 		}
-		return true
 	})
+}
+
+// edit publishes another cache: readers take no lock. Keys.mu is held.
+func (k *Keys) edit(f func(map[string]*entry)) {
+	next := map[string]*entry{}
+	if cache := k.cache.Load(); cache != nil {
+		next = maps.Clone(*cache)
+	}
+	f(next)
+	k.cache.Store(&next)
 }
 
 // forget takes a key out of the cache. Who has it goes on with it. Keys.mu is
 // held.
 func (k *Keys) forget(name string) {
-	if _, there := k.cache.LoadAndDelete(name); there {
-		k.cached--
+	if k.cached(name) != nil {
+		k.edit(func(cache map[string]*entry) { delete(cache, name) })
 	}
 }
 
@@ -186,10 +209,7 @@ func (k *Keys) invalidate(name string) {
 func (k *Keys) drop() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.cache.Range(func(name, _ any) bool {
-		k.forget(name.(string))
-		return true
-	})
+	k.cache.Store(nil)
 	for s := range k.live {
 		s.close()
 	}

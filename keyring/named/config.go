@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"regexp"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sealwright/sealwright/keyring"
@@ -76,10 +77,10 @@ type Config struct {
 // concurrent use, and no lock is held while the store is asked.
 type Keys struct {
 	cfg   Config
-	cache sync.Map // string → *entry
+	began time.Time
+	cache atomic.Pointer[map[string]*entry] // never changed, but replaced
 
 	mu      sync.Mutex // guards what follows, and every change of the cache
-	cached  int
 	flights map[string]*flight
 	live    map[*state]struct{} // what is to be wiped when the keyring is sealed
 }
@@ -106,7 +107,7 @@ func New(cfg Config) (*Keys, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	k := &Keys{cfg: cfg, flights: map[string]*flight{}, live: map[*state]struct{}{}}
+	k := &Keys{cfg: cfg, began: time.Now(), flights: map[string]*flight{}, live: map[*state]struct{}{}}
 	cfg.Keyring.OnSeal(k.drop)
 	cfg.Keep(source{k})
 	return k, nil

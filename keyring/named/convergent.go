@@ -16,7 +16,7 @@ import (
 //	1  the caller's, and not in the ciphertext
 //
 // Only 3 is made anew; the others are for keys that come out of an old Vault.
-func (c *Config) converge(dst []byte, d *document, v *version, m *Message) ([]byte, error) {
+func (c *Config) converge(dst []byte, d *document, v *version, m *Message, f form) ([]byte, error) {
 	if fips140.Enabled() {
 		return nil, because(ErrNotApproved, "convergent encryption derives its nonces")
 	}
@@ -54,7 +54,7 @@ func (c *Config) converge(dst []byte, d *document, v *version, m *Message) ([]by
 		inFront = len(nonce)
 	}
 	n := inFront + len(m.Plaintext) + a.Overhead()
-	out, body, sealed := room(dst, v.prefix, n)
+	out, body, sealed := v.room(dst, n, f)
 	copy(sealed[:inFront], nonce)
 	a.Seal(sealed[:inFront], nonce, m.Plaintext, m.AAD)
 	encode(body, n)

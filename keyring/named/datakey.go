@@ -13,7 +13,7 @@ func (k *Key) Rewrap(c Ciphertext) (string, error) {
 		return "", k.fail("rewrap", err)
 	}
 	defer clear(plaintext)
-	text, err := k.encrypt(nil, &Message{plaintext, c.AAD, c.Context, c.Nonce, c.Version})
+	text, err := k.encrypt(nil, &Message{plaintext, c.AAD, c.Context, c.Nonce, c.Version}, asText)
 	if err != nil {
 		return "", k.fail("rewrap", err)
 	}
@@ -38,7 +38,7 @@ func (k *Key) DataKey(bits int, m Message) (key []byte, text string, err error) 
 	}
 	defer k.state.leave()
 	m.Plaintext = random(bits / 8)
-	sealed, err := k.encrypt(nil, &m)
+	sealed, err := k.encrypt(nil, &m, asText)
 	if err != nil {
 		clear(m.Plaintext)
 		return nil, "", k.fail("data key", err)
