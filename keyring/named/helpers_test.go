@@ -3,10 +3,15 @@ package named_test
 import (
 	"context"
 	"crypto/cipher"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/json"
 	"errors"
+	"os"
 	"strings"
 	"testing"
 
+	"github.com/sealwright/sealwright/keyring"
 	"github.com/sealwright/sealwright/keyring/keyringtest"
 	"github.com/sealwright/sealwright/keyring/named"
 	"github.com/sealwright/sealwright/migrate"
@@ -80,4 +85,43 @@ func wantError(tb testing.TB, err, kind error, words string) {
 	} else if !strings.Contains(err.Error(), words) {
 		tb.Errorf("error %q does not say %q", err, words)
 	}
+}
+
+var badAEADs = map[named.Type]func([]byte) (cipher.AEAD, error){named.AES256: newChaCha}
+
+// putWrappingKey stores a key for imports that need not be made: of 4096 bits that
+// takes seconds.
+func (h *house) putWrappingKey() error {
+	der, err := os.ReadFile("testdata/wrapping-key.der")
+	if err != nil {
+		return err
+	}
+	private, err := x509.ParsePKCS8PrivateKey(der)
+	if err != nil {
+		return err
+	}
+	public, err := x509.MarshalPKIXPublicKey(private.(*rsa.PrivateKey).Public())
+	if err != nil {
+		return err
+	}
+	text, err := json.Marshal(map[string]any{"format": 1, "name": named.WrappingKeyName, "seq": 1, "type": "rsa-4096", "min_decryption": 1,
+		"versions": []any{map[string]any{"key": der, "public": public, "created": "2026-01-01T00:00:00Z"}}})
+	if err != nil {
+		return err
+	}
+	return h.putDocument(named.WrappingKeyName, text)
+}
+
+// putDocument encrypts a document as the package does, and stores it.
+func (h *house) putDocument(name string, text []byte) error {
+	stored, err := h.ring.Encrypt(nil, text, keyring.AAD("named key", name))
+	if err != nil {
+		return err
+	}
+	_, revision, err := h.store.Load(context.Background(), name)
+	if err != nil && !errors.Is(err, named.ErrNotFound) {
+		return err
+	}
+	_, err = h.store.Swap(context.Background(), name, stored, revision)
+	return err
 }

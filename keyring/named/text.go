@@ -1,6 +1,7 @@
 package named
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/binary"
 	"slices"
@@ -116,7 +117,7 @@ func splitBinary(ciphertext []byte) (version int, sealed []byte, err error) {
 		return 0, nil, because(ErrInput, "the ciphertext is too short")
 	}
 	n := binary.BigEndian.Uint32(ciphertext)
-	if n == 0 || n > 1<<31-1 {
+	if n == 0 || n > 1<<31-1 || bytes.HasPrefix(ciphertext, []byte(textPrefix)) {
 		return 0, nil, because(ErrInput, "the ciphertext is of no version: is it text?")
 	}
 	return int(n), ciphertext[binaryHead:], nil
