@@ -102,16 +102,21 @@ func methodOf(r *http.Request) string {
 	return r.Method
 }
 
-// exists reports whether a path is a secret that is there. Anything else is
-// there always.
+// exists reports whether what a path names is there: a secret, or the key that an
+// encrypt would make. Anything else is there always.
 func (s *server) exists(path string) bool {
-	kind, name, _ := strings.Cut(strings.TrimPrefix(path, "secret/"), "/")
-	if !strings.HasPrefix(path, "secret/") || kind != "data" && kind != "metadata" {
+	bucket, name := secretsBucket, ""
+	for prefix, in := range map[string][]byte{"secret/data/": secretsBucket, "secret/metadata/": secretsBucket, "transit/encrypt/": namedBucket} {
+		if rest, ok := strings.CutPrefix(path, prefix); ok {
+			bucket, name = in, rest
+		}
+	}
+	if name == "" {
 		return true
 	}
 	found := false
 	err := s.db.view(func(tx *bbolt.Tx) error {
-		b := tx.Bucket(secretsBucket)
+		b := tx.Bucket(bucket)
 		found = b != nil && b.Get([]byte(name)) != nil
 		return nil
 	})

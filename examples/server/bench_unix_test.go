@@ -71,7 +71,7 @@ func inClear(b *testing.B) *side {
 	b.Helper()
 	s := &server{db: &database{path: filepath.Join(b.TempDir(), "plain.db")}, keys: plain{}}
 	b.Cleanup(func() { s.db.close() })
-	s.Handler = s.routes(http.NotFoundHandler())
+	s.Handler = s.routes(http.NotFoundHandler(), http.NotFoundHandler())
 	const token = "s.123456789012345678901234"
 	digest := sha256.Sum256([]byte(token))
 	err := s.db.update(func(tx *bbolt.Tx) error {

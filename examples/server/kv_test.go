@@ -188,7 +188,7 @@ func TestNumbersStay(t *testing.T) {
 // answered as Vault answers: with JSON, and a reason.
 func TestAnswersOfVault(t *testing.T) {
 	p := unsealed(t, t.TempDir())
-	for _, path := range []string{"transit/encrypt/unseal", "auth/approle/login", "sys/nothing", "secret", "x"} {
+	for _, path := range []string{"transit/nothing/unseal", "pki/issue/x", "auth/approle/login", "sys/nothing", "secret", "x"} {
 		code, out := p.do("POST", path, object{})
 		if code != 404 || out["errors"] == nil {
 			t.Errorf("%s: %d %v", path, code, out)

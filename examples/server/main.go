@@ -31,8 +31,16 @@
 // It comes up whether or not it can reach its KMS and its file, and says what it
 // waits for; on SIGTERM it seals.
 //
-// It has one root token, version 2 of the key-value engine at secret/, and
-// nothing else of Vault.
+// It has version 2 of the key-value engine at secret/, the transit engine at
+// transit/, tokens that policies limit, and nothing else of Vault:
+//
+//	bao write -f transit/keys/orders
+//	bao write transit/encrypt/orders plaintext=$(base64 <<<"a card's number")
+//	bao policy write orders - <<<'path "transit/+/orders" { capabilities = ["update"] }'
+//	bao token create -policy=orders
+//
+// What a token may do is a policy's, as Vault writes it; see examples/unsealer
+// for a server that does nothing but unseal others.
 package main
 
 import (
@@ -129,6 +137,7 @@ func serve(ctx context.Context, cfg *config, l net.Listener, log *slog.Logger) e
 			}
 		}()
 	}
+	go s.rotateDue(background, log)
 	web.Handler = s
 	failed := make(chan error, 1)
 	go func() { failed <- listen(l) }()

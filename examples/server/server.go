@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"sync/atomic"
 
+	"github.com/sealwright/sealwright/keyring/named"
 	"github.com/sealwright/sealwright/migrate"
 	"github.com/sealwright/sealwright/seal"
 	"github.com/sealwright/sealwright/seal/operator"
@@ -22,6 +23,8 @@ type server struct {
 	db      *database
 	barrier *seal.Barrier
 	keys    cipher
+	named   *named.Keys
+	sources []migrate.Source // what is encrypted beside the secrets
 	http.Handler
 
 	trustLoopback bool        // whoever connects from this machine sits at it
@@ -77,13 +80,18 @@ func (s *server) build(cfg *config, sealed seal.Config) error {
 	if err != nil {
 		return err
 	}
-	s.Handler = s.routes(sys)
+	transit, err := s.buildTransit(sealed.OnEvent)
+	if err != nil {
+		return err
+	}
+	s.Handler = s.routes(sys, transit)
 	return nil
 }
 
-func (s *server) routes(sys http.Handler) http.Handler {
+func (s *server) routes(sys, transit http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/v1/sys/", sys)
+	mux.Handle("/v1/transit/", transit)
 	mux.HandleFunc("GET /v1/sys/internal/ui/mounts/", s.guarded(mount))
 	mux.HandleFunc("/v1/secret/", s.guarded(s.secrets))
 	mux.HandleFunc("/v1/auth/token/", s.guarded(s.tokens))

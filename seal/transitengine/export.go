@@ -1,0 +1,74 @@
+package transitengine
+
+import (
+	"errors"
+	"strconv"
+	"strings"
+
+	"github.com/sealwright/sealwright/keyring/named"
+)
+
+// export lets a key leave in clear, if its settings say that it may; or its
+// public half, which may always.
+func export(c *call) error {
+	kind, version, _ := strings.Cut(c.rest, "/")
+	n := 0
+	switch {
+	case version == "latest":
+		n = named.LatestVersion
+	case version != "":
+		var err error
+		if n, err = strconv.Atoi(version); err != nil || n < 0 {
+			return badRequest("invalid key version")
+		}
+	}
+	switch named.ExportKind(kind) {
+	case named.EncryptionKey, named.SigningKey, named.MACKey, named.PublicKey:
+	default:
+		return badRequest("invalid export type: encryption-key, signing-key, hmac-key and public-key are there")
+	}
+	info, err := c.h.Keys.Read(c.ctx, c.name)
+	if err != nil {
+		return missing(stored{err}, "")
+	}
+	if !info.Exportable && kind != string(named.PublicKey) {
+		return badRequest("private key material is not exportable")
+	}
+	got, err := c.h.Keys.Export(c.ctx, c.name, named.ExportKind(kind), n)
+	if err != nil {
+		return missing(stored{err}, "")
+	}
+	keys := map[string]string{}
+	for _, v := range got {
+		keys[strconv.Itoa(v.Version)] = v.Key.Reveal()
+	}
+	return c.data(map[string]any{"name": c.name, "type": info.Type, "keys": keys})
+}
+
+// backup lets a whole key leave in clear, with its history.
+func backup(c *call) error {
+	text, err := c.h.Keys.Backup(c.ctx, c.name)
+	if err != nil {
+		return missing(stored{err}, "")
+	}
+	return c.data(map[string]any{"backup": text.Reveal()})
+}
+
+func restore(c *call) error {
+	text, err := c.field("backup").string("backup")
+	if err != nil {
+		return err
+	}
+	force, err := c.field("force").bool("force")
+	if err != nil {
+		return err
+	}
+	if text == "" {
+		return badRequest("'backup' must be supplied")
+	}
+	_, err = c.h.Keys.Restore(c.ctx, c.name, text, force)
+	if errors.Is(err, named.ErrExists) {
+		return badRequest("key already exists: force=true replaces it")
+	}
+	return err
+}
