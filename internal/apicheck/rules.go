@@ -17,6 +17,7 @@ var layers = map[string][]string{
 	"kms":                         {"shamir"},
 	"seal":                        {"kms", "keyring", "shamir"},
 	"seal/operator":               {"seal", "seal/sealhttp", "migrate", "kms", "keyring", "shamir"},
+	"seal/transitengine":          {"keyring/named", "seal", "kms", "keyring", "shamir", "migrate"},
 	"seal/sealhttp":               {"seal", "kms", "keyring", "shamir"},
 	"seal/sealconf":               {"seal", "kms", "keyring", "shamir"},
 	"kms/awskms/awsseal":          {"seal/sealconf", "seal", "kms", "keyring", "shamir"}, // stanzas, beside their providers

@@ -107,7 +107,7 @@ func (c *call) keyOrNew(derived bool) (*named.Key, error) {
 	case isType(spec.Type):
 		return nil, badRequest("key type %s not supported for this operation", spec.Type)
 	default:
-		return nil, unknownType(text)
+		return nil, errType()
 	}
 	_, err = c.h.Keys.Create(c.ctx, c.name, spec)
 	if err != nil && !errors.Is(err, named.ErrExists) {

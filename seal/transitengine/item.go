@@ -3,6 +3,7 @@ package transitengine
 import (
 	"encoding/base64"
 	"net/http"
+	"strconv"
 
 	"github.com/sealwright/sealwright/keyring/named"
 )
@@ -172,7 +173,7 @@ func (c *call) partial(succeeded bool) error {
 		return err
 	}
 	if code < 200 || code > 599 || code == http.StatusNoContent || code == http.StatusNotModified {
-		c.notes = append(c.notes, "invalid HTTP response code override from partial_failure_response_code, reverting to "+http.StatusText(c.code))
+		c.notes = append(c.notes, "invalid HTTP response code override from partial_failure_response_code, reverting to "+strconv.Itoa(c.code))
 		return nil
 	}
 	c.code = code

@@ -13,11 +13,9 @@ import (
 
 func isType(t named.Type) bool { return slices.Contains(named.Types(), t) }
 
-func unknownType(text string) error {
-	if len(text) > 64 {
-		text = "that long"
-	}
-	return badRequest("unknown key type %s", text)
+// errType does not repeat what was sent: it might not be a type at all.
+func errType() error {
+	return badRequest("unknown key type: there are %v", named.Types())
 }
 
 // list answers with the keys' names: those behind the name "after", at most
@@ -80,7 +78,7 @@ func (c *call) spec() (spec named.Spec, err error) {
 	}
 	spec.Type = named.Type(text)
 	if text != "" && !isType(spec.Type) {
-		return spec, unknownType(text)
+		return spec, errType()
 	}
 	for name, into := range map[string]*bool{
 		"derived": &spec.Derived, "convergent_encryption": &spec.Convergent, "exportable": &spec.Exportable,

@@ -60,14 +60,7 @@ func (c *call) encoded(name string, b []byte, usual string) error {
 	case "base64":
 		return c.data(map[string]any{name: base64.StdEncoding.EncodeToString(b)})
 	}
-	return badRequest("unsupported encoding format %q; must be \"hex\" or \"base64\"", clip(format))
-}
-
-func clip(text string) string {
-	if len(text) > 64 {
-		return text[:64]
-	}
-	return text
+	return badRequest(`unsupported encoding format; must be "hex" or "base64"`)
 }
 
 func hash(c *call) error {
