@@ -41,7 +41,7 @@ func TestCheck(t *testing.T) {
 			if _, err := b.Admin().Check(ctx, seal.Share{}, seal.By{}); !errors.Is(err, seal.ErrShareMalformed) {
 				t.Errorf("%s: no share: %v", when, err)
 			}
-			if _, err := b.Admin().Check(ctx, right, seal.By{Actor: "\n"}); !errors.Is(err, seal.ErrConfig) {
+			if _, err := b.Admin().Check(ctx, right, seal.By{Operation: "\n"}); !errors.Is(err, seal.ErrConfig) {
 				t.Errorf("%s: a bad actor: %v", when, err)
 			}
 			v.faulty.Outage(errors.New("gone"))

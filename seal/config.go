@@ -112,15 +112,21 @@ type Config struct {
 	// OnEvent, if set, is called for each event, from the goroutine that
 	// caused it, also from several at once. It must not block for long, and
 	// must not call the Barrier; if it panics, its event is lost. [LogEvents]
-	// makes one that logs.
+	// makes one that logs, and [JoinEvents] one of several.
 	OnEvent func(Event)
 }
 
 // By says who asks for something, and as a step of which operation. The zero
 // value is "nobody said".
 type By struct {
-	Actor     string      // at most 64 printable ASCII characters
-	Operation OperationID // "" if it is none's
+	// Actor is the name of who asks, of any characters: nothing is refused for a
+	// name. Events and the record's journal have it in at most 64 printable ASCII
+	// characters, in which no two names are the same. Any other byte, and "%", is "%"
+	// and two hex digits, as in URLs: José is Jos%C3%A9. What is then longer than that
+	// ends in "%#" and 24 hex digits of the SHA-256 of the name.
+	Actor string
+
+	Operation OperationID // at most 64 printable ASCII characters; "" if it is none's
 }
 
 // An OperationID names an operation in progress.
@@ -190,9 +196,12 @@ func (c *Config) validate() error {
 	return nil
 }
 
-func (by By) check() error {
-	if err := errors.Join(record.CheckIdentity(by.Actor), record.CheckIdentity(string(by.Operation))); err != nil {
+// check refuses an operation that cannot be one, and makes the actor's name what
+// events and records hold.
+func (by *By) check() error {
+	if err := record.CheckIdentity(string(by.Operation)); err != nil {
 		return fmt.Errorf("%w: By: %w", ErrConfig, err)
 	}
+	by.Actor = record.Person(by.Actor)
 	return nil
 }

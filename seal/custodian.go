@@ -3,6 +3,7 @@ package seal
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/sealwright/sealwright/internal/bounded"
@@ -13,7 +14,7 @@ import (
 // A Custodian is a person who is to hold a share.
 type Custodian struct {
 	// Name stands in the record, in Status and in events, so that those who
-	// come to unseal know whom to call: at most 64 printable ASCII characters.
+	// come to unseal know whom to call, in the form of [By] Actor.
 	Name string
 
 	// Recipient, if set, encrypts the share on its way: the host never shows
@@ -41,12 +42,11 @@ func custodiansOf(s Spec, path string, out map[string][]Custodian) error {
 		if len(s.Custodians) != s.Shares {
 			return fmt.Errorf("%w: %d custodians for %d shares", ErrConfig, len(s.Custodians), s.Shares)
 		}
-		for _, c := range s.Custodians {
-			if err := record.CheckIdentity(c.Name); err != nil {
-				return fmt.Errorf("%w: custodian: %w", ErrConfig, err)
-			}
+		people := slices.Clone(s.Custodians)
+		for i := range people {
+			people[i].Name = record.Person(people[i].Name)
 		}
-		out[path] = s.Custodians
+		out[path] = people
 	case Threshold:
 		for i, child := range s.Of {
 			if err := custodiansOf(child, record.ChildPath(path, i), out); err != nil {

@@ -185,7 +185,7 @@ func TestConfig(t *testing.T) {
 	if _, err := b.Init(t.Context(), nil, seal.By{}); !errors.Is(err, seal.ErrConfig) {
 		t.Error(err)
 	}
-	if _, err := b.Init(t.Context(), shapes[1].slots, seal.By{Actor: "a\x00"}); !errors.Is(err, seal.ErrConfig) {
+	if _, err := b.Init(t.Context(), shapes[1].slots, seal.By{Operation: "a\x00"}); !errors.Is(err, seal.ErrConfig) {
 		t.Error(err)
 	}
 	must(t, b.Close())

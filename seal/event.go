@@ -2,7 +2,9 @@ package seal
 
 import (
 	"context"
+	"errors"
 	"log/slog"
+	"slices"
 	"time"
 )
 
@@ -56,22 +58,46 @@ type Event struct {
 	Actor      string      // who asked, as the host said
 	Operation  OperationID // "" where none
 	Slot       string      // "" where it is about none
+	KMS        string      // by which the server was unsealed: names in [Config.KMS], with commas between; "" where people alone did
 	Generation uint64      // of the record after the event; 0 where unknown
 	Detail     string      // in words, for people
 	Err        error       // nil if it succeeded
 }
 
+// JoinEvents returns a handler for [Config.OnEvent] that calls each of these, in
+// their order; nil ones are left out. If one panics, the others have the event all
+// the same.
+func JoinEvents(handlers ...func(Event)) func(Event) {
+	handlers = slices.DeleteFunc(slices.Clone(handlers), func(f func(Event)) bool { return f == nil })
+	return func(e Event) {
+		for _, f := range handlers {
+			tell(f, e)
+		}
+	}
+}
+
+// tell calls a host's hook. One that panics loses its event: it must not take a
+// half-finished change with it, nor the process.
+func tell(f func(Event), e Event) {
+	defer func() { _ = recover() }()
+	f(e)
+}
+
 // LogEvents returns a handler for [Config.OnEvent] that writes each event to l:
-// failures as warnings, the rest as information.
+// failures as warnings, the rest as information. That a store was never
+// initialized is no failure: it waits for [Barrier.Init].
 func LogEvents(l *slog.Logger) func(Event) {
 	return func(e Event) {
-		level := slog.LevelInfo
-		if e.Err != nil {
+		level, why := slog.LevelInfo, "error"
+		switch {
+		case e.Kind == EventUnseal && errors.Is(e.Err, ErrUninitialized):
+			why = "reason"
+		case e.Err != nil:
 			level = slog.LevelWarn
 		}
 		attrs := []slog.Attr{slog.String("replica", e.Replica)}
 		for _, a := range []struct{ key, value string }{
-			{"actor", e.Actor}, {"operation", string(e.Operation)}, {"slot", e.Slot}, {"detail", e.Detail},
+			{"actor", e.Actor}, {"operation", string(e.Operation)}, {"slot", e.Slot}, {"kms", e.KMS}, {"detail", e.Detail},
 		} {
 			if a.value != "" {
 				attrs = append(attrs, slog.String(a.key, a.value))
@@ -81,25 +107,32 @@ func LogEvents(l *slog.Logger) func(Event) {
 			attrs = append(attrs, slog.Uint64("generation", e.Generation))
 		}
 		if e.Err != nil {
-			attrs = append(attrs, slog.String("error", e.Err.Error()))
+			attrs = append(attrs, slog.String(why, e.Err.Error()))
 		}
 		l.LogAttrs(context.Background(), level, "seal "+string(e.Kind), attrs...)
 	}
 }
 
-// emit calls the host's hook. A hook that panics loses its event: it must not
-// take a half-finished change with it, nor the process.
+// emit tells the host of something.
 func (b *Barrier) emit(kind EventKind, by By, slot string, detail string, err error) {
+	b.emitEvent(by, Event{Kind: kind, Slot: slot, Detail: detail, Err: err})
+}
+
+// How the server was unsealed: with or without shares.
+const (
+	byKMS    = "by KMS"
+	byPeople = "by people"
+)
+
+// emitEvent fills in what every event has.
+func (b *Barrier) emitEvent(by By, e Event) {
 	if b.cfg.OnEvent == nil {
 		return
 	}
-	generation, operation := b.ledger.Newest().Generation, by.Operation
-	if rec := b.ledger.Parsed(); rec != nil && rec.BeganWith(string(operation)) {
-		operation = OperationID(rec.Operation.ID) // the id itself is a credential
+	e.Time, e.Replica, e.Generation = time.Now(), b.cfg.Replica, b.ledger.Newest().Generation
+	e.Actor, e.Operation = by.Actor, by.Operation
+	if rec := b.ledger.Parsed(); rec != nil && rec.BeganWith(string(e.Operation)) {
+		e.Operation = OperationID(rec.Operation.ID) // the id itself is a credential
 	}
-	defer func() { _ = recover() }()
-	b.cfg.OnEvent(Event{
-		Time: time.Now(), Kind: kind, Replica: b.cfg.Replica, Actor: by.Actor, Operation: operation,
-		Slot: slot, Generation: generation, Detail: detail, Err: err,
-	})
+	tell(b.cfg.OnEvent, e)
 }

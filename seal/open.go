@@ -48,6 +48,7 @@ func (b *Barrier) openSlot(ctx context.Context, l *ledger.Stored, slot *record.S
 	case err != nil:
 		return nil, err
 	}
+	o.By = a.KMS
 	b.tellMissed(o)
 	if err := b.believe(o, slot, a); err != nil {
 		o.Wipe()

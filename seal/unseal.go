@@ -3,6 +3,7 @@ package seal
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/sealwright/sealwright/internal/causes"
 	"github.com/sealwright/sealwright/internal/custody"
@@ -39,7 +40,7 @@ func (b *Barrier) unsealOnce(ctx context.Context, as intent) error {
 	}
 	l, err := b.load(ctx)
 	if err != nil {
-		b.emit(EventUnseal, By{}, "", "by KMS", err)
+		b.emit(EventUnseal, By{}, "", byKMS, err)
 		return err
 	}
 	o, slot, err := b.openByKMS(ctx, l, b.custody)
@@ -53,15 +54,15 @@ func (b *Barrier) unsealOnce(ctx context.Context, as intent) error {
 		return nil
 	case err == nil:
 		name = slot.Name
-		err = b.admitIfStill(ctx, l, o, slot.ID, By{}, as)
+		err = b.admitIfStill(ctx, l, o, slot, byKMS, By{}, as)
 	default:
 		err = b.openWithShares(ctx, err, as)
 	}
-	if errors.Is(err, errFaster) {
+	if err == nil || errors.Is(err, errFaster) {
 		return nil
 	}
 	if _, waits := errors.AsType[waiting](err); !errors.Is(err, ErrConflict) && !(nobodyAsked && waits) {
-		b.emit(EventUnseal, By{}, name, "by KMS", err)
+		b.emit(EventUnseal, By{}, name, byKMS, err)
 	}
 	return err
 }
@@ -69,10 +70,11 @@ func (b *Barrier) unsealOnce(ctx context.Context, as intent) error {
 // errFaster: somebody else has unsealed. It is no news, and no caller's error.
 var errFaster = errors.New("seal: unsealed by another caller")
 
-// admitIfStill makes an opened record the Barrier's own, if it is still the one
-// in the store, else ErrConflict; where somebody was faster it does nothing, and
-// returns errFaster.
-func (b *Barrier) admitIfStill(ctx context.Context, l *ledger.Stored, o *ledger.Opened, id uint32, by By, as intent) error {
+// admitIfStill makes an opened record the Barrier's own, and tells of it, if it is
+// still the one in the store, else ErrConflict; where somebody was faster it does
+// nothing, and returns errFaster.
+func (b *Barrier) admitIfStill(ctx context.Context, l *ledger.Stored, o *ledger.Opened, slot *record.Slot, how string, by By, as intent) error {
+	opened := o.By
 	release, err := b.takeIfStill(ctx, l)
 	if err != nil {
 		o.Wipe()
@@ -84,13 +86,14 @@ func (b *Barrier) admitIfStill(ctx context.Context, l *ledger.Stored, o *ledger.
 		return errFaster
 	}
 	if err = b.ledger.Descends(o); err == nil {
-		err = b.admit(ctx, o, id, by, as)
+		err = b.admit(ctx, o, slot.ID, by, as)
 	} else {
 		o.Wipe()
 	}
 	release()
 	if err == nil {
 		b.followed(nil)
+		b.emitEvent(by, Event{Kind: EventUnseal, Slot: slot.Name, KMS: strings.Join(opened, ","), Detail: how})
 	}
 	b.advanceAnchor(ctx)
 	return err
@@ -229,8 +232,10 @@ func (b *Barrier) submitToUnseal(ctx context.Context, s Share, by By, as intent)
 			return slot, shareErr
 		case errors.Is(err, errFaster):
 			return slot, shareErr
+		case err == nil:
+			return slot, nil
 		case !errors.Is(err, ErrConflict):
-			b.emit(EventUnseal, by, slot, "by people", err)
+			b.emit(EventUnseal, by, slot, byPeople, err)
 			return slot, err
 		}
 		if l, err = b.load(ctx); err != nil {
@@ -282,7 +287,7 @@ func (b *Barrier) openByQuorum(ctx context.Context, l *ledger.Stored, name strin
 		}
 		o, err := b.openSlot(ctx, l, slot, b.custody, q, b.ledger.Unlock)
 		if err == nil {
-			err = b.admitIfStill(ctx, l, o, slot.ID, by, as)
+			err = b.admitIfStill(ctx, l, o, slot, byPeople, by, as)
 		}
 		release()
 		if err == nil || errors.Is(err, ErrConflict) || errors.Is(err, errFaster) {

@@ -88,6 +88,7 @@ func (u *unsealer) run(ctx context.Context) {
 		return
 	}
 	var c clock
+	waits := false // for an Init: told once
 	for {
 		l, err := u.b.load(ctx)
 		if err == nil {
@@ -102,8 +103,11 @@ func (u *unsealer) run(ctx context.Context) {
 		case errors.Is(err, ErrConflict): // the record has changed
 		case err != nil:
 			u.b.because(u.as, err)
-			u.b.emit(EventUnseal, By{}, "", "by KMS", err)
+			if !waits || !errors.Is(err, ErrUninitialized) {
+				u.b.emit(EventUnseal, By{}, "", byKMS, err)
+			}
 		}
+		waits = errors.Is(err, ErrUninitialized)
 		if !c.wait(ctx, time.Time{}) {
 			return
 		}
@@ -137,12 +141,12 @@ func (u *unsealer) try(ctx context.Context, l *ledger.Stored) error {
 	if i < 0 {
 		return context.Cause(ctx)
 	}
-	err := u.b.admitIfStill(ctx, l, o, slots[i].ID, By{}, u.as)
-	if errors.Is(err, errFaster) {
+	err := u.b.admitIfStill(ctx, l, o, slots[i], byKMS, By{}, u.as)
+	if err == nil || errors.Is(err, errFaster) {
 		return nil
 	}
 	if !errors.Is(err, ErrConflict) {
-		u.b.emit(EventUnseal, By{}, slots[i].Name, "by KMS", err)
+		u.b.emit(EventUnseal, By{}, slots[i].Name, byKMS, err)
 	}
 	return err
 }
@@ -205,7 +209,7 @@ func (u *unsealer) slot(ctx context.Context, l *ledger.Stored, slot *record.Slot
 			return o, err
 		}
 		u.say(ctx, slot.Name, err)
-		u.b.emit(EventUnseal, By{}, slot.Name, "by KMS", err)
+		u.b.emit(EventUnseal, By{}, slot.Name, byKMS, err)
 		next()
 		if !c.wait(ctx, keys.RestUntil(&slot.Tree)) {
 			return nil, ctx.Err()

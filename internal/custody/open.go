@@ -34,6 +34,8 @@ type Answer struct {
 	Bound bool
 	// People: a share's text named the identity.
 	People bool
+	// KMS has the names of those whose keys had a part in it.
+	KMS []string
 
 	identities [][]byte
 }
@@ -78,7 +80,7 @@ func (k *Keys) Open(ctx context.Context, rec *record.Record, slot *record.Slot, 
 	if err != nil {
 		return nil, fmt.Errorf("the root key of slot %q: %w: %w", slot.Name, ErrDamaged, err)
 	}
-	return &Answer{Root: root, Bound: seed.bound, People: len(o.named) > 0, identities: append(seed.identities, o.named...)}, nil
+	return &Answer{Root: root, Bound: seed.bound, People: len(o.named) > 0, KMS: seed.kms, identities: append(seed.identities, o.named...)}, nil
 }
 
 // AskKeys asks all that stands beside people in the slot's tree whether it
@@ -131,11 +133,12 @@ type heldShare struct {
 }
 
 // A part is the value of a node, and what the leaves that yielded it said of
-// the slot's identity.
+// the slot's identity, and are.
 type part struct {
 	value      []byte
 	identities [][]byte
 	bound      bool
+	kms        []string
 }
 
 func (p part) wipe() { clear(p.value) }
@@ -204,6 +207,7 @@ func (o *opener) combine(got []finish[part]) (out part, err error) {
 		parts = append(parts, withX(f.value.value, byte(f.i+1)))
 		out.identities = append(out.identities, f.value.identities...)
 		out.bound = out.bound || f.value.bound
+		out.kms = append(out.kms, f.value.kms...)
 	}
 	if out.value, err = shamir.Combine(parts); err != nil {
 		return part{}, fmt.Errorf("seal: slot %q: %w", o.slot.Name, err)
@@ -270,7 +274,7 @@ func (o *opener) openKey(ctx context.Context, leaf *record.Key, at position) (pa
 		clear(value)
 		return part{}, lying(errors.New("a value of the wrong length"))
 	}
-	return part{value, [][]byte{bytes.Clone(plain[32:])}, o.keys.authenticates(leaf.Name, &leaf.Blob)}, nil
+	return part{value, [][]byte{bytes.Clone(plain[32:])}, o.keys.authenticates(leaf.Name, &leaf.Blob), []string{leaf.Name}}, nil
 }
 
 // wipe clears the shares.

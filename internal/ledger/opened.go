@@ -33,6 +33,9 @@ type Opened struct {
 	// of, that its descent could not be verified; "" where it was.
 	Missed string
 
+	// By is what opened it, as whoever did so calls it, for the tale alone.
+	By []string
+
 	clear  [sha256.Size]byte // digest of the clear part
 	sealed []byte
 }

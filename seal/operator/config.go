@@ -37,8 +37,8 @@ type Config struct {
 	// token as X-Vault-Token. It is also called while the server is sealed.
 	Authorize func(*http.Request, Action) error
 
-	// Actor names who sent a request, for events and the record's journal: at
-	// most 64 printable ASCII characters. Nil: "operator API".
+	// Actor names who sent a request, for events and the record's journal, which
+	// have it in the form of [seal.By] Actor. Nil: "operator API".
 	Actor func(*http.Request) string
 
 	// MintRootToken makes a token that Authorize accepts for everything. It
@@ -67,8 +67,8 @@ type Config struct {
 
 	// ParseRecipient reads a public key that came with a request, as the tools
 	// send it for -pgp-keys, and returns to whom a share is to be encrypted,
-	// and the key's fingerprint: at most 64 printable ASCII characters, which
-	// stand in the record as the custodian's name. Its error is shown to
+	// and the key's fingerprint, which stands in the record as the custodian's
+	// name. Its error is shown to
 	// whoever sent the key. It is called for one key at a time, and by init
 	// without a token. Package pgp, below this one, has it for OpenPGP. Nil:
 	// keys are refused.

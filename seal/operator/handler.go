@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/sealwright/sealwright/internal/record"
 	"github.com/sealwright/sealwright/seal"
 )
 
@@ -98,7 +99,7 @@ func (h *handler) emit(r *http.Request, detail string, err error) {
 	defer func() { _ = recover() }()
 	s := h.Barrier.Status()
 	h.OnEvent(seal.Event{
-		Time: time.Now(), Kind: EventRequest, Replica: s.Replica, Actor: h.Actor(r), Generation: s.Generation, Detail: detail, Err: err,
+		Time: time.Now(), Kind: EventRequest, Replica: s.Replica, Actor: record.Person(h.Actor(r)), Generation: s.Generation, Detail: detail, Err: err,
 	})
 }
 
