@@ -15,8 +15,9 @@ import (
 // in a SQL database.
 //
 // Names are 1 to 64 ASCII letters, digits, dots, hyphens and underscores, and
-// are compared byte by byte: "K" and "k" are two keys. A document is at most
-// [MaxDocument] bytes, and [keyring.Overhead] more.
+// are compared byte by byte: "K" and "k" are two keys. A document is at least one
+// byte, and at most [MaxDocument] and [keyring.Overhead] more. Package namedtest is
+// the suite for stores.
 type Store interface {
 	// Load returns the document of a name and its revision, which is not empty,
 	// or [ErrNotFound] if the store was read and has none. What was swapped in

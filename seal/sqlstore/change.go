@@ -13,8 +13,18 @@ import (
 // one may meet, in between, another connection, where it is another client's
 // statement that is executed, with no error.
 func (s *Store) query(ctx context.Context, text string, args, dest []any) error {
+	return s.read(ctx, func(q queryer) error { return q.QueryRowContext(ctx, text, args...).Scan(dest...) })
+}
+
+// A queryer reads: a database, or a transaction.
+type queryer interface {
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+func (s *Store) read(ctx context.Context, f func(queryer) error) error {
 	if s.cfg.Dialect == SQLite {
-		return s.db.QueryRowContext(ctx, text, args...).Scan(dest...)
+		return f(s.db)
 	}
 	options := &sql.TxOptions{}
 	if s.cfg.Dialect == PostgreSQL {
@@ -34,7 +44,7 @@ func (s *Store) query(ctx context.Context, text string, args, dest []any) error 
 			}
 		}
 	}
-	return tx.QueryRowContext(ctx, text, args...).Scan(dest...)
+	return f(tx)
 }
 
 // begin begins a transaction, which end rolls back unless it was committed.

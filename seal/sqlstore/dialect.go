@@ -12,6 +12,7 @@ type statements struct {
 	revision string // name → revision
 	insert   string // name, new revision, record
 	update   string // new revision, record, name, old revision
+	list     string // name, limit → names after it
 	tables   string // → how many tables of the name there are: 0 or 1
 	durable  string // what the dialect's function in durable.go needs
 }
@@ -30,6 +31,7 @@ func (c Config) statements() statements {
 		revision: "SELECT revision FROM " + quoted + " WHERE name = ?",
 		insert:   "INSERT INTO " + quoted + " (name, revision, record) VALUES (?, ?, ?)",
 		update:   "UPDATE " + quoted + " SET revision = ?, record = ? WHERE name = ? AND revision = ?",
+		list:     "SELECT name FROM " + quoted + " WHERE name > ? AND length(record) > 0 ORDER BY name LIMIT ?",
 	}
 	switch c.Dialect {
 	case PostgreSQL:
@@ -37,7 +39,9 @@ func (c Config) statements() statements {
 		s.insert += " ON CONFLICT DO NOTHING"
 		s.tables = "SELECT count(to_regclass('" + quoted + "'))"
 		s.durable = fmt.Sprintf(durablePostgreSQL, quoted)
-		for _, text := range []*string{&s.load, &s.revision, &s.insert, &s.update} {
+		// A text is in the order of the database's language otherwise.
+		s.list = "SELECT name FROM " + quoted + ` WHERE name COLLATE "C" > ? AND length(record) > 0 ORDER BY name COLLATE "C" LIMIT ?`
+		for _, text := range []*string{&s.load, &s.revision, &s.insert, &s.update, &s.list} {
 			*text = numbered(*text)
 		}
 	case MySQL:
