@@ -40,5 +40,5 @@
 // with one key from its environment before adopts the keyring with a [Legacy],
 // in the same walk. A Source that is a [Batcher] is rewrapped in batches, by as
 // many workers as [RewrapOptions] says; package sqlsource has one for the columns
-// of a SQL table.
+// of a SQL table. A [Keeper] does all of it by itself, and rotates.
 package migrate

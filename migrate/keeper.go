@@ -223,12 +223,16 @@ func (k *Keeper) look(ctx context.Context) time.Duration {
 	if k.rotateDue(ctx, terms) {
 		return 0
 	}
-	over, wait := k.free(ctx, s.Lease)
-	if wait > 0 {
-		return wait
-	}
+	over, watched := k.free(ctx, s.Lease)
 	wait, wanted := k.wanted(terms)
+	var next time.Time
+	if wanted {
+		next = time.Now().Add(max(wait, 0)).Round(time.Second)
+	}
+	k.know(terms, next)
 	switch {
+	case watched > 0:
+		return watched
 	case terms.passive:
 		k.phase(KeeperSettling)
 		return keeperLook
@@ -236,7 +240,7 @@ func (k *Keeper) look(ctx context.Context) time.Duration {
 		if over != nil {
 			k.work(ctx, over, clearing)
 		}
-		k.idle(terms)
+		k.phase(KeeperIdle)
 		return min(keeperLook, max(wait, 0)+time.Second)
 	}
 	if left, err := k.b.Admin().Settling(); err != nil || left > 0 {

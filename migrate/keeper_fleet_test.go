@@ -32,12 +32,17 @@ type fleet struct {
 	mu      sync.Mutex
 	acts    int
 	killAt  int  // the act at which whoever does it dies; 0: none
+	again   int  // and then this one
 	late    bool // it dies after that act, not before
 	killed  []string
 	trace   []string
 	astray  []string // acts on the data by one that does not have the lease
 	swaps   int
-	offline func(name string) bool // whose store is away
+	pages   int
+	offline bool // no store answers
+
+	beforePage func(m *member, after string)
+	refuse     func() error // what a swap ends with, before it is made
 }
 
 // A member is one process of the fleet.
@@ -47,8 +52,8 @@ type member struct {
 	b      *seal.Barrier
 	keeper *migrate.Keeper
 	cancel context.CancelFunc
-	dead   bool // guarded by fleet.mu
-	ended  bool
+	dead   bool      // guarded by fleet.mu
+	wakes  time.Time // until then it is stopped; the same
 }
 
 const (
@@ -89,8 +94,11 @@ func (f *fleet) open(name string) *member {
 	if len(cfg.Sources) == 0 {
 		cfg.Sources = []migrate.KeeperSource{{Name: "table", Source: f.table}}
 	}
-	for i := range cfg.Sources {
-		cfg.Sources[i].Source = memberSource{cfg.Sources[i].Source, m}
+	for i, s := range cfg.Sources {
+		if s.Source == nil {
+			s.Source = f.table
+		}
+		cfg.Sources[i].Source = memberSource{s.Source, m}
 	}
 	if m.keeper, err = migrate.NewKeeper(b, cfg); err != nil {
 		f.Fatal(err)
@@ -136,24 +144,38 @@ func (m *member) act(what string) (before, after bool) {
 	if f.acts == f.killAt {
 		m.dead = true
 		f.killed = append(f.killed, m.name)
+		f.killAt = f.again
 		m.cancel()
 		return !f.late, f.late
 	}
 	return false, false
 }
 
-// kill ends a process, without a word to anybody.
-func (m *member) kill() {
-	m.f.mu.Lock()
-	m.dead = true
-	m.f.mu.Unlock()
-	m.cancel()
+// stop is for a process that stands still for so long, and for who is in it.
+func (f *fleet) stop(m *member, d time.Duration) {
+	f.mu.Lock()
+	m.wakes = time.Now().Add(d)
+	f.mu.Unlock()
+	time.Sleep(d)
 }
 
+// away has no store answer, or all again.
+func (f *fleet) away(is bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.offline = is
+}
+
+// gone reports whether a process reaches nothing, when it goes on if it stands
+// still.
 func (m *member) gone() bool {
 	m.f.mu.Lock()
+	d := time.Until(m.wakes)
+	m.f.mu.Unlock()
+	time.Sleep(d)
+	m.f.mu.Lock()
 	defer m.f.mu.Unlock()
-	return m.dead || m.f.offline != nil && m.f.offline(m.name)
+	return m.dead || m.f.offline
 }
 
 // holder is the replica that the stored record says has the lease.
@@ -187,6 +209,10 @@ func (s memberStore) Load(ctx context.Context) ([]byte, string, error) {
 func (s memberStore) Swap(ctx context.Context, rec []byte, old string) (string, error) {
 	if s.m.gone() {
 		return "", errGone
+	}
+	if refuse := s.m.f.refuse; refuse != nil {
+		s.m.act("swap refused")
+		return "", refuse()
 	}
 	before, after := s.m.act("swap")
 	if before {
@@ -227,6 +253,12 @@ func (s memberSource) Page(ctx context.Context, after string, limit int) ([]migr
 	if before || dies {
 		return nil, errGone
 	}
+	s.m.f.mu.Lock()
+	s.m.f.pages++
+	s.m.f.mu.Unlock()
+	if f := s.m.f.beforePage; f != nil {
+		f(s.m, after)
+	}
 	return s.Source.Page(ctx, after, limit)
 }
 
@@ -247,7 +279,7 @@ func (f *fleet) living() *member {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, m := range f.all {
-		if !m.dead && m.b.Sealed() == nil {
+		if !m.dead && m.b.Sealed() == nil && !time.Now().Before(m.wakes) {
 			return m
 		}
 	}

@@ -137,28 +137,47 @@ func (k *Keeper) hold(ctx context.Context, l *seal.Lease, began time.Time, do jo
 
 // beat gives a sign of life every so often. It returns why the work has to end.
 func (k *Keeper) beat(ctx context.Context, l *seal.Lease, last time.Time) error {
-	for again := k.cfg.Beat; ; {
-		if err := sleep(ctx, again); err != nil {
+	for due := last.Add(k.cfg.Beat); ; {
+		if err := sleep(ctx, min(keeperLook, time.Until(due))); err != nil {
+			return err
+		}
+		if err := k.lost(l, last); err != nil {
 			return err
 		}
 		now := time.Now()
+		if now.Before(due) {
+			continue
+		}
 		attempt, cancel := context.WithDeadline(ctx, last.Add(silentFor*k.cfg.Beat))
 		err := l.Keep(attempt)
 		cancel()
 		switch {
 		case err == nil:
-			last, again = now, k.cfg.Beat
+			last, due = now, now.Add(k.cfg.Beat)
 		case ctx.Err() != nil, errors.Is(err, seal.ErrLeased), errors.Is(err, seal.ErrSealed), errors.Is(err, seal.ErrClosed):
 			return err
 		default:
-			again = max(time.Second, k.cfg.Beat/20)
-		}
-		// A computer that slept knows it by the clock on the wall alone.
-		silent := max(time.Since(last), time.Now().Round(0).Sub(last.Round(0)))
-		if silent+again >= silentFor*k.cfg.Beat {
-			return fmt.Errorf("%w: this replica could give no sign of life for %v, and may be taken for dead: %w", seal.ErrLeased, silent.Round(time.Second), err)
+			due = time.Now().Add(max(time.Second, k.cfg.Beat/20))
 		}
 	}
+}
+
+// lost reports why this replica does not have the lease any more, as far as it
+// knows, or may soon not have it.
+func (k *Keeper) lost(l *seal.Lease, last time.Time) error {
+	// A computer that slept knows it by the clock on the wall alone.
+	silent := max(time.Since(last), wallSince(last.Round(0)))
+	switch s := k.b.Status(); {
+	case s.Sealed:
+		return seal.ErrSealed
+	case s.Behind != nil:
+		return fmt.Errorf("%w, for all that this one can know: it cannot take in the stored record: %w", seal.ErrLeased, s.Behind)
+	case s.Lease == nil || s.Lease.ID != l.ID():
+		return fmt.Errorf("%w: it is not this one's any more", seal.ErrLeased)
+	case silent >= silentFor*k.cfg.Beat:
+		return fmt.Errorf("%w, perhaps: this one could give no sign of life for %v", seal.ErrLeased, silent.Round(time.Second))
+	}
+	return nil
 }
 
 // give gives the lease back, also at the end of ctx, but then not for long.

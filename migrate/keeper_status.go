@@ -112,26 +112,16 @@ func (k *Keeper) phase(p KeeperPhase) {
 	}
 }
 
-// idle notes what there is to wait for.
-func (k *Keeper) idle(t keeperTerms) {
-	var next, due time.Time
-	if wait, ok := k.wanted(t); ok {
-		next = time.Now().Add(wait).Round(time.Second)
-	}
+// know notes what there is to know of the terms, and of when more is to be done.
+func (k *Keeper) know(t keeperTerms, next time.Time) {
+	var due time.Time
 	if k.cfg.RotateAfter > 0 {
 		due = t.active.Created.Add(k.cfg.RotateAfter)
 	}
 	k.mu.Lock()
+	defer k.mu.Unlock()
 	s := &k.status
-	same := s.Phase == KeeperIdle && s.Term == t.active.Number && s.Due.Equal(due)
-	s.Next = next
-	k.mu.Unlock()
-	if same {
-		return
-	}
-	k.tell(func(s *KeeperStatus) {
-		s.Phase, s.Source, s.Term, s.Rotated, s.Due = KeeperIdle, "", t.active.Number, t.active.Created, due
-	})
+	s.Term, s.Rotated, s.Due, s.Next = t.active.Number, t.active.Created, due, next
 }
 
 func termName(term uint32) string { return strconv.FormatUint(uint64(term), 10) }

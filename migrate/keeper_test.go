@@ -67,4 +67,3 @@ func TestKeeperKilled(t *testing.T) {
 	}
 	t.Logf("GUARANTEE 1 keeper: interruptions=%d takeovers=%d lost=%d two-at-once=%d", points, takeovers, lost, astray)
 }
-

@@ -34,6 +34,7 @@ import (
 //	sealwright_slot_drill_timestamp_seconds{slot}  and when
 //	sealwright_active_term, sealwright_terms       the term that encrypts; how many there are
 //	sealwright_operation_in_progress{kind}         1 while there is one
+//	sealwright_lease_info{replica}                 1 for the replica that works on the data, while one does
 //	sealwright_memory_locked                       whether keys are never swapped out
 //	sealwright_memory_undumpable                   and left out of core dumps
 //	sealwright_behind                              1 while unsealed and unable to take in the stored record
@@ -41,12 +42,17 @@ import (
 //	sealwright_events_total{kind,result}           result is ok or failed
 //	sealwright_rewrap_items_total{source,outcome}  where the host counts them, with [Metrics.Rewrap]
 //	sealwright_items{source,term}                  and [Metrics.Items]
+//	sealwright_keeper_phase{phase}                 1 for what it is at, where a keeper tells by [Metrics.Keeper]
+//	sealwright_keeper_failed                       1 while it could not do something, or left items as they are
+//	sealwright_keeper_rotated_timestamp_seconds    when the active term was made
+//	sealwright_keeper_round_timestamp_seconds      when its last round here ended
 type Metrics struct {
 	mu     sync.Mutex
 	events map[[2]string]uint64 // by kind and result
 
 	rewrapped map[[2]string]int64         // by source and outcome
 	items     map[string]map[string]int64 // by source and term
+	keeper    *keeper                     // nil if there is none
 }
 
 // Event counts an event. It is meant for [seal.Config.OnEvent], or to be called
@@ -73,6 +79,7 @@ func (m *Metrics) Handler(b *seal.Barrier) http.Handler {
 		m.mu.Lock()
 		events := maps.Clone(m.events)
 		p.rewraps(m)
+		p.keeper(m.keeper)
 		m.mu.Unlock()
 		p.family("events_total", "counter", "Events, by kind and result.")
 		for _, k := range slices.SortedFunc(maps.Keys(events), func(a, b [2]string) int { return slices.Compare(a[:], b[:]) }) {
@@ -144,6 +151,10 @@ func (p *page) status(s seal.Status) {
 	p.family("operation_in_progress", "gauge", "The operation in progress.")
 	if s.Operation != nil {
 		p.sample(1, "kind", string(s.Operation.Kind))
+	}
+	p.family("lease_info", "gauge", "The replica that works on the data.")
+	if s.Lease != nil {
+		p.sample(1, "replica", s.Lease.Replica)
 	}
 	p.gauge("memory_locked", "Whether the keys of this process are never swapped out.", bit(s.Memory.Locked))
 	p.gauge("memory_undumpable", "Whether the keys of this process are left out of core dumps.", bit(s.Memory.Undumpable))

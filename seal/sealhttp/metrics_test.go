@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -159,6 +160,37 @@ func TestMetricsRewrap(t *testing.T) {
 		}
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// TestMetricsKeeper: what a keeper tells is there once it told something, and the
+// last that it told.
+func TestMetricsKeeper(t *testing.T) {
+	b, err := seal.Open(seal.Config{Store: seal.NewMemStore()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	var m sealhttp.Metrics
+	look := func() (got []string) {
+		for _, line := range scrape(t, &m, b) {
+			if strings.HasPrefix(line, "keeper") {
+				got = append(got, line)
+			}
+		}
+		return got
+	}
+	if got := look(); got != nil {
+		t.Errorf("without a keeper: %q", got)
+	}
+	m.Keeper("rewrapping", time.Unix(1_000_000, 0), time.Time{}, errors.New("an item"))
+	if diff := cmp.Diff([]string{`keeper_phase{phase="rewrapping"} 1`, `keeper_failed 1`, `keeper_rotated_timestamp_seconds 1000000`}, look()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	m.Keeper("idle", time.Unix(1_000_000, 0), time.Unix(1_000_600, 0), nil)
+	want := []string{`keeper_phase{phase="idle"} 1`, `keeper_failed 0`, `keeper_rotated_timestamp_seconds 1000000`, `keeper_round_timestamp_seconds 1000600`}
+	if diff := cmp.Diff(want, look()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

@@ -1,0 +1,92 @@
+package migrate_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"sync"
+	"time"
+
+	"github.com/sealwright/sealwright/kms"
+	"github.com/sealwright/sealwright/kms/kmstest"
+	"github.com/sealwright/sealwright/migrate"
+	"github.com/sealwright/sealwright/seal"
+	"github.com/sealwright/sealwright/seal/sealhttp"
+)
+
+// Every replica of a server has a Keeper beside the Barrier's Run; one of them
+// works. Here the first rotation is made by hand, so as not to wait 30 days.
+func ExampleKeeper() {
+	cloud := &kmstest.Fake{}
+	var metrics sealhttp.Metrics
+	b, err := seal.Open(seal.Config{
+		Store:   seal.NewMemStore(),
+		KMS:     map[string]kms.Wrapper{"cloud": cloud.Key("prod")},
+		OnEvent: metrics.Event,
+		Poll:    100 * time.Millisecond, // for this Example; the default is right
+		// With several replicas, how long they take to notice a change:
+		// Propagation: time.Minute,
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer b.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if _, err := b.Init(ctx, map[string]seal.Spec{"auto": seal.KMS{Name: "cloud"}}, seal.By{}); err != nil {
+		log.Fatal(err)
+	}
+	tokens, sessions := &memSource{}, &memSource{} // in production: sqlsource.Open, …
+	for place, src := range map[string]*memSource{"token": tokens, "session": sessions} {
+		for _, user := range []string{"ada", "bob", "cyd"} {
+			ciphertext, err := b.Keyring().Encrypt(nil, []byte(place+" of "+user), []byte(user))
+			if err != nil {
+				log.Fatal(err)
+			}
+			src.put(user, ciphertext)
+		}
+	}
+
+	retired := make(chan struct{})
+	once := sync.OnceFunc(func() { close(retired) })
+	keeper, err := migrate.NewKeeper(b, migrate.KeeperConfig{
+		Sources: []migrate.KeeperSource{
+			{Name: "tokens.secret", Source: tokens, Rewrap: migrate.RewrapOptions{Workers: 2, ItemsPerSecond: 2000}},
+			{Name: "sessions", Source: sessions},
+		},
+		RotateAfter: 30 * 24 * time.Hour,
+		KeepOld:     0, // or for how long a backup of the data may be restored beside today's record
+		Metrics:     &metrics,
+		OnStatus: func(s migrate.KeeperStatus) {
+			if s.Phase == migrate.KeeperIdle && s.Term == 2 {
+				once()
+			}
+		},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	ended := make(chan error, 2)
+	go func() { ended <- b.Run(ctx) }()
+	go func() { ended <- keeper.Run(ctx) }()
+
+	if err := b.Rotate(ctx, seal.By{Actor: "operator"}); err != nil {
+		log.Fatal(err)
+	}
+	<-retired
+	for _, t := range b.Keyring().Terms() {
+		fmt.Println("term", t.Number)
+	}
+	for _, s := range keeper.Status().Sources {
+		fmt.Println(s.Name, s.Progress.Rewrapped, "rewrapped;", "under term 2:", s.Items["2"])
+	}
+	cancel()
+	fmt.Println(errors.Join(<-ended, <-ended))
+	// Output:
+	// term 2
+	// tokens.secret 3 rewrapped; under term 2: 3
+	// sessions 3 rewrapped; under term 2: 3
+	// context canceled
+	// context canceled
+}

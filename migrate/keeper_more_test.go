@@ -1,0 +1,412 @@
+package migrate_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sealwright/sealwright/keyring"
+	"github.com/sealwright/sealwright/migrate"
+	"github.com/sealwright/sealwright/seal"
+)
+
+// Two die one after the other, at any distance of acts.
+func TestKeeperKilledTwice(t *testing.T) {
+	points := 0
+	for first := 1; first < 20; first += 3 {
+		for second := first + 1; second < 30; second += 5 {
+			virtual(t, func(t *testing.T) {
+				f := newFleet(t, 3, everyTwoHours)
+				defer f.close()
+				f.acts, f.killAt, f.trace = 0, first, nil
+				f.again = second
+				time.Sleep(3*time.Hour + 50*time.Minute)
+				f.check(1)
+				points += len(f.killed)
+				if t.Failed() {
+					t.Fatalf("killed at acts %d and %d:\n%s", first, second, strings.Join(f.trace, "\n"))
+				}
+			})
+		}
+	}
+	if points < 40 {
+		t.Errorf("only %d deaths", points)
+	}
+}
+
+// A server of one process that is killed goes on when it starts again, and does not
+// wait to find out that it is dead.
+func TestKeeperStartsAgain(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		f := newFleet(t, 1, everyTwoHours)
+		defer f.close()
+		f.acts, f.killAt = 0, 8 // in the midst of the items
+		time.Sleep(2*time.Hour + 10*time.Minute)
+		if len(f.killed) != 1 || f.holder() != "one" {
+			t.Fatalf("killed %q, with the lease of %q: %s", f.killed, f.holder(), f.trace)
+		}
+		f.open("one").run()
+		time.Sleep(10 * time.Minute)
+		f.check(1)
+	})
+}
+
+// A replica that is stopped in order hands over at once.
+func TestKeeperHandsOver(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		f := newFleet(t, 2, everyTwoHours)
+		defer f.close()
+		f.table.onReplace = func(id string) error { // slow
+			if id == "0002" {
+				time.Sleep(time.Minute)
+			}
+			return nil
+		}
+		for f.holder() == "" {
+			time.Sleep(time.Second)
+		}
+		time.Sleep(time.Second)
+		for _, m := range f.all {
+			if m.name == f.holder() {
+				m.cancel()
+			}
+		}
+		time.Sleep(10 * time.Minute)
+		f.check(1)
+	})
+}
+
+// A process that was stopped with the lease, longer than others wait, does nothing
+// when it goes on.
+func TestKeeperWakesUp(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		f := newFleet(t, 2, everyTwoHours)
+		defer f.close()
+		asleep := ""
+		f.beforePage = func(m *member, after string) {
+			if asleep == "" && after == "" && m.keeper.Status().Phase == migrate.KeeperCounting {
+				asleep = m.name
+				f.stop(m, 90*time.Minute) // a source that heeds no context
+			}
+		}
+		time.Sleep(3*time.Hour + 15*time.Minute)
+		f.check(1) // by the other one
+		if asleep == "" || !time.Now().Before(f.all[0].wakes) && !time.Now().Before(f.all[1].wakes) {
+			t.Error("nobody stands still")
+		}
+		time.Sleep(35 * time.Minute)
+		f.check(1) // also by the one that woke up
+		time.Sleep(time.Hour)
+		f.check(2)
+	})
+}
+
+// While no store answers nobody can give a sign of life: the one that works stops,
+// and goes on, or another one does, when it is back.
+func TestKeeperStoreAway(t *testing.T) {
+	for _, away := range []time.Duration{5 * time.Minute, 15 * time.Minute, 25 * time.Minute, 55 * time.Minute} {
+		virtual(t, func(t *testing.T) {
+			f := newFleet(t, 3, everyTwoHours)
+			defer f.close()
+			began := time.Now()
+			f.table.onReplace = func(string) error { time.Sleep(4 * time.Minute); return nil }
+			for f.holder() == "" {
+				time.Sleep(time.Second)
+			}
+			f.away(true)
+			time.Sleep(away)
+			f.away(false)
+			time.Sleep(time.Until(began.Add(3*time.Hour + 50*time.Minute)))
+			f.check(1)
+			if t.Failed() {
+				t.Fatalf("away for %v:\n%s", away, strings.Join(f.trace, "\n"))
+			}
+		})
+	}
+}
+
+// One bad item keeps its term, and ends nothing. It is told of, and tried again at
+// longer and longer intervals by one replica.
+func TestKeeperBadItem(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		cfg := everyTwoHours
+		cfg.RotateAfter = 1000 * time.Hour
+		f := newFleet(t, 2, cfg)
+		defer f.close()
+		kr := f.all[0].b.Keyring()
+		f.table.put("0003", encrypt(t, kr, "value of 0003", "elsewhere"))
+		f.swaps = 0
+		if err := f.all[0].b.Rotate(t.Context(), seal.By{}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour)
+		rounds := 0
+		for _, m := range f.all {
+			s := m.keeper.Status()
+			if s.Round.IsZero() {
+				continue
+			}
+			rounds++
+			bad, ok := errors.AsType[*migrate.KeeperError](s.Err)
+			if !ok || bad.Source != "table" || bad.Failed != 1 || bad.Items[0].ID != "0003" || !errors.Is(s.Err, keyring.ErrCorrupt) ||
+				!strings.HasPrefix(s.Err.Error(), `migrate: keeper: source "table": 1 items are left as they are, and keep their terms; the first: migrate: item "0003": `) {
+				t.Errorf("%s: %v", m.name, s.Err)
+			}
+			if s.Sources[0].Items["1"] != 1 || s.Sources[0].Items["2"] != 5 || s.Next.IsZero() {
+				t.Errorf("%s: %+v", m.name, s)
+			}
+		}
+		if rounds == 0 {
+			t.Error("nobody tells of a round")
+		}
+		time.Sleep(7 * time.Hour)
+		if f.swaps > 2+2*14 {
+			t.Errorf("%d records in eight hours", f.swaps)
+		}
+		if terms := kr.Terms(); len(terms) != 2 {
+			t.Errorf("terms %v: the one of the bad item is kept", terms)
+		}
+		f.table.drop("0003")
+		f.table.put("0003", encrypt(t, kr, "value of 0003", "0003"))
+		time.Sleep(8 * time.Hour)
+		f.check(1)
+		for _, m := range f.all {
+			if s := m.keeper.Status(); s.Err != nil && !s.Round.IsZero() && s.Phase == migrate.KeeperIdle && len(kr.Terms()) > 1 {
+				t.Errorf("%s: %+v", m.name, s)
+			}
+		}
+	})
+}
+
+// Where one source cannot be counted the others are rewrapped, and nothing is
+// retired.
+func TestKeeperSourceDown(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		down := &memSource{onPage: func(string) error { return errDown }}
+		cfg := everyTwoHours
+		cfg.RotateAfter = 0
+		cfg.Sources = []migrate.KeeperSource{{Name: "down", Source: down}, {Name: "table"}}
+		f := newFleet(t, 1, cfg)
+		defer f.close()
+		m := f.all[0]
+		kr := m.b.Keyring()
+		if err := m.b.Rotate(t.Context(), seal.By{}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(9 * time.Minute)
+		s := m.keeper.Status()
+		if e, ok := errors.AsType[*migrate.KeeperError](s.Err); !ok || e.Source != "down" || !errors.Is(s.Err, errDown) || s.Sources[1].Items["1"] != 0 {
+			t.Errorf("%+v", s)
+		}
+		if len(kr.Terms()) != 2 || f.table.puts != 6 {
+			t.Errorf("terms %v, %d items rewrapped", kr.Terms(), f.table.puts)
+		}
+		down.onPage = nil
+		time.Sleep(time.Hour)
+		f.check(1)
+		if s := m.keeper.Status(); s.Err != nil {
+			t.Error(s.Err)
+		}
+	})
+}
+
+// A sealed server is waited for; what was begun ends, and is gone on with after the
+// unseal.
+func TestKeeperSealed(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		f := newFleet(t, 1, everyTwoHours)
+		defer f.close()
+		m := f.all[0]
+		f.table.onReplace = func(id string) error {
+			if id == "0003" && m.b.Sealed() == nil {
+				if err := m.b.Seal(seal.By{}); err != nil {
+					t.Error(err)
+				}
+			}
+			return nil
+		}
+		time.Sleep(2*time.Hour + 30*time.Minute)
+		if s := m.keeper.Status(); s.Phase != migrate.KeeperSealed || m.b.Sealed() == nil {
+			t.Fatalf("%+v", s)
+		}
+		f.table.onReplace = nil
+		if _, err := m.b.Unseal(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(30 * time.Minute)
+		f.check(1)
+	})
+}
+
+// It works as the function of a While, too.
+func TestKeeperWhile(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		f := newFleet(t, 1, everyTwoHours)
+		m := f.all[0]
+		m.cancel()
+		f.wait.Wait()
+		ctx, cancel := context.WithCancel(t.Context())
+		m.cancel = cancel
+		f.wait.Go(func() { _ = m.b.Run(ctx) })
+		f.wait.Go(func() { _ = m.b.While(ctx, m.keeper.Run) })
+		defer f.close()
+		time.Sleep(3 * time.Hour)
+		f.check(1)
+	})
+}
+
+// A term goes when backups from beside it are gone, or never.
+func TestKeeperKeepsOldTerms(t *testing.T) {
+	for name, tt := range map[string]struct {
+		keep, after time.Duration
+		left        int // old terms
+	}{
+		"for hours, before": {7 * time.Hour, 6 * time.Hour, 1},
+		"for hours, after":  {7 * time.Hour, 8 * time.Hour, 0},
+		"for ever":          {-1, 24 * time.Hour, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			virtual(t, func(t *testing.T) {
+				f := newFleet(t, 1, migrate.KeeperConfig{KeepOld: tt.keep})
+				defer f.close()
+				m := f.all[0]
+				if err := m.b.Rotate(t.Context(), seal.By{}); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(tt.after)
+				if terms := m.b.Keyring().Terms(); len(terms) != 1+tt.left {
+					t.Errorf("terms %v", terms)
+				}
+				if p := f.pages; p > 20 {
+					t.Errorf("%d pages read, of data that was in order after the first round", p)
+				}
+			})
+		})
+	}
+}
+
+// A term whose stamp is of the future, by a clock that was wrong by years, is as old
+// as it is known: nobody rotates over and over, and nobody waits for ever.
+func TestKeeperClocks(t *testing.T) {
+	made := newFleet(t, 1, everyTwoHours) // now, and virtual time begins in the year 2000
+	made.close()
+	rec, _, err := made.store.Load(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	virtual(t, func(t *testing.T) {
+		f := &fleet{T: t, store: seal.NewMemStore(), table: &memSource{items: made.table.items}, fake: made.fake, cfg: everyTwoHours}
+		if _, err := f.store.Swap(t.Context(), rec, ""); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{"one", "two"} {
+			f.open(name).run()
+		}
+		defer f.close()
+		time.Sleep(2*time.Hour - time.Minute)
+		if term, err := f.all[0].b.Keyring().Active(); err != nil || term.Number != 1 || time.Until(term.Created) < 20*365*24*time.Hour {
+			t.Fatalf("%+v, %v", term, err)
+		}
+		time.Sleep(time.Hour)
+		f.check(1)
+		time.Sleep(2 * time.Hour)
+		f.check(2)
+	})
+}
+
+// A rotation that fails is tried again, not over and over.
+func TestKeeperRotationFails(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		f := newFleet(t, 1, everyTwoHours)
+		defer f.close()
+		m := f.all[0]
+		f.refuse = func() error { return fmt.Errorf("the store takes no changes") }
+		f.acts, f.trace = 0, nil
+		time.Sleep(8 * time.Hour)
+		if f.acts > 30 {
+			t.Errorf("%d attempts in six hours", f.acts)
+		}
+		if s := m.keeper.Status(); s.Err == nil || !strings.Contains(s.Err.Error(), "migrate: keeper: rotate: ") {
+			t.Errorf("%+v", s)
+		}
+		f.refuse = nil
+		time.Sleep(90 * time.Minute)
+		f.check(1)
+		if s := m.keeper.Status(); s.Err != nil {
+			t.Error(s.Err)
+		}
+	})
+}
+
+func TestKeeperConfig(t *testing.T) {
+	b := unsealed(t)
+	_, other := newKeyring(t, 1, 1)
+	sources := func(more ...migrate.KeeperSource) []migrate.KeeperSource {
+		return append([]migrate.KeeperSource{{Name: "a", Source: &memSource{}}}, more...)
+	}
+	for name, tt := range map[string]struct {
+		cfg  migrate.KeeperConfig
+		says string
+	}{
+		"no sources":          {migrate.KeeperConfig{}, "no sources: name every place"},
+		"a name twice":        {migrate.KeeperConfig{Sources: sources(sources()...)}, `source 2, "a": each has a Source and a name of its own`},
+		"no name":             {migrate.KeeperConfig{Sources: sources(migrate.KeeperSource{Source: &memSource{}})}, `source 2, ""`},
+		"no source":           {migrate.KeeperConfig{Sources: sources(migrate.KeeperSource{Name: "b"})}, `source 2, "b"`},
+		"an After":            {migrate.KeeperConfig{Sources: sources(migrate.KeeperSource{Name: "b", Source: &memSource{}, Rewrap: migrate.RewrapOptions{After: "x"}})}, "use a Bookmark"},
+		"bad options":         {migrate.KeeperConfig{Sources: sources(migrate.KeeperSource{Name: "b", Source: &memSource{}, Rewrap: migrate.RewrapOptions{Workers: -1}})}, `source "b": seal: configuration: Workers is -1`},
+		"another keyring":     {migrate.KeeperConfig{Sources: sources(migrate.KeeperSource{Name: "b", Source: &memSource{}, Rewrap: migrate.RewrapOptions{Legacy: newLegacy(t, other, migrate.LegacyConfig{Cipher: migrate.AESGCM})}})}, "Legacy is of another keyring"},
+		"rotate all the time": {migrate.KeeperConfig{Sources: sources(), RotateAfter: time.Second}, "RotateAfter is 1s: it is at least a minute"},
+		"rotate before":       {migrate.KeeperConfig{Sources: sources(), RotateAfter: -time.Hour}, "RotateAfter is -1h0m0s"},
+		"more than all":       {migrate.KeeperConfig{Sources: sources(), RotateAtUse: 1.5}, "RotateAtUse is 1.5"},
+		"no sign of life":     {migrate.KeeperConfig{Sources: sources(), Beat: 25 * time.Hour}, "Beat is 25h0m0s"},
+		"over and over":       {migrate.KeeperConfig{Sources: sources(), Retry: -1}, "Retry is -1ns"},
+	} {
+		if _, err := migrate.NewKeeper(b, tt.cfg); !errors.Is(err, seal.ErrConfig) || !strings.HasPrefix(err.Error(), "migrate: keeper: ") || !strings.Contains(err.Error(), tt.says) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := migrate.NewKeeper(nil, migrate.KeeperConfig{Sources: sources()}); !errors.Is(err, seal.ErrConfig) {
+		t.Errorf("no Barrier: %v", err)
+	}
+}
+
+// Run is once at a time, ends with its context and with the Barrier, and can be
+// called again.
+func TestKeeperRun(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		b := unsealed(t)
+		k, err := migrate.NewKeeper(b, migrate.KeeperConfig{Sources: []migrate.KeeperSource{{Name: "a", Source: &memSource{}}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s := k.Status(); s.Phase != migrate.KeeperStopped {
+			t.Errorf("before: %+v", s)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- k.Run(ctx) }()
+		time.Sleep(time.Hour)
+		if s := k.Status(); s.Phase != migrate.KeeperIdle || s.Term != 1 {
+			t.Errorf("%+v", s)
+		}
+		if err := k.Run(ctx); !errors.Is(err, seal.ErrConfig) {
+			t.Errorf("twice: %v", err)
+		}
+		cancel()
+		if err := <-ended; !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+		go func() { ended <- k.Run(t.Context()) }()
+		time.Sleep(time.Minute)
+		b.Close()
+		if err := <-ended; !errors.Is(err, seal.ErrClosed) {
+			t.Error(err)
+		}
+		if s := k.Status(); s.Phase != migrate.KeeperStopped {
+			t.Errorf("after: %+v", s)
+		}
+	})
+}
