@@ -15,17 +15,16 @@ func TestDemos(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds and runs programs")
 	}
-	dir := t.TempDir()
 	demos := []string{"autounseal", "shamir-to-azure", "azure-to-shamir", "aws-to-gcp", "two-of-three-clouds"}
-	build := exec.Command("go", "build", "-o", dir+string(filepath.Separator), "./...")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
+	dir, err := programs()
+	if err != nil {
+		t.Fatal(err)
 	}
-	programs, err := os.ReadDir(dir)
-	if err != nil || len(programs) < 2*len(demos) {
-		t.Fatalf("%v: %v", programs, err)
+	all, err := os.ReadDir(dir)
+	if err != nil || len(all) < 2*len(demos) {
+		t.Fatalf("%v: %v", all, err)
 	}
-	for _, p := range programs {
+	for _, p := range all {
 		// A dash that was forgotten makes no migration of a dry run.
 		out, err := exec.Command(filepath.Join(dir, p.Name()), "dry-run").CombinedOutput()
 		if err == nil || !strings.Contains(string(out), `"dry-run" is no flag: is its dash missing?`) {

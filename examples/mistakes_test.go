@@ -110,21 +110,12 @@ func TestMistakes(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds and runs programs")
 	}
-	bin, err := os.MkdirTemp("", "sealwright-mistakes-")
+	bin, err := programs()
 	must(t, err)
-	t.Cleanup(func() { os.RemoveAll(bin) }) // when the parallel ones have ended
-	must(t, os.Chmod(bin, 0o755))
-	programs := []string{"autounseal", "shamir-to-azure", "azure-to-shamir"}
-	build := exec.Command("go", "build", "-o", bin+"/")
-	for _, p := range programs {
-		build.Args = append(build.Args, "./"+p)
-	}
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	those := []string{"autounseal", "shamir-to-azure", "azure-to-shamir"}
 	var tried, untold atomic.Int64
 	t.Cleanup(func() {
-		t.Logf("GUARANTEE 24 mistakes: programs=%d tried=%d untold=%d", len(programs), tried.Load(), untold.Load())
+		t.Logf("GUARANTEE 24 mistakes: programs=%d tried=%d untold=%d", len(those), tried.Load(), untold.Load())
 	})
 	one := func(t *testing.T, program, kind string, do func(*newcomer), want []string) {
 		t.Parallel()
@@ -140,7 +131,7 @@ func TestMistakes(t *testing.T) {
 		t.Run(m.cloud+"/"+m.name, func(t *testing.T) { one(t, "autounseal", m.cloud, m.do, m.says) })
 	}
 	for _, m := range mistakes {
-		for _, program := range programs {
+		for _, program := range those {
 			t.Run(m.name+"/"+program, func(t *testing.T) {
 				want := m.says[program]
 				if want == nil {
