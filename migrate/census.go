@@ -228,10 +228,10 @@ func (e *InUseError) Unwrap() error { return seal.ErrTermInUse }
 // [seal.ErrTermInUse], a call without sources with [seal.ErrConfig], and, before
 // it counts, one with [seal.ErrPropagating] while another process may not have
 // noticed the last rotation and still writes under the term before.
-// The other errors are those of [Count] and [seal.Admin.Retire].
+// The other errors are those of [Count] and [seal.Admin.RetireUncounted].
 func Retire(ctx context.Context, b *seal.Barrier, term uint32, by seal.By, sources ...Source) error {
 	if len(sources) == 0 {
-		return fmt.Errorf("migrate: retire: %w: no sources to count: name every one, or call seal.Admin.Retire", seal.ErrConfig)
+		return fmt.Errorf("migrate: retire: %w: no sources to count: name every one, or call seal.Admin.RetireUncounted", seal.ErrConfig)
 	}
 	if err := b.Admin().Refresh(ctx); err != nil {
 		return fmt.Errorf("migrate: retire: %w", err)
@@ -257,5 +257,5 @@ func Retire(ctx context.Context, b *seal.Barrier, term uint32, by seal.By, sourc
 	if use.Total.Items > 0 {
 		return use
 	}
-	return b.Admin().Retire(ctx, term, by)
+	return b.Admin().RetireUncounted(ctx, term, by)
 }

@@ -114,7 +114,7 @@ func unsealed(tb testing.TB) *seal.Barrier {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() { b.Close() })
-	if _, err := b.Init(tb.Context(), map[string]seal.Spec{"auto": seal.KMS{Name: "cloud"}}, seal.By{}); err != nil {
+	if _, err := b.Init(tb.Context(), map[string]seal.Spec{"auto": seal.KMS{Wrapper: "cloud"}}, seal.By{}); err != nil {
 		tb.Fatal(err)
 	}
 	return b

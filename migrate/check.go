@@ -40,7 +40,7 @@ func Check(ctx context.Context, b *seal.Barrier, plan Plan) (Report, error) {
 	var r Report
 	refused := map[string]bool{}
 	for _, name := range slices.Sorted(maps.Keys(plan.Slots)) {
-		if err := b.Admin().Rehearse(ctx, plan.Slots[name]); err != nil {
+		if err := b.Admin().DrillSpec(ctx, plan.Slots[name]); err != nil {
 			refused[name] = true
 			r.Problems = append(r.Problems, fmt.Errorf("slot %q: %w", name, err))
 		}
@@ -98,7 +98,7 @@ func Check(ctx context.Context, b *seal.Barrier, plan Plan) (Report, error) {
 	if len(r.Opens) == 1 {
 		r.Warnings = append(r.Warnings, "a single slot will open the store: whoever loses it loses everything")
 	}
-	if slices.ContainsFunc(r.Moves, func(m Move) bool { return m.Kind == Drop }) {
+	if slices.ContainsFunc(r.Moves, func(m Move) bool { return m.Kind == MoveDrop }) {
 		r.Warnings = append(r.Warnings, "after the drop, going back to the old configuration will not unseal")
 	}
 	return r, nil

@@ -12,7 +12,7 @@
 // The goals stand in the record itself, and the next move is derived from what
 // is there: a process that dies at any point is followed by any replica that
 // calls [Reconcile] with the same plan. Until the drop, nothing was given up,
-// and [Abort] goes back.
+// and [Cancel] goes back.
 //
 // The old slots are kept unless [Plan.Drop] names them: after a move from
 // people to a KMS the people's shares still open the store, as recovery shares

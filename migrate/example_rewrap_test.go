@@ -25,7 +25,7 @@ func ExampleRewrap() {
 		log.Fatal(err)
 	}
 	defer b.Close()
-	if _, err := b.Init(ctx, map[string]seal.Spec{"auto": seal.KMS{Name: "cloud"}}, seal.By{}); err != nil {
+	if _, err := b.Init(ctx, map[string]seal.Spec{"auto": seal.KMS{Wrapper: "cloud"}}, seal.By{}); err != nil {
 		log.Fatal(err)
 	}
 	kr := b.Keyring()

@@ -34,7 +34,7 @@ func Example() {
 		}
 	}
 
-	plan := migrate.Plan{Slots: map[string]seal.Spec{"auto": seal.KMS{Name: "cloud"}}}
+	plan := migrate.Plan{Slots: map[string]seal.Spec{"auto": seal.KMS{Wrapper: "cloud"}}}
 	report, err := migrate.Check(ctx, b, plan)
 	if err != nil {
 		log.Fatal(err)

@@ -64,7 +64,7 @@ const (
 func newFleet(t *testing.T, names int, cfg migrate.KeeperConfig) *fleet {
 	f := &fleet{T: t, store: seal.NewMemStore(), table: &memSource{}, fake: &kmstest.Fake{}, cfg: cfg}
 	first := f.open("one")
-	if _, err := first.b.Init(t.Context(), map[string]seal.Spec{"auto": seal.KMS{Name: "cloud"}}, seal.By{}); err != nil {
+	if _, err := first.b.Init(t.Context(), map[string]seal.Spec{"auto": seal.KMS{Wrapper: "cloud"}}, seal.By{}); err != nil {
 		t.Fatal(err)
 	}
 	for i := range 6 {

@@ -175,7 +175,7 @@ func (w *witness) check() {
 func (w *witness) byKMS() *seal.Barrier {
 	w.t.Helper()
 	b := openKilled(w.t, w.dir, []string{"a", "b"})
-	_, err := b.Unseal(w.t.Context())
+	err := b.Unseal(w.t.Context())
 	if errors.Is(err, seal.ErrUninitialized) && w.rows == 0 && w.generation == 0 {
 		return nil
 	}
@@ -264,9 +264,9 @@ func TestKilledServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	fmt.Println("up")
-	_, err = s.b.Unseal(ctx)
+	err = s.b.Unseal(ctx)
 	if errors.Is(err, seal.ErrUninitialized) {
-		_, err = s.b.Init(ctx, map[string]seal.Spec{"auto": seal.KMS{Name: "a"}}, seal.By{})
+		_, err = s.b.Init(ctx, map[string]seal.Spec{"auto": seal.KMS{Wrapper: "a"}}, seal.By{})
 	}
 	s.must(err)
 	for line := range strings.Lines(string(data)) {
@@ -316,7 +316,7 @@ func (s *killedServer) encrypt() {
 // change makes one change of the keys and acknowledges it.
 func (s *killedServer) change(ctx context.Context) {
 	by := seal.By{}
-	auto := map[string]seal.Spec{"auto": seal.KMS{Name: string("ab"[s.random.IntN(2)])}}
+	auto := map[string]seal.Spec{"auto": seal.KMS{Wrapper: string("ab"[s.random.IntN(2)])}}
 	kind := s.random.IntN(5)
 	if len(s.b.Status().Slots) == 1 {
 		kind = 4 // no people yet
@@ -329,8 +329,8 @@ func (s *killedServer) change(ctx context.Context) {
 	case 2: // the slot moves to the other key, or what was begun goes on
 		s.reconcile(ctx, auto, nil)
 	case 3: // two machines' slots, then one
-		s.reconcile(ctx, map[string]seal.Spec{"more": seal.KMS{Name: "b"}, "auto": seal.KMS{Name: "a"}}, nil)
-		s.reconcile(ctx, map[string]seal.Spec{"auto": seal.KMS{Name: "a"}}, []string{"more"})
+		s.reconcile(ctx, map[string]seal.Spec{"more": seal.KMS{Wrapper: "b"}, "auto": seal.KMS{Wrapper: "a"}}, nil)
+		s.reconcile(ctx, map[string]seal.Spec{"auto": seal.KMS{Wrapper: "a"}}, []string{"more"})
 	case 4:
 		s.rekey(ctx)
 		return
@@ -362,7 +362,7 @@ func (s *killedServer) settle(ctx context.Context) {
 		return
 	}
 	if s.random.IntN(2) == 0 {
-		_, err := migrate.Abort(ctx, s.b, by)
+		_, err := migrate.Cancel(ctx, s.b, by)
 		s.must(err)
 		return
 	}

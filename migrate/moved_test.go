@@ -64,10 +64,10 @@ func TestAWantedSlotFollowsItsKey(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { b.Close() })
-		_, err = b.Unseal(ctx)
+		err = b.Unseal(ctx)
 		return b, err
 	}
-	plan := migrate.Plan{Slots: map[string]seal.Spec{"auto": seal.KMS{Name: "static"}}}
+	plan := migrate.Plan{Slots: map[string]seal.Spec{"auto": seal.KMS{Wrapper: "static"}}}
 	b, _ := start(first)
 	if _, err := b.Init(ctx, plan.Slots, seal.By{}); err != nil {
 		t.Fatal(err)
@@ -92,12 +92,12 @@ func TestAWantedSlotFollowsItsKey(t *testing.T) {
 	if err != nil || len(report.Moves) != 1 || report.Moves[0].String() != `renew "auto" (KMS static)` || !report.OK() {
 		t.Errorf("%v, %v", report, err)
 	}
-	other := migrate.Plan{Slots: map[string]seal.Spec{"more": seal.KMS{Name: "static"}}}
+	other := migrate.Plan{Slots: map[string]seal.Spec{"more": seal.KMS{Wrapper: "static"}}}
 	if report, err := migrate.Check(ctx, b, other); err != nil || !strings.Contains(strings.Join(report.Warnings, "\n"), "a start without the old key will not open it") {
 		t.Errorf("of a slot that the plan leaves as it is: %q, %v", report.Warnings, err)
 	}
 	r, err := migrate.Reconcile(ctx, b, plan, migrate.Options{})
-	if err != nil || !r.Done || len(r.Moved) != 1 || r.Moved[0].Kind != migrate.Renew {
+	if err != nil || !r.Done || len(r.Moved) != 1 || r.Moved[0].Kind != migrate.MoveRenew {
 		t.Errorf("%+v, %v", r, err)
 	}
 	generation := b.Status().Generation

@@ -39,7 +39,7 @@ func TestTheScenarioThisBeganWith(t *testing.T) {
 		}
 	}
 	give(b, seal.By{})
-	plan := migrate.Plan{Slots: map[string]seal.Spec{"cloud": seal.KMS{Name: "cloud"}}, Drop: []string{"people"}}
+	plan := migrate.Plan{Slots: map[string]seal.Spec{"cloud": seal.KMS{Wrapper: "cloud"}}, Drop: []string{"people"}}
 
 	report, err := migrate.Check(ctx, b, plan)
 	if err != nil || report.OK() || !errors.Is(report.Problems[0], seal.ErrUnpinned) || !strings.Contains(report.Problems[0].Error(), "carry the plan out without Drop") {
@@ -79,7 +79,7 @@ func TestTheScenarioThisBeganWith(t *testing.T) {
 
 	// Without the pin a restart is as it was said; people still open the store.
 	b = open()
-	if _, err := b.Unseal(ctx); !errors.Is(err, seal.ErrUnpinned) {
+	if err := b.Unseal(ctx); !errors.Is(err, seal.ErrUnpinned) {
 		t.Errorf("without the pin: %v", err)
 	}
 	give(b, seal.By{})
@@ -89,7 +89,7 @@ func TestTheScenarioThisBeganWith(t *testing.T) {
 	b.Close()
 
 	b = open(pin)
-	if _, err := b.Unseal(ctx); err != nil {
+	if err := b.Unseal(ctx); err != nil {
 		t.Fatal(err)
 	}
 	if report, err = migrate.Check(ctx, b, plan); err != nil || !report.OK() {
@@ -100,7 +100,7 @@ func TestTheScenarioThisBeganWith(t *testing.T) {
 	}
 	b.Close()
 	b = open(pin)
-	if _, err := b.Unseal(ctx); err != nil {
+	if err := b.Unseal(ctx); err != nil {
 		t.Errorf("after the restart: %v", err)
 	}
 }

@@ -25,11 +25,11 @@ type MoveKind string
 
 // The moves, in the order in which they are made.
 const (
-	Renew   MoveKind = "renew"   // wrap it with the keys that the configuration has come to
-	Add     MoveKind = "add"     // store a pending slot, and deliver its shares
-	Prove   MoveKind = "prove"   // show that it opens the stored record
-	Replace MoveKind = "replace" // prove it, and let it take its predecessor's place
-	Drop    MoveKind = "drop"    // remove the slots not wanted, with root key and data key replaced
+	MoveRenew   MoveKind = "renew"   // wrap it with the keys that the configuration has come to
+	MoveAdd     MoveKind = "add"     // store a pending slot, and deliver its shares
+	MoveProve   MoveKind = "prove"   // show that it opens the stored record
+	MoveReplace MoveKind = "replace" // prove it, and let it take its predecessor's place
+	MoveDrop    MoveKind = "drop"    // remove the slots not wanted, with root key and data key replaced
 )
 
 // A Move is one step of the way: one swap of the record.
@@ -115,18 +115,18 @@ func (p Plan) Moves(s seal.Status) []Move {
 		}
 		if waiting == nil && present != nil && same(present.Spec, goal.Spec) {
 			if present.State == seal.SlotInitial {
-				prove = append(prove, Move{Kind: Prove, Slots: []string{goal.Name}, Spec: goal.Spec, People: seal.NeedsPeople(goal.Spec)})
+				prove = append(prove, Move{Kind: MoveProve, Slots: []string{goal.Name}, Spec: goal.Spec, People: seal.NeedsPeople(goal.Spec)})
 			} else if present.Moved {
-				renew = append(renew, Move{Kind: Renew, Slots: []string{goal.Name}, Spec: goal.Spec})
+				renew = append(renew, Move{Kind: MoveRenew, Slots: []string{goal.Name}, Spec: goal.Spec})
 			}
 			continue
 		}
 		if waiting == nil || !same(waiting.Spec, goal.Spec) {
-			add = append(add, Move{Kind: Add, Slots: []string{goal.Name}, Spec: goal.Spec})
+			add = append(add, Move{Kind: MoveAdd, Slots: []string{goal.Name}, Spec: goal.Spec})
 		}
-		kind := Prove
+		kind := MoveProve
 		if present != nil {
-			kind = Replace
+			kind = MoveReplace
 		}
 		prove = append(prove, Move{Kind: kind, Slots: []string{goal.Name}, Spec: goal.Spec, People: seal.NeedsPeople(goal.Spec)})
 	}
@@ -139,7 +139,7 @@ func (p Plan) Moves(s seal.Status) []Move {
 	}
 	if len(drop) > 0 {
 		slices.Sort(drop)
-		out = append(out, Move{Kind: Drop, Slots: drop})
+		out = append(out, Move{Kind: MoveDrop, Slots: drop})
 	}
 	return out
 }

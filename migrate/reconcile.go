@@ -29,7 +29,7 @@ type Options struct {
 
 	// Observe, if set, is called when every wanted slot is proven and before
 	// any is dropped. An error stops there: the migration can be gone on with,
-	// or aborted.
+	// or cancelled.
 	Observe func(context.Context, seal.Status) error
 
 	// Progress, if set, is called before and after each move; err is what came
@@ -106,12 +106,12 @@ func Reconcile(ctx context.Context, b *seal.Barrier, plan Plan, opt Options) (r 
 			return r, nil
 		}
 		m := moves[0]
-		if m.Kind == Drop {
+		if m.Kind == MoveDrop {
 			if err := plan.mayDrop(b.Status()); err != nil {
 				return r, fmt.Errorf("migrate: %w", err)
 			}
 		}
-		if m.Kind == Drop && !observed && opt.Observe != nil {
+		if m.Kind == MoveDrop && !observed && opt.Observe != nil {
 			if err := opt.Observe(ctx, b.Status()); err != nil {
 				return r, fmt.Errorf("migrate: stopped before the drop: %w", err)
 			}
@@ -146,15 +146,15 @@ func (opt Options) make(ctx context.Context, b *seal.Barrier, m Move, by seal.By
 		}()
 	}
 	switch m.Kind {
-	case Renew:
+	case MoveRenew:
 		return nil, renew(ctx, b, m.Slots[0], by)
-	case Add:
+	case MoveAdd:
 		return nil, opt.add(ctx, b, m, by)
-	case Drop:
+	case MoveDrop:
 		_, done, err := b.Admin().Drop(ctx, m.Slots, by)
 		if err == nil && !done || errors.Is(err, seal.ErrNoProof) {
 			if slot := peopleThatStay(b.Status(), m.Slots); slot != nil {
-				return &Move{Kind: Prove, Slots: []string{slot.Name}, Spec: slot.Spec, People: true}, nil
+				return &Move{Kind: MoveProve, Slots: []string{slot.Name}, Spec: slot.Spec, People: true}, nil
 			}
 			err = causes.Join(err, errStuck)
 		}
@@ -170,7 +170,7 @@ func (opt Options) make(ctx context.Context, b *seal.Barrier, m Move, by seal.By
 // renew has a slot wrapped with the keys that the configuration has come to, and
 // looks whether it was: where an alias was moved, the move may take its time.
 func renew(ctx context.Context, b *seal.Barrier, name string, by seal.By) error {
-	if err := b.Admin().RewrapSlot(ctx, name, by); err != nil {
+	if err := b.Admin().Renew(ctx, name, by); err != nil {
 		return err
 	}
 	if err := b.Admin().Drill(ctx, name); err != nil {
@@ -189,7 +189,7 @@ func (opt Options) add(ctx context.Context, b *seal.Barrier, m Move, by seal.By)
 	name := m.Slots[0]
 	s := b.Status()
 	if find(s, name, seal.SlotPending) != nil { // of another shape
-		if err := b.Admin().Discard(ctx, name, by); err != nil {
+		if _, _, err := b.Admin().Drop(ctx, []string{name}, by, seal.SlotPending); err != nil {
 			return err
 		}
 	}
@@ -244,12 +244,12 @@ func (opt Options) deliver(name string, d seal.Delivery) error {
 	return nil
 }
 
-// Abort ends the migration in progress and removes what it added and did not
+// Cancel ends the migration in progress and removes what it added and did not
 // prove. Slots that it proved open the store, and stay; they are returned, and
 // [seal.Admin.Drop] removes them. Slots that it dropped do not come back.
-func Abort(ctx context.Context, b *seal.Barrier, by seal.By) (stay []string, err error) {
+func Cancel(ctx context.Context, b *seal.Barrier, by seal.By) (stay []string, err error) {
 	if err := b.Admin().Refresh(ctx); err != nil {
-		return nil, fmt.Errorf("migrate: abort: %w", err)
+		return nil, fmt.Errorf("migrate: cancel: %w", err)
 	}
 	s := b.Status()
 	plan, err := PlanOf(s.Operation)
@@ -262,12 +262,12 @@ func Abort(ctx context.Context, b *seal.Barrier, by seal.By) (stay []string, err
 			continue
 		}
 		if find(b.Status(), goal.Name, seal.SlotPending) != nil {
-			err := b.Admin().Discard(ctx, goal.Name, by)
+			_, _, err := b.Admin().Drop(ctx, []string{goal.Name}, by, seal.SlotPending)
 			if err == nil {
 				continue
 			}
 			if !errors.Is(err, seal.ErrNoSlot) { // else another replica has just proven it
-				return stay, fmt.Errorf("migrate: abort: %w", err)
+				return stay, fmt.Errorf("migrate: cancel: %w", err)
 			}
 		}
 		if find(b.Status(), goal.Name, seal.SlotActive) != nil {
@@ -275,7 +275,7 @@ func Abort(ctx context.Context, b *seal.Barrier, by seal.By) (stay []string, err
 		}
 	}
 	if err := b.Admin().Cancel(ctx, by); err != nil {
-		return stay, fmt.Errorf("migrate: abort: %w", err)
+		return stay, fmt.Errorf("migrate: cancel: %w", err)
 	}
 	return stay, nil
 }

@@ -32,19 +32,19 @@ func TestSlotOfAnotherKey(t *testing.T) {
 		t.Cleanup(func() { b.Close() })
 		return b
 	}
-	slots := map[string]seal.Spec{"cloud": seal.KMS{Name: "cloud"}, "spare": seal.KMS{Name: "spare"}}
+	slots := map[string]seal.Spec{"cloud": seal.KMS{Wrapper: "cloud"}, "spare": seal.KMS{Wrapper: "spare"}}
 	if _, err := open("one").Init(ctx, slots, seal.By{}); err != nil {
 		t.Fatal(err)
 	}
 	unsealed := func(cloud string) *seal.Barrier {
 		t.Helper()
 		b := open(cloud)
-		if _, err := b.Unseal(ctx); err != nil {
+		if err := b.Unseal(ctx); err != nil {
 			t.Fatal(err)
 		}
 		return b
 	}
-	wants := migrate.Plan{Slots: map[string]seal.Spec{"cloud": seal.KMS{Name: "cloud"}}}
+	wants := migrate.Plan{Slots: map[string]seal.Spec{"cloud": seal.KMS{Wrapper: "cloud"}}}
 
 	b := unsealed("two")
 	generation := b.Status().Generation
@@ -63,7 +63,7 @@ func TestSlotOfAnotherKey(t *testing.T) {
 	}
 
 	// The plan does not want it: it stays, and the report says what that means.
-	report, err = migrate.Check(ctx, b, migrate.Plan{Slots: map[string]seal.Spec{"spare": seal.KMS{Name: "spare"}}})
+	report, err = migrate.Check(ctx, b, migrate.Plan{Slots: map[string]seal.Spec{"spare": seal.KMS{Wrapper: "spare"}}})
 	if err != nil || !report.OK() || !slices.ContainsFunc(report.Warnings, func(w string) bool { return strings.Contains(w, `slot "cloud" of the store is of another key`) }) {
 		t.Errorf("a slot that stays: %v, %v, %q", err, report.Problems, report.Warnings)
 	}
@@ -88,7 +88,7 @@ func TestSlotOfAnotherKey(t *testing.T) {
 
 	// Rekeyed in the name of the host, it is on its way to be replaced.
 	b = unsealed("two")
-	if _, err := b.Admin().Rekey(ctx, "cloud", seal.KMS{Name: "cloud"}, seal.By{}); err != nil {
+	if _, err := b.Admin().Rekey(ctx, "cloud", seal.KMS{Wrapper: "cloud"}, seal.By{}); err != nil {
 		t.Fatal(err)
 	}
 	if r, err := migrate.Reconcile(ctx, b, wants, migrate.Options{}); err != nil || !r.Done {
@@ -113,7 +113,7 @@ func TestReconcileDoesNotWait(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer b.Close()
-			plan := migrate.Plan{Slots: map[string]seal.Spec{"cloud": seal.KMS{Name: "cloud"}}}
+			plan := migrate.Plan{Slots: map[string]seal.Spec{"cloud": seal.KMS{Wrapper: "cloud"}}}
 			if _, err := b.Init(t.Context(), plan.Slots, seal.By{}); err != nil {
 				t.Fatal(err)
 			}

@@ -53,7 +53,7 @@ func TestAnchorOfARetiredTerm(t *testing.T) {
 		must(t, err)
 		term := b.Status().Terms[0].Number
 		must(t, b.Rotate(ctx, seal.By{}))
-		must(t, b.Admin().Retire(ctx, term, seal.By{}))
+		must(t, b.Admin().RetireUncounted(ctx, term, seal.By{}))
 		b.Close()
 		old := seal.NewMemStore()
 		_, err = old.Swap(ctx, held, "")

@@ -205,7 +205,7 @@ func TestAnchorMissesTheRecord(t *testing.T) {
 		v.faulty = &storetest.Faulty{Inner: seal.NewMemStore()}
 		b = v.boot()
 		defer b.Close()
-		if _, err := b.Unseal(ctx); !errors.Is(err, seal.ErrMissing) || !strings.Contains(err.Error(), "was seen: restore it") {
+		if err := b.Unseal(ctx); !errors.Is(err, seal.ErrMissing) || !strings.Contains(err.Error(), "was seen: restore it") {
 			t.Errorf("unseal: %v", err)
 		}
 		if _, err := b.Init(ctx, threeSlots, seal.By{}); !errors.Is(err, seal.ErrMissing) {

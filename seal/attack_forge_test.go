@@ -26,13 +26,13 @@ func TestAttackForgeUnderPinnedProcess(t *testing.T) {
 			rsa := &kmstest.Fake{Type: "rsa", Forgeable: true}
 			l := locksmith{t, map[string]kms.Wrapper{"rsa": rsa.Key("rsa")}}
 			store := seal.NewMemStore()
-			maker := l.barrier(store, func(c *seal.Config) { c.Unpinned = true })
-			_, err := maker.Init(ctx, map[string]seal.Spec{"soft": seal.KMS{Name: "rsa"}}, seal.By{})
+			maker := l.barrier(store, func(c *seal.Config) { c.TrustUnpinned = true })
+			_, err := maker.Init(ctx, map[string]seal.Spec{"soft": seal.KMS{Wrapper: "rsa"}}, seal.By{})
 			must(t, err)
 			c := l.copyOf("store", store, maker, nil)
 			pin := fmt.Sprintf("%x", c.state.Slots[0].Fingerprint)
 			b := l.barrier(store, func(c *seal.Config) { c.Pins = []string{pin} })
-			_, err = b.Unseal(ctx)
+			err = b.Unseal(ctx)
 			must(t, err)
 			if sealedFirst {
 				must(t, b.Seal(seal.By{}))
@@ -43,7 +43,7 @@ func TestAttackForgeUnderPinnedProcess(t *testing.T) {
 			digest := record.DigestOf(c.stored)
 			base := record.Record{Format: 1, MinReader: 1, Store: r.Store, Generation: r.Generation + 1, Previous: digest[:],
 				Root: r.Root, LastTerm: r.LastTerm + 1, LastSlot: r.LastSlot, LastSet: r.LastSet}
-			n, _ := l.barrier(seal.NewMemStore(), nil).NewSlotFor(t, &base, "soft", seal.KMS{Name: "rsa"}, root)
+			n, _ := l.barrier(seal.NewMemStore(), nil).NewSlotFor(t, &base, "soft", seal.KMS{Wrapper: "rsa"}, root)
 			base.LastSlot++
 			f := record.FingerprintOf(n.Identity)
 			base.Slots = []record.Slot{{ID: base.LastSlot, Name: "soft", State: record.Active, Fingerprint: f[:12], Tree: n.Tree,
@@ -59,7 +59,7 @@ func TestAttackForgeUnderPinnedProcess(t *testing.T) {
 			must(t, err)
 			err = b.Admin().Refresh(ctx)
 			if sealedFirst {
-				_, err = b.Unseal(ctx)
+				err = b.Unseal(ctx)
 			}
 			if err == nil && b.Status().Generation == base.Generation {
 				a, _ := b.Keyring().Active()
@@ -77,7 +77,7 @@ func TestAttackGenerationPanics(t *testing.T) {
 	l := locksmith{t, map[string]kms.Wrapper{"a": fake.Key("a")}}
 	store := seal.NewMemStore()
 	b := l.barrier(store, nil)
-	_, err := b.Init(ctx, map[string]seal.Spec{"auto": seal.KMS{Name: "a"}}, seal.By{})
+	_, err := b.Init(ctx, map[string]seal.Spec{"auto": seal.KMS{Wrapper: "a"}}, seal.By{})
 	must(t, err)
 	c := l.copyOf("store", store, b, nil)
 	r := c.record(t)
@@ -97,7 +97,7 @@ func TestAttackReissueStrands(t *testing.T) {
 	ctx := t.Context()
 	v := newVault(t, seal.NewMemStore())
 	b := v.boot()
-	slots := map[string]seal.Spec{"auto": seal.KMS{Name: "a"}, "people": seal.Shamir{Shares: 3, Threshold: 2}}
+	slots := map[string]seal.Spec{"auto": seal.KMS{Wrapper: "a"}, "people": seal.Shamir{Shares: 3, Threshold: 2}}
 	d, err := b.Init(ctx, slots, seal.By{})
 	must(t, err)
 	must(t, v.take(d))
@@ -122,7 +122,7 @@ func TestAttackBaitAndSwitch(t *testing.T) {
 	ctx := t.Context()
 	v := newVault(t, seal.NewMemStore())
 	b := v.boot()
-	slots := map[string]seal.Spec{"auto": seal.KMS{Name: "a"}, "people": seal.Shamir{Shares: 3, Threshold: 2}}
+	slots := map[string]seal.Spec{"auto": seal.KMS{Wrapper: "a"}, "people": seal.Shamir{Shares: 3, Threshold: 2}}
 	must(t, v.initialize(ctx, b, slots))
 	op0, _, err := b.Admin().Prove(ctx, "people", seal.By{})
 	must(t, err)
@@ -133,7 +133,7 @@ func TestAttackBaitAndSwitch(t *testing.T) {
 		}
 		return kmstest.Fault{}
 	})
-	op, err := b.Admin().BeginMigration(ctx, []seal.Goal{{Name: "extra", Spec: seal.KMS{Name: "b"}}}, seal.By{})
+	op, err := b.Admin().BeginMigration(ctx, []seal.Goal{{Name: "extra", Spec: seal.KMS{Wrapper: "b"}}}, seal.By{})
 	must(t, err)
 	must(t, v.gather(ctx, b, seal.By{Operation: op}))
 	// a different plan under the same id is "joined"
@@ -151,7 +151,7 @@ func TestAttackReconcileSpins(t *testing.T) {
 	ctx := t.Context()
 	v := newVault(t, seal.NewMemStore())
 	b := v.boot()
-	slots := map[string]seal.Spec{"auto": seal.KMS{Name: "a"}, "people": seal.Shamir{Shares: 3, Threshold: 2}}
+	slots := map[string]seal.Spec{"auto": seal.KMS{Wrapper: "a"}, "people": seal.Shamir{Shares: 3, Threshold: 2}}
 	must(t, v.initialize(ctx, b, slots))
 	op0, _, err := b.Admin().Prove(ctx, "people", seal.By{})
 	must(t, err)
@@ -178,8 +178,8 @@ func TestAttackDropByTree(t *testing.T) {
 	ctx := t.Context()
 	v := newVault(t, seal.NewMemStore())
 	b := v.boot()
-	slots := map[string]seal.Spec{"auto": seal.KMS{Name: "a"},
-		"tree": seal.Threshold{K: 2, Of: []seal.Spec{seal.KMS{Name: "a"}, seal.KMS{Name: "b"}, seal.Shamir{Shares: 3, Threshold: 2}}}}
+	slots := map[string]seal.Spec{"auto": seal.KMS{Wrapper: "a"},
+		"tree": seal.Threshold{K: 2, Of: []seal.Spec{seal.KMS{Wrapper: "a"}, seal.KMS{Wrapper: "b"}, seal.Shamir{Shares: 3, Threshold: 2}}}}
 	must(t, v.initialize(ctx, b, slots))
 	v.fake.Disable("a")
 	op, done, err := b.Admin().Drop(ctx, []string{"auto"}, seal.By{})
@@ -229,7 +229,7 @@ func TestAttackSealUndone(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		v := newVault(t, seal.NewMemStore())
 		b := v.boot()
-		must(t, v.initialize(ctx, b, map[string]seal.Spec{"auto": seal.KMS{Name: "a"}}))
+		must(t, v.initialize(ctx, b, map[string]seal.Spec{"auto": seal.KMS{Wrapper: "a"}}))
 		b.Close()
 		v.fake.Script(kmstest.Always(kmstest.Fault{Delay: 5 * time.Second}))
 		b = v.boot()
@@ -253,7 +253,7 @@ func TestAttackKMSHoldsTurn(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		v := newVault(t, seal.NewMemStore())
 		b := v.boot()
-		must(t, v.initialize(ctx, b, map[string]seal.Spec{"auto": seal.KMS{Name: "a"}, "people": seal.Shamir{Shares: 3, Threshold: 2}}))
+		must(t, v.initialize(ctx, b, map[string]seal.Spec{"auto": seal.KMS{Wrapper: "a"}, "people": seal.Shamir{Shares: 3, Threshold: 2}}))
 		b.Close()
 		v.fake.Script(kmstest.Always(kmstest.Fault{Failure: kmstest.Throttled, RetryAfter: time.Hour}))
 		b, err := seal.Open(seal.Config{Store: v.inner, KMS: v.own()}) // default policy
@@ -280,14 +280,14 @@ func TestAttackCloseLeavesWaiters(t *testing.T) {
 		defer cancel()
 		v := newVault(t, seal.NewMemStore())
 		b := v.boot()
-		must(t, v.initialize(ctx, b, map[string]seal.Spec{"auto": seal.KMS{Name: "a"}}))
+		must(t, v.initialize(ctx, b, map[string]seal.Spec{"auto": seal.KMS{Wrapper: "a"}}))
 		b.Close()
 		v.fake.Script(kmstest.Always(kmstest.Fault{Failure: kmstest.Hang}))
 		b, err := seal.Open(seal.Config{Store: v.inner, KMS: v.own()})
 		must(t, err)
 		start := time.Now()
 		errs := make(chan error, 2)
-		go func() { _, err := b.Unseal(ctx); errs <- err }()
+		go func() { err := b.Unseal(ctx); errs <- err }()
 		time.Sleep(time.Second)
 		go func() { errs <- b.Admin().Refresh(ctx) }()
 		time.Sleep(time.Second)
@@ -305,7 +305,7 @@ func TestAttackRunLeaksWatch(t *testing.T) {
 	virtual(t, func(t *testing.T) {
 		v := newVault(t, seal.NewMemStore())
 		b := v.boot()
-		must(t, v.initialize(t.Context(), b, map[string]seal.Spec{"auto": seal.KMS{Name: "a"}}))
+		must(t, v.initialize(t.Context(), b, map[string]seal.Spec{"auto": seal.KMS{Wrapper: "a"}}))
 		done := make(chan error)
 		ctx, cancel := context.WithCancel(context.Background())
 		_ = cancel // a host that only calls Close
@@ -322,19 +322,19 @@ func TestAttackRestoreForged(t *testing.T) {
 	rsa := &kmstest.Fake{Type: "rsa", Forgeable: true}
 	l := locksmith{t, map[string]kms.Wrapper{"rsa": rsa.Key("rsa")}}
 	store := seal.NewMemStore()
-	maker := l.barrier(store, func(c *seal.Config) { c.Unpinned = true })
-	_, err := maker.Init(ctx, map[string]seal.Spec{"soft": seal.KMS{Name: "rsa"}}, seal.By{})
+	maker := l.barrier(store, func(c *seal.Config) { c.TrustUnpinned = true })
+	_, err := maker.Init(ctx, map[string]seal.Spec{"soft": seal.KMS{Wrapper: "rsa"}}, seal.By{})
 	must(t, err)
 	c := l.copyOf("store", store, maker, nil)
 	b := l.barrier(store, func(cfg *seal.Config) { cfg.Pins = []string{fmt.Sprintf("%x", c.state.Slots[0].Fingerprint)} })
-	_, err = b.Unseal(ctx)
+	err = b.Unseal(ctx)
 	must(t, err)
 	must(t, b.Rotate(ctx, seal.By{}))
 	real := l.copyOf("rotated", store, b, nil)
 	r := c.record(t)
 	root := bytes.Repeat([]byte{0x66}, 32)
 	base := record.Record{Format: 1, MinReader: 1, Store: r.Store, Generation: 2, Previous: make([]byte, 32), Root: 1, LastTerm: 1}
-	n, _ := l.barrier(seal.NewMemStore(), nil).NewSlotFor(t, &base, "soft", seal.KMS{Name: "rsa"}, root)
+	n, _ := l.barrier(seal.NewMemStore(), nil).NewSlotFor(t, &base, "soft", seal.KMS{Wrapper: "rsa"}, root)
 	base.LastSlot++
 	f := record.FingerprintOf(n.Identity)
 	base.Slots = []record.Slot{{ID: 1, Name: "soft", State: record.Active, Fingerprint: f[:12], Tree: n.Tree,

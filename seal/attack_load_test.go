@@ -43,11 +43,11 @@ func TestAttackForgedTermsAndGone(t *testing.T) {
 		store := &watchedLoads{Store: seal.NewMemStore()}
 		b := l.barrier(store, nil)
 		defer b.Close()
-		_, err := b.Init(ctx, map[string]seal.Spec{"auto": seal.KMS{Name: "a"}}, seal.By{})
+		_, err := b.Init(ctx, map[string]seal.Spec{"auto": seal.KMS{Wrapper: "a"}}, seal.By{})
 		must(t, err)
 		other := l.barrier(store.Store, nil)
 		defer other.Close()
-		_, err = other.Unseal(ctx)
+		err = other.Unseal(ctx)
 		must(t, err)
 		forged, err := b.Keyring().Encrypt(nil, []byte("x"), nil)
 		must(t, err)
@@ -112,7 +112,7 @@ func (l *lagging) Probe(ctx context.Context) (kms.Health, error) {
 
 // TestAttackKeyVersionLags: a version that the KMS tells of before it wraps by
 // it, or that it never wraps by, changes no record; once it wraps by it, Run
-// rewraps.
+// renews.
 func TestAttackKeyVersionLags(t *testing.T) {
 	virtual(t, func(t *testing.T) {
 		ctx := t.Context()
@@ -138,7 +138,7 @@ func TestAttackKeyVersionLags(t *testing.T) {
 		v.fake.Destroy("a", "1")
 		cold := v.boot()
 		defer cold.Close()
-		_, err := cold.Unseal(ctx)
+		err := cold.Unseal(ctx)
 		must(t, err)
 	})
 }
@@ -167,10 +167,10 @@ func TestAttackAnchorOfTheOtherHalf(t *testing.T) {
 	})
 }
 
-// TestAttackRewrapKeepsTheTurn: where the KMS that has a new version of a key
-// asks to be left alone for an hour, Run's attempt to rewrap lets everybody else
+// TestAttackRenewKeepsTheTurn: where the KMS that has a new version of a key
+// asks to be left alone for an hour, Run's attempt to renew lets everybody else
 // change the record, and people give their shares.
-func TestAttackRewrapKeepsTheTurn(t *testing.T) {
+func TestAttackRenewKeepsTheTurn(t *testing.T) {
 	virtual(t, func(t *testing.T) {
 		ctx := t.Context()
 		v, b := scenario{begin: threeSlots}.prepare(ctx, t).from(ctx, t, seal.NewMemStore())
@@ -281,7 +281,7 @@ func TestAttackSealedWhileDrilled(t *testing.T) {
 				t.Errorf("%s: it went on", name)
 			}
 			v.fake.Script(nil)
-			_, err := b.Unseal(t.Context())
+			err := b.Unseal(t.Context())
 			must(t, err)
 			if w := b.Status().Warnings; len(w) != 0 {
 				t.Errorf("%s: %q", name, w)

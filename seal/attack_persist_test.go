@@ -19,7 +19,7 @@ func TestAttackDroppedCustodianForges(t *testing.T) {
 	l := locksmith{t, map[string]kms.Wrapper{"a": fake.Key("a")}}
 	store := seal.NewMemStore()
 	b := l.barrier(store, nil)
-	d, err := b.Init(ctx, map[string]seal.Spec{"auto": seal.KMS{Name: "a"}, "people": seal.Shamir{Shares: 1, Threshold: 1}}, seal.By{})
+	d, err := b.Init(ctx, map[string]seal.Spec{"auto": seal.KMS{Wrapper: "a"}, "people": seal.Shamir{Shares: 1, Threshold: 1}}, seal.By{})
 	must(t, err)
 	l.proveSlot(b, "people", d)
 	old := l.copyOf("old", store, b, nil) // what the custodian could open
@@ -52,9 +52,9 @@ func TestAttackGatherStays(t *testing.T) {
 	v := newVault(t, seal.NewMemStore())
 	one := v.boot()
 	people := seal.Shamir{Shares: 3, Threshold: 2}
-	must(t, v.initialize(ctx, one, map[string]seal.Spec{"people": people, "auto": seal.KMS{Name: "a"}}))
+	must(t, v.initialize(ctx, one, map[string]seal.Spec{"people": people, "auto": seal.KMS{Wrapper: "a"}}))
 	two := v.boot()
-	_, err := two.Unseal(ctx)
+	err := two.Unseal(ctx)
 	must(t, err)
 	op, _, err := one.Admin().Prove(ctx, "people", seal.By{})
 	must(t, err)
@@ -68,7 +68,7 @@ func TestAttackGatherStays(t *testing.T) {
 		t.Errorf("%d share(s) kept for an operation that was cancelled by another replica", n)
 	}
 	// And in a migration a single custodian repeats the quorum's proof.
-	op, err = one.Admin().BeginMigration(ctx, []seal.Goal{{Name: "extra", Spec: seal.KMS{Name: "b"}}}, seal.By{})
+	op, err = one.Admin().BeginMigration(ctx, []seal.Goal{{Name: "extra", Spec: seal.KMS{Wrapper: "b"}}}, seal.By{})
 	must(t, err)
 	must(t, v.gather(ctx, one, seal.By{Operation: op}))
 	must(t, one.Admin().RotateRoot(ctx, seal.By{}))
@@ -93,7 +93,7 @@ func TestAttackInitOverForgedUnproven(t *testing.T) {
 	s := v.boot()
 	_, err = s.Init(ctx, map[string]seal.Spec{"people": seal.Shamir{Shares: 3, Threshold: 2}}, seal.By{Operation: "x"})
 	must(t, err)
-	_, err = b.Init(ctx, map[string]seal.Spec{"auto": seal.KMS{Name: "a"}}, seal.By{Operation: "x"})
+	_, err = b.Init(ctx, map[string]seal.Spec{"auto": seal.KMS{Wrapper: "a"}}, seal.By{Operation: "x"})
 	if err == nil {
 		t.Error("Init of a pinned host goes ahead over a stranger's unproven record")
 	}

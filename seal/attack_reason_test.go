@@ -20,7 +20,7 @@ func TestAttackStrangerTurnsTheReason(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer b.Close()
-	d, err := b.Init(ctx, map[string]seal.Spec{"cloud": seal.KMS{Name: "cloud"}, "people": seal.Shamir{Shares: 3, Threshold: 2}}, seal.By{})
+	d, err := b.Init(ctx, map[string]seal.Spec{"cloud": seal.KMS{Wrapper: "cloud"}, "people": seal.Shamir{Shares: 3, Threshold: 2}}, seal.By{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,7 +28,7 @@ func TestAttackStrangerTurnsTheReason(t *testing.T) {
 		t.Fatal(err)
 	}
 	fake.Script(kmstest.Always(kmstest.Fault{Failure: kmstest.ServerError}))
-	if _, err := b.Unseal(ctx); !errors.Is(err, kms.ErrUnavailable) {
+	if err := b.Unseal(ctx); !errors.Is(err, kms.ErrUnavailable) {
 		t.Fatal(err)
 	}
 	other, err := seal.Open(seal.Config{Store: seal.NewMemStore()})

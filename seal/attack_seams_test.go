@@ -124,7 +124,7 @@ func TestAttackSealWhileProving(t *testing.T) {
 		v := newVault(t, seal.NewMemStore())
 		b := v.boot()
 		slots := maps.Clone(ofPeople)
-		slots["auto"] = seal.KMS{Name: "a"}
+		slots["auto"] = seal.KMS{Wrapper: "a"}
 		must(t, v.initialize(ctx, b, slots))
 		b.Close()
 		v.wrappers = map[string]kms.Wrapper{"a": new(kmstest.Fake).Key("another")}
@@ -158,8 +158,8 @@ func TestAttackRetiredWhileSealed(t *testing.T) {
 		term := b.Status().Terms[0].Number
 		must(t, b.Seal(seal.By{}))
 		must(t, other.Rotate(ctx, seal.By{}))
-		must(t, other.Admin().Retire(ctx, term, seal.By{}))
-		_, err := b.Unseal(ctx)
+		must(t, other.Admin().RetireUncounted(ctx, term, seal.By{}))
+		err := b.Unseal(ctx)
 		if !errors.Is(err, seal.ErrForked) || !strings.Contains(err.Error(), "retired") || !strings.Contains(err.Error(), "restart") {
 			t.Errorf("it says: %v", err)
 		}
@@ -168,14 +168,14 @@ func TestAttackRetiredWhileSealed(t *testing.T) {
 	})
 }
 
-// TestAttackAbortMeetsProof: a migration is aborted here while another replica
+// TestAttackCancelMeetsProof: a migration is cancelled here while another replica
 // proves the slot that it added. The slot opens the store, and stays.
-func TestAttackAbortMeetsProof(t *testing.T) {
+func TestAttackCancelMeetsProof(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		ctx := t.Context()
-		v, b := scenario{begin: map[string]seal.Spec{"auto": seal.KMS{Name: "a"}}}.prepare(ctx, t).from(ctx, t, seal.NewMemStore())
+		v, b := scenario{begin: map[string]seal.Spec{"auto": seal.KMS{Wrapper: "a"}}}.prepare(ctx, t).from(ctx, t, seal.NewMemStore())
 		defer b.Close()
-		spec := seal.KMS{Name: "b"}
+		spec := seal.KMS{Wrapper: "b"}
 		op, err := b.Admin().BeginMigration(ctx, []seal.Goal{{Name: "new", Spec: spec}}, seal.By{})
 		must(t, err)
 		_, err = b.Admin().Add(ctx, "new", spec, seal.By{Operation: op})
@@ -185,13 +185,13 @@ func TestAttackAbortMeetsProof(t *testing.T) {
 		must(t, v.unseal(ctx, other))
 		store, loads := &late{Store: v.inner}, 0
 		store.loading = func() {
-			if loads++; loads == 2 { // after the abort has had its look
+			if loads++; loads == 2 { // after the cancel has had its look
 				_, _, err := other.Admin().Prove(ctx, "new", seal.By{Operation: op})
 				must(t, err)
 			}
 		}
 		b.SwapStore(store)
-		stay, err := migrate.Abort(ctx, b, seal.By{})
+		stay, err := migrate.Cancel(ctx, b, seal.By{})
 		must(t, err)
 		if s := b.Status(); len(stay) != 1 || stay[0] != "new" || len(s.Slots) != 2 || s.Operation != nil {
 			t.Errorf("%q stay, of the slots %+v", stay, s.Slots)

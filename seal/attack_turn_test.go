@@ -105,7 +105,7 @@ func TestAttackPeopleWaitForTheKMSOfOneBehind(t *testing.T) {
 					t.Errorf("behind %v: a share was taken after %v", refreshed, took)
 				}
 				begun = time.Now()
-				_, _ = behind.Admin().Check(t.Context(), s, seal.By{})
+				_, _ = behind.Admin().CheckShare(t.Context(), s, seal.By{})
 				if took := time.Since(begun); took >= enough {
 					t.Errorf("behind %v: a share was checked after %v", refreshed, took)
 				}
@@ -155,7 +155,7 @@ func TestAttackSharesStayWhereTheyServeNothing(t *testing.T) {
 					time.Sleep(time.Second)
 				}
 			}
-			_, err = b.Unseal(ctx)
+			err = b.Unseal(ctx)
 			must(t, err)
 			if err := <-submitted; err != nil {
 				t.Error(err)
@@ -354,7 +354,7 @@ func TestAttackOneUnsealIsOneEvent(t *testing.T) {
 		store.loading = func() { time.Sleep(time.Second) }
 		ended := make(chan error, 2)
 		for range 2 {
-			go func() { _, err := b.Unseal(ctx); ended <- err }()
+			go func() { err := b.Unseal(ctx); ended <- err }()
 		}
 		must(t, errors.Join(<-ended, <-ended))
 		if n := events.Load(); n != 1 || b.Status().Sealed {
@@ -373,7 +373,7 @@ func TestAttackReasonNamesTheKMS(t *testing.T) {
 		defer b.Close()
 		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 		defer cancel()
-		_, err := b.Unseal(ctx)
+		err := b.Unseal(ctx)
 		if err == nil || !strings.Contains(err.Error(), `KMS "x"`) || !strings.Contains(b.Status().Reason.Error(), `KMS "x"`) {
 			t.Errorf("%v; %v", err, b.Status().Reason)
 		}

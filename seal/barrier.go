@@ -55,7 +55,7 @@ type Barrier struct {
 	closed      bool
 	gathers     map[OperationID]*custody.Quorum // the shares given so far; "" for unsealing
 	health      map[uint32]drilled              // by slot id
-	rewrapped   map[uint32]string               // by slot id: the key versions for which Run rewrapped it
+	renewed     map[uint32]string               // by slot id: the key versions for which Run renewed it
 	behind      behind                          // why it cannot follow, while unsealed
 	activeTerm  uint32                          // and since when it is known here
 	activeSince time.Time
@@ -83,20 +83,20 @@ func Open(cfg Config) (*Barrier, error) {
 	}
 	life, end := context.WithCancelCause(context.Background())
 	b := &Barrier{
-		cfg:       cfg,
-		life:      life,
-		end:       end,
-		keys:      keyring.New(),
-		ledger:    ledger.New(ledger.Config{Store: cfg.Store, Anchor: anchorOf(cfg), Timeout: cfg.StoreTimeout, Pinned: len(cfg.Pins) > 0}),
-		custody:   custody.NewKeys(cfg.KMS, cfg.Retry, cfg.HeadStart),
-		turn:      make(chan struct{}, 1),
-		shutting:  make(chan struct{}, 1),
-		running:   map[*run]struct{}{},
-		gathers:   map[OperationID]*custody.Quorum{},
-		health:    map[uint32]drilled{},
-		rewrapped: map[uint32]string{},
-		changed:   make(chan struct{}),
-		observed:  map[uint32]observation{},
+		cfg:      cfg,
+		life:     life,
+		end:      end,
+		keys:     keyring.New(),
+		ledger:   ledger.New(ledger.Config{Store: cfg.Store, Anchor: anchorOf(cfg), Timeout: cfg.StoreTimeout, Pinned: len(cfg.Pins) > 0}),
+		custody:  custody.NewKeys(cfg.KMS, cfg.Retry, cfg.HeadStart),
+		turn:     make(chan struct{}, 1),
+		shutting: make(chan struct{}, 1),
+		running:  map[*run]struct{}{},
+		gathers:  map[OperationID]*custody.Quorum{},
+		health:   map[uint32]drilled{},
+		renewed:  map[uint32]string{},
+		changed:  make(chan struct{}),
+		observed: map[uint32]observation{},
 	}
 	if s, ok := cfg.Store.(Limited); ok {
 		b.limit = s.MaxRecord()

@@ -28,8 +28,8 @@ func newBenchStore(b *testing.B, terms int) *benchStore {
 	barrier := s.open(b)
 	defer barrier.Close()
 	delivery, err := barrier.Init(ctx, map[string]seal.Spec{
-		"a":      seal.KMS{Name: "a"},
-		"b":      seal.KMS{Name: "b"},
+		"a":      seal.KMS{Wrapper: "a"},
+		"b":      seal.KMS{Wrapper: "b"},
 		"people": seal.Shamir{Shares: 5, Threshold: 3},
 	}, seal.By{})
 	must(b, err)
@@ -66,20 +66,20 @@ func (s *benchStore) open(b *testing.B) *seal.Barrier {
 }
 
 func (s *benchStore) unseal(b *testing.B, barrier *seal.Barrier) {
-	if _, err := barrier.Unseal(b.Context()); err != nil {
+	if err := barrier.Unseal(b.Context()); err != nil {
 		b.Fatal(err)
 	}
 }
 
 func (s *benchStore) submit(b *testing.B, barrier *seal.Barrier) {
-	var status seal.Status
+	done := false
 	for _, share := range s.shares {
 		var err error
-		if status, err = barrier.Submit(b.Context(), share, seal.By{}); err != nil {
+		if done, err = barrier.Submit(b.Context(), share, seal.By{}); err != nil {
 			b.Fatal(err)
 		}
 	}
-	if status.Sealed {
+	if !done {
 		b.Fatal("sealed after a quorum of shares")
 	}
 }

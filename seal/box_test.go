@@ -169,7 +169,7 @@ func TestBoxLegacy(t *testing.T) {
 	}
 	retired, _ := box.Encrypt(ctx, []byte("a token"), "7")
 	must(t, b.Rotate(ctx, seal.By{}))
-	must(t, b.Admin().Retire(ctx, 1, seal.By{}))
+	must(t, b.Admin().RetireUncounted(ctx, 1, seal.By{}))
 	withTerm := func(term uint32) []byte {
 		stored := encrypt("7")
 		binary.BigEndian.PutUint32(stored[1:], term)

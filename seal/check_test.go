@@ -26,26 +26,26 @@ func TestCheck(t *testing.T) {
 		check := func(when string) {
 			t.Helper()
 			before := b.Status()
-			if slot, err := b.Admin().Check(ctx, right, seal.By{Actor: "anna"}); err != nil || slot != "people" {
+			if slot, err := b.Admin().CheckShare(ctx, right, seal.By{Actor: "anna"}); err != nil || slot != "people" {
 				t.Errorf("%s: a right share: %q, %v", when, slot, err)
 			}
 			if e := events[len(events)-1]; e.Kind != seal.EventShare || e.Actor != "anna" || e.Slot != "people" || e.Err != nil || !strings.Contains(e.Detail, "checked") {
 				t.Errorf("%s: the event is %+v", when, e)
 			}
-			if _, err := b.Admin().Check(ctx, foreign, seal.By{}); !errors.Is(err, seal.ErrShareOtherStore) || !strings.Contains(err.Error(), "share 1 of set 1") {
+			if _, err := b.Admin().CheckShare(ctx, foreign, seal.By{}); !errors.Is(err, seal.ErrShareOtherStore) || !strings.Contains(err.Error(), "share 1 of set 1") {
 				t.Errorf("%s: a foreign share: %v", when, err)
 			}
 			if e := events[len(events)-1]; e.Kind != seal.EventShare || !errors.Is(e.Err, seal.ErrShareOtherStore) {
 				t.Errorf("%s: the event is %+v", when, e)
 			}
-			if _, err := b.Admin().Check(ctx, seal.Share{}, seal.By{}); !errors.Is(err, seal.ErrShareMalformed) {
+			if _, err := b.Admin().CheckShare(ctx, seal.Share{}, seal.By{}); !errors.Is(err, seal.ErrShareMalformed) {
 				t.Errorf("%s: no share: %v", when, err)
 			}
-			if _, err := b.Admin().Check(ctx, right, seal.By{Operation: "\n"}); !errors.Is(err, seal.ErrConfig) {
+			if _, err := b.Admin().CheckShare(ctx, right, seal.By{Operation: "\n"}); !errors.Is(err, seal.ErrConfig) {
 				t.Errorf("%s: a bad actor: %v", when, err)
 			}
 			v.faulty.Outage(errors.New("gone"))
-			if _, err := b.Admin().Check(ctx, right, seal.By{}); !errors.Is(err, seal.ErrStoreUnavailable) {
+			if _, err := b.Admin().CheckShare(ctx, right, seal.By{}); !errors.Is(err, seal.ErrStoreUnavailable) {
 				t.Errorf("%s, without the store: %v", when, err)
 			}
 			v.faulty.Outage(nil)
@@ -56,28 +56,28 @@ func TestCheck(t *testing.T) {
 		}
 		check("sealed")
 		// None of the checks counted: of two shares that are needed, one is one.
-		s, err := b.Submit(ctx, right, seal.By{})
+		_, err = b.Submit(ctx, right, seal.By{})
 		must(t, err)
-		if !s.Sealed || s.Progress[0].Given != 1 {
+		if s := b.Status(); !s.Sealed || s.Progress[0].Given != 1 {
 			t.Fatalf("a share that was checked, and then given: %+v", s)
 		}
-		_, err = b.Unseal(ctx)
+		err = b.Unseal(ctx)
 		must(t, err)
 		check("unsealed")
 
 		// A share of a slot that waits for its proof is no share that opens.
 		d, err := b.Admin().Rekey(ctx, "people", seal.Shamir{Shares: 2, Threshold: 2}, seal.By{})
 		must(t, err)
-		if slot, err := b.Admin().Check(ctx, d.Sets[0].Shares[0], seal.By{}); !errors.Is(err, seal.ErrNoOperation) || slot != "people" {
+		if slot, err := b.Admin().CheckShare(ctx, d.Sets[0].Shares[0], seal.By{}); !errors.Is(err, seal.ErrNoOperation) || slot != "people" {
 			t.Errorf("a share of a pending slot: %q, %v", slot, err)
 		}
 		cancelled, cancel := context.WithCancel(ctx)
 		cancel()
-		if _, err := b.Admin().Check(cancelled, right, seal.By{}); !errors.Is(err, context.Canceled) {
+		if _, err := b.Admin().CheckShare(cancelled, right, seal.By{}); !errors.Is(err, context.Canceled) {
 			t.Errorf("a caller who has left: %v", err)
 		}
 		b.Close()
-		if _, err := b.Admin().Check(ctx, right, seal.By{}); !errors.Is(err, seal.ErrClosed) {
+		if _, err := b.Admin().CheckShare(ctx, right, seal.By{}); !errors.Is(err, seal.ErrClosed) {
 			t.Errorf("closed: %v", err)
 		}
 	})

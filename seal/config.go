@@ -40,9 +40,9 @@ type Config struct {
 	// name is to unseal: Status warns of slots that are not expected.
 	Shapes map[string]Spec
 
-	// Unpinned lets slots that need a pin open the store without. Status says
+	// TrustUnpinned lets slots that need a pin open the store without. Status says
 	// so.
-	Unpinned bool
+	TrustUnpinned bool
 
 	// Anchor, if set, remembers which record is the newest, so that also a
 	// process that starts notices an old one: [ErrRolledBack], [ErrForked], or
@@ -79,7 +79,7 @@ type Config struct {
 
 	// KeepVersions has Run leave each KMS slot wrapped by the version of its key
 	// that wrapped it. As a rule, when a drill finds that the KMS has a newer
-	// version of the same key, Run rewraps the slot, so that no slot depends on
+	// version of the same key, Run renews the slot, so that no slot depends on
 	// a version that an operator is about to destroy.
 	KeepVersions bool
 
@@ -159,8 +159,8 @@ func (c *Config) validate() error {
 			return fmt.Errorf("%w: Shapes: slot %q: %w", ErrConfig, name, err)
 		}
 	}
-	if len(c.Pins) > 0 && c.Unpinned {
-		return fmt.Errorf("%w: Pins and Unpinned exclude each other", ErrConfig)
+	if len(c.Pins) > 0 && c.TrustUnpinned {
+		return fmt.Errorf("%w: Pins and TrustUnpinned exclude each other", ErrConfig)
 	}
 	if err := record.CheckIdentity(c.Replica); err != nil {
 		return fmt.Errorf("%w: Replica: %w", ErrConfig, err)

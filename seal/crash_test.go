@@ -34,10 +34,10 @@ type shape struct {
 
 var shapes = []shape{
 	{"people", map[string]seal.Spec{"people": seal.Shamir{Shares: 3, Threshold: 2}}},
-	{"a", map[string]seal.Spec{"auto": seal.KMS{Name: "a"}}},
-	{"b", map[string]seal.Spec{"other": seal.KMS{Name: "b"}}},
-	{"two of three keys", map[string]seal.Spec{"clouds": seal.Threshold{K: 2, Of: []seal.Spec{seal.KMS{Name: "a"}, seal.KMS{Name: "b"}, seal.KMS{Name: "c"}}}}},
-	{"a key and people", map[string]seal.Spec{"both": seal.Threshold{K: 2, Of: []seal.Spec{seal.KMS{Name: "a"}, seal.Shamir{Shares: 3, Threshold: 2}}}}},
+	{"a", map[string]seal.Spec{"auto": seal.KMS{Wrapper: "a"}}},
+	{"b", map[string]seal.Spec{"other": seal.KMS{Wrapper: "b"}}},
+	{"two of three keys", map[string]seal.Spec{"clouds": seal.Threshold{K: 2, Of: []seal.Spec{seal.KMS{Wrapper: "a"}, seal.KMS{Wrapper: "b"}, seal.KMS{Wrapper: "c"}}}}},
+	{"a key and people", map[string]seal.Spec{"both": seal.Threshold{K: 2, Of: []seal.Spec{seal.KMS{Wrapper: "a"}, seal.Shamir{Shares: 3, Threshold: 2}}}}},
 }
 
 // A scenario is an operation under test. Begin makes the store it starts from;
@@ -50,7 +50,7 @@ type scenario struct {
 
 func scenarios() []scenario {
 	people := shapes[0].slots
-	both := map[string]seal.Spec{"people": people["people"], "auto": seal.KMS{Name: "a"}}
+	both := map[string]seal.Spec{"people": people["people"], "auto": seal.KMS{Wrapper: "a"}}
 	var out []scenario
 	for _, s := range append([]shape{{"people beside a", both}}, shapes...) {
 		out = append(out, scenario{"init " + s.name, nil, func(ctx context.Context, v *vault, b *seal.Barrier) error {
@@ -80,7 +80,7 @@ func scenarios() []scenario {
 			return v.migrate(ctx, b, migrate.Plan{Slots: rekey})
 		}},
 		scenario{"replace a by b under its name", shapes[1].slots, func(ctx context.Context, v *vault, b *seal.Barrier) error {
-			return v.migrate(ctx, b, migrate.Plan{Slots: map[string]seal.Spec{"auto": seal.KMS{Name: "b"}}})
+			return v.migrate(ctx, b, migrate.Plan{Slots: map[string]seal.Spec{"auto": seal.KMS{Wrapper: "b"}}})
 		}},
 		scenario{"rotate", both, func(ctx context.Context, v *vault, b *seal.Barrier) error {
 			return errors.Join(b.Rotate(ctx, seal.By{}), v.write(b))
@@ -127,14 +127,14 @@ func scenarios() []scenario {
 			}
 			return errors.Join(v.gather(ctx, b, seal.By{Operation: op}), v.write(b))
 		}},
-		scenario{"begin to migrate, and abort", people, func(ctx context.Context, v *vault, b *seal.Barrier) error {
+		scenario{"begin to migrate, and cancel", people, func(ctx context.Context, v *vault, b *seal.Barrier) error {
 			stop := errors.New("stop")
 			plan := migrate.Plan{Slots: shapes[4].slots, Drop: []string{"people"}}
 			_, err := migrate.Reconcile(ctx, b, plan, migrate.Options{Deliver: func(seal.Delivery) error { return stop }})
 			if err != nil && !errors.Is(err, stop) {
 				return err
 			}
-			if _, err = migrate.Abort(ctx, b, seal.By{}); errors.Is(err, seal.ErrNoOperation) {
+			if _, err = migrate.Cancel(ctx, b, seal.By{}); errors.Is(err, seal.ErrNoOperation) {
 				err = nil
 			}
 			return errors.Join(err, v.write(b))
@@ -386,7 +386,7 @@ func TestKMSFailsForSecondsInTheMiddleOfShamirToKMS(t *testing.T) {
 			v.fake.Script(nil) // the outage comes late for a call never made
 			b.Close()
 			b = v.boot()
-			_, err = b.Unseal(ctx)
+			err = b.Unseal(ctx)
 			must(t, err)
 			must(t, v.readable(b))
 		})

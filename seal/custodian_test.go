@@ -15,8 +15,8 @@ import (
 // threeSlots is a store that three custodians open, each alone.
 var threeSlots = map[string]seal.Spec{
 	"people": seal.Shamir{Shares: 3, Threshold: 2},
-	"auto":   seal.KMS{Name: "a"},
-	"other":  seal.KMS{Name: "b"},
+	"auto":   seal.KMS{Wrapper: "a"},
+	"other":  seal.KMS{Wrapper: "b"},
 }
 
 // lose destroys what a slot's custodian holds, for good.
@@ -168,7 +168,7 @@ func TestLastSlotStays(t *testing.T) {
 		defer b.Close()
 		for _, add := range []string{"", "auto"} {
 			if add != "" {
-				_, err := b.Admin().Add(ctx, add, seal.KMS{Name: "a"}, seal.By{})
+				_, err := b.Admin().Add(ctx, add, seal.KMS{Wrapper: "a"}, seal.By{})
 				must(t, err)
 			}
 			if _, _, err := b.Admin().Drop(ctx, []string{"people"}, seal.By{}); !errors.Is(err, seal.ErrLastSlot) {
@@ -230,7 +230,7 @@ func TestRollback(t *testing.T) {
 				v.put(ctx, old)
 				var err error
 				if sealed {
-					_, err = b.Unseal(ctx)
+					err = b.Unseal(ctx)
 				} else {
 					err = b.Admin().Refresh(ctx)
 				}

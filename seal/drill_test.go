@@ -19,7 +19,7 @@ func TestDrillOfSlots(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { b.Close() })
-	if _, err := b.Init(ctx, map[string]seal.Spec{"a": seal.KMS{Name: "a"}, "b": seal.KMS{Name: "b"}}, seal.By{}); err != nil {
+	if _, err := b.Init(ctx, map[string]seal.Spec{"a": seal.KMS{Wrapper: "a"}, "b": seal.KMS{Wrapper: "b"}}, seal.By{}); err != nil {
 		t.Fatal(err)
 	}
 	fake.Destroy("b", "")
@@ -64,7 +64,7 @@ func (p patient) Unwrap(ctx context.Context, blob *kms.Blob, place kms.Binding) 
 // A drill that is cut short says so, and keeps what was answered before.
 func TestDrillCutShort(t *testing.T) {
 	fake := &kmstest.Fake{}
-	store, spec := seal.NewMemStore(), map[string]seal.Spec{"a": seal.KMS{Name: "a"}, "b": seal.KMS{Name: "b"}}
+	store, spec := seal.NewMemStore(), map[string]seal.Spec{"a": seal.KMS{Wrapper: "a"}, "b": seal.KMS{Wrapper: "b"}}
 	ctx, leave := context.WithCancel(t.Context())
 	hang := false
 	open := func(a kms.Wrapper) *seal.Barrier {
@@ -77,7 +77,7 @@ func TestDrillCutShort(t *testing.T) {
 	must(t, err)
 	left := func() {}
 	b := open(leaving{fake.Key("a"), func() { left() }})
-	_, err = b.Unseal(ctx)
+	err = b.Unseal(ctx)
 	must(t, err)
 	left, hang = leave, true
 	if err := b.Admin().Drill(ctx); !errors.Is(err, context.Canceled) {

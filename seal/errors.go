@@ -56,7 +56,7 @@ var (
 	// ErrForged: the record was not made by those who made the slot's keys.
 	ErrForged = errors.New("seal: the record is forged")
 	// ErrUnpinned: what opens this slot could be made by a stranger. Set
-	// [Config.Pins], or say [Config.Unpinned].
+	// [Config.Pins], or say [Config.TrustUnpinned].
 	ErrUnpinned = errors.New("seal: the slot needs a pin")
 	// ErrWrongCustodian: a seed was found, and it is not this slot's.
 	ErrWrongCustodian = custody.ErrWrongCustodian

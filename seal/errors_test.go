@@ -15,7 +15,7 @@ import (
 
 // TestTruthfulErrors is the table of faults and what the Barrier says of them.
 func TestTruthfulErrors(t *testing.T) {
-	begin := map[string]seal.Spec{"auto": seal.KMS{Name: "a"}}
+	begin := map[string]seal.Spec{"auto": seal.KMS{Wrapper: "a"}}
 	newer := func(rec []byte) []byte {
 		return []byte(strings.Replace(strings.Replace(string(rec), `"format":1,"min_reader":1`, `"format":9,"min_reader":9,"novelty":{}`, 1), "\n", "", 1))
 	}
@@ -66,7 +66,7 @@ func TestTruthfulErrors(t *testing.T) {
 				c.fault(ctx, v)
 				b = v.boot()
 				defer b.Close()
-				_, err := b.Unseal(ctx)
+				err := b.Unseal(ctx)
 				status := b.Status()
 				v.fake.Script(nil)
 				if !errors.Is(err, c.want) || !strings.Contains(fmt.Sprint(err), c.words) || c.not != nil && errors.Is(err, c.not) {
@@ -88,7 +88,7 @@ func TestUninitialized(t *testing.T) {
 	v := newVault(t, seal.NewMemStore())
 	b := v.boot()
 	defer b.Close()
-	if _, err := b.Unseal(t.Context()); !errors.Is(err, seal.ErrUninitialized) {
+	if err := b.Unseal(t.Context()); !errors.Is(err, seal.ErrUninitialized) {
 		t.Error(err)
 	}
 	// A record that vanishes from under a process is missing, not "never was".
@@ -126,7 +126,7 @@ func TestTornRecordIsNoticed(t *testing.T) {
 			v.faulty.OnSwap = nil
 			b = v.boot()
 			cuts++
-			if _, err := b.Unseal(ctx); !errors.Is(err, seal.ErrCorrupt) {
+			if err := b.Unseal(ctx); !errors.Is(err, seal.ErrCorrupt) {
 				accepted++
 				t.Errorf("torn at byte %d: %v", cut, err)
 			}
@@ -147,7 +147,7 @@ func TestConfig(t *testing.T) {
 		"nil wrapper":  {seal.Config{Store: seal.NewMemStore(), KMS: map[string]kms.Wrapper{"a": nil}}, "is nil"},
 		"wrapper name": {seal.Config{Store: seal.NewMemStore(), KMS: map[string]kms.Wrapper{"a b": key}}, "letters, digits"},
 		"pin":          {seal.Config{Store: seal.NewMemStore(), Pins: []string{"xyz"}}, "24 hex digits"},
-		"pin and not":  {seal.Config{Store: seal.NewMemStore(), Pins: []string{strings.Repeat("0", 24)}, Unpinned: true}, "exclude each other"},
+		"pin and not":  {seal.Config{Store: seal.NewMemStore(), Pins: []string{strings.Repeat("0", 24)}, TrustUnpinned: true}, "exclude each other"},
 		"replica":      {seal.Config{Store: seal.NewMemStore(), Replica: "a\nb"}, "printable"},
 		"negative":     {seal.Config{Store: seal.NewMemStore(), Propagation: -1}, "negative"},
 		"long replica": {seal.Config{Store: seal.NewMemStore(), Replica: strings.Repeat("r", 65)}, "at most 64"},
@@ -165,17 +165,17 @@ func TestConfig(t *testing.T) {
 	}{
 		"nil":               {nil, "without a Spec"},
 		"no name":           {seal.KMS{}, "without a name"},
-		"unknown KMS":       {seal.KMS{Name: "z"}, `no KMS named "z"`},
+		"unknown KMS":       {seal.KMS{Wrapper: "z"}, `no KMS named "z"`},
 		"no shares":         {seal.Shamir{}, "1 to 255"},
 		"too many shares":   {seal.Shamir{Shares: 256, Threshold: 2}, "1 to 255"},
 		"threshold above":   {seal.Shamir{Shares: 2, Threshold: 3}, "1 to 2"},
 		"threshold one":     {seal.Shamir{Shares: 2, Threshold: 1}, "whole key"},
-		"any one of":        {seal.Threshold{K: 1, Of: []seal.Spec{seal.KMS{Name: "a"}}}, "a slot each"},
-		"nil child":         {seal.Threshold{K: 2, Of: []seal.Spec{seal.KMS{Name: "a"}, nil}}, "shares are 1 to 255"},
-		"same key twice":    {seal.Threshold{K: 2, Of: []seal.Spec{seal.KMS{Name: "a"}, seal.KMS{Name: "a"}}}, "same key"},
+		"any one of":        {seal.Threshold{K: 1, Of: []seal.Spec{seal.KMS{Wrapper: "a"}}}, "a slot each"},
+		"nil child":         {seal.Threshold{K: 2, Of: []seal.Spec{seal.KMS{Wrapper: "a"}, nil}}, "shares are 1 to 255"},
+		"same key twice":    {seal.Threshold{K: 2, Of: []seal.Spec{seal.KMS{Wrapper: "a"}, seal.KMS{Wrapper: "a"}}}, "same key"},
 		"no children":       {seal.Threshold{K: 2}, "2 to 0"},
 		"too deep":          {deep(5), "at most 4 levels"},
-		"unknown KMS below": {seal.Threshold{K: 2, Of: []seal.Spec{seal.KMS{Name: "a"}, seal.KMS{Name: "z"}}}, `no KMS named "z"`},
+		"unknown KMS below": {seal.Threshold{K: 2, Of: []seal.Spec{seal.KMS{Wrapper: "a"}, seal.KMS{Wrapper: "z"}}}, `no KMS named "z"`},
 	} {
 		_, err := b.Init(t.Context(), map[string]seal.Spec{"slot": c.spec}, seal.By{})
 		if err == nil || !strings.Contains(err.Error(), c.words) {
@@ -203,5 +203,5 @@ func deep(n int) seal.Spec {
 	if n == 1 {
 		return seal.Shamir{Shares: 2, Threshold: 2}
 	}
-	return seal.Threshold{K: 2, Of: []seal.Spec{deep(n - 1), seal.KMS{Name: "a"}}}
+	return seal.Threshold{K: 2, Of: []seal.Spec{deep(n - 1), seal.KMS{Wrapper: "a"}}}
 }

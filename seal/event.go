@@ -46,7 +46,7 @@ const (
 	EventKeyVersion   EventKind = "key-version"   // a KMS key has a newer version than the stored blob
 	EventKeyMoved     EventKind = "key-moved"     // the configuration would wrap with another key than the stored blob's
 	EventKeyScheduled EventKind = "key-scheduled" // a KMS key is disabled, about to expire, or scheduled for deletion
-	EventRewrap       EventKind = "rewrap"        // a slot was wrapped by the present version of its keys
+	EventRenew        EventKind = "renew"         // a slot was wrapped anew by its keys, or those that came in their place
 )
 
 // An Event is something that an auditor wants to know. It holds no secret.

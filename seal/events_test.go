@@ -52,11 +52,11 @@ var deeds = []deed{
 		b.Submit(ctx, v.held[1].Shares[0], seal.By{})
 	}},
 	{"a share that is only looked at", seal.EventShare, false, func(ctx context.Context, v *vault, b *seal.Barrier) {
-		b.Admin().Check(ctx, v.held[1].Shares[0], seal.By{})
+		b.Admin().CheckShare(ctx, v.held[1].Shares[0], seal.By{})
 	}},
 	{"a wrong share that is only looked at", seal.EventShare, true, func(ctx context.Context, v *vault, b *seal.Barrier) {
 		other := scenario{begin: shapes[0].slots}.prepare(ctx, v.t)
-		b.Admin().Check(ctx, other.held[1].Shares[0], seal.By{})
+		b.Admin().CheckShare(ctx, other.held[1].Shares[0], seal.By{})
 	}},
 	{"a share for an operation that is not", seal.EventShare, true, func(ctx context.Context, v *vault, b *seal.Barrier) {
 		b.Submit(ctx, v.held[1].Shares[0], seal.By{Operation: "none"})
@@ -71,10 +71,12 @@ var deeds = []deed{
 		b.Rotate(ctx, seal.By{})
 		v.faulty.Outage(nil)
 	}},
-	{"retire the active term", seal.EventRetire, true, func(ctx context.Context, v *vault, b *seal.Barrier) { b.Admin().Retire(ctx, lastTerm(b), seal.By{}) }},
+	{"retire the active term", seal.EventRetire, true, func(ctx context.Context, v *vault, b *seal.Barrier) {
+		b.Admin().RetireUncounted(ctx, lastTerm(b), seal.By{})
+	}},
 	{"retire", seal.EventRetire, false, func(ctx context.Context, v *vault, b *seal.Barrier) {
 		b.Rotate(ctx, seal.By{})
-		b.Admin().Retire(ctx, b.Status().Terms[0].Number, seal.By{})
+		b.Admin().RetireUncounted(ctx, b.Status().Terms[0].Number, seal.By{})
 	}},
 	{"drill", seal.EventDrill, false, func(ctx context.Context, v *vault, b *seal.Barrier) { b.Admin().Drill(ctx) }},
 	{"drill of a disabled key", seal.EventDrill, true, func(ctx context.Context, v *vault, b *seal.Barrier) {
@@ -108,16 +110,16 @@ var deeds = []deed{
 		b.Admin().Cancel(ctx, seal.By{Operation: op})
 	}},
 	{"add", seal.EventAdd, false, func(ctx context.Context, v *vault, b *seal.Barrier) {
-		b.Admin().Add(ctx, "more", seal.KMS{Name: "c"}, seal.By{})
+		b.Admin().Add(ctx, "more", seal.KMS{Wrapper: "c"}, seal.By{})
 	}},
 	{"add twice", seal.EventAdd, true, func(ctx context.Context, v *vault, b *seal.Barrier) {
-		b.Admin().Add(ctx, "auto", seal.KMS{Name: "c"}, seal.By{})
+		b.Admin().Add(ctx, "auto", seal.KMS{Wrapper: "c"}, seal.By{})
 	}},
 	{"reissue", seal.EventReissue, false, func(ctx context.Context, v *vault, b *seal.Barrier) {
 		b.Admin().Add(ctx, "late", seal.Shamir{Shares: 2, Threshold: 2}, seal.By{})
 		b.Admin().Reissue(ctx, "late", seal.Shamir{Shares: 2, Threshold: 2}, seal.By{})
 	}},
-	{"rewrap", seal.EventRewrap, false, func(ctx context.Context, v *vault, b *seal.Barrier) { b.Admin().RewrapSlot(ctx, "auto", seal.By{}) }},
+	{"renew", seal.EventRenew, false, func(ctx context.Context, v *vault, b *seal.Barrier) { b.Admin().Renew(ctx, "auto", seal.By{}) }},
 	{"restore of another generation", seal.EventRestore, true, func(ctx context.Context, v *vault, b *seal.Barrier) { b.Admin().Restore(ctx, 1, seal.By{}) }},
 	{"join of nothing", seal.EventJoin, true, func(ctx context.Context, v *vault, b *seal.Barrier) { b.Admin().Join(ctx, nil, seal.By{}) }},
 	{"drop", seal.EventDrop, false, func(ctx context.Context, v *vault, b *seal.Barrier) {
@@ -166,7 +168,7 @@ func TestEveryDeedIsAnEvent(t *testing.T) {
 					b, err := seal.Open(cfg)
 					must(t, err)
 					defer b.Close()
-					_, err = b.Unseal(ctx)
+					err = b.Unseal(ctx)
 					must(t, err)
 					must(t, v.write(b))
 					found = false
@@ -211,7 +213,7 @@ func TestNoSecretIsShown(t *testing.T) {
 		b, err := seal.Open(cfg)
 		must(t, err)
 		defer b.Close()
-		_, err = b.Unseal(ctx)
+		err = b.Unseal(ctx)
 		must(t, err)
 		secrets := map[string][]byte{}
 		collect := func() {
@@ -231,7 +233,7 @@ func TestNoSecretIsShown(t *testing.T) {
 		// Errors of every kind, on top.
 		for _, f := range kmstest.Failures() {
 			v.fake.Script(kmstest.Always(kmstest.Fault{Failure: f}))
-			_, err := b.Admin().Add(ctx, "x", seal.KMS{Name: "a"}, seal.By{})
+			_, err := b.Admin().Add(ctx, "x", seal.KMS{Wrapper: "a"}, seal.By{})
 			show(err, b.Admin().Drill(ctx))
 			v.fake.Script(nil)
 		}

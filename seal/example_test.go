@@ -26,7 +26,7 @@ func Example() {
 		log.Fatal(err)
 	}
 	delivery, err := b.Init(ctx, map[string]seal.Spec{
-		"auto":   seal.KMS{Name: "cloud"},
+		"auto":   seal.KMS{Wrapper: "cloud"},
 		"people": seal.Shamir{Shares: 5, Threshold: 3},
 	}, seal.By{Actor: "installer"})
 	if err != nil {
@@ -44,11 +44,10 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	status, err := b.Unseal(ctx)
-	if err != nil {
+	if err := b.Unseal(ctx); err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println("sealed after a restart:", status.Sealed)
+	fmt.Println("unsealed by the KMS")
 	b.Close()
 
 	// On the worst day: three people do.
@@ -59,18 +58,21 @@ func Example() {
 	}
 	defer b.Close()
 	for _, share := range shares[1:4] {
-		if status, err = b.Submit(ctx, share, seal.By{}); err != nil {
+		done, err := b.Submit(ctx, share, seal.By{})
+		if err != nil {
 			log.Fatal(err)
 		}
+		fmt.Println("unsealed by this share:", done)
 	}
-	fmt.Println("sealed after three shares:", status.Sealed)
 	token, err := b.Keyring().Decrypt(nil, secret, []byte("tokens/7"))
 	if err != nil {
 		log.Fatal(err)
 	}
 	fmt.Printf("%s\n", token)
 	// Output:
-	// sealed after a restart: false
-	// sealed after three shares: false
+	// unsealed by the KMS
+	// unsealed by this share: false
+	// unsealed by this share: false
+	// unsealed by this share: true
 	// a third party's token
 }

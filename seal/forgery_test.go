@@ -57,9 +57,9 @@ func (c *copied) record(t testing.TB) *record.Record {
 var boundSlots = map[string]seal.Spec{
 	"people": seal.Shamir{Shares: 3, Threshold: 2},
 	"team":   seal.Shamir{Shares: 3, Threshold: 2},
-	"auto":   seal.KMS{Name: "a"},
-	"other":  seal.KMS{Name: "b"},
-	"tree":   seal.Threshold{K: 3, Of: []seal.Spec{seal.KMS{Name: "a"}, seal.KMS{Name: "b"}, seal.Shamir{Shares: 3, Threshold: 2}}},
+	"auto":   seal.KMS{Wrapper: "a"},
+	"other":  seal.KMS{Wrapper: "b"},
+	"tree":   seal.Threshold{K: 3, Of: []seal.Spec{seal.KMS{Wrapper: "a"}, seal.KMS{Wrapper: "b"}, seal.Shamir{Shares: 3, Threshold: 2}}},
 }
 
 // A locksmith makes stores and forgeries, all with the keys of one KMS.
@@ -183,7 +183,7 @@ func (l locksmith) try(stored []byte, shares []seal.Share, change func(*seal.Con
 	b := l.barrier(store, change)
 	defer b.Close()
 	var a attempt
-	if _, err := b.Unseal(ctx); err != nil {
+	if err := b.Unseal(ctx); err != nil {
 		a.errs = append(a.errs, err)
 	}
 	for _, s := range shares {
@@ -438,15 +438,15 @@ func TestForgedStore(t *testing.T) {
 	rsa := &kmstest.Fake{Type: "rsa", Forgeable: true}
 	l := locksmith{t, map[string]kms.Wrapper{"a": fake.Key("a"), "b": fake.Key("b"), "rsa": rsa.Key("rsa")}}
 	slots := maps.Clone(boundSlots)
-	slots["soft"] = seal.KMS{Name: "rsa"}
-	slots["clouds"] = seal.Threshold{K: 2, Of: []seal.Spec{seal.KMS{Name: "a"}, seal.KMS{Name: "b"}}}
+	slots["soft"] = seal.KMS{Wrapper: "rsa"}
+	slots["clouds"] = seal.Threshold{K: 2, Of: []seal.Spec{seal.KMS{Wrapper: "a"}, seal.KMS{Wrapper: "b"}}}
 	store := l.history("store", slots)
 	old, now := store[0], store[2]
 	fingerprint := func(slot string) string { return fmt.Sprintf("%x", now.state.Find(slot, record.Active).Fingerprint) }
 	pinned := func(pins ...string) func(*seal.Config) {
 		return func(c *seal.Config) { c.Pins = pins }
 	}
-	unpinned := func(c *seal.Config) { c.Unpinned = true }
+	unpinned := func(c *seal.Config) { c.TrustUnpinned = true }
 	raw := func(shares []seal.Share) (out []seal.Share) {
 		for _, s := range shares {
 			r, err := seal.RawShare(s.RevealRaw())
@@ -498,11 +498,11 @@ func TestForgedStore(t *testing.T) {
 		must(t, err)
 		return stored, shares
 	}
-	planted, _ := ownSlot("soft", seal.KMS{Name: "rsa"}, nil)
-	plantedHard, _ := ownSlot("auto", seal.KMS{Name: "a"}, func(s *record.Slot) {
+	planted, _ := ownSlot("soft", seal.KMS{Wrapper: "rsa"}, nil)
+	plantedHard, _ := ownSlot("auto", seal.KMS{Wrapper: "a"}, func(s *record.Slot) {
 		s.Tree.KMS.Blob = now.state.Find("auto", record.Active).Tree.KMS.Blob // the forger may not wrap with this key
 	})
-	plantedOther, _ := ownSlot("auto", seal.KMS{Name: "a"}, func(s *record.Slot) {
+	plantedOther, _ := ownSlot("auto", seal.KMS{Wrapper: "a"}, func(s *record.Slot) {
 		s.Tree.KMS.Blob = now.state.Find("other", record.Active).Tree.KMS.Blob
 	})
 
@@ -622,7 +622,7 @@ func TestForgedStoreMeetsAProcess(t *testing.T) {
 		name string
 		spec seal.Spec
 	}{
-		{"auto", seal.KMS{Name: "a"}},
+		{"auto", seal.KMS{Wrapper: "a"}},
 		{"people", seal.Shamir{Shares: 3, Threshold: 2}},
 	} {
 		for _, tt := range []struct {
@@ -652,7 +652,7 @@ func TestForgedStoreMeetsAProcess(t *testing.T) {
 					pin := fmt.Sprintf("%x", c.state.Slots[0].Fingerprint)
 					b := l.barrier(store, func(c *seal.Config) { c.Pins = []string{pin} })
 					defer b.Close()
-					if _, err := b.Unseal(ctx); err != nil {
+					if err := b.Unseal(ctx); err != nil {
 						for _, s := range c.shares {
 							_, err := b.Submit(ctx, s, seal.By{})
 							must(t, err)
@@ -678,7 +678,7 @@ func TestForgedStoreMeetsAProcess(t *testing.T) {
 					tried++
 					refused := b.Admin().Refresh(ctx)
 					if sealedFirst {
-						_, refused = b.Unseal(ctx)
+						refused = b.Unseal(ctx)
 						for _, s := range c.shares {
 							if _, err := b.Submit(ctx, s, seal.By{}); err != nil {
 								refused = err
@@ -714,12 +714,12 @@ func TestLimitsOfForgery(t *testing.T) {
 	store := seal.NewMemStore()
 	b := l.barrier(store, nil)
 	defer b.Close()
-	d, err := b.Init(ctx, map[string]seal.Spec{"auto": seal.KMS{Name: "a"}}, seal.By{})
+	d, err := b.Init(ctx, map[string]seal.Spec{"auto": seal.KMS{Wrapper: "a"}}, seal.By{})
 	must(t, err)
 	before := l.copyOf("before", store, b, nil)
 	must(t, b.Admin().RotateRoot(ctx, seal.By{}))
 	rotated := l.copyOf("root key rotated", store, b, nil)
-	_, err = b.Admin().Rekey(ctx, "auto", seal.KMS{Name: "a"}, seal.By{})
+	_, err = b.Admin().Rekey(ctx, "auto", seal.KMS{Wrapper: "a"}, seal.By{})
 	must(t, err)
 	l.proveSlot(b, "auto", d)
 	rekeyed := l.copyOf("rekeyed", store, b, nil)
@@ -757,9 +757,9 @@ func TestForgeableSlots(t *testing.T) {
 	l := locksmith{t, map[string]kms.Wrapper{"rsa": rsa.Key("rsa")}}
 	ctx := context.Background()
 	store := seal.NewMemStore()
-	maker := l.barrier(store, func(c *seal.Config) { c.Unpinned = true })
+	maker := l.barrier(store, func(c *seal.Config) { c.TrustUnpinned = true })
 	defer maker.Close()
-	d, err := maker.Init(ctx, map[string]seal.Spec{"soft": seal.KMS{Name: "rsa"}, "people": seal.Shamir{Shares: 3, Threshold: 2}}, seal.By{})
+	d, err := maker.Init(ctx, map[string]seal.Spec{"soft": seal.KMS{Wrapper: "rsa"}, "people": seal.Shamir{Shares: 3, Threshold: 2}}, seal.By{})
 	must(t, err)
 	l.proveSlot(maker, "people", d)
 	c := l.copyOf("store", store, maker, d.Sets[0].Shares)
@@ -786,7 +786,7 @@ func TestForgeableSlots(t *testing.T) {
 			{"its pin", func(cfg *seal.Config) { cfg.Pins = []string{strings.Repeat("0", 24), pin(way.slot)} }, nil, ""},
 			{"its pin in upper case", func(cfg *seal.Config) { cfg.Pins = []string{strings.ToUpper(pin(way.slot))} }, nil, ""},
 			{"another pin", func(cfg *seal.Config) { cfg.Pins = []string{strings.Repeat("0", 24)} }, seal.ErrForged, "is not one of the pinned ones"},
-			{"unpinned", func(cfg *seal.Config) { cfg.Unpinned = true }, nil, ""},
+			{"unpinned", func(cfg *seal.Config) { cfg.TrustUnpinned = true }, nil, ""},
 		} {
 			t.Run(way.slot+", "+tt.name, func(t *testing.T) {
 				var unpinned int

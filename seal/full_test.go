@@ -22,7 +22,7 @@ func TestFullRecord(t *testing.T) {
 	made := seal.NewMemStore()
 	maker := l.barrier(made, nil)
 	defer maker.Close()
-	d, err := maker.Init(ctx, map[string]seal.Spec{"auto": seal.KMS{Name: "a"}, "people": seal.Shamir{Shares: 3, Threshold: 2}}, seal.By{})
+	d, err := maker.Init(ctx, map[string]seal.Spec{"auto": seal.KMS{Wrapper: "a"}, "people": seal.Shamir{Shares: 3, Threshold: 2}}, seal.By{})
 	must(t, err)
 	l.proveSlot(maker, "people", d)
 	c := l.copyOf("proven", made, maker, nil)
@@ -63,7 +63,7 @@ func TestFullRecord(t *testing.T) {
 		_, err = store.Swap(ctx, stored, "")
 		must(t, err)
 		b := l.barrier(store, nil)
-		_, err = b.Unseal(ctx)
+		err = b.Unseal(ctx)
 		must(t, err)
 		return b
 	}
@@ -103,8 +103,12 @@ func TestFullRecord(t *testing.T) {
 		t.Errorf("add: %v", err)
 	}
 	must(t, b.Admin().RotateRoot(ctx, seal.By{}))
-	must(t, b.Admin().Retire(ctx, 1, seal.By{}))
-	must(t, b.Admin().Discard(ctx, "fata", seal.By{}))
+	must(t, b.Admin().RetireUncounted(ctx, 1, seal.By{}))
+	_, done, err = b.Admin().Drop(ctx, []string{"fata"}, seal.By{}, seal.SlotPending)
+	must(t, err)
+	if !done {
+		t.Error("a slot that opens nothing waits for a proof")
+	}
 	must(t, b.Rotate(ctx, seal.By{}))
 }
 
@@ -128,7 +132,7 @@ func TestFullSmallStore(t *testing.T) {
 	l := locksmith{t, map[string]kms.Wrapper{"a": fake.Key("a")}}
 	b := l.barrier(smallStore{seal.NewMemStore()}, nil)
 	defer b.Close()
-	d, err := b.Init(ctx, map[string]seal.Spec{"auto": seal.KMS{Name: "a"}, "people": seal.Shamir{Shares: 255, Threshold: 2}}, seal.By{})
+	d, err := b.Init(ctx, map[string]seal.Spec{"auto": seal.KMS{Wrapper: "a"}, "people": seal.Shamir{Shares: 255, Threshold: 2}}, seal.By{})
 	must(t, err)
 	l.proveSlot(b, "people", d)
 	for err == nil {

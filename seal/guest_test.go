@@ -99,7 +99,7 @@ func newGuest(t *testing.T) *guest {
 	var events []seal.Event
 	b := g.start(t, &events)
 	defer b.Close()
-	_, err := b.Init(t.Context(), map[string]seal.Spec{"auto": seal.KMS{Name: "a"}}, seal.By{})
+	_, err := b.Init(t.Context(), map[string]seal.Spec{"auto": seal.KMS{Wrapper: "a"}}, seal.By{})
 	must(t, err)
 	return g
 }
@@ -115,7 +115,7 @@ func TestPanicsOfOthersEndNothing(t *testing.T) {
 				var events []seal.Event
 				b := g.start(t, &events)
 				defer b.Close()
-				if _, err := b.Unseal(t.Context()); err != nil {
+				if err := b.Unseal(t.Context()); err != nil {
 					t.Fatal(err)
 				}
 				g.does[call] = func() error { panic("a fault of theirs") }
@@ -144,7 +144,7 @@ func TestWordsOfOthersAreOneLine(t *testing.T) {
 				b := g.start(t, &events)
 				defer b.Close()
 				g.does[call] = func() error { return theirs }
-				_, err := b.Unseal(t.Context())
+				err := b.Unseal(t.Context())
 				if fails := call == "load" || call == "unwrap"; fails != errors.Is(err, theirs) {
 					t.Errorf("Unseal: %v", err)
 				}

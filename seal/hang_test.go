@@ -67,7 +67,7 @@ func TestNoHang(t *testing.T) {
 			b.SwapStore(s)
 			b.SwapKMS(cfg.KMS)
 			for name, call := range map[string]func(context.Context) error{
-				"unseal":      func(ctx context.Context) error { _, err := sealed.Unseal(ctx); return err },
+				"unseal":      sealed.Unseal,
 				"init":        func(ctx context.Context) error { _, err := sealed.Init(ctx, threeSlots, seal.By{}); return err },
 				"wait":        sealed.Wait,
 				"run":         sealed.Run,
@@ -76,7 +76,7 @@ func TestNoHang(t *testing.T) {
 				"rotate":      func(ctx context.Context) error { return b.Rotate(ctx, seal.By{}) },
 				"rotate root": func(ctx context.Context) error { return b.Admin().RotateRoot(ctx, seal.By{}) },
 				"add": func(ctx context.Context) error {
-					_, err := b.Admin().Add(ctx, "x", seal.KMS{Name: "a"}, seal.By{})
+					_, err := b.Admin().Add(ctx, "x", seal.KMS{Wrapper: "a"}, seal.By{})
 					return err
 				},
 				"prove": func(ctx context.Context) error { _, _, err := b.Admin().Prove(ctx, "auto", seal.By{}); return err },
@@ -84,19 +84,19 @@ func TestNoHang(t *testing.T) {
 					_, _, err := b.Admin().Drop(ctx, []string{"other"}, seal.By{})
 					return err
 				},
-				"rewrap":   func(ctx context.Context) error { return b.Admin().RewrapSlot(ctx, "auto", seal.By{}) },
-				"rehearse": func(ctx context.Context) error { return b.Admin().Rehearse(ctx, seal.KMS{Name: "a"}) },
-				"restore":  func(ctx context.Context) error { return b.Admin().Restore(ctx, 1, seal.By{}) },
+				"renew":      func(ctx context.Context) error { return b.Admin().Renew(ctx, "auto", seal.By{}) },
+				"drill spec": func(ctx context.Context) error { return b.Admin().DrillSpec(ctx, seal.KMS{Wrapper: "a"}) },
+				"restore":    func(ctx context.Context) error { return b.Admin().Restore(ctx, 1, seal.By{}) },
 				"submit": func(ctx context.Context) error {
 					_, err := sealed.Submit(ctx, v.held[1].Shares[0], seal.By{})
 					return err
 				},
 				"check": func(ctx context.Context) error {
-					_, err := b.Admin().Check(ctx, v.held[1].Shares[0], seal.By{})
+					_, err := b.Admin().CheckShare(ctx, v.held[1].Shares[0], seal.By{})
 					return err
 				},
 				"check while sealed": func(ctx context.Context) error {
-					_, err := sealed.Admin().Check(ctx, v.held[1].Shares[0], seal.By{})
+					_, err := sealed.Admin().CheckShare(ctx, v.held[1].Shares[0], seal.By{})
 					return err
 				},
 			} {

@@ -140,7 +140,7 @@ func harmless(err error) bool {
 
 // unseal opens the store by whatever opens it.
 func (v *vault) unseal(ctx context.Context, b *seal.Barrier) error {
-	if _, err := b.Unseal(ctx); err == nil {
+	if err := b.Unseal(ctx); err == nil {
 		return nil
 	}
 	err := v.gather(ctx, b, seal.By{})

@@ -73,7 +73,7 @@ func TestInitIDIsACredential(t *testing.T) {
 		b := open()
 		defer b.Close()
 		fake.Script(kmstest.Nth(call, kmstest.Fault{Failure: kmstest.Denied}))
-		d, err := b.Init(ctx, map[string]seal.Spec{"auto": seal.KMS{Name: "a"}}, seal.By{Operation: id})
+		d, err := b.Init(ctx, map[string]seal.Spec{"auto": seal.KMS{Wrapper: "a"}}, seal.By{Operation: id})
 		tell(b, err)
 		if d.Operation != id {
 			t.Errorf("call %d: the delivery names %q", call, d.Operation)

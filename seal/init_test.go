@@ -32,7 +32,7 @@ func TestInitIsSafeToLose(t *testing.T) {
 		must(t, err)
 		_, err = b.Keyring().Encrypt(nil, nil, nil)
 		expect("encrypting before a proof", errors.Is(err, seal.ErrSealed), err)
-		_, err = b.Admin().Add(ctx, "auto", seal.KMS{Name: "a"}, seal.By{})
+		_, err = b.Admin().Add(ctx, "auto", seal.KMS{Wrapper: "a"}, seal.By{})
 		expect("adding before a proof", errors.Is(err, seal.ErrSealed), err)
 
 		stranger := v.boot()
@@ -126,7 +126,7 @@ func TestPinsKeepAnEmptyStoreFromInit(t *testing.T) {
 	if _, err := b.Init(t.Context(), shapes[1].slots, seal.By{}); !errors.Is(err, seal.ErrMissing) {
 		t.Errorf("init: %v", err)
 	}
-	if _, err := b.Unseal(t.Context()); !errors.Is(err, seal.ErrMissing) || errors.Is(err, seal.ErrUninitialized) {
+	if err := b.Unseal(t.Context()); !errors.Is(err, seal.ErrMissing) || errors.Is(err, seal.ErrUninitialized) {
 		t.Errorf("unseal: %v", err)
 	}
 }

@@ -21,7 +21,7 @@ func TestRestoreShutsOut(t *testing.T) {
 		v, b := scenario{begin: shapes[1].slots}.prepare(ctx, t).from(ctx, t, seal.NewMemStore())
 		defer b.Close()
 		backup, generation := v.stored(ctx), b.Status().Generation
-		_, err := b.Admin().Add(ctx, "intruder", seal.KMS{Name: "b"}, seal.By{})
+		_, err := b.Admin().Add(ctx, "intruder", seal.KMS{Wrapper: "b"}, seal.By{})
 		must(t, err)
 		_, _, err = b.Admin().Prove(ctx, "intruder", seal.By{})
 		must(t, err)

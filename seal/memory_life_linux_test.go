@@ -136,14 +136,14 @@ func (l *life) live() *seal.Barrier {
 	}
 	unseal := func() { // by KMS
 		t.Helper()
-		_, err := b.Unseal(ctx)
+		err := b.Unseal(ctx)
 		check(err)
 	}
 	people := seal.Shamir{Shares: 3, Threshold: 2}
 	d, err := b.Init(ctx, map[string]seal.Spec{
 		"people": people,
-		"cloud":  seal.KMS{Name: "a"},
-		"both":   seal.Threshold{K: 2, Of: []seal.Spec{seal.KMS{Name: "b"}, people}},
+		"cloud":  seal.KMS{Wrapper: "a"},
+		"both":   seal.Threshold{K: 2, Of: []seal.Spec{seal.KMS{Wrapper: "b"}, people}},
 	}, by)
 	l.deliver(d)
 	check(err)
@@ -157,7 +157,7 @@ func (l *life) live() *seal.Barrier {
 	check(b.Rotate(ctx, by))
 	l.use()
 	check(b.Admin().RotateRoot(ctx, by))
-	check(b.Admin().RewrapSlot(ctx, "cloud", by))
+	check(b.Admin().Renew(ctx, "cloud", by))
 	check(b.Admin().Drill(ctx))
 
 	renewed, err := b.Admin().Rekey(ctx, "people", people, by)
@@ -172,7 +172,7 @@ func (l *life) live() *seal.Barrier {
 	check(b.Seal(by))
 	l.submit(renewed, "people", by)
 	l.use()
-	check(b.Admin().Retire(ctx, 1, by))
+	check(b.Admin().RetireUncounted(ctx, 1, by))
 	_, done, err := b.Admin().Drop(ctx, []string{"both"}, by)
 	if check(err); !done {
 		t.Fatal("the drop waits for people")

@@ -58,9 +58,9 @@ func keyID(t *testing.T, w *localkms.Wrapper) string {
 // start without the old key was locked out.
 func TestASlotOfAKeyThatWasRotatedAway(t *testing.T) {
 	for name, spec := range map[string]seal.Spec{
-		"a key":          seal.KMS{Name: "static"},
-		"two of three":   seal.Threshold{K: 2, Of: []seal.Spec{seal.KMS{Name: "static"}, seal.KMS{Name: "a"}, seal.KMS{Name: "b"}}},
-		"key and people": seal.Threshold{K: 2, Of: []seal.Spec{seal.KMS{Name: "static"}, seal.Shamir{Shares: 2, Threshold: 2}}},
+		"a key":          seal.KMS{Wrapper: "static"},
+		"two of three":   seal.Threshold{K: 2, Of: []seal.Spec{seal.KMS{Wrapper: "static"}, seal.KMS{Wrapper: "a"}, seal.KMS{Wrapper: "b"}}},
+		"key and people": seal.Threshold{K: 2, Of: []seal.Spec{seal.KMS{Wrapper: "static"}, seal.Shamir{Shares: 2, Threshold: 2}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			ctx := t.Context()
@@ -83,7 +83,7 @@ func TestASlotOfAKeyThatWasRotatedAway(t *testing.T) {
 			d, err := first.Init(ctx, map[string]seal.Spec{"slot": spec}, seal.By{})
 			must(t, err)
 			unseal := func(b *seal.Barrier) error {
-				_, err := b.Unseal(ctx)
+				err := b.Unseal(ctx)
 				for _, set := range d.Sets {
 					for _, s := range set.Shares {
 						_, err = b.Submit(ctx, s, seal.By{})
@@ -107,7 +107,7 @@ func TestASlotOfAKeyThatWasRotatedAway(t *testing.T) {
 			if !slot.Moved || len(slot.Notes) != 1 {
 				t.Fatalf("moved %v, notes %q", slot.Moved, slot.Notes)
 			}
-			for _, words := range []string{keyID(t, oldKey), keyID(t, newKey), "a start without the old key will not open it", "rewrap the slot"} {
+			for _, words := range []string{keyID(t, oldKey), keyID(t, newKey), "a start without the old key will not open it", "renew the slot"} {
 				if !strings.Contains(slot.Notes[0], words) || !strings.Contains(strings.Join(b.Status().Warnings, "\n"), words) {
 					t.Errorf("%q, without %q", slot.Notes, words)
 				}
@@ -116,7 +116,7 @@ func TestASlotOfAKeyThatWasRotatedAway(t *testing.T) {
 				t.Error("no event tells of it")
 			}
 
-			must(t, b.Admin().RewrapSlot(ctx, "slot", seal.By{}))
+			must(t, b.Admin().Renew(ctx, "slot", seal.By{}))
 			if slot := b.Status().Slots[0]; slot.Moved || len(slot.Notes) != 0 {
 				t.Errorf("afterwards: moved %v, notes %q", slot.Moved, slot.Notes)
 			}
@@ -150,7 +150,7 @@ func TestRunLeavesAnotherKeyToAnOperator(t *testing.T) {
 		}
 		b := open(oldKey)
 		defer b.Close()
-		_, err := b.Init(ctx, map[string]seal.Spec{"slot": seal.KMS{Name: "static"}}, seal.By{})
+		_, err := b.Init(ctx, map[string]seal.Spec{"slot": seal.KMS{Wrapper: "static"}}, seal.By{})
 		must(t, err)
 		must(t, newKey.Rotate(ctx)) // the blob's version is 1, as if there were a newer one
 		b = open(rotated{newKey, oldKey})
@@ -162,9 +162,9 @@ func TestRunLeavesAnotherKeyToAnOperator(t *testing.T) {
 		if s := b.Status(); s.Generation != generation || !s.Slots[0].Moved {
 			t.Errorf("generation %d, then %d; moved %v", generation, s.Generation, s.Slots[0].Moved)
 		}
-		must(t, b.Admin().RewrapSlot(ctx, "slot", seal.By{}))
+		must(t, b.Admin().Renew(ctx, "slot", seal.By{}))
 		if s := b.Status(); s.Generation != generation+1 || s.Slots[0].Moved {
-			t.Errorf("rewrapped: generation %d, moved %v", s.Generation, s.Slots[0].Moved)
+			t.Errorf("renewed: generation %d, moved %v", s.Generation, s.Slots[0].Moved)
 		}
 	})
 }
@@ -182,25 +182,25 @@ func TestANewKeyThatDoesNotOpenIsNotStored(t *testing.T) {
 		t.Cleanup(func() { b.Close() })
 		return b
 	}
-	_, err := open(old).Init(ctx, map[string]seal.Spec{"slot": seal.KMS{Name: "k"}}, seal.By{})
+	_, err := open(old).Init(ctx, map[string]seal.Spec{"slot": seal.KMS{Wrapper: "k"}}, seal.By{})
 	must(t, err)
 	before, _, err := store.Load(ctx)
 	must(t, err)
 	b := open(halfRotated{rotated{localKey(t), old}})
-	_, err = b.Unseal(ctx)
+	err = b.Unseal(ctx)
 	must(t, err)
-	if err := b.Admin().RewrapSlot(ctx, "slot", seal.By{}); !errors.Is(err, kms.ErrWrongKey) {
-		t.Errorf("rewrapped by a key that does not open: %v", err)
+	if err := b.Admin().Renew(ctx, "slot", seal.By{}); !errors.Is(err, kms.ErrWrongKey) {
+		t.Errorf("renewed by a key that does not open: %v", err)
 	}
 	if after, _, err := store.Load(ctx); err != nil || string(after) != string(before) {
 		t.Errorf("the record changed: %v", err)
 	}
 	// And one of another kind under the same name is no move.
 	b = open(otherKind{rotated{old, old}, fake.Key("x")})
-	_, err = b.Unseal(ctx)
+	err = b.Unseal(ctx)
 	must(t, err)
-	if err := b.Admin().RewrapSlot(ctx, "slot", seal.By{}); err == nil || !strings.Contains(err.Error(), "a rewrap changes no custodian") {
-		t.Errorf("rewrapped by another kind of KMS: %v", err)
+	if err := b.Admin().Renew(ctx, "slot", seal.By{}); err == nil || !strings.Contains(err.Error(), "a renewal changes no custodian") {
+		t.Errorf("renewed by another kind of KMS: %v", err)
 	}
 }
 

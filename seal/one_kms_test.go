@@ -149,7 +149,7 @@ func TestOneKMSHarmsOnlyItself(t *testing.T) {
 
 var (
 	two   = seal.Shamir{Shares: 3, Threshold: 2}
-	key   = func(name string) seal.Spec { return seal.KMS{Name: name} }
+	key   = func(name string) seal.Spec { return seal.KMS{Wrapper: name} }
 	twoOf = func(of ...seal.Spec) seal.Spec { return seal.Threshold{K: 2, Of: of} }
 )
 
@@ -216,10 +216,10 @@ func runBesideAFoulKMS(t *testing.T, name string, answered func(*testing.T, stri
 			_, _, err := b.Admin().Prove(ctx, "1", seal.By{})
 			return err
 		},
-		"rewrap":   func(ctx context.Context, b *seal.Barrier) error { return b.Admin().RewrapSlot(ctx, "1", seal.By{}) },
-		"rehearse": func(ctx context.Context, b *seal.Barrier) error { return b.Admin().Rehearse(ctx, key("x")) },
-		"drill":    func(ctx context.Context, b *seal.Barrier) error { return b.Admin().Drill(ctx) },
-		"nothing":  func(ctx context.Context, b *seal.Barrier) error { return errors.New("nothing was asked") },
+		"renew":      func(ctx context.Context, b *seal.Barrier) error { return b.Admin().Renew(ctx, "1", seal.By{}) },
+		"drill spec": func(ctx context.Context, b *seal.Barrier) error { return b.Admin().DrillSpec(ctx, key("x")) },
+		"drill":      func(ctx context.Context, b *seal.Barrier) error { return b.Admin().Drill(ctx) },
+		"nothing":    func(ctx context.Context, b *seal.Barrier) error { return errors.New("nothing was asked") },
 	}
 	// What needs the foul KMS for nothing.
 	others := map[string]func(context.Context, *bench, *seal.Barrier) error{
@@ -227,7 +227,7 @@ func runBesideAFoulKMS(t *testing.T, name string, answered func(*testing.T, stri
 			x.foul.armed.Store(false)
 			other := x.open("other")
 			defer other.Close()
-			if _, err := other.Unseal(ctx); err != nil {
+			if err := other.Unseal(ctx); err != nil {
 				return err
 			}
 			x.foul.armed.Store(true)
@@ -245,7 +245,7 @@ func runBesideAFoulKMS(t *testing.T, name string, answered func(*testing.T, stri
 			x.foul.armed.Store(false)
 			other := x.open("other")
 			defer other.Close()
-			if _, err := other.Unseal(ctx); err != nil {
+			if err := other.Unseal(ctx); err != nil {
 				return err
 			}
 			x.foul.armed.Store(true)
@@ -288,7 +288,7 @@ func runBesideAFoulKMS(t *testing.T, name string, answered func(*testing.T, stri
 			return err
 		},
 		"check": func(ctx context.Context, x *bench, b *seal.Barrier) error {
-			_, err := b.Admin().Check(ctx, x.held["people"][0], seal.By{})
+			_, err := b.Admin().CheckShare(ctx, x.held["people"][0], seal.By{})
 			return err
 		},
 		"begin and cancel": func(ctx context.Context, _ *bench, b *seal.Barrier) error {

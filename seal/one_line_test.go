@@ -31,19 +31,19 @@ func TestErrorsAreOneLine(t *testing.T) {
 	of := func(names ...string) seal.Spec {
 		s := seal.Threshold{K: 2}
 		for _, name := range names {
-			s.Of = append(s.Of, seal.KMS{Name: name})
+			s.Of = append(s.Of, seal.KMS{Wrapper: name})
 		}
 		return s
 	}
-	_, err = b.Init(ctx, map[string]seal.Spec{"one": seal.KMS{Name: "a"}, "two": seal.KMS{Name: "b"}, "tree": of("a", "b", "c")}, seal.By{})
+	_, err = b.Init(ctx, map[string]seal.Spec{"one": seal.KMS{Wrapper: "a"}, "two": seal.KMS{Wrapper: "b"}, "tree": of("a", "b", "c")}, seal.By{})
 	must(t, err)
 	fake.Disable("a")
 	fake.Destroy("b", "")
 	drilled := b.Admin().Drill(ctx)
-	rehearsed := b.Admin().Rehearse(ctx, of("a", "b"))
+	drilledSpec := b.Admin().DrillSpec(ctx, of("a", "b"))
 	must(t, b.Seal(seal.By{}))
-	_, unsealed := b.Unseal(ctx)
-	for name, err := range map[string]error{"drill": drilled, "rehearse": rehearsed, "unseal": unsealed, "reason": b.Sealed(), "event": events[len(events)-1].Err} {
+	unsealed := b.Unseal(ctx)
+	for name, err := range map[string]error{"drill": drilled, "drill spec": drilledSpec, "unseal": unsealed, "reason": b.Sealed(), "event": events[len(events)-1].Err} {
 		if !errors.Is(err, kms.ErrKeyDisabled) || !errors.Is(err, kms.ErrKeyGone) {
 			t.Errorf("%s: a cause is lost: %v", name, err)
 			continue

@@ -126,11 +126,11 @@ func (b *Barrier) believe(o *ledger.Opened, slot *record.Slot, a *custody.Answer
 		return nil // a share's own text is a pin that its custodian brings along
 	case a.Bound:
 		return nil
-	case b.cfg.Unpinned:
+	case b.cfg.TrustUnpinned:
 		b.emit(EventUnpinned, By{}, slot.Name, "the store is believed without a pin, as configured", nil)
 		return nil
 	}
-	return fmt.Errorf("%w: anybody with write access to the store could have made slot %q: set Config.Pins to the fingerprint that Status showed while the store was unsealed, and to none that stands in a record which nothing vouches for; or set Config.Unpinned", ErrUnpinned, slot.Name)
+	return fmt.Errorf("%w: anybody with write access to the store could have made slot %q: set Config.Pins to the fingerprint that Status showed while the store was unsealed, and to none that stands in a record which nothing vouches for; or set Config.TrustUnpinned", ErrUnpinned, slot.Name)
 }
 
 // isPin reports whether a fingerprint is pinned.

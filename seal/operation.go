@@ -106,7 +106,7 @@ func (b *Barrier) begin(ctx context.Context, op record.Operation, by By, check f
 var errJoined = errors.New("seal: joined an operation in progress")
 
 // Cancel ends the operation in progress. What it did so far stays: a pending
-// slot it added, for one, goes by [Admin.Discard].
+// slot it added, for one, goes by [Admin.Drop].
 func (a *Admin) Cancel(ctx context.Context, by By) error {
 	err := a.b.change(ctx, EventEnd, "cancel", by, func(_ context.Context, st record.Step, o *ledger.Opened) (record.State, []byte, error) {
 		next, err := o.State.End(st)
@@ -128,45 +128,46 @@ func (a *Admin) Claim(ctx context.Context, by By) error {
 }
 
 // submitTo takes a share for the operation in progress, and does what the
-// operation is for when a slot's shares suffice. It returns the slot's name.
-func (b *Barrier) submitTo(ctx context.Context, s Share, by By) (string, error) {
+// operation is for when a slot's shares suffice: done says that it did. It
+// returns the slot's name.
+func (b *Barrier) submitTo(ctx context.Context, s Share, by By) (_ string, done bool, err error) {
 	o, err := b.fetch(ctx)
 	if err != nil {
-		return "", err
+		return "", false, err
 	}
 	defer o.Wipe()
 	op := o.State.Operation
 	switch {
 	case op == nil || op.ID != string(by.Operation):
-		return "", ErrNoOperation
+		return "", false, ErrNoOperation
 	case op.Replica != b.cfg.Replica:
-		return op.Slot, fmt.Errorf("%w: by replica %q: send the share there, or claim the operation", ErrElsewhere, op.Replica)
+		return op.Slot, false, fmt.Errorf("%w: by replica %q: send the share there, or claim the operation", ErrElsewhere, op.Replica)
 	}
 	slot, _, err := custody.Match(&o.State.Record, s.part)
 	if err != nil {
-		return op.Slot, shareError(err)
+		return op.Slot, false, shareError(err)
 	}
 	if !wants(&o.State, slot) {
-		return slot.Name, fmt.Errorf("%w: this %s does not ask for shares of slot %q", ErrNoOperation, op.Kind, slot.Name)
+		return slot.Name, false, fmt.Errorf("%w: this %s does not ask for shares of slot %q", ErrNoOperation, op.Kind, slot.Name)
 	}
 	g := b.gathered(by.Operation)
 	g.Sift(&o.State.Record)
 	_, err = g.Add(&o.State.Record, s.part)
 	err = shareError(err)
 	if err != nil && !errors.Is(err, ErrShareDuplicate) {
-		return slot.Name, err
+		return slot.Name, false, err
 	}
 	// A share given twice may find a quorum that waited for its KMS.
 	if !g.Suffices(&slot.Tree) || !g.Consented(&slot.Tree) {
-		return slot.Name, err
+		return slot.Name, false, err
 	}
 	release, ok := g.Claim(slot)
 	if !ok {
-		return slot.Name, err
+		return slot.Name, false, err
 	}
 	defer release()
 	if err := b.prove(ctx, slot.ID, by, g); err != nil {
-		return slot.Name, err
+		return slot.Name, false, err
 	}
 	defer b.endGather(by.Operation) // a proof is made once for each quorum
 	if op.Kind == record.OpDrop {
@@ -177,9 +178,9 @@ func (b *Barrier) submitTo(ctx context.Context, s Share, by By) (string, error) 
 		list := strings.Join(names, " ")
 		err := b.drop(ctx, names, by, g)
 		b.emit(EventDrop, by, list, "", err)
-		return list, err
+		return list, err == nil, err
 	}
-	return slot.Name, nil
+	return slot.Name, true, nil
 }
 
 // wants reports whether a share of the slot serves the operation.

@@ -18,7 +18,7 @@ func (b *Barrier) unbelieved(slot *record.Slot) error {
 		return nil
 	case len(b.cfg.Pins) > 0:
 		return fmt.Errorf("%w: a process that starts believes pinned slots alone: add %s to Config.Pins", ErrUnpinned, fingerprint)
-	case b.cfg.Unpinned || !b.custody.Forgeable(slot):
+	case b.cfg.TrustUnpinned || !b.custody.Forgeable(slot):
 		return nil
 	}
 	return fmt.Errorf("%w: anybody with write access to the store could make such a slot, and a process that starts will not believe it: add %s to Config.Pins", ErrUnpinned, fingerprint)

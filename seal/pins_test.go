@@ -69,7 +69,7 @@ func TestOwnShareOfAForgedStore(t *testing.T) {
 			}
 			b := l.barrier(store, func(c *seal.Config) { c.Anchor = anchor })
 			defer b.Close()
-			d, err := b.Init(ctx, map[string]seal.Spec{"auto": seal.KMS{Name: "a"}, "people": seal.Shamir{Shares: 3, Threshold: 2}}, seal.By{})
+			d, err := b.Init(ctx, map[string]seal.Spec{"auto": seal.KMS{Wrapper: "a"}, "people": seal.Shamir{Shares: 3, Threshold: 2}}, seal.By{})
 			must(t, err)
 			l.proveSlot(b, "people", d)
 			c := l.copyOf("true", store, b, nil)
@@ -102,7 +102,7 @@ func TestShapes(t *testing.T) {
 	fake := &kmstest.Fake{}
 	l := locksmith{t, map[string]kms.Wrapper{"a": fake.Key("a"), "b": fake.Key("b"), "c": fake.Key("c")}}
 	ctx := context.Background()
-	tree := seal.Threshold{K: 2, Of: []seal.Spec{seal.KMS{Name: "a"}, seal.KMS{Name: "b"}, seal.KMS{Name: "c"}}}
+	tree := seal.Threshold{K: 2, Of: []seal.Spec{seal.KMS{Wrapper: "a"}, seal.KMS{Wrapper: "b"}, seal.KMS{Wrapper: "c"}}}
 	store := seal.NewMemStore()
 	b := l.barrier(store, nil)
 	defer b.Close()
@@ -123,10 +123,10 @@ func TestShapes(t *testing.T) {
 		shapes map[string]seal.Spec
 		says   string // "": it opens
 	}{
-		{"nothing is expected", "clouds", seal.KMS{Name: "a"}, nil, ""},
-		{"under its name", "clouds", seal.KMS{Name: "a"}, want, `slot "clouds" is KMS a, where Config.Shapes has`},
-		{"with a lower threshold", "clouds", seal.Threshold{K: 2, Of: []seal.Spec{seal.KMS{Name: "a"}, seal.Shamir{Shares: 1, Threshold: 1}}}, want, "where Config.Shapes has"},
-		{"under another name", "other", seal.KMS{Name: "a"}, want, `Config.Shapes has no slot "other"`},
+		{"nothing is expected", "clouds", seal.KMS{Wrapper: "a"}, nil, ""},
+		{"under its name", "clouds", seal.KMS{Wrapper: "a"}, want, `slot "clouds" is KMS a, where Config.Shapes has`},
+		{"with a lower threshold", "clouds", seal.Threshold{K: 2, Of: []seal.Spec{seal.KMS{Wrapper: "a"}, seal.Shamir{Shares: 1, Threshold: 1}}}, want, "where Config.Shapes has"},
+		{"under another name", "other", seal.KMS{Wrapper: "a"}, want, `Config.Shapes has no slot "other"`},
 		{"as people", "people", seal.Shamir{Shares: 1, Threshold: 1}, want, `Config.Shapes has no slot "people"`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -150,14 +150,14 @@ func TestShapes(t *testing.T) {
 	// A process that runs takes in what others change, and warns of the restart.
 	running := l.barrier(store, expects(want))
 	defer running.Close()
-	_, err = running.Unseal(ctx)
+	err = running.Unseal(ctx)
 	must(t, err)
 	if warned(running, "Config.Shapes") {
 		t.Errorf("warnings %q", running.Status().Warnings)
 	}
-	_, err = running.Admin().Add(ctx, "more", seal.KMS{Name: "a"}, seal.By{})
+	_, err = running.Admin().Add(ctx, "more", seal.KMS{Wrapper: "a"}, seal.By{})
 	must(t, err)
-	_, err = running.Admin().Rekey(ctx, "clouds", seal.KMS{Name: "b"}, seal.By{})
+	_, err = running.Admin().Rekey(ctx, "clouds", seal.KMS{Wrapper: "b"}, seal.By{})
 	must(t, err)
 	for _, words := range []string{`slot "more" is not among Config.Shapes`, `slot "clouds" is KMS b, and Config.Shapes has`} {
 		if !warned(running, words) {
@@ -177,9 +177,9 @@ func TestNoPinOfAnUnvouchedRecord(t *testing.T) {
 	rsa := &kmstest.Fake{Type: "rsa", Forgeable: true}
 	l := locksmith{t, map[string]kms.Wrapper{"rsa": rsa.Key("rsa")}}
 	store := seal.NewMemStore()
-	b := l.barrier(store, func(c *seal.Config) { c.Unpinned = true })
+	b := l.barrier(store, func(c *seal.Config) { c.TrustUnpinned = true })
 	defer b.Close()
-	_, err := b.Init(t.Context(), map[string]seal.Spec{"soft": seal.KMS{Name: "rsa"}}, seal.By{})
+	_, err := b.Init(t.Context(), map[string]seal.Spec{"soft": seal.KMS{Wrapper: "rsa"}}, seal.By{})
 	must(t, err)
 	c := l.copyOf("store", store, b, nil)
 	fingerprint := fmt.Sprintf("%x", c.state.Slots[0].Fingerprint)

@@ -23,14 +23,14 @@ func TestForgedStoreMeetsAPinnedProcess(t *testing.T) {
 				rsa := &kmstest.Fake{Type: "rsa", Forgeable: true}
 				l := locksmith{t, map[string]kms.Wrapper{"rsa": rsa.Key("rsa")}}
 				ctx, store := context.Background(), seal.NewMemStore()
-				maker := l.barrier(store, func(c *seal.Config) { c.Unpinned = true })
+				maker := l.barrier(store, func(c *seal.Config) { c.TrustUnpinned = true })
 				defer maker.Close()
-				_, err := maker.Init(ctx, map[string]seal.Spec{"soft": seal.KMS{Name: "rsa"}}, seal.By{})
+				_, err := maker.Init(ctx, map[string]seal.Spec{"soft": seal.KMS{Wrapper: "rsa"}}, seal.By{})
 				must(t, err)
 				c := l.copyOf("store", store, maker, nil)
 				b := l.barrier(store, func(cfg *seal.Config) { cfg.Pins = []string{fmt.Sprintf("%x", c.state.Slots[0].Fingerprint)} })
 				defer b.Close()
-				_, err = b.Unseal(ctx)
+				err = b.Unseal(ctx)
 				must(t, err)
 				if resealed {
 					must(t, b.Seal(seal.By{}))
@@ -38,7 +38,7 @@ func TestForgedStoreMeetsAPinnedProcess(t *testing.T) {
 				r := c.record(t)
 				digest := record.DigestOf(c.stored)
 				r.Generation, r.Previous = generation, digest[:]
-				n, _ := maker.NewSlotFor(t, r, "soft", seal.KMS{Name: "rsa"}, bytes.Repeat([]byte{0x66}, 32))
+				n, _ := maker.NewSlotFor(t, r, "soft", seal.KMS{Wrapper: "rsa"}, bytes.Repeat([]byte{0x66}, 32))
 				f, s := record.FingerprintOf(n.Identity), &r.Slots[0]
 				s.Tree, s.PublicKey, s.Fingerprint = n.Tree, n.PublicKey, f[:12]
 				forged := l.forge(r, func(*record.Slot) ([32]byte, bool) { return n.Identity, true })
@@ -47,7 +47,7 @@ func TestForgedStoreMeetsAPinnedProcess(t *testing.T) {
 				_, err = store.Swap(ctx, forged, rev)
 				must(t, err)
 				if resealed {
-					_, err = b.Unseal(ctx)
+					err = b.Unseal(ctx)
 				} else {
 					err = b.Admin().Refresh(ctx)
 				}
@@ -67,10 +67,10 @@ func TestPinsHoldAfterARekey(t *testing.T) {
 	ctx, store := context.Background(), seal.NewMemStore()
 	b := l.barrier(store, nil)
 	defer b.Close()
-	d, err := b.Init(ctx, map[string]seal.Spec{"auto": seal.KMS{Name: "a"}}, seal.By{})
+	d, err := b.Init(ctx, map[string]seal.Spec{"auto": seal.KMS{Wrapper: "a"}}, seal.By{})
 	must(t, err)
 	before := l.copyOf("before", store, b, nil)
-	_, err = b.Admin().Rekey(ctx, "auto", seal.KMS{Name: "a"}, seal.By{})
+	_, err = b.Admin().Rekey(ctx, "auto", seal.KMS{Wrapper: "a"}, seal.By{})
 	must(t, err)
 	l.proveSlot(b, "auto", d)
 	now := l.copyOf("now", store, b, nil)

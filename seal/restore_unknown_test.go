@@ -25,10 +25,10 @@ func TestRestoreOfAFormerCustodiansRecord(t *testing.T) {
 	store := seal.NewMemStore()
 	b := l.barrier(store, nil)
 	defer b.Close()
-	d, err := b.Init(ctx, map[string]seal.Spec{"auto": seal.KMS{Name: "a"}}, seal.By{})
+	d, err := b.Init(ctx, map[string]seal.Spec{"auto": seal.KMS{Wrapper: "a"}}, seal.By{})
 	must(t, err)
 	former := l.copyOf("what she had", store, b, nil)
-	_, err = b.Admin().Rekey(ctx, "auto", seal.KMS{Name: "a"}, seal.By{})
+	_, err = b.Admin().Rekey(ctx, "auto", seal.KMS{Wrapper: "a"}, seal.By{})
 	must(t, err)
 	l.proveSlot(b, "auto", d)
 

@@ -52,20 +52,22 @@ func (a *Admin) Activate(ctx context.Context, term uint32, by By) error {
 	})
 }
 
-// Retire removes a term. Whatever is still encrypted under it is lost: rewrap
-// the data first, and count what is left, after [Admin.CheckRetire] has said
-// that no replica writes under it any more; until then Retire fails with
-// [ErrPropagating]. The active term cannot go ([ErrTermInUse]).
-func (a *Admin) Retire(ctx context.Context, term uint32, by By) error {
+// RetireUncounted removes a term. Whatever is still encrypted under it is lost,
+// and nothing here looks whether there is any: migrate.Retire does, and is the
+// one to use. Without it, rewrap the data and count what is left, after
+// [Admin.CheckRetire] has said that no replica writes under the term any more;
+// until then RetireUncounted fails with [ErrPropagating]. The active term cannot
+// go ([ErrTermInUse]).
+func (a *Admin) RetireUncounted(ctx context.Context, term uint32, by By) error {
 	if err := a.CheckRetire(term); errors.Is(err, ErrPropagating) {
 		return wrapError("retire", "", err)
 	}
 	return a.RetireUnseen(ctx, term, by)
 }
 
-// RetireUnseen is [Admin.Retire] also where another replica may not have seen
-// the active term yet: what that one goes on writing under the retired term is
-// lost. It is for a host that knows there is no other.
+// RetireUnseen is [Admin.RetireUncounted] also where another replica may not
+// have seen the active term yet: what that one goes on writing under the retired
+// term is lost. It is for a host that knows there is no other.
 func (a *Admin) RetireUnseen(ctx context.Context, term uint32, by By) error {
 	return a.b.change(ctx, EventRetire, "retire", by, func(_ context.Context, st record.Step, o *ledger.Opened) (record.State, []byte, error) {
 		next, err := o.State.Retire(st, term)

@@ -12,7 +12,7 @@ import (
 // Run does, until ctx ends, what a server wants done by itself: it unseals
 // through the KMS slots, each tried again by a clock of its own; takes in what
 // other replicas change; activates new terms, and adds one before the active one
-// is used up; and drills the KMS slots, which it rewraps when their keys have
+// is used up; and drills the KMS slots, which it renews when their keys have
 // newer versions. An outage of a KMS or of the store never seals and is never
 // fatal; Status says why the Barrier is sealed. Run does not undo
 // [Barrier.Seal].

@@ -144,7 +144,7 @@ func TestHeadStart(t *testing.T) {
 			return kmstest.Fault{}
 		})
 		begin := time.Now()
-		if _, err := b.Unseal(ctx); err != nil {
+		if err := b.Unseal(ctx); err != nil {
 			t.Fatal(err)
 		}
 		if took := time.Since(begin); took > 3*time.Second {
@@ -209,7 +209,7 @@ func TestPropagation(t *testing.T) {
 		}
 		activeOf := func(r *seal.Barrier) uint32 {
 			for _, term := range r.Status().Terms {
-				if term.State == "active" {
+				if term.State == seal.TermActive {
 					return term.Number
 				}
 			}
@@ -329,7 +329,7 @@ func TestOutcomeUnknown(t *testing.T) {
 
 // TestRewrap: after a rotation of the KMS key the old version can be destroyed
 // once the slot was wrapped anew.
-func TestRewrap(t *testing.T) {
+func TestRenew(t *testing.T) {
 	for _, name := range []string{"auto", "clouds", "both"} {
 		bubble(t, func(t *testing.T) {
 			ctx := t.Context()
@@ -351,10 +351,10 @@ func TestRewrap(t *testing.T) {
 			if warned != 3 {
 				t.Errorf("%d warnings of an old version, in %q", warned, b.Status().Warnings)
 			}
-			must(t, b.Admin().RewrapSlot(ctx, name, seal.By{}))
+			must(t, b.Admin().Renew(ctx, name, seal.By{}))
 			v.fake.Destroy("a", "1")
 			v.fake.Destroy("c", "")
-			// By the rewrapped slot alone: no other has a key left.
+			// By the renewed slot alone: no other has a key left.
 			if name == "both" {
 				must(t, b.Seal(seal.By{}))
 				for n, set := range v.held {
@@ -365,18 +365,18 @@ func TestRewrap(t *testing.T) {
 				must(t, v.gather(ctx, b, seal.By{}))
 			} else {
 				must(t, b.Seal(seal.By{}))
-				_, err = b.Unseal(ctx)
+				err = b.Unseal(ctx)
 				must(t, err)
 			}
 			must(t, v.readable(b))
-			if err := b.Admin().RewrapSlot(ctx, "nobody", seal.By{}); !errors.Is(err, seal.ErrNoSlot) {
+			if err := b.Admin().Renew(ctx, "nobody", seal.By{}); !errors.Is(err, seal.ErrNoSlot) {
 				t.Error(err)
 			}
 		})
 	}
 }
 
-// TestRunFollowsKeyVersions: a fleet rewraps a slot once when its key has a new
+// TestRunFollowsKeyVersions: a fleet renews a slot once when its key has a new
 // version, and the old one may then be destroyed.
 func TestRunFollowsKeyVersions(t *testing.T) {
 	for _, keep := range []bool{false, true} {
@@ -420,7 +420,7 @@ func TestRunFollowsKeyVersions(t *testing.T) {
 			v.fake.Destroy("b", "")
 			cold := v.boot()
 			defer cold.Close()
-			if _, err := cold.Unseal(ctx); (err == nil) == keep {
+			if err := cold.Unseal(ctx); (err == nil) == keep {
 				t.Errorf("keep=%v: with the old version destroyed: %v", keep, err)
 			}
 			if !keep {
@@ -468,7 +468,7 @@ func TestRunKeepsTheKey(t *testing.T) {
 			if (fleet[0].Status().Generation == before) != elsewhere {
 				t.Errorf("%T: generation %d, then %d", wrapper, before, fleet[0].Status().Generation)
 			}
-			if err := fleet[0].Admin().RewrapSlot(ctx, "auto", seal.By{}); err != nil {
+			if err := fleet[0].Admin().Renew(ctx, "auto", seal.By{}); err != nil {
 				t.Errorf("%T: %v", wrapper, err)
 			}
 			stop()

@@ -24,11 +24,11 @@ func TestSealedCopiesNothing(t *testing.T) {
 		}
 	}
 	agree("opened", seal.ErrSealed)
-	if _, err := b.Unseal(ctx); err == nil {
+	if err := b.Unseal(ctx); err == nil {
 		t.Fatal("an empty store was unsealed")
 	}
 	agree("tried", seal.ErrUninitialized)
-	if _, err := b.Init(ctx, map[string]seal.Spec{"cloud": seal.KMS{Name: "cloud"}}, seal.By{}); err != nil {
+	if _, err := b.Init(ctx, map[string]seal.Spec{"cloud": seal.KMS{Wrapper: "cloud"}}, seal.By{}); err != nil {
 		t.Fatal(err)
 	}
 	agree("unsealed", nil)
@@ -74,7 +74,7 @@ func TestProvenTo(t *testing.T) {
 		}
 	}
 	by := seal.By{Operation: "migrate.same"}
-	goals := []seal.Goal{{Name: "cloud", Spec: seal.KMS{Name: "cloud"}}}
+	goals := []seal.Goal{{Name: "cloud", Spec: seal.KMS{Wrapper: "cloud"}}}
 	for range 2 {
 		if _, err := b.Admin().BeginMigration(ctx, goals, by); err != nil {
 			t.Fatal(err)
@@ -82,9 +82,9 @@ func TestProvenTo(t *testing.T) {
 		if got := b.Status().Slots[0].ProvenTo; got != "" {
 			t.Errorf("before its shares: proven to %q", got)
 		}
-		status, err := b.Submit(ctx, share, by)
-		if err != nil || status.Slots[0].ProvenTo != by.Operation {
-			t.Errorf("%v, proven to %q", err, status.Slots[0].ProvenTo)
+		done, err := b.Submit(ctx, share, by)
+		if got := b.Status().Slots[0].ProvenTo; err != nil || !done || got != by.Operation {
+			t.Errorf("%v, proven to %q", err, got)
 		}
 		if err := b.Admin().Cancel(ctx, by); err != nil {
 			t.Fatal(err)

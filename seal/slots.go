@@ -16,7 +16,7 @@ import (
 // Add stores one more slot and returns the shares made for it, if it is held
 // by people. The slot is pending: it opens nothing until [Admin.Prove] has
 // shown that it opens the stored record. A slot that is never proven is removed
-// by [Admin.Discard].
+// by [Admin.Drop].
 func (a *Admin) Add(ctx context.Context, name string, spec Spec, by By) (Delivery, error) {
 	return a.b.add(ctx, "add", name, spec, by, func(s *record.State) error {
 		if s.Find(name, record.Active) != nil {
@@ -143,16 +143,21 @@ func (b *Barrier) prove(ctx context.Context, id uint32, by By, g *custody.Quorum
 // stored record, now: each KMS slot is asked. Where none can, and people hold
 // one that stays, Drop begins an operation and returns its id and done ==
 // false: their shares, given to [Barrier.Submit] with that id, complete it. The
-// last proven slot cannot go ([ErrLastSlot]). Of two slots of one name, the one
-// that waits to replace the other goes.
-func (a *Admin) Drop(ctx context.Context, names []string, by By) (op OperationID, done bool, err error) {
+// last proven slot cannot go ([ErrLastSlot]). Slots that wait to be proven open
+// nothing, and go with no proof at all.
+//
+// Of two slots of one name, the one that waits to replace the other goes. With
+// states, only slots in one of them do: [SlotPending] is for whoever gives up a
+// slot that waits to be proven, where another replica may have proven it
+// meanwhile. Then it stays, and the error is [ErrNoSlot].
+func (a *Admin) Drop(ctx context.Context, names []string, by By, states ...SlotState) (op OperationID, done bool, err error) {
 	if err := by.check(); err != nil {
 		return "", false, err
 	}
 	list := strings.Join(names, " ")
-	err = a.b.drop(ctx, names, by, nil)
+	err = a.b.drop(ctx, names, by, nil, states...)
 	if errors.Is(err, ErrNoProof) {
-		begun, beginErr := a.b.beginDrop(ctx, names, by)
+		begun, beginErr := a.b.beginDrop(ctx, names, by, states...)
 		if beginErr == nil {
 			return begun, false, nil
 		}
@@ -166,15 +171,15 @@ func (a *Admin) Drop(ctx context.Context, names []string, by By) (op OperationID
 
 // beginDrop asks people for the proof that no KMS could give, if a slot of
 // theirs stays.
-func (b *Barrier) beginDrop(ctx context.Context, names []string, by By) (OperationID, error) {
+func (b *Barrier) beginDrop(ctx context.Context, names []string, by By, states ...SlotState) (OperationID, error) {
 	op := record.Operation{Kind: record.OpDrop}
 	for _, name := range names {
 		op.Desired = append(op.Desired, record.Goal{Name: name, Drop: true})
 	}
 	return b.begin(ctx, op, by, func(s *record.State) error {
 		for _, name := range names {
-			if provable(s, name) == nil {
-				return fmt.Errorf("%w: %q", ErrNoSlot, name)
+			if _, err := toDrop(s, name, states); err != nil {
+				return err
 			}
 		}
 		err := ErrLastSlot
@@ -190,15 +195,28 @@ func (b *Barrier) beginDrop(ctx context.Context, names []string, by By) (Operati
 	})
 }
 
+// toDrop returns the slot of that name that goes, in one of the states if any
+// are given.
+func toDrop(s *record.State, name string, states []SlotState) (*record.Slot, error) {
+	slot := provable(s, name)
+	switch {
+	case slot == nil:
+		return nil, fmt.Errorf("%w: %q", ErrNoSlot, name)
+	case len(states) > 0 && !slices.Contains(states, SlotState(slot.State)):
+		return nil, fmt.Errorf("%w: slot %q is %s by now, and stays", ErrNoSlot, name, slot.State)
+	}
+	return slot, nil
+}
+
 // drop removes the slots if they may go, with the shares in g for a proof.
-func (b *Barrier) drop(ctx context.Context, names []string, by By, g *custody.Quorum) error {
+func (b *Barrier) drop(ctx context.Context, names []string, by By, g *custody.Quorum, states ...SlotState) error {
 	return b.commit(ctx, EventDrop, by, func(ctx context.Context, st record.Step, o *ledger.Opened) (record.State, []byte, error) {
 		var ids []uint32
 		opens := false
 		for _, name := range names {
-			slot := provable(&o.State, name)
-			if slot == nil {
-				return record.State{}, nil, fmt.Errorf("%w: %q", ErrNoSlot, name)
+			slot, err := toDrop(&o.State, name, states)
+			if err != nil {
+				return record.State{}, nil, err
 			}
 			ids = append(ids, slot.ID)
 			opens = opens || slot.Opens()
@@ -280,7 +298,8 @@ func anyProof(s *record.State, ids []uint32) *record.FreshProof {
 // Rekey makes new shares, or another shape, for a slot: a pending successor of
 // the same name. The old set stays valid until the successor is proven, by
 // [Admin.Prove]; the same swap then removes it and replaces root key and data
-// key. Discard removes a successor that is not wanted after all.
+// key. [Admin.Drop] with [SlotPending] removes a successor that is not wanted
+// after all.
 func (a *Admin) Rekey(ctx context.Context, name string, spec Spec, by By) (Delivery, error) {
 	return a.b.add(ctx, "rekey", name, spec, by, func(s *record.State) error {
 		if s.Find(name, record.Active) == nil {

@@ -29,7 +29,7 @@ type Shamir struct {
 // KMS is a slot protected by a key of the wrapper that [Config.KMS] holds
 // under Name.
 type KMS struct {
-	Name string
+	Wrapper string
 }
 
 // Threshold is a slot that any K of its children open together: 2 of 3 clouds,
@@ -47,7 +47,7 @@ func (s Shamir) String() string {
 	return fmt.Sprintf("%d of %d people", s.Threshold, s.Shares)
 }
 
-func (s KMS) String() string { return "KMS " + s.Name }
+func (s KMS) String() string { return "KMS " + s.Wrapper }
 
 func (s Threshold) String() string {
 	parts := make([]string, len(s.Of))
@@ -61,7 +61,7 @@ func (s Shamir) record() record.Spec {
 	return record.Spec{Shares: s.Shares, Threshold: s.Threshold}
 }
 
-func (s KMS) record() record.Spec { return record.Spec{KMS: s.Name} }
+func (s KMS) record() record.Spec { return record.Spec{KMS: s.Wrapper} }
 
 func (s Threshold) record() record.Spec {
 	out := record.Spec{Threshold: s.K, Of: []record.Spec{}}
@@ -78,7 +78,7 @@ func (s Threshold) record() record.Spec {
 func specOf(s record.Spec) Spec {
 	switch {
 	case s.KMS != "":
-		return KMS{Name: s.KMS}
+		return KMS{Wrapper: s.KMS}
 	case s.Of != nil:
 		out := Threshold{K: s.Threshold}
 		for _, child := range s.Of {
@@ -95,7 +95,7 @@ func (b *Barrier) checkSpec(s Spec) (record.Spec, error) {
 		return record.Spec{}, fmt.Errorf("%w: a slot without a Spec", ErrConfig)
 	}
 	spec := s.record()
-	if k, ok := s.(KMS); ok && k.Name == "" {
+	if k, ok := s.(KMS); ok && k.Wrapper == "" {
 		return spec, fmt.Errorf("%w: a KMS spec without a name", ErrConfig)
 	}
 	if err := spec.Check(); err != nil {

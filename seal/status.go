@@ -76,7 +76,7 @@ type SlotStatus struct {
 	Drilled     time.Time   // when this process last tried, by Run; zero if never
 	DrillError  error       // what came of it
 	Notes       []string    // what the KMS said of its keys then, worth a warning
-	Moved       bool        // whether the configuration would wrap it with other keys: see [Admin.RewrapSlot]
+	Moved       bool        // whether the configuration would wrap it with other keys: see [Admin.Renew]
 }
 
 // SlotState is what a slot is good for.
@@ -102,10 +102,22 @@ type OperationStatus struct {
 	Goals    []Goal        // of a drop or a migration
 }
 
+// TermState is what a data key is good for.
+type TermState string
+
+const (
+	// TermPassive only decrypts, until every replica knows it.
+	TermPassive TermState = "passive"
+	// TermActive is the one that encrypts.
+	TermActive TermState = "active"
+	// TermOld decrypts what was encrypted before a later one was active.
+	TermOld TermState = "old"
+)
+
 // TermStatus is a data key, without the key.
 type TermStatus struct {
 	Number  uint32
-	State   string // "passive", "active", "old"
+	State   TermState
 	Created time.Time
 }
 
@@ -173,7 +185,7 @@ func (b *Barrier) status() (Status, []record.Slot) {
 	}
 	s.Lease = b.leaseStatus(st.Lease)
 	for _, t := range st.Terms {
-		s.Terms = append(s.Terms, TermStatus{Number: t.Number, State: termStateName(t.State), Created: time.Unix(t.Created, 0).UTC()})
+		s.Terms = append(s.Terms, TermStatus{Number: t.Number, State: termState(t.State), Created: time.Unix(t.Created, 0).UTC()})
 	}
 	s.Warnings = b.fullness(st)
 	if w := skew(st.Journal, now(), b.cfg.Replica); w != "" {
@@ -232,8 +244,8 @@ func (b *Barrier) warnings(s Status) []string {
 	case err != nil:
 		out = append(out, fmt.Sprintf("the anchor is behind, a rollback to its generation would not be noticed at a start: %v", err))
 	}
-	if b.cfg.Unpinned {
-		out = append(out, "forgeable slots are believed without a pin (Unpinned)")
+	if b.cfg.TrustUnpinned {
+		out = append(out, "forgeable slots are believed without a pin (TrustUnpinned)")
 	}
 	return out
 }
@@ -265,14 +277,14 @@ func (b *Barrier) fullness(st *record.State) (out []string) {
 	return out
 }
 
-func termStateName(s record.TermState) string {
+func termState(s record.TermState) TermState {
 	switch s {
 	case record.TermActive:
-		return "active"
+		return TermActive
 	case record.TermPassive:
-		return "passive"
+		return TermPassive
 	}
-	return "old"
+	return TermOld
 }
 
 // progressOf lists the sets of which shares were given.

@@ -15,10 +15,10 @@ import (
 // given so far where a slot needs both. It makes one round: Run repeats it.
 // Where only people can open the store the error says how many shares are
 // missing. On an unsealed Barrier it does nothing.
-func (b *Barrier) Unseal(ctx context.Context) (Status, error) {
+func (b *Barrier) Unseal(ctx context.Context) error {
 	defer clean()()
 	if err := b.drained(ctx); err != nil {
-		return b.Status(), wrapError("unseal", "", err)
+		return wrapError("unseal", "", err)
 	}
 	as := b.toUnseal()
 	var err error
@@ -30,7 +30,7 @@ func (b *Barrier) Unseal(ctx context.Context) (Status, error) {
 	if err != nil {
 		b.because(as, err)
 	}
-	return b.Status(), wrapError("unseal", "", err)
+	return wrapError("unseal", "", err)
 }
 
 // unsealOnce opens the record now stored.
@@ -122,8 +122,11 @@ func (b *Barrier) openWithShares(ctx context.Context, why error, as intent) erro
 // Submit takes one share. With no operation in by, the share is for unsealing
 // this process; with one, for that operation. A share that is not right is
 // named by its error, a [*ShareError], before anything is combined, and the
-// progress made so far stays. The share that completes a quorum does what the
-// quorum was asked for. The caller may wipe s afterwards.
+// progress made so far, which [Barrier.Status] shows, stays. The share that
+// completes a quorum does what the quorum was asked for, and done says that this
+// was done: the Barrier is unsealed, the slot proven, the slots dropped; of a
+// migration, the slot that waited for the share is proven. The caller may wipe s
+// afterwards.
 //
 // A share for unsealing an unsealed Barrier changes nothing, and what is wrong
 // with it is told all the same. One that cannot follow a new root key
@@ -132,19 +135,19 @@ func (b *Barrier) openWithShares(ctx context.Context, why error, as intent) erro
 // A share of a slot that waits to be proven is refused ([ErrNoOperation]), unless
 // the operation in progress asks for that proof: then a quorum of such shares,
 // given to a sealed Barrier, unseals it and is the proof.
-func (b *Barrier) Submit(ctx context.Context, s Share, by By) (Status, error) {
+func (b *Barrier) Submit(ctx context.Context, s Share, by By) (done bool, err error) {
 	defer clean()()
 	if err := by.check(); err != nil {
-		return b.Status(), err
+		return false, err
 	}
 	if err := b.drained(ctx); err != nil {
-		return b.Status(), wrapError("submit", "", err)
+		return false, wrapError("submit", "", err)
 	}
 	as := b.toUnseal()
 	if by.Operation != "" {
-		slot, err := b.submitTo(ctx, s, by)
+		slot, done, err := b.submitTo(ctx, s, by)
 		b.emit(EventShare, by, slot, s.String(), err)
-		return b.Status(), wrapError("submit", slot, err)
+		return done, wrapError("submit", slot, err)
 	}
 	if !b.isSealed() {
 		slot, err := b.checkShare(ctx, s)
@@ -153,27 +156,27 @@ func (b *Barrier) Submit(ctx context.Context, s Share, by By) (Status, error) {
 		}
 		if !errors.Is(err, ErrRootMoved) {
 			b.emit(EventShare, by, slot, s.String()+", while unsealed", err)
-			return b.Status(), wrapError("submit", slot, err)
+			return false, wrapError("submit", slot, err)
 		}
 		// It cannot follow the record that is stored now: the shares open that.
 	}
-	slot, err := b.submitToUnseal(ctx, s, by, as)
+	slot, done, err := b.submitToUnseal(ctx, s, by, as)
 	// What is wrong with somebody's share is told to them, and is not why the
 	// server is sealed: a stranger must not have the last word on that.
 	if _, theirs := errors.AsType[*ShareError](err); err != nil && !theirs && !errors.Is(err, ErrNoOperation) {
 		b.because(as, err)
 	}
-	return b.Status(), wrapError("unseal", slot, err)
+	return done, wrapError("unseal", slot, err)
 }
 
-// Check says what is wrong with a share, as [Barrier.Submit] would, and does not
+// CheckShare says what is wrong with a share, as [Barrier.Submit] would, and does not
 // take it: it counts for nothing afterwards. Nil means that it is a share of a
 // slot that opens the store, whose name is returned. Like a share that is
 // given, one that is checked is an event.
 //
 // While sealed, the record that the share is compared with is the stored one,
 // which nobody has vouched for yet.
-func (a *Admin) Check(ctx context.Context, s Share, by By) (slot string, err error) {
+func (a *Admin) CheckShare(ctx context.Context, s Share, by By) (slot string, err error) {
 	if err := by.check(); err != nil {
 		return "", err
 	}
@@ -213,12 +216,13 @@ func (b *Barrier) checkShareHere(s Share) (string, error) {
 	return checkAgainst(&o.State.Record, s, false)
 }
 
-// submitToUnseal keeps a share, and opens the record where it completes a quorum.
-func (b *Barrier) submitToUnseal(ctx context.Context, s Share, by By, as intent) (string, error) {
+// submitToUnseal keeps a share, and opens the record where it completes a quorum:
+// done says that it did. It returns the slot's name, where it is known.
+func (b *Barrier) submitToUnseal(ctx context.Context, s Share, by By, as intent) (_ string, done bool, err error) {
 	l, slot, shareErr := b.keepShare(ctx, s)
 	b.emit(EventShare, by, slot, s.String(), shareErr)
 	if shareErr != nil && !errors.Is(shareErr, ErrShareDuplicate) {
-		return slot, shareErr
+		return slot, false, shareErr
 	}
 	// A share given twice may find a quorum that waited for its KMS. Other slots
 	// are not tried: what their KMS says is no news for this share's holder.
@@ -229,21 +233,21 @@ func (b *Barrier) submitToUnseal(ctx context.Context, s Share, by By, as intent)
 		switch {
 		case errors.Is(err, custody.ErrNeedsPeople):
 			b.because(as, missing(l.Record, q))
-			return slot, shareErr
+			return slot, false, shareErr
 		case errors.Is(err, errFaster):
-			return slot, shareErr
+			return slot, false, shareErr
 		case err == nil:
-			return slot, nil
+			return slot, true, nil
 		case !errors.Is(err, ErrConflict):
 			b.emit(EventUnseal, by, slot, byPeople, err)
-			return slot, err
+			return slot, false, err
 		}
 		if l, err = b.load(ctx); err != nil {
-			return slot, err
+			return slot, false, err
 		}
 		q.Sift(l.Record)
 	}
-	return slot, ErrConflict
+	return slot, false, ErrConflict
 }
 
 // keepShare keeps a share that fits the record now stored, and returns the

@@ -161,7 +161,7 @@ func TestWhileRunsAgain(t *testing.T) {
 				<-running
 			}
 			must(t, b.Seal(seal.By{}))
-			must(t, unsealed(b.Unseal(ctx)))
+			must(t, b.Unseal(ctx))
 		}
 		for range runs {
 			<-running
@@ -180,8 +180,6 @@ func TestWhileRunsAgain(t *testing.T) {
 }
 
 // unsealed is for a call that also says how the Barrier is.
-func unsealed(_ seal.Status, err error) error { return err }
-
 // TestWhileEnds has what ends a While, and what it returns then.
 func TestWhileEnds(t *testing.T) {
 	errOwn := errors.New("the port is taken")
@@ -313,7 +311,7 @@ func TestWhileUnsealDuringSeal(t *testing.T) {
 
 		short, stop := context.WithTimeout(ctx, time.Second)
 		defer stop()
-		if _, err := b.Unseal(short); !errors.Is(err, context.DeadlineExceeded) {
+		if err := b.Unseal(short); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("an impatient one: %v", err)
 		}
 		if _, err := b.Submit(short, seal.Share{}, seal.By{}); !errors.Is(err, context.DeadlineExceeded) {
@@ -322,7 +320,7 @@ func TestWhileUnsealDuringSeal(t *testing.T) {
 		if err := b.UnsealAtOnce(ctx); !errors.Is(err, seal.ErrSealed) {
 			t.Errorf("one who does not wait: %v", err)
 		}
-		must(t, unsealed(b.Unseal(ctx)))
+		must(t, b.Unseal(ctx))
 		if took := time.Since(begun); took != 5*time.Second {
 			t.Errorf("unsealed after %v", took)
 		}
@@ -375,7 +373,7 @@ func TestWhileIsNotDisturbed(t *testing.T) {
 		other, err := seal.Open(seal.Config{Store: store, KMS: wrappers})
 		must(t, err)
 		defer other.Close()
-		must(t, unsealed(other.Unseal(ctx)))
+		must(t, other.Unseal(ctx))
 
 		var runs atomic.Int64
 		ended, started := make(chan error, 1), make(chan struct{})
@@ -445,8 +443,8 @@ func TestWhileRaces(t *testing.T) {
 	}
 	for _, f := range []func() error{
 		func() error { return b.Seal(seal.By{}) },
-		func() error { _, err := b.Unseal(ctx); return err },
-		func() error { _, err := b.Unseal(ctx); return err },
+		func() error { err := b.Unseal(ctx); return err },
+		func() error { err := b.Unseal(ctx); return err },
 		func() error { return b.Rotate(ctx, seal.By{}) },
 		func() error { return b.Admin().Refresh(ctx) },
 	} {
@@ -459,7 +457,7 @@ func TestWhileRaces(t *testing.T) {
 		})
 	}
 	others.Wait()
-	must(t, unsealed(b.Unseal(ctx)))
+	must(t, b.Unseal(ctx))
 	if _, err := b.Keyring().Encrypt(nil, nil, nil); err != nil {
 		t.Errorf("unsealed, and the keyring says: %v", err)
 	}

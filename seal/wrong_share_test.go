@@ -239,7 +239,7 @@ func TestWrongShares(t *testing.T) {
 	store := seal.NewMemStore()
 	b := l.barrier(store, nil)
 	defer b.Close()
-	first, err := b.Init(ctx, map[string]seal.Spec{"people": people, "auto": seal.KMS{Name: "a"}}, seal.By{})
+	first, err := b.Init(ctx, map[string]seal.Spec{"people": people, "auto": seal.KMS{Wrapper: "a"}}, seal.By{})
 	must(t, err)
 	l.proveSlot(b, "people", first)
 	second, err := b.Admin().Rekey(ctx, "people", people, seal.By{})

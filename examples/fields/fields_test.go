@@ -121,7 +121,7 @@ func TestDecryptWithinTransaction(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.close()
-	if _, err := s.b.Init(ctx, map[string]seal.Spec{"local": seal.KMS{Name: "local"}}, operator); err != nil {
+	if _, err := s.b.Init(ctx, map[string]seal.Spec{"local": seal.KMS{Wrapper: "local"}}, operator); err != nil {
 		t.Fatal(err)
 	}
 	other, err := openBarrier(ctx, dir, s.records)
@@ -129,7 +129,7 @@ func TestDecryptWithinTransaction(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer other.Close()
-	if _, err := other.Unseal(ctx); err != nil {
+	if err := other.Unseal(ctx); err != nil {
 		t.Fatal(err)
 	}
 	if err := other.Rotate(ctx, operator); err != nil {

@@ -51,7 +51,7 @@ func (s *story) open(ctx context.Context, env *environment) (err error) {
 	if s.srv, err = openServer(ctx, s.dir, env); err != nil {
 		return err
 	}
-	_, err = s.srv.b.Unseal(ctx)
+	err = s.srv.b.Unseal(ctx)
 	if errors.Is(err, seal.ErrUninitialized) {
 		return nil
 	}
@@ -111,7 +111,7 @@ func (s *story) before(ctx context.Context) error {
 
 func (s *story) adopt(ctx context.Context) error {
 	s.begin("It adopts a keyring, and nothing stored has to change for it")
-	if _, err := s.srv.b.Init(ctx, map[string]seal.Spec{"auto": seal.KMS{Name: "local"}}, operator); err != nil {
+	if _, err := s.srv.b.Init(ctx, map[string]seal.Spec{"auto": seal.KMS{Wrapper: "local"}}, operator); err != nil {
 		return err
 	}
 	if err := s.verify(ctx, "every value of before reads"); err != nil {

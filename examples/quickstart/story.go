@@ -113,11 +113,10 @@ func (s *story) restart(ctx context.Context) error {
 	if err := readNotes(s.b.Keyring(), s.dir); !errors.Is(err, seal.ErrSealed) {
 		return fmt.Errorf("a sealed store decrypted: %v", err)
 	}
-	status, err := s.b.Unseal(ctx)
-	if err == nil {
+	if err := s.b.Unseal(ctx); err == nil {
 		return errors.New("it unsealed without people")
 	}
-	say("%v", status.Reason)
+	say("%v", s.b.Sealed())
 	if err := s.submit(ctx, s.shares[2:], seal.By{}); err != nil {
 		return err
 	}
@@ -126,7 +125,7 @@ func (s *story) restart(ctx context.Context) error {
 
 // toKMS is where the story goes: a KMS key instead of the people's shares.
 var toKMS = migrate.Plan{
-	Slots: map[string]seal.Spec{"auto": seal.KMS{Name: "local"}},
+	Slots: map[string]seal.Spec{"auto": seal.KMS{Wrapper: "local"}},
 	Drop:  []string{"people"},
 }
 
@@ -180,7 +179,7 @@ func (s *story) comeUpAlone(ctx context.Context) error {
 	if err := s.open(); err != nil {
 		return err
 	}
-	if _, err := s.b.Unseal(ctx); err != nil {
+	if err := s.b.Unseal(ctx); err != nil {
 		return err
 	}
 	if err := s.verify("unsealed by the KMS key, and the notes read"); err != nil {
@@ -217,11 +216,10 @@ func (s *story) moveBack(ctx context.Context) error {
 	if err := s.open(); err != nil {
 		return err
 	}
-	if status, err := s.b.Unseal(ctx); err == nil {
+	if err := s.b.Unseal(ctx); err == nil {
 		return errors.New("the dropped KMS key still opens the store")
-	} else {
-		say("the KMS key alone:  %v", status.Reason)
 	}
+	say("the KMS key alone:  %v", s.b.Sealed())
 	held := s.shares
 	s.shares = old
 	if err := s.refused(ctx, "a share of the first set"); err != nil {
@@ -262,7 +260,7 @@ func (s *story) refused(ctx context.Context, what string) error {
 		return fmt.Errorf("%s: %v", what, err)
 	}
 	say("%s:  %v", what, err)
-	if _, err := s.b.Unseal(ctx); err != nil && !errors.Is(err, seal.ErrSealed) {
+	if err := s.b.Unseal(ctx); err != nil && !errors.Is(err, seal.ErrSealed) {
 		return err
 	}
 	return nil
@@ -270,15 +268,15 @@ func (s *story) refused(ctx context.Context, what string) error {
 
 func (s *story) submit(ctx context.Context, shares []seal.Share, by seal.By) error {
 	for _, share := range shares {
-		status, err := s.b.Submit(ctx, share, by)
+		done, err := s.b.Submit(ctx, share, by)
 		if err != nil {
 			return err
 		}
 		switch {
 		case by.Operation != "":
 			say("share %d is right", share.X())
-		case status.Sealed:
-			say("share %d is right:  %v", share.X(), status.Reason)
+		case !done:
+			say("share %d is right:  %v", share.X(), s.b.Sealed())
 		default:
 			say("share %d is right:  unsealed", share.X())
 		}

@@ -188,7 +188,7 @@ func (l *life) unseal() error {
 
 // unsealByKMS is a round of what Run repeats.
 func (l *life) unsealByKMS() error {
-	_, err := l.s.barrier.Unseal(l.alive)
+	err := l.s.barrier.Unseal(l.alive)
 	if l.alive.Err() != nil {
 		return errKilled
 	}

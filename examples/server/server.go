@@ -55,7 +55,7 @@ func newServer(cfg *config, log *slog.Logger) (*server, error) {
 func (s *server) build(cfg *config, sealed seal.Config) error {
 	cfg.seals.Apply(&sealed)
 	// As Vault believes it, until the operator writes the pins: the notes say so.
-	sealed.Unpinned = sealed.Unpinned || len(sealed.Pins) == 0 && len(cfg.seals.Forgeable) > 0
+	sealed.TrustUnpinned = sealed.TrustUnpinned || len(sealed.Pins) == 0 && len(cfg.seals.Forgeable) > 0
 	s.trustLoopback = cfg.loopback
 	// Bbolt lets one process have the file: a server that is started again is
 	// the same replica, and goes on with what it gathered shares for.

@@ -50,7 +50,7 @@ func run(ctx context.Context, dir, sharesFrom, slot string, drop, dryRun bool) e
 	if err != nil {
 		return err
 	}
-	plan := migrate.Plan{Slots: map[string]seal.Spec{slot: seal.KMS{Name: localstore.KMS}}}
+	plan := migrate.Plan{Slots: map[string]seal.Spec{slot: seal.KMS{Wrapper: localstore.KMS}}}
 	for _, s := range b.Status().Slots {
 		if drop && s.Name != slot && seal.HasPeople(s.Spec) {
 			plan.Drop = append(plan.Drop, s.Name)

@@ -69,7 +69,7 @@ func loseEach(ctx context.Context, c *fakeclouds.Clouds, open func() (*seal.Barr
 			return err
 		}
 		defer b.Close()
-		_, err = b.Unseal(ctx)
+		err = b.Unseal(ctx)
 		return err
 	}
 	for i, cloud := range clouds {

@@ -17,8 +17,8 @@ import (
 // The slots of the fleet: p, which init made with key one, and p2, which has key
 // two and a name of its own.
 var (
-	slotP  = seal.KMS{Name: "p"}
-	slotP2 = seal.KMS{Name: "p2"}
+	slotP  = seal.KMS{Wrapper: "p"}
+	slotP2 = seal.KMS{Wrapper: "p2"}
 )
 
 // A pair is two keys of one provider.
@@ -104,7 +104,7 @@ func (f *fleet) problem(format string, args ...any) {
 }
 
 func (f *fleet) boot(name string, wrappers map[string]kms.Wrapper) (*seal.Barrier, error) {
-	return seal.Open(seal.Config{Store: f.store, KMS: wrappers, Unpinned: true, Replica: name, Retry: kms.Policy{Attempts: 1}})
+	return seal.Open(seal.Config{Store: f.store, KMS: wrappers, TrustUnpinned: true, Replica: name, Retry: kms.Policy{Attempts: 1}})
 }
 
 // restart starts a replica anew, with a config, over a store of which slots are
@@ -120,7 +120,7 @@ func (f *fleet) restart(ctx context.Context, r *replica, c config, slots []strin
 		f.problem("%v", err)
 		return
 	}
-	status, err := r.barrier.Unseal(ctx)
+	err = r.barrier.Unseal(ctx)
 	r.open = err == nil
 	kinds := f.refusals(c, slots)
 	switch {
@@ -132,7 +132,7 @@ func (f *fleet) restart(ctx context.Context, r *replica, c config, slots []strin
 	case kinds != nil:
 		f.refused++
 		for _, kind := range kinds {
-			if !errors.Is(err, kind) || !errors.Is(status.Reason, kind) {
+			if !errors.Is(err, kind) || !errors.Is(r.barrier.Sealed(), kind) {
 				f.problem("%s, slots %v: %v is no %v", c.name, slots, err, kind)
 			}
 		}
@@ -143,8 +143,8 @@ func (f *fleet) restart(ctx context.Context, r *replica, c config, slots []strin
 				f.problem("%v does not say %q", err, words)
 			}
 		}
-	case !slices.Equal(names(status), slots):
-		f.problem("%s: the slots are %v, want %v", c.name, names(status), slots)
+	case !slices.Equal(names(r.barrier.Status()), slots):
+		f.problem("%s: the slots are %v, want %v", c.name, names(r.barrier.Status()), slots)
 	}
 }
 

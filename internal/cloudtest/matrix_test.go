@@ -52,7 +52,7 @@ func custodies(t *testing.T) []custody {
 		t.Fatal(err)
 	}
 	single := func(name string, w kms.Wrapper) custody {
-		return custody{name, seal.KMS{Name: name}, map[string]kms.Wrapper{name: w}}
+		return custody{name, seal.KMS{Wrapper: name}, map[string]kms.Wrapper{name: w}}
 	}
 	inAzure := func(key string) kms.Wrapper {
 		w, err := azurekeyvault.New(azure.Config(key))
@@ -81,7 +81,7 @@ func custodies(t *testing.T) []custody {
 		single("transit", inVault), single("localkms", inFile),
 		{
 			"clouds",
-			seal.Threshold{K: 2, Of: []seal.Spec{seal.KMS{Name: "of-azure"}, seal.KMS{Name: "of-gcp"}, seal.KMS{Name: "of-aws"}}},
+			seal.Threshold{K: 2, Of: []seal.Spec{seal.KMS{Wrapper: "of-azure"}, seal.KMS{Wrapper: "of-gcp"}, seal.KMS{Wrapper: "of-aws"}}},
 			map[string]kms.Wrapper{"of-azure": inAzure("three"), "of-gcp": inGCP("three"), "of-aws": inAWS()},
 		},
 	}
@@ -132,7 +132,7 @@ func (m *mortal) Swap(ctx context.Context, rec []byte, old string) (string, erro
 // boot starts a process that has the given wrappers.
 func (v *vault) boot(wrappers map[string]kms.Wrapper) (*seal.Barrier, error) {
 	return seal.Open(seal.Config{
-		Store: v.store, KMS: wrappers, Unpinned: true, Replica: "test", Retry: kms.Policy{Attempts: 1},
+		Store: v.store, KMS: wrappers, TrustUnpinned: true, Replica: "test", Retry: kms.Policy{Attempts: 1},
 		StoreTimeout: 5 * time.Second, // of a dead process that winds down
 	})
 }
@@ -186,7 +186,7 @@ func (v *vault) gather(ctx context.Context, b *seal.Barrier, by seal.By) error {
 
 // unseal opens the store by whatever opens it.
 func (v *vault) unseal(ctx context.Context, b *seal.Barrier) error {
-	if _, err := b.Unseal(ctx); err == nil {
+	if err := b.Unseal(ctx); err == nil {
 		return nil
 	}
 	if err := v.gather(ctx, b, seal.By{}); err != nil {
@@ -285,7 +285,7 @@ func (v *vault) settled(ctx context.Context, from, to custody) error {
 	}
 	defer old.Close()
 	if len(from.kms) > 0 {
-		if _, err := old.Unseal(ctx); err == nil {
+		if err := old.Unseal(ctx); err == nil {
 			return errors.New("the old keys still open the store")
 		}
 	} else if err := v.unseal(ctx, old); err == nil {

@@ -58,7 +58,7 @@ func TestTheMoveSurvivesItsRestart(t *testing.T) {
 				pins = []string{r.Pins[c.name]}
 				b.Close()
 				b = open(pins)
-				if _, err := b.Unseal(ctx); err != nil {
+				if err := b.Unseal(ctx); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -71,7 +71,7 @@ func TestTheMoveSurvivesItsRestart(t *testing.T) {
 			}
 			b.Close()
 			b = open(pins)
-			if _, err := b.Unseal(ctx); err != nil {
+			if err := b.Unseal(ctx); err != nil {
 				t.Fatal(err)
 			}
 			if out, err := b.Keyring().Decrypt(nil, ct, nil); err != nil || string(out) != "before" {

@@ -67,7 +67,7 @@ func (f *fleet) begin(ctx context.Context, c config) (string, error) {
 		return "", err
 	}
 	defer b.Close()
-	_, err = b.Init(ctx, map[string]seal.Spec{"p": slotP, "spare": seal.KMS{Name: "spare"}}, seal.By{})
+	_, err = b.Init(ctx, map[string]seal.Spec{"p": slotP, "spare": seal.KMS{Wrapper: "spare"}}, seal.By{})
 	return fingerprint(b, "p"), err
 }
 
@@ -92,7 +92,7 @@ func (f *fleet) roll(ctx context.Context, r *replica, c config) {
 		f.problem("%v", err)
 		return
 	}
-	if _, err := r.barrier.Unseal(ctx); err != nil {
+	if err := r.barrier.Unseal(ctx); err != nil {
 		f.stranded++
 		f.problem("%s: %v", c.name, err)
 		return

@@ -174,9 +174,9 @@ func commitment(store, slot, path string, set uint32, x byte, y []byte) [32]byte
 	return [32]byte(h.Sum(nil))
 }
 
-// Rewrap returns the slot's tree with every KMS leaf wrapped anew: the leaf's
+// Renew returns the slot's tree with every KMS leaf wrapped anew: the leaf's
 // value is opened, and protected again. What people hold stays.
-func (k *Keys) Rewrap(ctx context.Context, store string, slot *record.Slot, identity [32]byte) (record.Node, error) {
+func (k *Keys) Renew(ctx context.Context, store string, slot *record.Slot, identity [32]byte) (record.Node, error) {
 	b := builder{keys: k, store: store, slot: slot.Name, identity: record.FingerprintOf(identity)}
 	defer b.wipe()
 	var old []*record.Key

@@ -38,7 +38,7 @@ func (k *Keys) Probe(ctx context.Context, slot *record.Slot) (notes []Note, newe
 		}
 		if stored := leaf.KMS.Blob.KeyID; !k.sameKey(leaf.KMS.Name, health.KeyID, stored) {
 			notes = append(notes, Note{Moved: true, Text: prefix + fmt.Sprintf("the slot is wrapped with key %q, and the configuration has come to key %q: "+
-				"a start without the old key will not open it; rewrap the slot while the configuration still opens the old one, and keep that until then", stored, health.KeyID)})
+				"a start without the old key will not open it; renew the slot while the configuration still opens the old one, and keep that until then", stored, health.KeyID)})
 			return
 		}
 		switch stored := leaf.KMS.Blob.Version; {
@@ -49,7 +49,7 @@ func (k *Keys) Probe(ctx context.Context, slot *record.Slot) (notes []Note, newe
 		case !health.Enabled:
 			say(false, "the key is disabled: do not restart; enable it, or add another slot now")
 		case stored != "" && health.Version != "" && stored != health.Version:
-			say(true, "key version %s is stored, version %s is current: keep the old one enabled until the slot is rewrapped", stored, health.Version)
+			say(true, "key version %s is stored, version %s is current: keep the old one enabled until the slot is renewed", stored, health.Version)
 			newer += leaf.KMS.Name + " " + health.Version + "\n"
 		}
 		if left := time.Until(health.Expires); left > 0 && left <= expiryNotice {

@@ -243,7 +243,7 @@ func move(s *record.State, st record.Step, kind int, arg byte) (record.State, er
 	case 15:
 		return reissue(s, st, slot, name, spec)
 	case 16:
-		return s.Rewrap(st, slot.ID, rewrapped(slot.Tree))
+		return s.Renew(st, slot.ID, rewrapped(slot.Tree))
 	case 17:
 		lost := record.Term{Number: term, State: record.TermActive, Key: sha256.Sum256(filler("lost", term))}
 		return s.Restore(st, knowing(s, max(s.Generation, 4)+uint64(arg%9)-4), []record.Term{lost}, branchOf(s, term+3))

@@ -93,7 +93,7 @@ func evicting() []attempt {
 		}},
 		{"rewrap a slot", func(s *record.State) (record.State, error) {
 			o := s.Find("b", record.Active)
-			return s.Rewrap(stepOn(s, ""), o.ID, rewrapped(o.Tree))
+			return s.Renew(stepOn(s, ""), o.ID, rewrapped(o.Tree))
 		}},
 		{"claim", func(s *record.State) (record.State, error) { return s.Claim(stepOn(s, "op")) }},
 		{"end", func(s *record.State) (record.State, error) { return s.End(stepOn(s, "op")) }},

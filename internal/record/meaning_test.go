@@ -230,7 +230,7 @@ func TestRewrapOfOtherCustodians(t *testing.T) {
 	} {
 		n := tree()
 		change(&n)
-		_, err := h.Rewrap(stepOn(&h.State, ""), slot.ID, n)
+		_, err := h.Renew(stepOn(&h.State, ""), slot.ID, n)
 		if refused := err != nil; refused != strings.HasPrefix(name, "!") {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -30,7 +30,7 @@ const (
 	doActivate          // i: term
 	doRetire            // i: term
 	doRotateRoot        //
-	doRewrap            // i: slot
+	doRenew             // i: slot
 	doBeginProve        // i: slot
 	doBeginDrop         // i: slot
 	doBeginMigrate      //
@@ -48,7 +48,7 @@ const (
 func (d deed) transition() string {
 	return [...]string{
 		doInitialize: "Init", doInitAgain: "Init", doAdd: "Add", doProve: "Prove", doDrop: "Drop", doDropAgreed: "Drop", doDropPending: "Drop",
-		doReissue: "Reissue", doRotate: "Rotate", doActivate: "Activate", doRetire: "Retire", doRotateRoot: "RotateRoot", doRewrap: "Rewrap",
+		doReissue: "Reissue", doRotate: "Rotate", doActivate: "Activate", doRetire: "Retire", doRotateRoot: "RotateRoot", doRenew: "Renew",
 		doBeginProve: "Begin", doBeginDrop: "Begin", doBeginMigrate: "Begin", doClaim: "Claim", doEnd: "End", doRestore: "Restore", doJoin: "Join",
 		doTake: "TakeLease", doKeep: "KeepLease", doEndLease: "EndLease", doRetireKept: "Retire",
 	}[d]
@@ -81,7 +81,7 @@ func (m *model) offersOn(on rec, epoch uint8) []offer {
 	for i := range n {
 		try(change{do: doProve, i: i})
 		try(change{do: doDropPending, i: i})
-		try(change{do: doRewrap, i: i})
+		try(change{do: doRenew, i: i})
 		try(change{do: doBeginProve, i: i})
 		try(change{do: doBeginDrop, i: i})
 		for j := int8(-1); j < i; j++ {
@@ -155,11 +155,11 @@ func (k *maker) make(c change, with rec) (next record.State, root id, err error)
 		r, fresh := k.rewrap(nil, false)
 		next, err = s.RotateRoot(st, r)
 		return next, fresh, err
-	case doRewrap:
+	case doRenew:
 		if slot(c.i).State != record.Active || k.locks[c.i].keys == 0 {
 			return next, root, errNot
 		}
-		next, err = s.Rewrap(st, slot(c.i).ID, newer(slot(c.i).Tree))
+		next, err = s.Renew(st, slot(c.i).ID, newer(slot(c.i).Tree))
 	case doBeginProve:
 		if o := slot(c.i); !o.Tree.NeedsPeople() || o.State == record.Active {
 			return next, root, errNot

@@ -160,7 +160,7 @@ func (m *model) cost(f *flight) (kind int, bounded bool) {
 
 var prices = [...]int{
 	doInitAgain: inits, doDrop: drops, doDropAgreed: drops, doDropPending: drops, doReissue: reissues,
-	doRotate: rotates, doActivate: activates, doRetire: retires, doRotateRoot: roots, doRewrap: rewraps,
+	doRotate: rotates, doActivate: activates, doRetire: retires, doRotateRoot: roots, doRenew: rewraps,
 	doBeginProve: ops, doBeginDrop: ops, doBeginMigrate: ops, doClaim: claims, doRestore: restores, doJoin: joins,
 	doTake: leases, doKeep: beats, doRetireKept: retires,
 }
@@ -355,7 +355,7 @@ func (m *model) can(w *world, i int, c *change) bool {
 		return m.faults.keysUnasked || wraps(e.locks[c.by].keys)
 	case doReissue:
 		return wraps(shapeKeys(e.state.Slots[c.i].Name)) && (c.by < 0 || opens(c.by, false) || e.locks[c.by].asks && wraps(e.locks[c.by].keys))
-	case doRewrap:
+	case doRenew:
 		return wraps(e.locks[c.i].keys) && (e.locks[c.i].asks || opens(c.i, false))
 	case doRetire:
 		return m.faults.retiresEarly || !slices.ContainsFunc(w.replica[:], func(r replica) bool { return !r.mute && m.at(r.view()).active == e.terms[c.i] })

@@ -155,7 +155,7 @@ func (m *model) deed(on rec, c *change) string {
 		return fmt.Sprintf("re-encrypt what is under term %d, and retire it", s.Terms[c.i].Number)
 	case doRotateRoot:
 		return "rotate the root key"
-	case doRewrap:
+	case doRenew:
 		return "have the KMS wrap " + slot(c.i) + " anew"
 	case doBeginProve:
 		return "begin an operation in which people prove " + slot(c.i)

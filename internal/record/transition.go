@@ -302,16 +302,16 @@ func (s State) Reissue(st Step, id uint32, fresh *FreshProof, n NewSlot, root Ne
 	return s.commit(st, "reissue", n.Name, mends)
 }
 
-// Rewrap returns the state in which the KMS leaves of a slot are wrapped anew:
+// Renew returns the state in which the KMS leaves of a slot are wrapped anew:
 // the same seed, by the same custodians, of which a KMS may have another key by
 // now. The shell has opened the slot through the new tree.
-func (s State) Rewrap(st Step, id uint32, tree Node) (State, error) {
+func (s State) Renew(st Step, id uint32, tree Node) (State, error) {
 	slot := s.Slot(id)
 	if slot == nil {
 		return State{}, ErrNoSlot
 	}
 	if !sameCustodians(&slot.Tree, &tree) {
-		return State{}, errors.New("record: a rewrap changes no custodian")
+		return State{}, errors.New("record: a renewal changes no custodian")
 	}
 	s = s.clone()
 	slot = s.Slot(id)
@@ -319,7 +319,7 @@ func (s State) Rewrap(st Step, id uint32, tree Node) (State, error) {
 	if err := slot.validate(); err != nil {
 		return State{}, fmt.Errorf("record: slot %q: %w", slot.Name, err)
 	}
-	return s.commit(st, "rewrap", slot.Name, mends)
+	return s.commit(st, "rewrap", slot.Name, mends) // the journal's word for it
 }
 
 // sameCustodians reports whether two trees differ in nothing but blobs, what

@@ -157,7 +157,7 @@ func TestTransitions(t *testing.T) {
 
 	do("the tree's KMS leaf is wrapped by a newer version of the key", step(""), func(s record.State, st record.Step) (record.State, error) {
 		o := s.Find("tree", record.Active)
-		return s.Rewrap(st, o.ID, rewrapped(o.Tree))
+		return s.Renew(st, o.ID, rewrapped(o.Tree))
 	})
 	lost := termOf(&h.Record, record.TermActive)
 	do("an older record is gone on with; of the lost ones generation 40 and one term are known", step(""), func(s record.State, st record.Step) (record.State, error) {
@@ -338,17 +338,17 @@ func TestRefusals(t *testing.T) {
 			return failure(rekeyed.Reissue(stepOn(&rekeyed.State, ""), succ.ID, nil, slotOf(&rekeyed.Record, "people", onePerson), r))
 		}(), nil, "root keys are numbered in order"},
 
-		{"rewrap no slot", failure(h.Rewrap(step, 99, auto.Tree)), record.ErrNoSlot, "no such slot"},
-		{"rewrap for another KMS", failure(h.Rewrap(step, auto.ID, nodeOf(kmsB, new(uint32)))), nil, "a rewrap changes no custodian"},
-		{"rewrap for a key of another type", failure(h.Rewrap(step, auto.ID, func() record.Node {
+		{"renew no slot", failure(h.Renew(step, 99, auto.Tree)), record.ErrNoSlot, "no such slot"},
+		{"renew for another KMS", failure(h.Renew(step, auto.ID, nodeOf(kmsB, new(uint32)))), nil, "a renewal changes no custodian"},
+		{"rewrap for a key of another type", failure(h.Renew(step, auto.ID, func() record.Node {
 			n := rewrapped(auto.Tree)
 			n.KMS.Blob.Type = "another"
 			return n
-		}())), nil, "a rewrap changes no custodian"},
-		{"rewrap for people", failure(h.Rewrap(step, auto.ID, people.Tree)), nil, "a rewrap changes no custodian"},
-		{"rewrap people for other people", failure(h.Rewrap(step, people.ID, nodeOf(people3of2, new(uint32)))), nil, "a rewrap changes no custodian"},
-		{"rewrap to a tree", failure(h.Rewrap(step, auto.ID, nodeOf(aAndPeople, new(uint32)))), nil, "a rewrap changes no custodian"},
-		{"rewrap without a box", failure(h.Rewrap(step, auto.ID, func() record.Node {
+		}())), nil, "a renewal changes no custodian"},
+		{"renew for people", failure(h.Renew(step, auto.ID, people.Tree)), nil, "a renewal changes no custodian"},
+		{"renew people for other people", failure(h.Renew(step, people.ID, nodeOf(people3of2, new(uint32)))), nil, "a renewal changes no custodian"},
+		{"renew to a tree", failure(h.Renew(step, auto.ID, nodeOf(aAndPeople, new(uint32)))), nil, "a renewal changes no custodian"},
+		{"rewrap without a box", failure(h.Renew(step, auto.ID, func() record.Node {
 			n := rewrapped(auto.Tree)
 			n.KMS.Box = nil
 			return n

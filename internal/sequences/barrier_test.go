@@ -170,7 +170,7 @@ var ctx = context.Background()
 
 func (w *world) doUnseal(t *rapid.T) {
 	p := w.some(t)
-	w.do(t, p, "unseal", 1, func() error { _, err := p.b.Unseal(ctx); return err }, func() error { return w.unseal(p.mind) })
+	w.do(t, p, "unseal", 1, func() error { return p.b.Unseal(ctx) }, func() error { return w.unseal(p.mind) })
 }
 
 // doSubmit gives any share that anybody ever had, to unseal or to the operation.
@@ -270,7 +270,7 @@ func (w *world) doDrop(t *rapid.T) {
 func (w *world) doRewrap(t *rapid.T) {
 	p, n := w.opened(t), w.present(t)
 	w.cloud.Rotate(rapid.SampledFrom(keyNames).Draw(t, "rotated key"))
-	w.do(t, p, "rewrap "+n, 1, func() error { return p.b.Admin().RewrapSlot(ctx, n, seal.By{}) }, func() error { return w.rewrap(p.mind, n) })
+	w.do(t, p, "renew "+n, 1, func() error { return p.b.Admin().Renew(ctx, n, seal.By{}) }, func() error { return w.renew(p.mind, n) })
 }
 
 func (w *world) doRotate(t *rapid.T) {
@@ -291,7 +291,7 @@ func (w *world) doRetire(t *rapid.T) {
 	if !one(t, 8, "any term") {
 		term = pick(t, slices.Sorted(maps.Keys(w.now.terms)), "term")
 	}
-	w.do(t, p, fmt.Sprint("retire ", term), 1, func() error { return p.b.Admin().Retire(ctx, term, seal.By{}) }, func() error { return w.retire(p.mind, term) })
+	w.do(t, p, fmt.Sprint("retire ", term), 1, func() error { return p.b.Admin().RetireUncounted(ctx, term, seal.By{}) }, func() error { return w.retire(p.mind, term) })
 }
 
 func (w *world) doEncrypt(t *rapid.T) {

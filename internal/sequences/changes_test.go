@@ -184,7 +184,7 @@ func (o *oracle) reissue(m *mind, name string, sh shape, op seal.OperationID, d 
 	})
 }
 
-func (o *oracle) rewrap(m *mind, name string) error {
+func (o *oracle) renew(m *mind, name string) error {
 	return o.commit(m, func(t *truth) error {
 		s := t.find(name, seal.SlotActive)
 		if s == nil {

@@ -168,10 +168,10 @@ func (o *oracle) move(m *mind, want map[string]shape, drop []string, delivered *
 
 func (w *world) doAbort(t *rapid.T) {
 	p := w.opened(t)
-	w.do(t, p, "abort", 2, func() error { _, err := migrate.Abort(ctx, p.b, seal.By{}); return err }, func() error { return w.abort(p.mind) })
+	w.do(t, p, "cancel the migration", 2, func() error { _, err := migrate.Cancel(ctx, p.b, seal.By{}); return err }, func() error { return w.cancelMigration(p.mind) })
 }
 
-func (o *oracle) abort(m *mind) error {
+func (o *oracle) cancelMigration(m *mind) error {
 	if err := o.fetch(m); err != nil {
 		return err
 	}

@@ -157,7 +157,7 @@ func (w *world) doRace(t *rapid.T) {
 				func() error { return w.dropByName(p.mind, []string{n}, by.Operation, begun) }
 		}
 		term := w.now.active
-		return fmt.Sprint("retire ", term), func() error { return p.b.Admin().Retire(ctx, term, by) }, func() error { return w.retire(p.mind, term) }
+		return fmt.Sprint("retire ", term), func() error { return p.b.Admin().RetireUncounted(ctx, term, by) }, func() error { return w.retire(p.mind, term) }
 	}
 	what, call, oracle := change(p, "change")
 	whatQ, callQ, oracleQ := change(q, "the other's change")

@@ -38,7 +38,7 @@ type shape struct {
 }
 
 func (s shape) spec() seal.Spec {
-	key, people := seal.KMS{Name: s.kms}, seal.Shamir{Shares: s.n, Threshold: s.k}
+	key, people := seal.KMS{Wrapper: s.kms}, seal.Shamir{Shares: s.n, Threshold: s.k}
 	switch {
 	case s.k == 0:
 		return key

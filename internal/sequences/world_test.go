@@ -243,7 +243,7 @@ func describe(s seal.Status) (out string) {
 		out += fmt.Sprintf("slot %s %s %s %d\n", o.Name, o.State, o.Spec, len(o.Sets))
 	}
 	for _, o := range s.Terms {
-		out += fmt.Sprintf("term %d active=%t\n", o.Number, o.State == "active")
+		out += fmt.Sprintf("term %d active=%t\n", o.Number, o.State == seal.TermActive)
 	}
 	if o := s.Operation; o != nil {
 		out += fmt.Sprintf("operation %s %s %q %s\n", o.ID, o.Kind, o.Slot, o.Replica)
@@ -293,7 +293,7 @@ func (w *world) custodians(t *rapid.T) {
 			t.Fatal(err)
 		}
 		b := w.open(t, store, "custodians")
-		_, err := b.Unseal(ctx)
+		err := b.Unseal(ctx)
 		for x := range s.shape.k {
 			_, err = b.Submit(ctx, s.set.shares[x], seal.By{})
 		}

@@ -44,9 +44,9 @@ func TestDecryptWithinTransactions(t *testing.T) {
 				pool.SetMaxOpenConns(1)
 			}
 			here, other := barrier(pool), barrier(openSQLite(t, path, "journal_mode(WAL)"))
-			_, err := here.Init(t.Context(), map[string]seal.Spec{"local": seal.KMS{Name: "local"}}, seal.By{})
+			_, err := here.Init(t.Context(), map[string]seal.Spec{"local": seal.KMS{Wrapper: "local"}}, seal.By{})
 			must(t, err)
-			_, err = other.Unseal(t.Context())
+			err = other.Unseal(t.Context())
 			must(t, err)
 			must(t, other.Rotate(t.Context(), seal.By{}))
 			written, err := other.Keyring().Encrypt(nil, []byte("a token"), nil)

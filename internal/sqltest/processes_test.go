@@ -90,7 +90,7 @@ func obey(ctx context.Context, b *seal.Barrier, line string) (string, error) {
 	}
 	switch command {
 	case "init":
-		_, err := b.Init(ctx, map[string]seal.Spec{"auto": seal.KMS{Name: "a"}}, seal.By{})
+		_, err := b.Init(ctx, map[string]seal.Spec{"auto": seal.KMS{Wrapper: "a"}}, seal.By{})
 		return "ok", err
 	case "wait":
 		return "ok", b.Wait(ctx)
@@ -124,7 +124,7 @@ func obey(ctx context.Context, b *seal.Barrier, line string) (string, error) {
 		}
 		return "not done", err
 	case "migrate":
-		plan := migrate.Plan{Slots: map[string]seal.Spec{"other": seal.KMS{Name: "b"}}, Drop: []string{"auto"}}
+		plan := migrate.Plan{Slots: map[string]seal.Spec{"other": seal.KMS{Wrapper: "b"}}, Drop: []string{"auto"}}
 		r, err := migrate.Reconcile(ctx, b, plan, migrate.Options{})
 		return fmt.Sprint(r.Done), err
 	case "slots":

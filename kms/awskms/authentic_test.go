@@ -88,7 +88,7 @@ func TestAttackStoreOfAnotherKeyUnderAnAlias(t *testing.T) {
 	makeStore := func(key string) (*seal.MemStore, string) {
 		store := seal.NewMemStore()
 		b := barrier(store, key)
-		if _, err := b.Init(t.Context(), map[string]seal.Spec{"cloud": seal.KMS{Name: "aws"}}, seal.By{}); err != nil {
+		if _, err := b.Init(t.Context(), map[string]seal.Spec{"cloud": seal.KMS{Wrapper: "aws"}}, seal.By{}); err != nil {
 			t.Fatal(err)
 		}
 		return store, b.Status().Slots[0].Fingerprint
@@ -112,7 +112,7 @@ func TestAttackStoreOfAnotherKeyUnderAnAlias(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			b := barrier(c.store, c.key, c.pins...)
-			_, err := b.Unseal(t.Context())
+			err := b.Unseal(t.Context())
 			if !errors.Is(err, c.want) || (err == nil) != (c.want == nil) {
 				t.Errorf("Unseal: %v, want %v", err, c.want)
 			}

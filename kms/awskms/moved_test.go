@@ -21,16 +21,16 @@ func TestAnAliasThatWasMoved(t *testing.T) {
 	cfg.Region = awskmstest.Region
 	store := seal.NewMemStore()
 	boot := func() (*seal.Barrier, error) {
-		b, err := seal.Open(seal.Config{Store: store, KMS: map[string]kms.Wrapper{"aws": open(t, cfg)}, Retry: kms.Policy{Attempts: 1}, Unpinned: true})
+		b, err := seal.Open(seal.Config{Store: store, KMS: map[string]kms.Wrapper{"aws": open(t, cfg)}, Retry: kms.Policy{Attempts: 1}, TrustUnpinned: true})
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { b.Close() })
-		_, err = b.Unseal(ctx)
+		err = b.Unseal(ctx)
 		return b, err
 	}
 	b, _ := boot()
-	if _, err := b.Init(ctx, map[string]seal.Spec{"auto": seal.KMS{Name: "aws"}}, seal.By{}); err != nil {
+	if _, err := b.Init(ctx, map[string]seal.Spec{"auto": seal.KMS{Wrapper: "aws"}}, seal.By{}); err != nil {
 		t.Fatal(err)
 	}
 	drill := func() seal.SlotStatus {
@@ -48,11 +48,11 @@ func TestAnAliasThatWasMoved(t *testing.T) {
 	if !slot.Moved || len(slot.Notes) != 1 || !strings.Contains(slot.Notes[0], first) || !strings.Contains(slot.Notes[0], second) {
 		t.Errorf("moved: %q", slot.Notes)
 	}
-	if err := b.Admin().RewrapSlot(ctx, "auto", seal.By{}); err != nil {
+	if err := b.Admin().Renew(ctx, "auto", seal.By{}); err != nil {
 		t.Fatal(err)
 	}
 	if slot := drill(); slot.Moved || len(slot.Notes) != 0 {
-		t.Errorf("rewrapped: %q", slot.Notes)
+		t.Errorf("renewed: %q", slot.Notes)
 	}
 	s.DeleteKey(first)
 	if _, err := boot(); err != nil {
@@ -65,7 +65,7 @@ func TestAnAliasThatWasMoved(t *testing.T) {
 }
 
 // TestSameKey: a replica of a multi-Region key in another region is no other
-// key, and to say so would have each replica rewrap what the other wrapped.
+// key, and to say so would have each replica wrap anew what the other wrapped.
 func TestSameKey(t *testing.T) {
 	s := start(t)
 	key, other, global := s.CreateKey(), s.CreateKey(), s.CreateMultiRegionKey()

@@ -30,7 +30,7 @@ func Example() {
 		log.Fatal(err)
 	}
 	defer b.Close()
-	if _, err := b.Init(ctx, map[string]seal.Spec{"auto": seal.KMS{Name: "cloud"}}, seal.By{}); err != nil {
+	if _, err := b.Init(ctx, map[string]seal.Spec{"auto": seal.KMS{Wrapper: "cloud"}}, seal.By{}); err != nil {
 		log.Fatal(err)
 	}
 	db, rows := newFakeDB(nil) // sql.Open, of whatever driver the server has

@@ -53,7 +53,7 @@ func waitingSteps() map[string]waitingStep {
 		}, "rekey/init"},
 		"rekey of a tree": {func(s *server) (func() (int, object), string) {
 			s.keys = []string{"a"}
-			s.plan = migrate.Plan{Slots: map[string]seal.Spec{"both": seal.Threshold{K: 2, Of: []seal.Spec{seal.KMS{Name: "a"}, seal.Shamir{Shares: 3, Threshold: 2}}}}}
+			s.plan = migrate.Plan{Slots: map[string]seal.Spec{"both": seal.Threshold{K: 2, Of: []seal.Spec{seal.KMS{Wrapper: "a"}, seal.Shamir{Shares: 3, Threshold: 2}}}}}
 			s.restart()
 			shares, token := s.init(object{})
 			s.unseal(shares[:2]...)
@@ -80,7 +80,7 @@ func waitingSteps() map[string]waitingStep {
 		}, "rotate/recovery/init"},
 		"a share of a tree, sealed": {func(s *server) (func() (int, object), string) {
 			s.keys = []string{"a"}
-			s.plan = migrate.Plan{Slots: map[string]seal.Spec{"both": seal.Threshold{K: 2, Of: []seal.Spec{seal.KMS{Name: "a"}, seal.Shamir{Shares: 3, Threshold: 2}}}}}
+			s.plan = migrate.Plan{Slots: map[string]seal.Spec{"both": seal.Threshold{K: 2, Of: []seal.Spec{seal.KMS{Wrapper: "a"}, seal.Shamir{Shares: 3, Threshold: 2}}}}}
 			s.restart()
 			shares, token := s.init(object{})
 			s.unseal(shares[0])
@@ -88,7 +88,7 @@ func waitingSteps() map[string]waitingStep {
 		}, ""},
 		"a token of a tree": {func(s *server) (func() (int, object), string) {
 			s.keys = []string{"a"}
-			s.plan = migrate.Plan{Slots: map[string]seal.Spec{"both": seal.Threshold{K: 2, Of: []seal.Spec{seal.KMS{Name: "a"}, seal.Shamir{Shares: 3, Threshold: 2}}}}}
+			s.plan = migrate.Plan{Slots: map[string]seal.Spec{"both": seal.Threshold{K: 2, Of: []seal.Spec{seal.KMS{Wrapper: "a"}, seal.Shamir{Shares: 3, Threshold: 2}}}}}
 			s.restart()
 			shares, token := s.init(object{})
 			s.unseal(shares[:2]...)
@@ -250,7 +250,7 @@ func TestAttackHalfATree(t *testing.T) {
 		a, b := shares[:3], shares[3:]
 		s.unseal(a[0], a[1], b[0], b[1])
 		s.keys = append(s.keys, "thief")
-		s.plan = migrate.Plan{Slots: map[string]seal.Spec{"thief": seal.KMS{Name: "thief"}}, Drop: []string{"both"}}
+		s.plan = migrate.Plan{Slots: map[string]seal.Spec{"thief": seal.KMS{Wrapper: "thief"}}, Drop: []string{"both"}}
 		s.restart()
 		if !sealed {
 			s.unseal(a[0], a[1], b[0], b[1])
@@ -367,11 +367,11 @@ func TestAttackCancelOfAnother(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			s := newServer(t)
 			s.keys = []string{"first", "cloud"}
-			s.plan = migrate.Plan{Slots: map[string]seal.Spec{"first": seal.KMS{Name: "first"}}}
+			s.plan = migrate.Plan{Slots: map[string]seal.Spec{"first": seal.KMS{Wrapper: "first"}}}
 			s.restart()
 			shares, token := s.init(object{"recovery_shares": 3, "recovery_threshold": 2})
 			s.proves("shamir", shares[:2]...)
-			s.plan.Slots = map[string]seal.Spec{"first": seal.KMS{Name: "first"}, "cloud": seal.KMS{Name: "cloud"}}
+			s.plan.Slots = map[string]seal.Spec{"first": seal.KMS{Wrapper: "first"}, "cloud": seal.KMS{Wrapper: "cloud"}}
 			s.migrate("", shares[0])
 			s.kms.Script(kmstest.Always(kmstest.Fault{Delay: 10 * time.Second}))
 			done := make(chan object)

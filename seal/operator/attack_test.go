@@ -58,7 +58,7 @@ func replicaOf(t *testing.T, s *server) *server {
 	other := newServer(t)
 	other.store, other.kms, other.keys, other.plan, other.tokens, other.name = s.store, s.kms, s.keys, s.plan, s.tokens, "replica-2"
 	other.restart()
-	if _, err := other.b.Unseal(t.Context()); err != nil {
+	if err := other.b.Unseal(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	return other
@@ -83,7 +83,7 @@ func TestAttackLateReplicaDropsRecoveryShares(t *testing.T) {
 		for method, body := range map[string]object{"DELETE": nil, "PUT": {"secret_shares": 3, "secret_threshold": 2}} {
 			s := newServer(t)
 			s.keys = []string{"cloud"}
-			s.plan = migrate.Plan{Slots: map[string]seal.Spec{"cloud": seal.KMS{Name: "cloud"}}}
+			s.plan = migrate.Plan{Slots: map[string]seal.Spec{"cloud": seal.KMS{Wrapper: "cloud"}}}
 			s.restart()
 			recovery := object{"recovery_shares": 1, "recovery_threshold": 1}
 			if first {
@@ -148,7 +148,7 @@ func TestAttackUnverifiedShares(t *testing.T) {
 // can be asked for a token, and the ceremony says so instead of asking the KMS
 // and answering that it was not begun.
 func TestAttackTokenWithoutPeople(t *testing.T) {
-	s, _, token := withTree(t, seal.Threshold{K: 2, Of: []seal.Spec{seal.KMS{Name: "a"}, seal.KMS{Name: "b"}, seal.Shamir{Shares: 1, Threshold: 1}}})
+	s, _, token := withTree(t, seal.Threshold{K: 2, Of: []seal.Spec{seal.KMS{Wrapper: "a"}, seal.KMS{Wrapper: "b"}, seal.Shamir{Shares: 1, Threshold: 1}}})
 	generation := s.b.Status().Generation
 	s.fails("PUT", "/v1/sys/generate-root/attempt", token, object{}, 400, "opens without its people too")
 	if now := s.b.Status().Generation; now != generation {
@@ -159,12 +159,12 @@ func TestAttackTokenWithoutPeople(t *testing.T) {
 // TestAttackOneShareBesideKeys: a slot opens by two keys, or by one and two of
 // three people. One of them is no quorum, though the keys answer.
 func TestAttackOneShareBesideKeys(t *testing.T) {
-	tree := seal.Threshold{K: 2, Of: []seal.Spec{seal.KMS{Name: "a"}, seal.KMS{Name: "b"}, seal.Shamir{Shares: 3, Threshold: 2}}}
+	tree := seal.Threshold{K: 2, Of: []seal.Spec{seal.KMS{Wrapper: "a"}, seal.KMS{Wrapper: "b"}, seal.Shamir{Shares: 3, Threshold: 2}}}
 	s, shares, _ := withTree(t, tree)
 	s.keys = append(s.keys, "new")
-	s.plan = migrate.Plan{Slots: map[string]seal.Spec{"both": tree, "new": seal.KMS{Name: "new"}}}
+	s.plan = migrate.Plan{Slots: map[string]seal.Spec{"both": tree, "new": seal.KMS{Wrapper: "new"}}}
 	s.restart()
-	if _, err := s.b.Unseal(t.Context()); err != nil {
+	if err := s.b.Unseal(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	moved := func() bool { return len(s.b.Status().Slots) > 1 }
@@ -184,10 +184,10 @@ func TestAttackOneShareBesideKeys(t *testing.T) {
 func TestAttackEndedAgreementServesAgain(t *testing.T) {
 	s := newServer(t)
 	s.keys = []string{"cloud", "new"}
-	s.plan = migrate.Plan{Slots: map[string]seal.Spec{"cloud": seal.KMS{Name: "cloud"}}}
+	s.plan = migrate.Plan{Slots: map[string]seal.Spec{"cloud": seal.KMS{Wrapper: "cloud"}}}
 	s.restart()
 	shares, token := s.init(object{"recovery_shares": 3, "recovery_threshold": 2})
-	s.plan = migrate.Plan{Slots: map[string]seal.Spec{"cloud": seal.KMS{Name: "cloud"}, "new": seal.KMS{Name: "new"}}}
+	s.plan = migrate.Plan{Slots: map[string]seal.Spec{"cloud": seal.KMS{Wrapper: "cloud"}, "new": seal.KMS{Wrapper: "new"}}}
 	s.kms.Disable("new")
 	s.migrate("", shares[0])
 	s.fails("PUT", "/v1/sys/unseal", "", object{"key": shares[1], "migrate": true}, 500)
@@ -215,8 +215,8 @@ func TestAttackStrangerAtTheUnseal(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if st, err := s.b.Submit(t.Context(), held, seal.By{}); err != nil || st.Sealed {
-				t.Fatal(st, err)
+			if done, err := s.b.Submit(t.Context(), held, seal.By{}); err != nil || !done {
+				t.Fatal(done, err)
 			}
 		})
 		var err error

@@ -74,7 +74,7 @@ func TestAttackWordsOfTheKMS(t *testing.T) {
 	}
 	// A plan that names a KMS which is not configured: 400.
 	s := newServer(t)
-	s.plan = migrate.Plan{Slots: map[string]seal.Spec{"cloud": seal.KMS{Name: "cloud"}}}
+	s.plan = migrate.Plan{Slots: map[string]seal.Spec{"cloud": seal.KMS{Wrapper: "cloud"}}}
 	s.restart()
 	_, out := s.do("PUT", "/v1/sys/init", "", object{"recovery_shares": 1, "recovery_threshold": 1})
 	check("init without that KMS", fmt.Sprint(out["errors"]))

@@ -35,7 +35,8 @@ func (h *handler) give(ctx context.Context, r *http.Request, op *seal.OperationS
 		return false, err
 	}
 	defer s.Wipe()
-	status, err := h.Barrier.Submit(ctx, s, h.by(r, op.ID))
+	_, err = h.Barrier.Submit(ctx, s, h.by(r, op.ID))
+	status := h.Barrier.Status() // also of a proof that another request's share has completed
 	switch {
 	case errors.Is(err, seal.ErrShareDuplicate):
 		return false, fmt.Errorf("given key has already been provided during this generation operation: %w", err)

@@ -110,7 +110,7 @@ func TestPlanThatFails(t *testing.T) {
 func TestWithoutPeople(t *testing.T) {
 	s := newServer(t)
 	s.keys = []string{"a", "b"}
-	s.plan = migrate.Plan{Slots: map[string]seal.Spec{"a": seal.KMS{Name: "a"}}}
+	s.plan = migrate.Plan{Slots: map[string]seal.Spec{"a": seal.KMS{Wrapper: "a"}}}
 	s.restart()
 	shares, token := s.init(object{"recovery_shares": 0, "recovery_threshold": 0})
 	if len(shares) != 0 {

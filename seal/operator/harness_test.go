@@ -64,7 +64,7 @@ func (s *server) restart() {
 	}
 	var err error
 	s.b, err = seal.Open(seal.Config{
-		Store: s.store, KMS: wrappers, Replica: s.name, OnEvent: s.events, Unpinned: s.unpin, Pins: s.pins,
+		Store: s.store, KMS: wrappers, Replica: s.name, OnEvent: s.events, TrustUnpinned: s.unpin, Pins: s.pins,
 		Retry: s.retry, StoreTimeout: s.patience,
 	})
 	if err != nil {

@@ -236,7 +236,7 @@ func TestNoSecretLeaves(t *testing.T) {
 	s.restart()
 	var answers bytes.Buffer
 	shares, token := s.init(object{"secret_shares": 3, "secret_threshold": 2})
-	s.keys, s.plan = []string{"cloud"}, migrate.Plan{Slots: map[string]seal.Spec{"cloud": seal.KMS{Name: "cloud"}}}
+	s.keys, s.plan = []string{"cloud"}, migrate.Plan{Slots: map[string]seal.Spec{"cloud": seal.KMS{Wrapper: "cloud"}}}
 	s.restart()
 	secrets := append([]string{token}, shares...)
 	send := func(method, path, token string, body any) object {

@@ -98,10 +98,10 @@ func TestMigrateBaitAndSwitch(t *testing.T) {
 	shares, _ := s.init(object{"secret_shares": 5, "secret_threshold": 3})
 	s.unseal(shares[:3]...)
 	s.keys = []string{"shown", "hidden"}
-	s.plan = migrate.Plan{Slots: map[string]seal.Spec{"shown": seal.KMS{Name: "shown"}}}
+	s.plan = migrate.Plan{Slots: map[string]seal.Spec{"shown": seal.KMS{Wrapper: "shown"}}}
 	s.restart()
 	s.migrate("", shares[:2]...)
-	s.plan = migrate.Plan{Slots: map[string]seal.Spec{"hidden": seal.KMS{Name: "hidden"}}}
+	s.plan = migrate.Plan{Slots: map[string]seal.Spec{"hidden": seal.KMS{Wrapper: "hidden"}}}
 	s.fails("PUT", "/v1/sys/unseal", "", object{"key": shares[2], "migrate": true}, 400, "nothing was moved")
 	s.fails("PUT", "/v1/sys/unseal", "", object{"key": shares[2], "migrate": true, "nonce": "migrate.other"}, 400, "incorrect nonce")
 	// The two earlier shares unseal, and do not agree to this plan.
@@ -128,7 +128,7 @@ func TestMigrateBaitAndSwitch(t *testing.T) {
 	s.restart()
 	s.migrate("", shares[:2]...)
 	s.fails("PUT", "/v1/sys/unseal", "", object{"key": shares[2], "migrate": true}, 500)
-	if _, err := migrate.Abort(t.Context(), s.b, seal.By{}); err != nil {
+	if _, err := migrate.Cancel(t.Context(), s.b, seal.By{}); err != nil {
 		t.Fatal(err)
 	}
 	s.kms.Enable("hidden")
@@ -146,7 +146,7 @@ func TestMigrateBesideAnother(t *testing.T) {
 	s := newServer(t)
 	shares, token := s.init(object{"secret_shares": 3, "secret_threshold": 2})
 	s.keys = []string{"cloud"}
-	s.plan = migrate.Plan{Slots: map[string]seal.Spec{"cloud": seal.KMS{Name: "cloud"}}}
+	s.plan = migrate.Plan{Slots: map[string]seal.Spec{"cloud": seal.KMS{Wrapper: "cloud"}}}
 	s.restart()
 	s.unseal(shares[:2]...)
 	nonce := s.must("PUT", "/v1/sys/rekey/init", token, object{"secret_shares": 3, "secret_threshold": 2})["nonce"]

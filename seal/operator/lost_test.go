@@ -41,7 +41,7 @@ func TestLostInitAnswer(t *testing.T) {
 	// Sealed, nobody knows whose init it was; nothing is lost by it.
 	s.restart()
 	s.fails("PUT", "/v1/sys/init", "", body, 503)
-	if _, err := s.b.Unseal(t.Context()); err != nil {
+	if err := s.b.Unseal(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	shares, token := s.init(body)
@@ -118,7 +118,7 @@ func TestClientGoneDuringInit(t *testing.T) {
 			}
 			made++
 			// Whatever became of it, the KMS opens it, as Run sees to.
-			if _, err := s.b.Unseal(t.Context()); err != nil {
+			if err := s.b.Unseal(t.Context()); err != nil {
 				t.Errorf("left after %v: %v; the answer was %d %s", at, err, code, text)
 			}
 			shares, _ := s.init(object{"recovery_shares": 3, "recovery_threshold": 2, "operation": "mine"})

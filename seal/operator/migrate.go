@@ -111,7 +111,7 @@ func (h *handler) migrationStatus(r *http.Request, id seal.OperationID, notes ..
 // nobody could be given; empty if there is none.
 func (h *handler) undeliverable(v *view) string {
 	moves := v.plan.Moves(v.Status)
-	i := slices.IndexFunc(moves, func(m migrate.Move) bool { return m.Kind == migrate.Add && seal.HasPeople(m.Spec) })
+	i := slices.IndexFunc(moves, func(m migrate.Move) bool { return m.Kind == migrate.MoveAdd && seal.HasPeople(m.Spec) })
 	if h.Deliver != nil || i < 0 {
 		return ""
 	}

@@ -14,7 +14,7 @@ import (
 // toCloud lets the configuration want a KMS slot, as a stanza does.
 func (s *server) toCloud(key string) {
 	s.keys = append(s.keys, key)
-	s.plan = migrate.Plan{Slots: map[string]seal.Spec{key: seal.KMS{Name: key}}}
+	s.plan = migrate.Plan{Slots: map[string]seal.Spec{key: seal.KMS{Wrapper: key}}}
 }
 
 // strangers are what those send with -migrate who hold no share of this store
@@ -123,7 +123,7 @@ func TestMigrateUnsealedBaitAndSwitch(t *testing.T) {
 	s.toCloud("shown")
 	s.toCloud("hidden")
 	hidden := s.plan
-	s.plan = migrate.Plan{Slots: map[string]seal.Spec{"shown": seal.KMS{Name: "shown"}}}
+	s.plan = migrate.Plan{Slots: map[string]seal.Spec{"shown": seal.KMS{Wrapper: "shown"}}}
 	s.restart()
 	s.unseal(shares[:3]...)
 	tried, served := 0, 0
@@ -166,7 +166,7 @@ func TestMigrateNoticeIsForCustodians(t *testing.T) {
 	s.toCloud("shown")
 	s.toCloud("hidden")
 	hidden := s.plan
-	s.plan = migrate.Plan{Slots: map[string]seal.Spec{"shown": seal.KMS{Name: "shown"}}}
+	s.plan = migrate.Plan{Slots: map[string]seal.Spec{"shown": seal.KMS{Wrapper: "shown"}}}
 	s.restart()
 	s.migrate("", shares[0])
 	s.plan = hidden
@@ -184,7 +184,7 @@ func TestMigrateCancelled(t *testing.T) {
 	shares, token := s.init(object{"secret_shares": 3, "secret_threshold": 2})
 	s.toCloud("first")
 	s.toCloud("second")
-	s.plan.Slots["first"] = seal.KMS{Name: "first"}
+	s.plan.Slots["first"] = seal.KMS{Wrapper: "first"}
 	s.kms.Key("second")
 	s.kms.Disable("second")
 	s.restart()

@@ -46,7 +46,7 @@ func (s *server) startWith(name string, w kms.Wrapper) error {
 	s.with(func(cfg *operator.Config) {
 		cfg.Plan = func(context.Context) (migrate.Plan, error) { return s.plan, nil }
 	})
-	_, err = s.b.Unseal(s.t.Context())
+	err = s.b.Unseal(s.t.Context())
 	return err
 }
 
@@ -56,7 +56,7 @@ func (s *server) startWith(name string, w kms.Wrapper) error {
 func TestMigrateToAnotherKeyUnderItsName(t *testing.T) {
 	s := newServer(t)
 	one, two := s.kms.Key("one"), s.kms.Key("two")
-	s.plan = migrate.Plan{Slots: map[string]seal.Spec{"auto": seal.KMS{Name: "prod"}}}
+	s.plan = migrate.Plan{Slots: map[string]seal.Spec{"auto": seal.KMS{Wrapper: "prod"}}}
 	if err := s.startWith("prod", one); !errors.Is(err, seal.ErrUninitialized) {
 		t.Fatal(err)
 	}

@@ -232,7 +232,7 @@ func TestMigrateThereAndBack(t *testing.T) {
 
 	// Restarted with a seal stanza.
 	s.keys = []string{"cloud"}
-	s.plan = migrate.Plan{Slots: map[string]seal.Spec{"cloud": seal.KMS{Name: "cloud"}}}
+	s.plan = migrate.Plan{Slots: map[string]seal.Spec{"cloud": seal.KMS{Wrapper: "cloud"}}}
 	s.restart()
 	expect(t, s.must("GET", "/v1/sys/seal-status", "", nil), object{"type": "cloud", "migration": true, "t": 3, "n": 5, "recovery_seal": true})
 	expect(t, s.migrate("", shares[0]), object{"sealed": true, "progress": 1, "migration": true})
@@ -246,7 +246,7 @@ func TestMigrateThereAndBack(t *testing.T) {
 
 	// It comes up by itself.
 	s.restart()
-	if _, err := s.b.Unseal(t.Context()); err != nil {
+	if err := s.b.Unseal(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	s.decrypts(data, "from the first day")
@@ -254,7 +254,7 @@ func TestMigrateThereAndBack(t *testing.T) {
 	// The KMS is gone for good: the people's shares open the store.
 	s.kms.Disable("cloud")
 	s.restart()
-	if _, err := s.b.Unseal(t.Context()); err == nil {
+	if err := s.b.Unseal(t.Context()); err == nil {
 		t.Fatal("unsealed by a disabled key")
 	}
 	expect(t, s.unseal(shares[2:]...), object{"sealed": false})
@@ -265,7 +265,7 @@ func TestMigrateThereAndBack(t *testing.T) {
 	// shares move it, without a token.
 	s.plan = migrate.Plan{Drop: []string{"cloud"}}
 	s.restart()
-	if _, err := s.b.Unseal(t.Context()); err != nil {
+	if err := s.b.Unseal(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	expect(t, s.migrate("", shares[0]), object{"sealed": false, "migration": true, "progress": 1})
@@ -274,7 +274,7 @@ func TestMigrateThereAndBack(t *testing.T) {
 	s.keys = nil
 	s.plan = migrate.Plan{}
 	s.restart()
-	if _, err := s.b.Unseal(t.Context()); err == nil {
+	if err := s.b.Unseal(t.Context()); err == nil {
 		t.Fatal("the dropped key opens the store")
 	}
 	expect(t, s.unseal(shares[1:4]...), object{"sealed": false})
@@ -287,7 +287,7 @@ func TestMigrateInterrupted(t *testing.T) {
 	shares, _ := s.init(object{"secret_shares": 3, "secret_threshold": 2})
 	s.unseal(shares[:2]...)
 	s.keys = []string{"cloud"}
-	s.plan = migrate.Plan{Slots: map[string]seal.Spec{"cloud": seal.KMS{Name: "cloud"}}}
+	s.plan = migrate.Plan{Slots: map[string]seal.Spec{"cloud": seal.KMS{Wrapper: "cloud"}}}
 	s.kms.Key("cloud")
 	s.kms.Disable("cloud")
 	s.restart()
@@ -302,7 +302,7 @@ func TestMigrateInterrupted(t *testing.T) {
 	shares, _ = s.init(object{"secret_shares": 3, "secret_threshold": 2})
 	s.unseal(shares[:2]...)
 	s.keys = []string{"cloud"}
-	s.plan = migrate.Plan{Slots: map[string]seal.Spec{"cloud": seal.KMS{Name: "cloud"}}}
+	s.plan = migrate.Plan{Slots: map[string]seal.Spec{"cloud": seal.KMS{Wrapper: "cloud"}}}
 	s.kms.Key("cloud")
 	s.kms.Disable("cloud")
 	s.restart()
@@ -326,7 +326,7 @@ func TestMigrateNeedsDelivery(t *testing.T) {
 func TestAutoSeal(t *testing.T) {
 	s := newServer(t)
 	s.keys = []string{"static"}
-	s.plan = migrate.Plan{Slots: map[string]seal.Spec{"static": seal.KMS{Name: "static"}}}
+	s.plan = migrate.Plan{Slots: map[string]seal.Spec{"static": seal.KMS{Wrapper: "static"}}}
 	s.restart()
 	expect(t, s.must("GET", "/v1/sys/seal-status", "", nil), object{"type": "static", "initialized": false, "recovery_seal": true})
 	s.fails("PUT", "/v1/sys/init", "", object{"secret_shares": 5, "secret_threshold": 3}, 400, "not applicable to seal type static")
@@ -363,7 +363,7 @@ func TestAutoSeal(t *testing.T) {
 	// The recovery shares recover.
 	s.kms.Destroy("static", "")
 	s.restart()
-	if _, err := s.b.Unseal(t.Context()); err == nil {
+	if err := s.b.Unseal(t.Context()); err == nil {
 		t.Fatal("unsealed by a destroyed key")
 	}
 	expect(t, s.unseal(fresh[1:]...), object{"sealed": false})

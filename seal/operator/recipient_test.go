@@ -159,7 +159,7 @@ func TestRecoveryKeysEncrypted(t *testing.T) {
 	s := newServer(t)
 	s.parse = people
 	s.keys = []string{"cloud"}
-	s.plan = migrate.Plan{Slots: map[string]seal.Spec{"cloud": seal.KMS{Name: "cloud"}}}
+	s.plan = migrate.Plan{Slots: map[string]seal.Spec{"cloud": seal.KMS{Wrapper: "cloud"}}}
 	s.restart()
 	init := "/v1/sys/init"
 	s.fails("PUT", init, "", object{"recovery_shares": 2, "recovery_threshold": 2, "pgp_keys": []string{"anna", "ben"}}, 400, "use recovery_pgp_keys")
@@ -292,7 +292,7 @@ func TestKeysOfATree(t *testing.T) {
 	s.parse = people
 	s.keys = []string{"cloud"}
 	s.plan = migrate.Plan{Slots: map[string]seal.Spec{"both": seal.Threshold{K: 2, Of: []seal.Spec{
-		seal.KMS{Name: "cloud"}, seal.Shamir{Shares: 2, Threshold: 2},
+		seal.KMS{Wrapper: "cloud"}, seal.Shamir{Shares: 2, Threshold: 2},
 	}}}}
 	s.restart()
 	body := object{"secret_shares": 2, "secret_threshold": 2, "pgp_keys": []string{"anna", "ben"}, "root_token_pgp_key": "ben"}

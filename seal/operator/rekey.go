@@ -230,7 +230,7 @@ func (k rekey) giveUp(ctx context.Context, r *http.Request, s subject) error {
 	if waiting(k.Barrier.Status(), s.slot) == nil {
 		return nil
 	}
-	err := k.Barrier.Admin().Discard(ctx, s.slot, k.by(r, ""))
+	_, _, err := k.Barrier.Admin().Drop(ctx, []string{s.slot}, k.by(r, ""), seal.SlotPending)
 	if errors.Is(err, seal.ErrNoSlot) {
 		return nil // another replica has verified them, or dropped them
 	}

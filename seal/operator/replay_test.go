@@ -236,7 +236,7 @@ func (p *replay) finishVerification() {
 // TestReplay sends what the real tools sent, in their order, to this handler.
 func TestReplay(t *testing.T) {
 	static := func(key string) migrate.Plan {
-		return migrate.Plan{Slots: map[string]seal.Spec{key: seal.KMS{Name: key}}}
+		return migrate.Plan{Slots: map[string]seal.Spec{key: seal.KMS{Wrapper: key}}}
 	}
 	// Where a section began in the recording: on the store that another one
 	// left, with the configuration of its title.
@@ -295,7 +295,7 @@ func TestReplay(t *testing.T) {
 				p.tokens[p.token] = p.token != ""
 				p.restart()
 				if s.auto {
-					if _, err := p.b.Unseal(t.Context()); err != nil {
+					if err := p.b.Unseal(t.Context()); err != nil {
 						t.Fatal(err)
 					}
 				}

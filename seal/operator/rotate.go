@@ -3,6 +3,8 @@ package operator
 import (
 	"net/http"
 	"time"
+
+	"github.com/sealwright/sealwright/seal"
 )
 
 // unsealed reports why a request cannot be served: Vault says that it is sealed
@@ -51,7 +53,7 @@ func (h *handler) keyStatus(_ http.ResponseWriter, r *http.Request) (any, error)
 	var terms []map[string]any
 	for _, t := range h.Barrier.Status().Terms {
 		created := t.Created.Format(time.RFC3339Nano)
-		if t.State == "active" {
+		if t.State == seal.TermActive {
 			out["term"], out["install_time"] = t.Number, created
 		}
 		terms = append(terms, map[string]any{"term": t.Number, "state": t.State, "install_time": created})

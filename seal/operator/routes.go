@@ -44,7 +44,7 @@ func (h *handler) table() []route {
 		{"GET", "seal-backend-status", plain, short, h.backendStatus},
 
 		{"PUT", "unseal", plain, short, h.unseal},
-		{"DELETE", "unseal", plain, short, h.abortMigration},
+		{"DELETE", "unseal", plain, short, h.cancelMigration},
 		{"PUT", "unseal/check", plain, short, h.checkShare},
 		{"PUT", "seal", plain, short, h.seal},
 

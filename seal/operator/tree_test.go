@@ -26,12 +26,12 @@ func TestTreeIsRekeyed(t *testing.T) {
 		tree, after seal.Spec
 	}{
 		"a KMS and 2 of 3": {
-			seal.Threshold{K: 2, Of: []seal.Spec{seal.KMS{Name: "a"}, seal.Shamir{Shares: 3, Threshold: 2}}},
-			seal.Threshold{K: 2, Of: []seal.Spec{seal.KMS{Name: "a"}, seal.Shamir{Shares: 4, Threshold: 3}}},
+			seal.Threshold{K: 2, Of: []seal.Spec{seal.KMS{Wrapper: "a"}, seal.Shamir{Shares: 3, Threshold: 2}}},
+			seal.Threshold{K: 2, Of: []seal.Spec{seal.KMS{Wrapper: "a"}, seal.Shamir{Shares: 4, Threshold: 3}}},
 		},
 		"deeper": {
-			seal.Threshold{K: 2, Of: []seal.Spec{seal.KMS{Name: "b"}, seal.Threshold{K: 2, Of: []seal.Spec{seal.Shamir{Shares: 3, Threshold: 2}, seal.KMS{Name: "a"}}}}},
-			seal.Threshold{K: 2, Of: []seal.Spec{seal.KMS{Name: "b"}, seal.Threshold{K: 2, Of: []seal.Spec{seal.Shamir{Shares: 4, Threshold: 3}, seal.KMS{Name: "a"}}}}},
+			seal.Threshold{K: 2, Of: []seal.Spec{seal.KMS{Wrapper: "b"}, seal.Threshold{K: 2, Of: []seal.Spec{seal.Shamir{Shares: 3, Threshold: 2}, seal.KMS{Wrapper: "a"}}}}},
+			seal.Threshold{K: 2, Of: []seal.Spec{seal.KMS{Wrapper: "b"}, seal.Threshold{K: 2, Of: []seal.Spec{seal.Shamir{Shares: 4, Threshold: 3}, seal.KMS{Wrapper: "a"}}}}},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -83,7 +83,7 @@ func TestTreeIsRekeyed(t *testing.T) {
 
 // A ceremony of a tree's people makes a token too.
 func TestTreeMakesAToken(t *testing.T) {
-	s, shares, token := withTree(t, seal.Threshold{K: 2, Of: []seal.Spec{seal.KMS{Name: "a"}, seal.Shamir{Shares: 3, Threshold: 2}}})
+	s, shares, token := withTree(t, seal.Threshold{K: 2, Of: []seal.Spec{seal.KMS{Wrapper: "a"}, seal.Shamir{Shares: 3, Threshold: 2}}})
 	s.unseal(shares[:2]...)
 	nonce := s.must("PUT", "/v1/sys/generate-root/attempt", token, object{})["nonce"]
 	s.must("PUT", "/v1/sys/generate-root/update", "", object{"key": shares[1], "nonce": nonce})
@@ -93,7 +93,7 @@ func TestTreeMakesAToken(t *testing.T) {
 // Where it is not clear whose shares are meant, or people are not what opens the
 // slot, the answer says so and names the host's way.
 func TestTreesThatTheHostRekeys(t *testing.T) {
-	a, b := seal.KMS{Name: "a"}, seal.KMS{Name: "b"}
+	a, b := seal.KMS{Wrapper: "a"}, seal.KMS{Wrapper: "b"}
 	people := seal.Shamir{Shares: 3, Threshold: 2}
 	for words, tree := range map[string]seal.Spec{
 		"several sets of shares":         seal.Threshold{K: 2, Of: []seal.Spec{people, people}},
@@ -120,7 +120,7 @@ func TestTreesThatTheHostRekeys(t *testing.T) {
 func TestFirstRecoveryShares(t *testing.T) {
 	s := newServer(t)
 	s.keys = []string{"cloud"}
-	s.plan = migrate.Plan{Slots: map[string]seal.Spec{"cloud": seal.KMS{Name: "cloud"}}}
+	s.plan = migrate.Plan{Slots: map[string]seal.Spec{"cloud": seal.KMS{Wrapper: "cloud"}}}
 	s.restart()
 	_, token := s.init(object{"recovery_shares": 0, "recovery_threshold": 0})
 	data := s.encrypt("of a store without people")
@@ -160,7 +160,7 @@ func TestFirstRecoveryShares(t *testing.T) {
 	if out := s.unseal(shares[:1]...); out["sealed"] != true {
 		t.Fatal("a share that nobody verified opens the store")
 	}
-	if _, err := s.b.Unseal(t.Context()); err != nil {
+	if err := s.b.Unseal(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	s.fails("PUT", path+"verify", "", object{"key": stringsOf(lost["keys"])[0], "nonce": nonce}, 400)
@@ -187,7 +187,7 @@ func TestFirstRecoveryShares(t *testing.T) {
 func TestRestartBeforeTheVerification(t *testing.T) {
 	s := newServer(t)
 	s.keys = []string{"cloud"}
-	s.plan = migrate.Plan{Slots: map[string]seal.Spec{"cloud": seal.KMS{Name: "cloud"}}}
+	s.plan = migrate.Plan{Slots: map[string]seal.Spec{"cloud": seal.KMS{Wrapper: "cloud"}}}
 	s.restart()
 	_, token := s.init(object{"recovery_shares": 0, "recovery_threshold": 0})
 	data := s.encrypt("of a store without people")
@@ -209,7 +209,7 @@ func TestFirstAndTreeSharesAreEncrypted(t *testing.T) {
 	s := newServer(t)
 	s.parse = people
 	s.keys = []string{"cloud"}
-	s.plan = migrate.Plan{Slots: map[string]seal.Spec{"cloud": seal.KMS{Name: "cloud"}}}
+	s.plan = migrate.Plan{Slots: map[string]seal.Spec{"cloud": seal.KMS{Wrapper: "cloud"}}}
 	s.restart()
 	_, token := s.init(object{"recovery_shares": 0, "recovery_threshold": 0})
 	const path = "/v1/sys/rotate/recovery/"
@@ -231,7 +231,7 @@ func TestFirstAndTreeSharesAreEncrypted(t *testing.T) {
 	s.restart()
 	expect(t, s.unseal(shares[:2]...), object{"sealed": false})
 
-	tree := seal.Threshold{K: 2, Of: []seal.Spec{seal.KMS{Name: "a"}, seal.Shamir{Shares: 2, Threshold: 2}}}
+	tree := seal.Threshold{K: 2, Of: []seal.Spec{seal.KMS{Wrapper: "a"}, seal.Shamir{Shares: 2, Threshold: 2}}}
 	s, old, token := withTree(t, tree)
 	s.parse = people
 	s.restart()

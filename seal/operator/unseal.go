@@ -77,7 +77,7 @@ func (h *handler) submit(r *http.Request, s seal.Share) (notes []string, err err
 
 // check is the barrier's.
 func (h *handler) check(ctx context.Context, r *http.Request, s seal.Share) (slot string, err error) {
-	slot, err = h.Barrier.Admin().Check(ctx, s, h.by(r, ""))
+	slot, err = h.Barrier.Admin().CheckShare(ctx, s, h.by(r, ""))
 	return slot, verifyFirst(err)
 }
 
@@ -221,7 +221,7 @@ func (h *handler) unsealMigrating(r *http.Request, s seal.Share, nonce string) (
 	if h.Barrier.Sealed() == nil {
 		// Others may have unsealed it in the meantime, and then nobody has looked
 		// at this share.
-		if _, err := h.Barrier.Admin().Check(ctx, s, h.by(r, id)); err != nil {
+		if _, err := h.Barrier.Admin().CheckShare(ctx, s, h.by(r, id)); err != nil {
 			return nil, err
 		}
 	}
@@ -242,7 +242,7 @@ func (h *handler) unsealMigrating(r *http.Request, s seal.Share, nonce string) (
 // stranger must not be the one who was told.
 func (h *handler) bind(r *http.Request, id, nonce seal.OperationID, s seal.Share) error {
 	if first := h.consent.plan(); first != "" && first != id {
-		if _, err := h.Barrier.Admin().Check(r.Context(), s, h.by(r, id)); err != nil {
+		if _, err := h.Barrier.Admin().CheckShare(r.Context(), s, h.by(r, id)); err != nil {
 			return err
 		}
 		h.consent.forget()
@@ -262,21 +262,21 @@ func (h *handler) shareForMigration(r *http.Request, v *view, id seal.OperationI
 	switch {
 	case !v.pending && !running:
 		// Custodians alone have the keys asked about.
-		if _, err := h.Barrier.Admin().Check(r.Context(), s, h.by(r, id)); err != nil || v.Operation != nil {
+		if _, err := h.Barrier.Admin().CheckShare(r.Context(), s, h.by(r, id)); err != nil || v.Operation != nil {
 			return h.sealStatusOf(r, *v, "the migration is done"), nil
 		}
 	case !running:
-		if _, err := h.Barrier.Admin().Check(r.Context(), s, h.by(r, id)); err != nil {
+		if _, err := h.Barrier.Admin().CheckShare(r.Context(), s, h.by(r, id)); err != nil {
 			return nil, err
 		}
 	}
 	return h.migrate(r, *v, id, []seal.Share{s})
 }
 
-// abortMigration ends the migration in progress: to begin another, or none.
+// cancelMigration ends the migration in progress: to begin another, or none.
 // What it added and did not prove goes; what it proved stays. What is at work
 // on it, and may wait for a KMS, ends at once.
-func (h *handler) abortMigration(_ http.ResponseWriter, r *http.Request) (any, error) {
+func (h *handler) cancelMigration(_ http.ResponseWriter, r *http.Request) (any, error) {
 	if err := h.admit(r, nil, Migrate); err != nil {
 		return nil, err
 	}
@@ -284,7 +284,7 @@ func (h *handler) abortMigration(_ http.ResponseWriter, r *http.Request) (any, e
 	h.steps.end(onMigration)
 	ctx, done := h.steady(r, onMigration)
 	defer done()
-	stay, err := migrate.Abort(ctx, h.Barrier, h.by(r, ""))
+	stay, err := migrate.Cancel(ctx, h.Barrier, h.by(r, ""))
 	switch {
 	case errors.Is(err, seal.ErrNoOperation):
 		return nil, nil // as where there is no rekey to cancel

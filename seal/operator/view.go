@@ -52,7 +52,7 @@ func (h *handler) look(ctx context.Context) view {
 	}
 	v.pending = v.initialized && v.err == nil && v.planErr == nil && len(v.plan.Slots) > 0 && slices.ContainsFunc(v.plan.Moves(v.Status), func(m migrate.Move) bool {
 		// What Init made is what the plan wants, also before people have shown it.
-		return m.Kind != migrate.Prove || waiting(v.Status, m.Slots[0]) != nil
+		return m.Kind != migrate.MoveProve || waiting(v.Status, m.Slots[0]) != nil
 	})
 	return v
 }

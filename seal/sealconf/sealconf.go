@@ -129,7 +129,7 @@ type Setup struct {
 	// Forgeable are the slots, by name, that whoever can write to the store
 	// could make, and that no stanza says what to do about: with pin or with
 	// unpinned. A process that starts will not unseal with them, unless the host
-	// sets [seal.Config.Unpinned] or gives pins of its own.
+	// sets [seal.Config.TrustUnpinned] or gives pins of its own.
 	Forgeable []string
 
 	// Notes say, one a line and in the stanza's words, what an operator would
@@ -145,7 +145,7 @@ type Setup struct {
 }
 
 // Apply puts the wrappers into cfg, beside those that it has, and pins where
-// stanzas have them. It sets [seal.Config.Unpinned] only where one says so.
+// stanzas have them. It sets [seal.Config.TrustUnpinned] only where one says so.
 func (s *Setup) Apply(cfg *seal.Config) {
 	merged := maps.Clone(cfg.KMS)
 	if merged == nil {
@@ -154,7 +154,7 @@ func (s *Setup) Apply(cfg *seal.Config) {
 	maps.Copy(merged, s.KMS)
 	cfg.KMS = merged
 	cfg.Pins = slices.Concat(cfg.Pins, s.Pins)
-	cfg.Unpinned = cfg.Unpinned || s.Unpinned
+	cfg.TrustUnpinned = cfg.TrustUnpinned || s.Unpinned
 }
 
 // Build makes wrappers and wanted slots of the stanzas. It makes no request, and
@@ -215,7 +215,7 @@ func (s *Stanza) build(providers []Provider, o *Options, out *Setup) (Made, erro
 	}
 	if made.Wrapper != nil {
 		out.KMS[s.Name] = made.Wrapper
-		made.Spec = seal.KMS{Name: s.Name}
+		made.Spec = seal.KMS{Wrapper: s.Name}
 		if _, ok := made.Wrapper.(kms.Authenticator); s.Pin == "" && !s.Unpinned && (made.Forgeable || !ok) {
 			out.Forgeable = append(out.Forgeable, s.Name)
 			out.Notes = append(out.Notes, s.note("this key's blobs could be made by whoever can write to the store: once the slot is made, write its fingerprint as pin = \"…\", or a start won't unseal with it; unpinned = \"true\" believes it, as Vault does"))

@@ -37,14 +37,14 @@ func TestSetups(t *testing.T) {
 		"other blocks":  {"listener \"tcp\" {}\nui = true", sealconf.Setup{}},
 		"shamir":        {`seal "shamir" {}`, sealconf.Setup{}},
 		"shamir shaped": {"seal \"shamir\" {\n shares = 5\n threshold = \"3\"\n name = \"people\"\n}", sealconf.Setup{Slots: map[string]seal.Spec{"people": seal.Shamir{Shares: 5, Threshold: 3}}}},
-		"named":         {static("a", `priority = "1"`) + static("b", `priority = 2`, `purpose = "x"`), sealconf.Setup{Slots: map[string]seal.Spec{"a": seal.KMS{Name: "a"}, "b": seal.KMS{Name: "b"}}, Notes: []string{`seal "static" named "a": priority is accepted and means nothing here`, `seal "static" named "b": priority is accepted and means nothing here`, `seal "static" named "b": purpose is accepted and means nothing here`}}},
-		"disabled":      {static("old", `disabled = "true"`) + static("new", `disabled = false`), sealconf.Setup{Slots: map[string]seal.Spec{"new": seal.KMS{Name: "new"}}, Disabled: []string{"old"}}},
-		"unpinned":      {static("a", `unpinned = true`), sealconf.Setup{Slots: map[string]seal.Spec{"a": seal.KMS{Name: "a"}}, Unpinned: true}},
-		"pins":          {static("a", `pin = "00112233445566778899aabb"`), sealconf.Setup{Slots: map[string]seal.Spec{"a": seal.KMS{Name: "a"}}, Pins: []string{"00112233445566778899aabb"}}},
+		"named":         {static("a", `priority = "1"`) + static("b", `priority = 2`, `purpose = "x"`), sealconf.Setup{Slots: map[string]seal.Spec{"a": seal.KMS{Wrapper: "a"}, "b": seal.KMS{Wrapper: "b"}}, Notes: []string{`seal "static" named "a": priority is accepted and means nothing here`, `seal "static" named "b": priority is accepted and means nothing here`, `seal "static" named "b": purpose is accepted and means nothing here`}}},
+		"disabled":      {static("old", `disabled = "true"`) + static("new", `disabled = false`), sealconf.Setup{Slots: map[string]seal.Spec{"new": seal.KMS{Wrapper: "new"}}, Disabled: []string{"old"}}},
+		"unpinned":      {static("a", `unpinned = true`), sealconf.Setup{Slots: map[string]seal.Spec{"a": seal.KMS{Wrapper: "a"}}, Unpinned: true}},
+		"pins":          {static("a", `pin = "00112233445566778899aabb"`), sealconf.Setup{Slots: map[string]seal.Spec{"a": seal.KMS{Wrapper: "a"}}, Pins: []string{"00112233445566778899aabb"}}},
 		"tree": {"seal \"threshold\" {\n name = \"two\"\n threshold = 2\n of = [\"a\", \"b\", \"people\"]\n}\nseal \"shamir\" {\n name = \"people\"\n shares = 3\n threshold = 2\n}" + static("a") + static("b"),
-			sealconf.Setup{Slots: map[string]seal.Spec{"two": seal.Threshold{K: 2, Of: []seal.Spec{seal.KMS{Name: "a"}, seal.KMS{Name: "b"}, seal.Shamir{Shares: 3, Threshold: 2}}}}}},
+			sealconf.Setup{Slots: map[string]seal.Spec{"two": seal.Threshold{K: 2, Of: []seal.Spec{seal.KMS{Wrapper: "a"}, seal.KMS{Wrapper: "b"}, seal.Shamir{Shares: 3, Threshold: 2}}}}}},
 		"tree in a tree": {"seal \"threshold\" {\n name = \"outer\"\n threshold = 2\n of = [\"inner\", \"c\"]\n}\nseal \"threshold\" {\n name = \"inner\"\n threshold = 2\n of = [\"a\", \"b\"]\n}" + static("a") + static("b") + static("c"),
-			sealconf.Setup{Slots: map[string]seal.Spec{"outer": seal.Threshold{K: 2, Of: []seal.Spec{seal.Threshold{K: 2, Of: []seal.Spec{seal.KMS{Name: "a"}, seal.KMS{Name: "b"}}}, seal.KMS{Name: "c"}}}}}},
+			sealconf.Setup{Slots: map[string]seal.Spec{"outer": seal.Threshold{K: 2, Of: []seal.Spec{seal.Threshold{K: 2, Of: []seal.Spec{seal.KMS{Wrapper: "a"}, seal.KMS{Wrapper: "b"}}}, seal.KMS{Wrapper: "c"}}}}}},
 		"tree disabled": {"seal \"threshold\" {\n threshold = 2\n of = [\"a\", \"b\"]\n disabled = true\n}" + static("a") + static("b"), sealconf.Setup{Disabled: []string{"threshold"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -54,8 +54,8 @@ func TestSetups(t *testing.T) {
 			}
 			var cfg seal.Config
 			got.Apply(&cfg)
-			if cfg.Unpinned != c.want.Unpinned || !slices.Equal(cfg.Pins, c.want.Pins) || len(cfg.KMS) != len(got.KMS) {
-				t.Error("applied otherwise", cfg.Unpinned, cfg.Pins)
+			if cfg.TrustUnpinned != c.want.Unpinned || !slices.Equal(cfg.Pins, c.want.Pins) || len(cfg.KMS) != len(got.KMS) {
+				t.Error("applied otherwise", cfg.TrustUnpinned, cfg.Pins)
 			}
 		})
 	}
@@ -74,7 +74,7 @@ func TestJSON(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := map[string]seal.Spec{"static": seal.KMS{Name: "static"}, "shamir": seal.Shamir{Shares: 3, Threshold: 2}}
+		want := map[string]seal.Spec{"static": seal.KMS{Wrapper: "static"}, "shamir": seal.Shamir{Shares: 3, Threshold: 2}}
 		if diff := cmp.Diff(want, setup.Slots); diff != "" {
 			t.Error(diff)
 		}

@@ -46,7 +46,7 @@ func TestWrittenAsVaultReadsIt(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			text := strings.NewReplacer("KEY", hexKey, "REST", hexKey[2:]).Replace(c.text)
 			setup := build(t, text, sealconf.Options{})
-			if diff := cmp.Diff(map[string]seal.Spec{"static": seal.KMS{Name: "static"}}, setup.Slots); diff != "" {
+			if diff := cmp.Diff(map[string]seal.Spec{"static": seal.KMS{Wrapper: "static"}}, setup.Slots); diff != "" {
 				t.Fatal(diff)
 			}
 			w := setup.KMS["static"]

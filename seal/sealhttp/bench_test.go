@@ -41,7 +41,7 @@ func requiring(t testing.TB, terms int) http.Handler {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { b.Close() })
-	if _, err := b.Init(t.Context(), map[string]seal.Spec{"cloud": seal.KMS{Name: "cloud"}}, seal.By{}); err != nil {
+	if _, err := b.Init(t.Context(), map[string]seal.Spec{"cloud": seal.KMS{Wrapper: "cloud"}}, seal.By{}); err != nil {
 		t.Fatal(err)
 	}
 	for range terms - 1 {

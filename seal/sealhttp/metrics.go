@@ -140,7 +140,7 @@ func (p *page) status(s seal.Status) {
 	p.slots(s.Slots)
 	if !s.Sealed {
 		for _, t := range s.Terms {
-			if t.State == "active" {
+			if t.State == seal.TermActive {
 				p.gauge("active_term", "Number of the term that encrypts.", t.Number)
 			}
 		}

@@ -93,7 +93,7 @@ func TestMetrics(t *testing.T) {
 	b.Unseal(ctx)
 	check("empty", `sealed 1`, `sealed_reason{reason="not initialized"} 1`, `generation 0`, `events_total{kind="unseal",result="failed"} 1`)
 
-	d, err := b.Init(ctx, map[string]seal.Spec{"auto": seal.KMS{Name: "cloud"}, "people": seal.Shamir{Shares: 3, Threshold: 2}}, seal.By{})
+	d, err := b.Init(ctx, map[string]seal.Spec{"auto": seal.KMS{Wrapper: "cloud"}, "people": seal.Shamir{Shares: 3, Threshold: 2}}, seal.By{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -49,7 +49,7 @@ func Example() {
 	show("/livez")
 	show("/readyz")
 	show("/notes")
-	if _, err := b.Init(ctx, map[string]seal.Spec{"auto": seal.KMS{Name: "cloud"}}, seal.By{}); err != nil {
+	if _, err := b.Init(ctx, map[string]seal.Spec{"auto": seal.KMS{Wrapper: "cloud"}}, seal.By{}); err != nil {
 		panic(err)
 	}
 	show("/readyz")
@@ -103,7 +103,7 @@ func TestWhoIsTold(t *testing.T) {
 	if _, text := ask(sealhttp.Ready(b)); !strings.Contains(text, untried) {
 		t.Errorf("before anything was tried: %s", text)
 	}
-	if _, err := b.Init(t.Context(), map[string]seal.Spec{"auto": seal.KMS{Name: "cloud"}}, seal.By{}); err != nil {
+	if _, err := b.Init(t.Context(), map[string]seal.Spec{"auto": seal.KMS{Wrapper: "cloud"}}, seal.By{}); err != nil {
 		t.Fatal(err)
 	}
 	if code, text := ask(sealhttp.Detailed(b)); code != 200 || !strings.Contains(text, "a single slot opens the store") {
@@ -119,7 +119,7 @@ func TestWhoIsTold(t *testing.T) {
 		t.Errorf("sealed by an operator, and no people hold it: %s", text)
 	}
 	fake.Disable("prod")
-	if _, err := b.Unseal(t.Context()); !errors.Is(err, kms.ErrKeyDisabled) {
+	if err := b.Unseal(t.Context()); !errors.Is(err, kms.ErrKeyDisabled) {
 		t.Fatal(err)
 	}
 	if code, text := ask(sealhttp.Detailed(b)); code != 503 || !strings.Contains(text, `auto`) || !strings.Contains(text, "enable it") {

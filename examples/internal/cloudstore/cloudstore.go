@@ -77,7 +77,7 @@ func (p *Place) Open(base seal.Config) (*seal.Barrier, *sealconf.Setup, error) {
 	}
 	setup.Apply(&base)
 	// As Vault believes it, until the operator writes the pins: the notes say so.
-	base.Unpinned = base.Unpinned || len(base.Pins) == 0 && len(setup.Forgeable) > 0
+	base.TrustUnpinned = base.TrustUnpinned || len(base.Pins) == 0 && len(setup.Forgeable) > 0
 	b, err := seal.Open(base)
 	return b, setup, err
 }

@@ -46,7 +46,7 @@ func Open(ctx context.Context, dir string) (*seal.Barrier, error) {
 // Unseal opens the barrier through its KMS key if it can, and with shares
 // otherwise. Source is called only then.
 func Unseal(ctx context.Context, b *seal.Barrier, source func() (*terminal.Source, error)) error {
-	status, err := b.Unseal(ctx)
+	err := b.Unseal(ctx)
 	if err == nil {
 		fmt.Println("Unsealed by the KMS key.")
 		return nil
@@ -54,16 +54,16 @@ func Unseal(ctx context.Context, b *seal.Barrier, source func() (*terminal.Sourc
 	if !errors.Is(err, seal.ErrSealed) {
 		return err
 	}
-	fmt.Println(status.Reason)
+	fmt.Println(b.Sealed())
 	shares, err := source()
 	if err != nil {
 		return err
 	}
 	return shares.Submit(func(s seal.Share) (bool, error) {
-		status, err := b.Submit(ctx, s, seal.By{})
-		if err == nil && status.Sealed {
-			fmt.Println("  ", status.Reason)
+		done, err := b.Submit(ctx, s, seal.By{})
+		if err == nil && !done {
+			fmt.Println("  ", b.Sealed())
 		}
-		return !status.Sealed, err
+		return done, err
 	})
 }

@@ -159,11 +159,10 @@ func (s *stage) verify(ctx context.Context) error {
 		return err
 	}
 	defer b.Close()
-	status, err := b.Unseal(ctx)
-	if err == nil {
+	if err := b.Unseal(ctx); err == nil {
 		return errors.New("the old configuration still opens the store")
 	}
-	fmt.Println("The old configuration:", status.Reason)
+	fmt.Println("The old configuration:", b.Sealed())
 	return s.oldShares(ctx, b)
 }
 

@@ -127,7 +127,7 @@ func (p Program) suits(o options) error {
 // unseal opens the barrier through its KMS slots if it can, and with shares
 // otherwise.
 func (o options) unseal(ctx context.Context, b *seal.Barrier) error {
-	status, err := b.Unseal(ctx)
+	err := b.Unseal(ctx)
 	if err == nil {
 		fmt.Println("Unsealed without people.")
 		return nil
@@ -135,15 +135,14 @@ func (o options) unseal(ctx context.Context, b *seal.Barrier) error {
 	if !errors.Is(err, seal.ErrSealed) {
 		return err
 	}
-	fmt.Println(status.Reason)
+	fmt.Println(b.Sealed())
 	shares, err := terminal.Open(o.shares)
 	if err != nil {
 		return err
 	}
 	defer shares.Close()
 	return shares.Submit(func(s seal.Share) (bool, error) {
-		status, err := b.Submit(ctx, s, seal.By{})
-		return !status.Sealed, err
+		return b.Submit(ctx, s, seal.By{})
 	})
 }
 
@@ -191,8 +190,6 @@ func (o options) prove(ctx context.Context, b *seal.Barrier, r migrate.Result) e
 	defer shares.Close()
 	by := seal.By{Actor: "custodian", Operation: r.Operation}
 	return shares.Submit(func(s seal.Share) (bool, error) {
-		before := b.Status().Generation
-		status, err := b.Submit(ctx, s, by)
-		return status.Generation > before, err // what was waited for is one swap
+		return b.Submit(ctx, s, by)
 	})
 }

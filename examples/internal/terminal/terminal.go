@@ -166,7 +166,7 @@ func Report(r migrate.Report) error {
 // migration makes new ones: those in it would be worthless, and the new ones
 // could not be written.
 func NewFile(path string, r migrate.Report, reissue bool) error {
-	makes := reissue || slices.ContainsFunc(r.Moves, func(m migrate.Move) bool { return m.Kind == migrate.Add && seal.HasPeople(m.Spec) })
+	makes := reissue || slices.ContainsFunc(r.Moves, func(m migrate.Move) bool { return m.Kind == migrate.MoveAdd && seal.HasPeople(m.Spec) })
 	if path == "" || !makes {
 		return nil
 	}

@@ -61,9 +61,9 @@ func TestNewFile(t *testing.T) {
 	if err := os.WriteFile(there, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	people := migrate.Report{Moves: []migrate.Move{{Kind: migrate.Add, Spec: seal.Shamir{Shares: 3, Threshold: 2}}}}
-	cloud := migrate.Report{Moves: []migrate.Move{{Kind: migrate.Add, Spec: seal.KMS{Name: "cloud"}}}}
-	going := migrate.Report{Moves: []migrate.Move{{Kind: migrate.Prove, Spec: seal.Shamir{Shares: 3, Threshold: 2}}}}
+	people := migrate.Report{Moves: []migrate.Move{{Kind: migrate.MoveAdd, Spec: seal.Shamir{Shares: 3, Threshold: 2}}}}
+	cloud := migrate.Report{Moves: []migrate.Move{{Kind: migrate.MoveAdd, Spec: seal.KMS{Wrapper: "cloud"}}}}
+	going := migrate.Report{Moves: []migrate.Move{{Kind: migrate.MoveProve, Spec: seal.Shamir{Shares: 3, Threshold: 2}}}}
 	for _, test := range []struct {
 		path    string
 		report  migrate.Report

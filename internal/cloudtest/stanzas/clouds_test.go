@@ -79,8 +79,8 @@ seal "gcpckms" {
 		text string
 		want map[string]seal.Spec
 	}{
-		"each": {text, map[string]seal.Spec{"azurekeyvault": seal.KMS{Name: "azurekeyvault"}, "awskms": seal.KMS{Name: "awskms"}, "gcpckms": seal.KMS{Name: "gcpckms"}}},
-		"tree": {tree, map[string]seal.Spec{"threshold": seal.Threshold{K: 2, Of: []seal.Spec{seal.KMS{Name: "azurekeyvault"}, seal.KMS{Name: "awskms"}, seal.KMS{Name: "gcpckms"}}}}},
+		"each": {text, map[string]seal.Spec{"azurekeyvault": seal.KMS{Wrapper: "azurekeyvault"}, "awskms": seal.KMS{Wrapper: "awskms"}, "gcpckms": seal.KMS{Wrapper: "gcpckms"}}},
+		"tree": {tree, map[string]seal.Spec{"threshold": seal.Threshold{K: 2, Of: []seal.Spec{seal.KMS{Wrapper: "azurekeyvault"}, seal.KMS{Wrapper: "awskms"}, seal.KMS{Wrapper: "gcpckms"}}}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			store := seal.NewMemStore()
@@ -109,7 +109,7 @@ seal "gcpckms" {
 			azure.Script(kmstest.Always(kmstest.Fault{Failure: kmstest.ServerError}))
 			defer azure.Script(nil)
 			b, _ = open()
-			if _, err := b.Unseal(context.Background()); err != nil {
+			if err := b.Unseal(context.Background()); err != nil {
 				t.Fatal(err)
 			}
 			if note, err := b.Keyring().Decrypt(nil, ciphertext, nil); err != nil || string(note) != "a note" {

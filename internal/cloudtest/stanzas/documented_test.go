@@ -129,7 +129,7 @@ func TestDocumentedStanzas(t *testing.T) {
 	setup := build(t, here, sealconf.Options{Providers: made.providers()})
 	want := map[string]seal.Spec{}
 	for _, name := range types {
-		want[name] = seal.KMS{Name: name}
+		want[name] = seal.KMS{Wrapper: name}
 		if setup.KMS[name] == nil {
 			t.Errorf("no wrapper %s", name)
 		}

@@ -26,7 +26,7 @@ func TestURL(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(map[string]seal.Spec{s.Name: seal.KMS{Name: s.Name}}, setup.Slots); diff != "" {
+		if diff := cmp.Diff(map[string]seal.Spec{s.Name: seal.KMS{Wrapper: s.Name}}, setup.Slots); diff != "" {
 			t.Error(diff)
 		}
 	}

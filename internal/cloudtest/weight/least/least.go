@@ -46,15 +46,15 @@ func Main(w kms.Wrapper, err error) {
 	if err != nil {
 		fail(err)
 	}
-	b, err := seal.Open(seal.Config{Store: store, KMS: map[string]kms.Wrapper{"key": w}, Unpinned: true})
+	b, err := seal.Open(seal.Config{Store: store, KMS: map[string]kms.Wrapper{"key": w}, TrustUnpinned: true})
 	if err != nil {
 		fail(err)
 	}
 	defer b.Close()
 	if len(os.Args) > 2 {
-		_, err = b.Init(context.Background(), map[string]seal.Spec{"key": seal.KMS{Name: "key"}}, seal.By{})
+		_, err = b.Init(context.Background(), map[string]seal.Spec{"key": seal.KMS{Wrapper: "key"}}, seal.By{})
 	} else {
-		_, err = b.Unseal(context.Background())
+		err = b.Unseal(context.Background())
 	}
 	if err != nil {
 		fail(err)

@@ -12,14 +12,14 @@ import (
 	"github.com/sealwright/sealwright/kms"
 )
 
-// Rehearse tries, before anything is changed, whether this process could make
+// DrillSpec tries, before anything is changed, whether this process could make
 // and open a slot of that shape: each KMS wraps a random key, unwraps it, and
 // the two are compared. The errors of all are joined; each names its KMS and
 // what is missing. It touches neither the store nor the slots in it.
-func (a *Admin) Rehearse(ctx context.Context, spec Spec) error {
+func (a *Admin) DrillSpec(ctx context.Context, spec Spec) error {
 	shape, err := a.b.checkSpec(spec)
 	if err != nil {
-		return wrapError("rehearse", "", err)
+		return wrapError("drill spec", "", err)
 	}
 	store := a.b.ledger.Newest().Store
 	var names []string
@@ -29,21 +29,21 @@ func (a *Admin) Rehearse(ctx context.Context, spec Spec) error {
 		}
 	})
 	errs := make([]error, len(names))
-	var rehearsals sync.WaitGroup
+	var drills sync.WaitGroup
 	for i, name := range names {
-		rehearsals.Go(func() { errs[i] = a.b.rehearse(ctx, name, store) })
+		drills.Go(func() { errs[i] = a.b.drillKMS(ctx, name, store) })
 	}
-	rehearsals.Wait()
-	return wrapError("rehearse", "", causes.Join(errs...))
+	drills.Wait()
+	return wrapError("drill spec", "", causes.Join(errs...))
 }
 
 // Forgeable reports whether a slot of that shape would open the store for a
 // process that starts with this configuration only when it is pinned: it opens by
-// keys alone, none of which proves who wrapped, and [Config.Unpinned] is not set.
+// keys alone, none of which proves who wrapped, and [Config.TrustUnpinned] is not set.
 // Each key is asked to wrap; one that does not answer proves nothing.
 func (a *Admin) Forgeable(ctx context.Context, spec Spec) bool {
 	shape, err := a.b.checkSpec(spec)
-	if err != nil || a.b.cfg.Unpinned || NeedsPeople(spec) {
+	if err != nil || a.b.cfg.TrustUnpinned || NeedsPeople(spec) {
 		return false
 	}
 	if len(a.b.cfg.Pins) > 0 {
@@ -58,7 +58,7 @@ func (a *Admin) Forgeable(ctx context.Context, spec Spec) bool {
 	return forgeable
 }
 
-func (b *Barrier) rehearse(ctx context.Context, name, store string) error {
+func (b *Barrier) drillKMS(ctx context.Context, name, store string) error {
 	key := make([]byte, 64)
 	rand.Read(key)
 	place := kms.Binding{Store: store, Slot: "rehearsal", Path: ""}

@@ -10,7 +10,7 @@ import (
 	"github.com/sealwright/sealwright/internal/record"
 )
 
-// RewrapSlot has the KMS of a slot wrap anew what they protect: by the present
+// Renew has the KMS of a slot wrap anew what they protect: by the present
 // versions of their keys, so that the versions that wrapped before can be
 // retired; and by other keys, where the configuration has come to others and
 // still opens what the old ones wrapped, as with a static seal that has a
@@ -23,28 +23,28 @@ import (
 // The slot is opened through the new blobs before they are stored. Run does it
 // by itself for newer versions, unless [Config.KeepVersions] is set, and leaves
 // other keys to an operator: it cannot know which configurations there are.
-func (a *Admin) RewrapSlot(ctx context.Context, name string, by By) error {
-	return a.b.rewrapSlot(ctx, name, by, false)
+func (a *Admin) Renew(ctx context.Context, name string, by By) error {
+	return a.b.renewSlot(ctx, name, by, false)
 }
 
 var errSameVersions = errors.New("the KMS wraps by the versions that the slot has: another replica was first, or the newer ones are not in force yet; the next drill looks again")
 
 var errOtherKey = errors.New("the configuration has come to another key: that is for an operator, who knows whether every replica has it")
 
-// rewrapSlot is RewrapSlot, or, for Run, no more than what it may do by itself:
+// renewSlot is Renew, or, for Run, no more than what it may do by itself:
 // other versions of the same keys.
-func (b *Barrier) rewrapSlot(ctx context.Context, name string, by By, run bool) error {
+func (b *Barrier) renewSlot(ctx context.Context, name string, by By, run bool) error {
 	if err := by.check(); err != nil {
 		return err
 	}
 	var id uint32
-	err := b.commit(ctx, EventRewrap, by, func(ctx context.Context, st record.Step, o *ledger.Opened) (record.State, []byte, error) {
+	err := b.commit(ctx, EventRenew, by, func(ctx context.Context, st record.Step, o *ledger.Opened) (record.State, []byte, error) {
 		slot := o.State.Find(name, record.Active)
 		if slot == nil {
 			return record.State{}, nil, ErrNoSlot
 		}
 		asking, done := b.until(ctx)
-		tree, err := b.custody.Rewrap(asking, o.State.Store, slot, o.State.Identities[slot.ID])
+		tree, err := b.custody.Renew(asking, o.State.Store, slot, o.State.Identities[slot.ID])
 		done()
 		if err != nil {
 			return record.State{}, nil, err
@@ -61,15 +61,15 @@ func (b *Barrier) rewrapSlot(ctx context.Context, name string, by By, run bool) 
 				return record.State{}, nil, err
 			}
 		}
-		next, err := o.State.Rewrap(st, slot.ID, tree)
+		next, err := o.State.Renew(st, slot.ID, tree)
 		id = slot.ID
 		return next, nil, err
 	})
 	if err == nil {
 		b.forgetVersions(id)
 	}
-	b.emit(EventRewrap, by, name, "", err)
-	return wrapError("rewrap", name, err)
+	b.emit(EventRenew, by, name, "", err)
+	return wrapError("renew", name, err)
 }
 
 // onlyNewer reports why Run does not put the tree in place of the slot's.
@@ -103,7 +103,7 @@ func (b *Barrier) forgetVersions(slot uint32) {
 	b.health[slot] = d
 }
 
-// followVersions rewraps the slots of which the last drill said that their keys
+// followVersions renews the slots of which the last drill said that their keys
 // have newer versions, once for each. A version that the KMS does not wrap by yet
 // changes no record, and is tried again after the next drill: where a primary
 // version is chosen, the choice may take hours to spread. Slots that people hold
@@ -121,7 +121,7 @@ func (b *Barrier) followVersions(ctx context.Context) {
 	if b.open != nil {
 		for _, slot := range b.open().State.Slots {
 			newer := b.health[slot.ID].newer
-			if newer != "" && newer != b.rewrapped[slot.ID] && slot.State == record.Active && !slot.Tree.NeedsPeople() {
+			if newer != "" && newer != b.renewed[slot.ID] && slot.State == record.Active && !slot.Tree.NeedsPeople() {
 				slots = append(slots, moved{slot.ID, slot.Name, newer})
 			}
 		}
@@ -131,11 +131,11 @@ func (b *Barrier) followVersions(ctx context.Context) {
 		// Nobody asked for it, so nobody is to wait for it longer than for the
 		// store: a KMS may want an hour's rest.
 		ctx, cancel := context.WithTimeout(ctx, b.cfg.StoreTimeout)
-		err := b.rewrapSlot(ctx, slot.name, By{Actor: "sealwright"}, true) // an event says what came of it
+		err := b.renewSlot(ctx, slot.name, By{Actor: "sealwright"}, true) // an event says what came of it
 		cancel()
 		if err == nil {
 			b.mu.Lock()
-			b.rewrapped[slot.id] = slot.newer
+			b.renewed[slot.id] = slot.newer
 			b.mu.Unlock()
 		}
 	}
