@@ -34,7 +34,7 @@ func ExampleKeeper() {
 	defer b.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	if _, err := b.Init(ctx, map[string]seal.Spec{"auto": seal.KMS{Name: "cloud"}}, seal.By{}); err != nil {
+	if _, err := b.Init(ctx, map[string]seal.Spec{"auto": seal.KMS{Wrapper: "cloud"}}, seal.By{}); err != nil {
 		log.Fatal(err)
 	}
 	tokens, sessions := &memSource{}, &memSource{} // in production: sqlsource.Open, …

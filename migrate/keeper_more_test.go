@@ -233,7 +233,7 @@ func TestKeeperSealed(t *testing.T) {
 			t.Fatalf("%+v", s)
 		}
 		f.table.onReplace = nil
-		if _, err := m.b.Unseal(t.Context()); err != nil {
+		if err := m.b.Unseal(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(30 * time.Minute)

@@ -36,9 +36,9 @@ func leaseReplicas(t *testing.T, propagation time.Duration) (one, two *seal.Barr
 		return b
 	}
 	one, two = open("one"), open("two")
-	_, err := one.Init(t.Context(), map[string]seal.Spec{"auto": seal.KMS{Name: "a"}}, seal.By{})
+	_, err := one.Init(t.Context(), map[string]seal.Spec{"auto": seal.KMS{Wrapper: "a"}}, seal.By{})
 	must(t, err)
-	if _, err := two.Unseal(t.Context()); err != nil {
+	if err := two.Unseal(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	return one, two, events
