@@ -76,6 +76,7 @@ require (
 	github.com/sealwright/sealwright/kms/awskms v0.0.0
 	github.com/sealwright/sealwright/kms/azurekeyvault v0.0.0
 	github.com/sealwright/sealwright/kms/gcpckms v0.0.0
+	github.com/sealwright/sealwright/migrate/vaultstore v0.0.0
 	github.com/sealwright/sealwright/seal/operator/pgp v0.0.0
 	golang.org/x/sys v0.49.0 // indirect
 )
@@ -89,3 +90,5 @@ replace github.com/sealwright/sealwright/kms/azurekeyvault => ../kms/azurekeyvau
 replace github.com/sealwright/sealwright/kms/gcpckms => ../kms/gcpckms
 
 replace github.com/sealwright/sealwright/seal/operator/pgp => ../seal/operator/pgp
+
+replace github.com/sealwright/sealwright/migrate/vaultstore => ../migrate/vaultstore

@@ -23,7 +23,10 @@ func bearerIn(r *http.Request) *bearer {
 // guarded answers for a handler while the server is sealed, and to those whose
 // token may not do what they want. Without keys no token can be checked, so that
 // the one question answers the other.
-func (s *server) guarded(next http.HandlerFunc) http.HandlerFunc {
+func (s *server) guarded(next http.HandlerFunc) http.HandlerFunc { return s.guardedTo(1<<20, next) }
+
+// guardedTo is guarded for requests of that many bytes.
+func (s *server) guardedTo(limit int64, next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if refusedNamespace(w, r) {
 			return
@@ -37,7 +40,7 @@ func (s *server) guarded(next http.HandlerFunc) http.HandlerFunc {
 			return
 		}
 		r = r.WithContext(context.WithValue(r.Context(), bearerKey{}, who))
-		r.Body = http.MaxBytesReader(w, r.Body, 1<<20)
+		r.Body = http.MaxBytesReader(w, r.Body, limit)
 		next(w, r)
 	}
 }

@@ -94,6 +94,7 @@ func (s *server) routes(sys, transit http.Handler) http.Handler {
 	mux.Handle("/v1/transit/", transit)
 	mux.HandleFunc("GET /v1/sys/internal/ui/mounts/", s.guarded(mount))
 	mux.HandleFunc("/v1/secret/", s.guarded(s.secrets))
+	mux.HandleFunc("/v1/sys/import/secret/", s.guardedTo(maxImport, s.importSecret))
 	mux.HandleFunc("/v1/auth/token/", s.guarded(s.tokens))
 	for _, path := range []string{"policies/acl", "policy"} {
 		mux.HandleFunc("/v1/sys/"+path, s.guarded(s.policies))
