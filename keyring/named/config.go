@@ -52,11 +52,12 @@ type Config struct {
 	Keep func(keys migrate.Source)
 
 	// Refresh, if set, has the keyring look for a term that it does not know yet,
-	// as another replica rotated: the Refresh of the Barrier's Admin.
+	// as another replica rotated: barrier.Admin().Refresh.
 	Refresh func(context.Context) error
 
 	// AEADs are the ciphers that the standard library does not offer. Without
-	// one, keys of its type are refused.
+	// one, keys of its type are refused. Each call returns one of its own, which
+	// is wiped in the end where its memory holds no pointers.
 	//
 	//	AEADs: map[named.Type]func([]byte) (cipher.AEAD, error){
 	//		named.ChaCha20Poly1305:  chacha20poly1305.New,

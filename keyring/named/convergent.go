@@ -1,11 +1,13 @@
 package named
 
 import (
+	"crypto"
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/fips140"
-	"crypto/hmac"
 	"crypto/sha256"
+
+	"github.com/sealwright/sealwright/internal/aead"
 )
 
 // converge encrypts so that equal plaintexts give equal ciphertexts in a context.
@@ -35,6 +37,7 @@ func (c *Config) converge(dst []byte, d *document, v *version, m *Message, f for
 	if err != nil {
 		return nil, err
 	}
+	defer aead.WipeState(a)
 	nonce, inFront := m.Nonce, 0
 	if v.Convergent == 1 {
 		if len(nonce) != a.NonceSize() {
@@ -48,9 +51,7 @@ func (c *Config) converge(dst []byte, d *document, v *version, m *Message, f for
 		if more > 0 {
 			under = key[size:]
 		}
-		mac := hmac.New(sha256.New, under)
-		mac.Write(m.Plaintext)
-		nonce = mac.Sum(nil)[:a.NonceSize()]
+		nonce = macOf(crypto.SHA256, under, m.Plaintext)[:a.NonceSize()]
 		inFront = len(nonce)
 	}
 	n := inFront + len(m.Plaintext) + a.Overhead()
@@ -70,5 +71,6 @@ func (c *Config) fixedNonce(t Type, key []byte) (cipher.AEAD, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer aead.WipeState(block)
 	return cipher.NewGCM(block)
 }

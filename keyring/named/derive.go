@@ -1,12 +1,13 @@
 package named
 
 import (
+	"crypto"
 	"crypto/ed25519"
-	"crypto/hkdf"
-	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/binary"
 	"slices"
+
+	"github.com/sealwright/sealwright/internal/aead"
 )
 
 // derive returns n bytes of the version's key in a context, for the caller to
@@ -16,18 +17,15 @@ func (d *document) derive(v *version, context []byte, n int) ([]byte, error) {
 		return nil, because(ErrInput, "the context is missing: the key is derived, and has another key for each")
 	}
 	if d.KDF == kdfHKDF {
-		return hkdf.Key(sha256.New, v.Key, nil, string(context), n)
+		return aead.Derive(v.Key, nil, string(context), n), nil
 	}
 	// NIST SP 800-108 in counter mode with HMAC-SHA256, of 256 bits and no more:
 	// one block, which is counted from 0.
 	if n > sha256.Size {
 		return nil, because(ErrType, "a key of an old Vault derives %d bytes at most", sha256.Size)
 	}
-	mac := hmac.New(sha256.New, v.Key)
-	mac.Write(binary.BigEndian.AppendUint32(nil, 0))
-	mac.Write(context)
-	mac.Write(binary.BigEndian.AppendUint32(nil, 256))
-	return mac.Sum(nil)[:n], nil
+	in := append(binary.BigEndian.AppendUint32(nil, 0), context...)
+	return macOf(crypto.SHA256, v.Key, binary.BigEndian.AppendUint32(in, 256))[:n], nil
 }
 
 // derivePair returns the key pair of a context.

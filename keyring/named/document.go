@@ -2,6 +2,7 @@ package named
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"io"
@@ -33,18 +34,28 @@ type document struct {
 	Rotatable     bool  `json:"rotatable,omitempty"`
 	AutoRotate    int64 `json:"auto_rotate,omitempty"` // seconds
 
-	Backup   *Stamp       `json:"backup,omitempty"`
-	Restore  *Stamp       `json:"restore,omitempty"`
-	Versions []versionDoc `json:"versions"`
+	Backup   *Stamp        `json:"backup,omitempty"`
+	Restore  *Stamp        `json:"restore,omitempty"`
+	Heads    []versionHead `json:"versions"`
+	Versions []versionDoc  `json:"-"`
+}
+
+// A versionHead is what the JSON has of a version: how many bytes of it stand
+// behind the JSON. Keys do not go through encoding/json, which leaves copies of
+// what it reads and writes in memory.
+type versionHead struct {
+	Key        int       `json:"key,omitempty"`
+	Public     int       `json:"public,omitempty"`
+	MAC        int       `json:"mac,omitempty"`
+	Convergent int       `json:"convergent,omitempty"`
+	Created    time.Time `json:"created"`
 }
 
 // A versionDoc is one version. Of what the key is, FORMAT.md says by type.
 type versionDoc struct {
-	Key        []byte    `json:"key,omitempty"`
-	Public     []byte    `json:"public,omitempty"`
-	MAC        []byte    `json:"mac,omitempty"`
-	Convergent int       `json:"convergent,omitempty"`
-	Created    time.Time `json:"created"`
+	Key, Public, MAC []byte
+	Convergent       int
+	Created          time.Time
 }
 
 // How a key is derived from another.
@@ -71,25 +82,63 @@ func (d *document) wipe() {
 	}
 }
 
-// encode returns the document's JSON, for the caller to wipe.
+// encode returns the document's bytes, for the caller to wipe.
 func (d *document) encode() ([]byte, error) {
-	d.Format = documentFormat
+	d.Format, d.Heads = documentFormat, nil
 	if err := d.check(); err != nil {
 		return nil, err
+	}
+	size := 0
+	for i := range d.Versions {
+		v := &d.Versions[i]
+		h := versionHead{len(v.Key), len(v.Public), len(v.MAC), v.Convergent, v.Created}
+		d.Heads = append(d.Heads, h)
+		size += h.Key + h.Public + h.MAC
 	}
 	text, err := json.Marshal(d)
 	if err != nil {
 		return nil, because(ErrInput, "the key does not encode")
 	}
-	if len(text) > MaxDocument {
-		clear(text)
+	size += headSize + len(text)
+	if size > MaxDocument {
 		return nil, because(ErrLimit, "the key would take more than %d bytes: trim its old versions, or rotate it less often", MaxDocument)
 	}
-	return text, nil
+	out := binary.BigEndian.AppendUint32(make([]byte, 0, size), uint32(len(text)))
+	out = append(out, text...)
+	for i := range d.Versions {
+		v := &d.Versions[i]
+		out = append(append(append(out, v.Key...), v.Public...), v.MAC...)
+	}
+	return out, nil
 }
 
-// parseDocument reads what encode wrote. Errors hold nothing of the text.
-func parseDocument(name string, text []byte) (*document, error) {
+// headSize is how many bytes the length of the JSON takes.
+const headSize = 4
+
+// parseDocument reads what encode wrote. Errors hold nothing of it.
+func parseDocument(name string, in []byte) (*document, error) {
+	if len(in) < headSize || uint64(len(in)-headSize) < uint64(binary.BigEndian.Uint32(in)) {
+		return nil, ErrFormat
+	}
+	n := headSize + int(binary.BigEndian.Uint32(in))
+	d, err := parseHead(in[headSize:n])
+	if err != nil {
+		return nil, err
+	}
+	if d.Name != name {
+		return nil, because(ErrCorrupt, "it is another key's")
+	}
+	if err := d.takeKeys(in[n:]); err != nil {
+		return nil, err
+	}
+	if err := d.check(); err != nil {
+		d.wipe()
+		return nil, because(ErrFormat, "%v", err)
+	}
+	return d, nil
+}
+
+func parseHead(text []byte) (*document, error) {
 	var head struct {
 		Format int `json:"format"`
 	}
@@ -100,22 +149,40 @@ func parseDocument(name string, text []byte) (*document, error) {
 	in := json.NewDecoder(bytes.NewReader(text))
 	in.DisallowUnknownFields()
 	if err := in.Decode(d); err != nil {
-		d.wipe()
 		return nil, ErrFormat
 	}
 	if _, err := in.Token(); !errors.Is(err, io.EOF) || d.Format != documentFormat {
-		d.wipe()
 		return nil, ErrFormat
 	}
-	if d.Name != name {
-		d.wipe()
-		return nil, because(ErrCorrupt, "it is another key's")
-	}
-	if err := d.check(); err != nil {
-		d.wipe()
-		return nil, because(ErrFormat, "%v", err)
-	}
 	return d, nil
+}
+
+// takeKeys copies what stands behind the JSON: all of it, as its heads say.
+func (d *document) takeKeys(rest []byte) error {
+	size := 0
+	for _, h := range d.Heads {
+		for _, n := range []int{h.Key, h.Public, h.MAC} {
+			if n < 0 || n > MaxDocument {
+				return ErrFormat
+			}
+			size += n
+		}
+	}
+	if size != len(rest) || len(d.Heads) > MaxVersions {
+		return ErrFormat
+	}
+	take := func(n int) (b []byte) {
+		if n > 0 {
+			b = bytes.Clone(rest[:n])
+		}
+		rest = rest[n:]
+		return b
+	}
+	for _, h := range d.Heads {
+		d.Versions = append(d.Versions, versionDoc{take(h.Key), take(h.Public), take(h.MAC), h.Convergent, h.Created})
+	}
+	d.Heads = nil
+	return nil
 }
 
 // check refuses a document that is none, such as one that others wrote.

@@ -93,7 +93,8 @@ func FuzzBackup(f *testing.F) {
 
 // Whatever was stored, there is an error or a document that stays what it is.
 func FuzzDocument(f *testing.F) {
-	f.Add(must(os.ReadFile("testdata/document.json"))(f))
+	text, rest := goldenDocument(f)
+	f.Add(documentOf(text, rest))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		if text, err := named.ParseDocument("golden", in); err == nil {
 			again, err := named.ParseDocument("golden", text)

@@ -2,9 +2,12 @@ package named_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"flag"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -33,8 +36,8 @@ func goldenKeys(t *testing.T, store named.Store) (*named.Keys, *keyring.Keyring)
 }
 
 // What was stored and encrypted by the first version opens in every later one:
-// testdata/document.json is a document, document.hex the same as it was stored,
-// and the rest what was made with it.
+// testdata/document.txt is a document's JSON and then the rest in hexadecimal,
+// document.hex the same as it was stored, and the others what was made with it.
 func TestGolden(t *testing.T) {
 	if *update {
 		writeGoldens(t)
@@ -50,8 +53,8 @@ func TestGolden(t *testing.T) {
 		t.Errorf("read %+v", info)
 	}
 	plain := must(ring.Decrypt(nil, stored, keyring.AAD("named key", "golden")))(t)
-	if string(plain) != read("document.json") {
-		t.Errorf("the document is\n%s", plain)
+	if shown(plain) != read("document.txt") {
+		t.Errorf("the document is\n%s", shown(plain))
 	}
 	// What is written today is the same.
 	if again := must(named.ParseDocument("golden", plain))(t); !bytes.Equal(again, plain) {
@@ -71,9 +74,24 @@ func TestGolden(t *testing.T) {
 	}
 }
 
+// shown is a document for people, and goldenDocument its inverse.
+func shown(document []byte) string {
+	n := 4 + int(binary.BigEndian.Uint32(document))
+	return string(document[4:n]) + "\n" + hex.EncodeToString(document[n:])
+}
+
+func goldenDocument(tb testing.TB) (text string, rest []byte) {
+	text, coded, _ := strings.Cut(strings.TrimSpace(string(must(os.ReadFile("testdata/document.txt"))(tb))), "\n")
+	return text, must(hex.DecodeString(coded))(tb)
+}
+
+func documentOf(text string, rest []byte) []byte {
+	return slices.Concat(binary.BigEndian.AppendUint32(nil, uint32(len(text))), []byte(text), rest)
+}
+
 // A document of a newer version, or of none, is refused and stays.
 func TestDocumentRefused(t *testing.T) {
-	text := string(must(os.ReadFile("testdata/document.json"))(t))
+	text, rest := goldenDocument(t)
 	for words, change := range map[string][2]string{
 		"format 2, this version reads 1": {`"format":1`, `"format":2`},
 		"unknown format":                 {`"format":1`, `"format":1,"colour":"red"`},
@@ -83,20 +101,25 @@ func TestDocumentRefused(t *testing.T) {
 		"min_encryption_version is 9":    {`"min_encryption":3`, `"min_encryption":9`},
 		"out of range":                   {`"min_available":2`, `"min_available":-2`},
 		"unknown derivation":             {`"kdf":"hkdf_sha256"`, `"kdf":"md5"`},
-		"not of type":                    {`"versions":[{"key":"`, `"versions":[{"key":"AAAA`},
+		"not of type":                    {`"key":32,"mac":32`, `"key":31,"mac":33`},
+		"stored key is in an unknown":    {`"key":32`, `"key":33`},
 		"auto_rotate_period":             {`"auto_rotate":86400`, `"auto_rotate":1`},
 	} {
 		bad := strings.Replace(text, change[0], change[1], 1)
 		if bad == text {
 			t.Errorf("%s: nothing was changed", words)
 		}
-		if _, err := named.ParseDocument("golden", []byte(bad)); err == nil || !strings.Contains(err.Error(), words) {
+		if _, err := named.ParseDocument("golden", documentOf(bad, rest)); err == nil || !strings.Contains(err.Error(), words) {
 			t.Errorf("%v, want words: %s", err, words)
 		}
 	}
-	for _, bad := range []string{"", "{}", "null", text + "{}", text[:100]} {
-		if _, err := named.ParseDocument("golden", []byte(bad)); err == nil {
-			t.Errorf("%.20q is a document", bad)
+	good := documentOf(text, rest)
+	for _, bad := range [][]byte{
+		nil, {0, 0, 0}, {0, 0, 0, 1}, documentOf("", nil), documentOf("{}", nil), documentOf("null", rest), documentOf(text+"{}", rest),
+		documentOf(text, nil), documentOf(text, append(rest, 0)), good[:len(good)-1], good[:100], append([]byte{255, 255, 255, 255}, good...),
+	} {
+		if _, err := named.ParseDocument("golden", bad); !errors.Is(err, named.ErrFormat) && !errors.Is(err, named.ErrCorrupt) {
+			t.Errorf("%.20q is a document: %v", bad, err)
 		}
 	}
 }
@@ -120,7 +143,7 @@ func writeGoldens(t *testing.T) {
 	m := named.Message{Plaintext: []byte("plaintext"), Context: []byte("tenant 1"), AAD: []byte("row 7")}
 	for name, text := range map[string]string{
 		"document.hex":   hex.EncodeToString(stored),
-		"document.json":  string(must(ring.Decrypt(nil, stored, keyring.AAD("named key", "golden")))(t)),
+		"document.txt":   shown(must(ring.Decrypt(nil, stored, keyring.AAD("named key", "golden")))(t)),
 		"ciphertext.txt": must(key.Encrypt(m))(t),
 		"ciphertext.hex": hex.EncodeToString(must(key.EncryptBinary(nil, m))(t)),
 		"mac.txt":        must(key.MAC(named.Input{Data: []byte("data")}))(t),

@@ -5,9 +5,11 @@ import (
 	"crypto/cipher"
 	"crypto/rsa"
 	"crypto/x509"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -105,11 +107,11 @@ func (h *house) putWrappingKey() error {
 		return err
 	}
 	text, err := json.Marshal(map[string]any{"format": 1, "name": named.WrappingKeyName, "seq": 1, "type": "rsa-4096", "min_decryption": 1,
-		"versions": []any{map[string]any{"key": der, "public": public, "created": "2026-01-01T00:00:00Z"}}})
+		"versions": []any{map[string]any{"key": len(der), "public": len(public), "created": "2026-01-01T00:00:00Z"}}})
 	if err != nil {
 		return err
 	}
-	return h.putDocument(named.WrappingKeyName, text)
+	return h.putDocument(named.WrappingKeyName, slices.Concat(binary.BigEndian.AppendUint32(nil, uint32(len(text))), text, der, public))
 }
 
 // putDocument encrypts a document as the package does, and stores it.

@@ -4,6 +4,8 @@ import (
 	"crypto"
 	"crypto/hmac"
 	"encoding/base64"
+
+	"github.com/sealwright/sealwright/internal/aead"
 )
 
 // MAC returns the HMAC of the input's Data by its Hash, under the MAC key that
@@ -79,9 +81,16 @@ func (v *version) macOf(d *document, h crypto.Hash, data []byte) ([]byte, error)
 	if len(key) == 0 {
 		return nil, because(ErrVersion, "version %d has no MAC key: rotate the key", v.n)
 	}
+	return macOf(h, key, data), nil
+}
+
+// macOf returns an HMAC, and clears what crypto/hmac keeps of the key.
+func macOf(h crypto.Hash, key, data []byte) []byte {
 	mac := hmac.New(h.New, key)
+	defer aead.WipeField(mac, "opad")
+	defer aead.WipeField(mac, "ipad")
 	mac.Write(data)
-	return mac.Sum(nil), nil
+	return mac.Sum(nil)
 }
 
 func (v *versionDoc) macKey(t Type) []byte {
