@@ -29,13 +29,13 @@ func ExampleRewrap() {
 		log.Fatal(err)
 	}
 	kr := b.Keyring()
-	tokens := &memSource{}
+	tokens, box := &memSource{}, b.Box("tokens")
 	for _, user := range []string{"ada", "bob", "cyd"} {
-		ciphertext, err := kr.Encrypt(nil, []byte("token of "+user), []byte(user))
+		ciphertext, err := box.Encrypt(ctx, []byte("token of "+user), user)
 		if err != nil {
 			log.Fatal(err)
 		}
-		tokens.put(user, ciphertext)
+		tokens.items = append(tokens.items, migrate.Item{ID: user, AAD: box.AAD(user), Ciphertext: ciphertext})
 	}
 
 	if err := b.Rotate(ctx, seal.By{}); err != nil {

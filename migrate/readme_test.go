@@ -48,11 +48,11 @@ func create(ctx context.Context, b *seal.Barrier, deliver func(share string) err
 	return nil
 }
 
-// start waits for the KMS, or for people. A server that is to be up meanwhile
-// does not wait, and mounts package sealhttp.
-func start(ctx context.Context, b *seal.Barrier) error {
+// start runs work whenever the server is unsealed, by the KMS or by people. A Seal
+// ends its context, and waits for it before the keys go.
+func start(ctx context.Context, b *seal.Barrier, work func(context.Context) error) error {
 	go b.Run(ctx) // unseals by itself, follows other replicas, drills the keys
-	return b.Wait(ctx)
+	return b.While(ctx, work)
 }
 
 // give takes one share; the third one unseals.
@@ -64,8 +64,9 @@ func give(ctx context.Context, b *seal.Barrier, text string) (unsealed bool, err
 	return b.Submit(ctx, share, seal.By{})
 }
 
-func save(b *seal.Barrier, name string, secret []byte) ([]byte, error) {
-	return b.Keyring().Encrypt(nil, secret, []byte(name))
+// save binds a secret to its place, here a column of a table, and to its name.
+func save(ctx context.Context, b *seal.Barrier, name string, secret []byte) ([]byte, error) {
+	return b.Box("secrets", "value").Encrypt(ctx, secret, name)
 }
 
 func toCloud(ctx context.Context, b *seal.Barrier) error {
@@ -80,6 +81,8 @@ func toCloud(ctx context.Context, b *seal.Barrier) error {
 	_, err = migrate.Reconcile(ctx, b, plan, migrate.Options{})
 	return err
 }
+
+var errDone = errors.New("done")
 
 // TestReadme runs what the README shows.
 func TestReadme(t *testing.T) {
@@ -107,11 +110,13 @@ func TestReadme(t *testing.T) {
 	if err := create(ctx, b, func(share string) error { shares = append(shares, share); return nil }); err != nil {
 		t.Fatal(err)
 	}
-	if err := start(ctx, b); err != nil {
-		t.Fatal(err)
-	}
-	ct, err := save(b, "token", []byte("secret"))
-	if err != nil {
+	var ct []byte
+	if err := start(ctx, b, func(ctx context.Context) (err error) {
+		if ct, err = save(ctx, b, "token", []byte("secret")); err == nil {
+			err = errDone
+		}
+		return err
+	}); !errors.Is(err, errDone) {
 		t.Fatal(err)
 	}
 	store, err := seal.OpenFileStore(filepath.Join(dir, "record.json"))
@@ -131,7 +136,7 @@ func TestReadme(t *testing.T) {
 	if err := toCloud(ctx, later); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := later.Keyring().Decrypt(nil, ct, []byte("token")); err != nil || string(got) != "secret" {
+	if got, err := later.Box("secrets", "value").Decrypt(ctx, ct, "token"); err != nil || string(got) != "secret" {
 		t.Errorf("%q, %v", got, err)
 	}
 	if s := later.Status(); len(s.Slots) != 2 || s.Slots[1].Name != "cloud" {

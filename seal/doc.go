@@ -10,9 +10,9 @@
 // controls the unsealed process.
 //
 //	b, err := seal.Open(seal.Config{Store: store, KMS: wrappers})
-//	go b.Run(ctx)            // unseals by itself, and keeps it so
-//	err = b.Wait(ctx)        // until it is unsealed
-//	ct, err := b.Keyring().Encrypt(nil, plaintext, aad)
+//	go b.Run(ctx)                       // unseals by itself, and keeps it so
+//	tokens := b.Box("tokens", "secret") // a column of a table
+//	stored, err := tokens.EncryptString(ctx, token, id)
 //
 // # One record
 //
@@ -53,6 +53,96 @@
 // the keys when what [Barrier.While] runs has returned and the last operation in
 // flight has ended. Until then they are, on Linux, in memory that is neither
 // swapped out nor dumped: [Status.Memory].
+//
+// # A whole server
+//
+// It keeps third parties' tokens in a column of a SQL database, and the record in
+// another table of it; examples/host has the rest, which is the host's own.
+//
+//	func serve(ctx context.Context, l net.Listener, db *sql.DB, store seal.Store, cloud kms.Wrapper) error {
+//		var metrics sealhttp.Metrics
+//		b, err := seal.Open(seal.Config{
+//			Store:   store,
+//			KMS:     map[string]kms.Wrapper{"cloud": cloud},
+//			OnEvent: seal.JoinEvents(metrics.Event, seal.LogEvents(slog.Default())),
+//		})
+//		if err != nil {
+//			return err
+//		}
+//		defer b.Close() // waits for what While runs, and wipes the keys
+//
+//		columns, err := sqlsource.Open(ctx, db, sqlsource.Config{Dialect: sqlsource.SQLite, Table: "tokens", Columns: []string{"secret"}})
+//		if err != nil {
+//			return err
+//		}
+//		keeper, err := migrate.NewKeeper(b, migrate.KeeperConfig{
+//			Sources:     []migrate.KeeperSource{{Name: "tokens.secret", Source: columns}},
+//			RotateAfter: 30 * 24 * time.Hour,
+//			Metrics:     &metrics,
+//		})
+//		if err != nil {
+//			return err
+//		}
+//
+//		sys, err := operator.New(operator.Config{Barrier: b, Authorize: authorize, Plan: plan})
+//		if err != nil {
+//			return err
+//		}
+//		tokens := &tokens{db: db, box: b.Box("tokens", "secret")}
+//		mux := http.NewServeMux()
+//		mux.Handle("/tokens/", sealhttp.Require(b, tokens)) // 503 with the reason while sealed
+//		mux.Handle("/v1/sys/", sys)                         // bao operator init, unseal, seal, rekey …
+//		mux.Handle("/livez", sealhttp.Live())
+//		mux.Handle("/readyz", sealhttp.Ready(b))
+//		mux.Handle("/metrics", metrics.Handler(b))
+//		server := &http.Server{Handler: mux, ReadTimeout: time.Minute}
+//
+//		var running sync.WaitGroup
+//		defer running.Wait()
+//		ctx, stop := context.WithCancel(ctx)
+//		defer stop()
+//		running.Go(func() { b.Run(ctx) })                   // unseals by itself, follows other replicas, drills the keys
+//		running.Go(func() { keeper.Run(ctx) })              // rotates, rewraps, counts and retires
+//		running.Go(func() { b.While(ctx, tokens.refresh) }) // what needs the keys, while they are there
+//		running.Go(func() {
+//			<-ctx.Done()
+//			soon, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+//			defer cancel()
+//			server.Shutdown(soon)
+//		})
+//		return server.Serve(l)
+//	}
+//
+// A value is bound to its row, so a row of which the database makes the id comes
+// first, in the same transaction; where there is a sequence, ask that for the id
+// before.
+//
+//	func (t *tokens) add(ctx context.Context, token string) (id int64, err error) {
+//		tx, err := t.db.BeginTx(ctx, nil)
+//		if err != nil {
+//			return 0, err
+//		}
+//		defer tx.Rollback()
+//		if err := tx.QueryRowContext(ctx, "INSERT INTO tokens (secret) VALUES ('') RETURNING id").Scan(&id); err != nil {
+//			return 0, err
+//		}
+//		secret, err := t.box.EncryptString(ctx, token, strconv.FormatInt(id, 10))
+//		if err != nil {
+//			return 0, err
+//		}
+//		if _, err := tx.ExecContext(ctx, "UPDATE tokens SET secret = ? WHERE id = ?", secret, id); err != nil {
+//			return 0, err
+//		}
+//		return id, tx.Commit()
+//	}
+//
+//	func (t *tokens) get(ctx context.Context, id int64) (string, error) {
+//		var secret string
+//		if err := t.db.QueryRowContext(ctx, "SELECT secret FROM tokens WHERE id = ?", id).Scan(&secret); err != nil {
+//			return "", err
+//		}
+//		return t.box.DecryptString(ctx, secret, strconv.FormatInt(id, 10))
+//	}
 //
 // # Several processes
 //

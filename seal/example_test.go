@@ -33,7 +33,7 @@ func Example() {
 		log.Fatal(err)
 	}
 	shares := delivery.Sets[0].Shares
-	secret, err := b.Keyring().Encrypt(nil, []byte("a third party's token"), []byte("tokens/7"))
+	secret, err := b.Box("tokens").Encrypt(ctx, []byte("a third party's token"), "7")
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -64,7 +64,7 @@ func Example() {
 		}
 		fmt.Println("unsealed by this share:", done)
 	}
-	token, err := b.Keyring().Decrypt(nil, secret, []byte("tokens/7"))
+	token, err := b.Box("tokens").Decrypt(ctx, secret, "7")
 	if err != nil {
 		log.Fatal(err)
 	}

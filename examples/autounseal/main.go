@@ -110,7 +110,7 @@ func (o *options) run(ctx context.Context) error {
 			}
 		})
 	}
-	return o.serve(ctx, b, &notes{kept: kept, b: b}, &metrics)
+	return o.serve(ctx, b, &notes{kept: kept, box: b.Box("notes")}, &metrics)
 }
 
 // open returns where the notes are kept: in the directory of the record, or in

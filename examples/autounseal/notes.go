@@ -14,7 +14,7 @@ const maxNote = 64 << 10
 // notes are kept encrypted, each bound to its name.
 type notes struct {
 	kept shelf
-	b    *seal.Barrier
+	box  *seal.Box
 }
 
 func (n *notes) read(w http.ResponseWriter, r *http.Request) {
@@ -28,7 +28,7 @@ func (n *notes) read(w http.ResponseWriter, r *http.Request) {
 		http.NotFound(w, r)
 		return
 	}
-	text, err := n.b.Admin().Decrypt(r.Context(), nil, ciphertext, []byte(name))
+	text, err := n.box.Decrypt(r.Context(), ciphertext, name)
 	if err != nil {
 		fail(w, err)
 		return
@@ -45,7 +45,7 @@ func (n *notes) write(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "a note has at most 65536 bytes", http.StatusRequestEntityTooLarge)
 		return
 	}
-	ciphertext, err := n.b.Keyring().Encrypt(nil, text, []byte(name))
+	ciphertext, err := n.box.Encrypt(r.Context(), text, name)
 	if err == nil {
 		err = n.kept.put(r.Context(), name, ciphertext)
 	}

@@ -6,8 +6,8 @@ import (
 
 	"go.etcd.io/bbolt"
 
-	"github.com/sealwright/sealwright/keyring"
 	"github.com/sealwright/sealwright/migrate"
+	"github.com/sealwright/sealwright/seal"
 )
 
 // A bucket is a bucket of a bbolt file as a [migrate.Source]: its keys are the
@@ -15,6 +15,7 @@ import (
 type bucket struct {
 	db   *bbolt.DB
 	name string
+	box  *seal.Box
 }
 
 func (b *bucket) Page(_ context.Context, after string, limit int) (page []migrate.Item, err error) {
@@ -26,7 +27,7 @@ func (b *bucket) Page(_ context.Context, after string, limit int) (page []migrat
 		}
 		for ; k != nil && len(page) < limit; k, v = c.Next() {
 			if v != nil && len(k) > 0 { // no value: a bucket inside
-				page = append(page, migrate.Item{ID: string(k), AAD: b.aad(string(k)), Ciphertext: bytes.Clone(v)})
+				page = append(page, migrate.Item{ID: string(k), AAD: b.box.AAD(string(k)), Ciphertext: bytes.Clone(v)})
 			}
 		}
 		return nil
@@ -66,5 +67,3 @@ func (b *bucket) Estimate(context.Context) (n int64, err error) {
 	})
 	return n, err
 }
-
-func (b *bucket) aad(id string) []byte { return keyring.AAD(b.name, id) }

@@ -21,8 +21,8 @@ import (
 	"github.com/sealwright/sealwright/seal/sqlstore"
 )
 
-// A server keeps tokens and sessions. Without a Legacy it reads what the
-// keyring encrypted and nothing else.
+// A server keeps tokens and sessions, each bound to its place and id by a box.
+// Without a Legacy that reads what the keyring encrypted and nothing else.
 type server struct {
 	db       *sql.DB
 	records  *sql.DB // the same database, for the Barrier alone
@@ -31,7 +31,8 @@ type server struct {
 	tokens   *sqlsource.Source
 	sessions *bucket
 
-	oldTokens, oldSessions *migrate.Legacy
+	tokenBox, sessionBox   *seal.Box
+	oldTokens, oldSessions *migrate.Legacy // for rewrap
 }
 
 // openServer opens the databases, and a Barrier, which is sealed. Env is nil
@@ -74,21 +75,25 @@ func openServer(ctx context.Context, dir string, env *environment) (s *server, e
 	if err != nil {
 		return s, err
 	}
-	s.sessions = &bucket{s.file, "sessions"}
+	if s.b, err = openBarrier(ctx, dir, s.records); err != nil {
+		return s, err
+	}
+	s.tokenBox, s.sessionBox = s.b.Box("tokens", "secret"), s.b.Box("sessions")
+	s.sessions = &bucket{s.file, "sessions", s.sessionBox}
 	if err = s.file.Update(func(tx *bbolt.Tx) error {
 		_, err := tx.CreateBucketIfNotExists([]byte(s.sessions.name))
 		return err
-	}); err != nil {
-		return s, err
-	}
-	if s.b, err = openBarrier(ctx, dir, s.records); err != nil || env == nil {
+	}); err != nil || env == nil {
 		return s, err
 	}
 	if s.oldTokens, err = env.tokens(s.b.Keyring()); err != nil {
 		return s, err
 	}
-	s.oldSessions, err = env.sessions(s.b.Keyring())
-	return s, err
+	if s.oldSessions, err = env.sessions(s.b.Keyring()); err != nil {
+		return s, err
+	}
+	s.tokenBox.Legacy, s.sessionBox.Legacy = s.oldTokens.Open, s.oldSessions.Open
+	return s, nil
 }
 
 func openBarrier(ctx context.Context, dir string, db *sql.DB) (*seal.Barrier, error) {
@@ -126,26 +131,18 @@ func (s *server) close() error {
 	return errors.Join(errs...)
 }
 
-// place binds a token to its row, by the rule that the source has too.
-func place(id int64) []byte {
-	return sqlsource.AAD("tokens", "secret", strconv.FormatInt(id, 10))
-}
-
 // token reads one token, of before or after.
 func (s *server) token(ctx context.Context, id int64) (string, error) {
 	var stored string
 	if err := s.db.QueryRowContext(ctx, "SELECT secret FROM tokens WHERE id = ?", id).Scan(&stored); err != nil {
 		return "", err
 	}
-	if s.oldTokens != nil {
-		return s.oldTokens.DecryptString(stored, place(id))
-	}
-	return s.b.Keyring().DecryptString(stored, place(id))
+	return s.tokenBox.DecryptString(ctx, stored, strconv.FormatInt(id, 10))
 }
 
 // setToken stores a token. Writing knows nothing of the old keys.
 func (s *server) setToken(ctx context.Context, id int64, token string) error {
-	stored, err := s.b.Keyring().EncryptString(token, place(id))
+	stored, err := s.tokenBox.EncryptString(ctx, token, strconv.FormatInt(id, 10))
 	if err != nil {
 		return err
 	}
@@ -154,14 +151,9 @@ func (s *server) setToken(ctx context.Context, id int64, token string) error {
 }
 
 // session reads one session, of before or after.
-func (s *server) session(id string) (session []byte, err error) {
+func (s *server) session(ctx context.Context, id string) (session []byte, err error) {
 	err = s.file.View(func(tx *bbolt.Tx) error {
-		stored := tx.Bucket([]byte(s.sessions.name)).Get([]byte(id))
-		if s.oldSessions != nil {
-			session, err = s.oldSessions.Decrypt(nil, stored, s.sessions.aad(id))
-		} else {
-			session, err = s.b.Keyring().Decrypt(nil, stored, s.sessions.aad(id))
-		}
+		session, err = s.sessionBox.Decrypt(ctx, tx.Bucket([]byte(s.sessions.name)).Get([]byte(id)), id)
 		return err
 	})
 	return session, err

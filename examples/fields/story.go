@@ -215,8 +215,7 @@ func (s *story) restart(ctx context.Context) error {
 	if err := s.verify(ctx, "everything reads with the keyring alone"); err != nil {
 		return err
 	}
-	kr := s.srv.b.Keyring()
-	_, err := kr.DecryptString(s.copied, place(0))
+	_, err := s.srv.tokenBox.DecryptString(ctx, s.copied, "0")
 	if !errors.Is(err, keyring.ErrUnknownTerm) {
 		return fmt.Errorf("a copy under the retired term: %v", err)
 	}
@@ -225,7 +224,7 @@ func (s *story) restart(ctx context.Context) error {
 	if err := s.srv.db.QueryRowContext(ctx, "SELECT secret FROM tokens WHERE id = 1").Scan(&stored); err != nil {
 		return err
 	}
-	_, err = kr.DecryptString(stored, place(2))
+	_, err = s.srv.tokenBox.DecryptString(ctx, stored, "2")
 	if !errors.Is(err, keyring.ErrCorrupt) {
 		return fmt.Errorf("a token in another's row: %v", err)
 	}
@@ -274,7 +273,7 @@ func (s *story) verify(ctx context.Context, what string) error {
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(s.sessions)) {
-		got, err := s.srv.session(id)
+		got, err := s.srv.session(ctx, id)
 		if err != nil {
 			return fmt.Errorf("%s: %w", id, err)
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -9,7 +10,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/sealwright/sealwright/keyring"
 	"github.com/sealwright/sealwright/seal"
 )
 
@@ -21,34 +21,34 @@ var notes = map[string]string{
 }
 
 // writeNotes stores each note encrypted, bound to its name.
-func writeNotes(kr *keyring.Keyring, dir string, notes map[string]string) error {
-	out := map[string]string{}
+func writeNotes(ctx context.Context, b *seal.Barrier, dir string, notes map[string]string) error {
+	box, out := b.Box("notes"), map[string]string{}
 	for name, text := range notes {
-		ciphertext, err := kr.EncryptString(text, []byte(name))
+		ciphertext, err := box.EncryptString(ctx, text, name)
 		if err != nil {
 			return err
 		}
 		out[name] = ciphertext
 	}
-	b, err := json.MarshalIndent(out, "", "  ")
+	file, err := json.MarshalIndent(out, "", "  ")
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(dir, notesFile), b, 0o600)
+	return os.WriteFile(filepath.Join(dir, notesFile), file, 0o600)
 }
 
 // readNotes decrypts every note and compares it with what was written.
-func readNotes(kr *keyring.Keyring, dir string) error {
-	b, err := os.ReadFile(filepath.Join(dir, notesFile))
+func readNotes(ctx context.Context, b *seal.Barrier, dir string) error {
+	file, err := os.ReadFile(filepath.Join(dir, notesFile))
 	if err != nil {
 		return err
 	}
 	var stored map[string]string
-	if err := json.Unmarshal(b, &stored); err != nil {
+	if err := json.Unmarshal(file, &stored); err != nil {
 		return err
 	}
 	for _, name := range slices.Sorted(maps.Keys(notes)) {
-		text, err := kr.DecryptString(stored[name], []byte(name))
+		text, err := b.Box("notes").DecryptString(ctx, stored[name], name)
 		if err != nil {
 			return fmt.Errorf("note %q: %w", name, err)
 		}
@@ -59,8 +59,8 @@ func readNotes(kr *keyring.Keyring, dir string) error {
 	return nil
 }
 
-func (s *story) verify(what string) error {
-	if err := readNotes(s.b.Keyring(), s.dir); err != nil {
+func (s *story) verify(ctx context.Context, what string) error {
+	if err := readNotes(ctx, s.b, s.dir); err != nil {
 		return err
 	}
 	say("checked: %s.", what)

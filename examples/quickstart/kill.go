@@ -33,7 +33,7 @@ func (s *story) killInTheMiddle(ctx context.Context) error {
 				return err
 			}
 		}
-		if err := readNotes(s.b.Keyring(), s.dir); err != nil {
+		if err := readNotes(ctx, s.b, s.dir); err != nil {
 			return err
 		}
 		say("killed after write %d:  the people's shares open the store, the notes read.  Slots: %s", writes, slotNames(s.b.Status()))

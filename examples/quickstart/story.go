@@ -98,7 +98,7 @@ func (s *story) unsealByPeople(ctx context.Context) error {
 	if err := s.submit(ctx, s.shares[:3], seal.By{}); err != nil {
 		return err
 	}
-	if err := writeNotes(s.b.Keyring(), s.dir, notes); err != nil {
+	if err := writeNotes(ctx, s.b, s.dir, notes); err != nil {
 		return err
 	}
 	say("%d notes are written, encrypted, to %s.", len(notes), notesFile)
@@ -110,7 +110,7 @@ func (s *story) restart(ctx context.Context) error {
 	if err := s.open(); err != nil {
 		return err
 	}
-	if err := readNotes(s.b.Keyring(), s.dir); !errors.Is(err, seal.ErrSealed) {
+	if err := readNotes(ctx, s.b, s.dir); !errors.Is(err, seal.ErrSealed) {
 		return fmt.Errorf("a sealed store decrypted: %v", err)
 	}
 	if err := s.b.Unseal(ctx); err == nil {
@@ -120,7 +120,7 @@ func (s *story) restart(ctx context.Context) error {
 	if err := s.submit(ctx, s.shares[2:], seal.By{}); err != nil {
 		return err
 	}
-	return s.verify("the notes read as before")
+	return s.verify(ctx, "the notes read as before")
 }
 
 // toKMS is where the story goes: a KMS key instead of the people's shares.
@@ -168,7 +168,7 @@ func (s *story) moveToKMS(ctx context.Context) error {
 		return errors.New("the migration is not done")
 	}
 	say("migrated: from 3 of 5 people to a KMS key.")
-	if err := s.verify("the notes read, without a restart"); err != nil {
+	if err := s.verify(ctx, "the notes read, without a restart"); err != nil {
 		return err
 	}
 	return s.showDisk()
@@ -182,7 +182,7 @@ func (s *story) comeUpAlone(ctx context.Context) error {
 	if err := s.b.Unseal(ctx); err != nil {
 		return err
 	}
-	if err := s.verify("unsealed by the KMS key, and the notes read"); err != nil {
+	if err := s.verify(ctx, "unsealed by the KMS key, and the notes read"); err != nil {
 		return err
 	}
 	return s.refused(ctx, "an old share")
@@ -229,7 +229,7 @@ func (s *story) moveBack(ctx context.Context) error {
 	if err := s.submit(ctx, s.shares[1:], seal.By{}); err != nil {
 		return err
 	}
-	if err := s.verify("two of the new shares open the store, and the notes read"); err != nil {
+	if err := s.verify(ctx, "two of the new shares open the store, and the notes read"); err != nil {
 		return err
 	}
 	return s.showDisk()
