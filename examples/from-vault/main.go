@@ -50,6 +50,7 @@ type options struct {
 	toShares             bool
 	recovery, threshold  int
 	transit, policies    bool
+	salvage              bool
 	tokenFile, authority string
 	fakes                string // the file of fake clouds; "" for the true ones
 }
@@ -80,6 +81,7 @@ func main() {
 	flag.BoolVar(&o.toShares, "to-shares", false, "with -repair: the copy leaves the auto seal, and opens by the recovery shares")
 	flag.IntVar(&o.recovery, "secret-shares", 0, "with -repair: how many shares there are, where the store does not say")
 	flag.IntVar(&o.threshold, "secret-threshold", 0, "with -repair: how many of them it takes")
+	flag.BoolVar(&o.salvage, "salvage", false, "with -list, -get, -export and -import: go on behind what is damaged in vault.db or a snapshot")
 	flags.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -113,11 +115,20 @@ func (o *options) run(ctx context.Context, out io.Writer) error {
 	case o.repair != "":
 		return o.runRepair(ctx, out, keys)
 	}
-	store, err := vaultstore.Open(ctx, o.path, keys)
+	open := vaultstore.Open
+	if o.salvage {
+		open = vaultstore.Salvage
+	}
+	store, err := open(ctx, o.path, keys)
 	if err != nil {
 		return fmt.Errorf("%w\n-diagnose says more", err)
 	}
 	defer store.Close()
+	defer func() {
+		for _, err := range store.Damage() {
+			fmt.Fprintln(os.Stderr, "could not be read:", err)
+		}
+	}()
 	if wrong := store.Info().Wrong; len(wrong) > 0 {
 		fmt.Fprintln(os.Stderr, "these shares, in the order given, are not of the set that opens the store:", wrong)
 	}

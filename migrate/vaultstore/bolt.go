@@ -8,6 +8,7 @@ import (
 	"hash/fnv"
 	"io"
 	"math"
+	"slices"
 )
 
 // bolt is the bucket "data" of a bbolt file, read without mapping it: a file
@@ -26,6 +27,9 @@ type bolt struct {
 	meta boltMeta
 	root boltPage // of the bucket, if it has no page of its own
 	page uint64   // of the bucket's root otherwise
+
+	lenient bool // walks go on behind pages that cannot be read
+	lost    []error
 }
 
 type readerAt interface {
@@ -51,8 +55,8 @@ const (
 	maxPage        = maxValue + 1<<20
 )
 
-func openBolt(f readerAt, size int64) (storage, error) {
-	b := &bolt{file: f, size: size}
+func openBolt(f readerAt, size int64, lenient bool) (storage, error) {
+	b := &bolt{file: f, size: size, lenient: lenient}
 	var err error
 	if b.meta, err = b.readMeta(); err != nil {
 		return nil, err
@@ -77,8 +81,9 @@ func openBolt(f readerAt, size int64) (storage, error) {
 	return b, nil
 }
 
-func (b *bolt) kind() Kind   { return KindRaft }
-func (b *bolt) Close() error { return b.file.Close() }
+func (b *bolt) kind() Kind      { return KindRaft }
+func (b *bolt) Close() error    { return b.file.Close() }
+func (b *bolt) damage() []error { return b.lost }
 
 // readMeta returns the newer of the two metas that are whole.
 func (b *bolt) readMeta() (boltMeta, error) {
@@ -315,9 +320,11 @@ func (w *boltWalk) page(p boltPage, depth int) error {
 			return errWalked
 		}
 		if p.flags() == boltBranch {
-			if p, err := w.b.readPage(below); err != nil {
-				return err
-			} else if err := w.page(p, depth+1); err != nil {
+			p, err := w.b.readPage(below)
+			if err == nil {
+				err = w.page(p, depth+1)
+			}
+			if err = w.forgive(err); err != nil {
 				return err
 			}
 			continue
@@ -332,6 +339,18 @@ func (w *boltWalk) page(p boltPage, depth int) error {
 		if err := w.visit(string(key), func() ([]byte, error) { return bytes.Clone(value), nil }); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// forgive lets a lenient walk go on behind a page that is damaged.
+func (w *boltWalk) forgive(err error) error {
+	if !w.b.lenient || !errors.Is(err, ErrDamaged) {
+		return err
+	}
+	known := slices.ContainsFunc(w.b.lost, func(old error) bool { return old.Error() == err.Error() })
+	if !known && len(w.b.lost) < 1000 {
+		w.b.lost = append(w.b.lost, err)
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package vaultstore
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 )
@@ -40,7 +41,10 @@ type Options struct {
 // encrypted. To tell shares that are wrong from a store that is, give more than a
 // threshold of them, and the KMS of both sides of a migration.
 func Diagnose(ctx context.Context, path string, o Options) (*Diagnosis, error) {
-	s, err := openStorage(path)
+	s, err := openStorageAs(path, true)
+	if errors.Is(err, ErrDamaged) || errors.Is(err, ErrTooLarge) {
+		return &Diagnosis{Findings: []Finding{unreadable(err)}}, nil
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -53,10 +57,27 @@ func Diagnose(ctx context.Context, path string, o Options) (*Diagnosis, error) {
 	return &c.out, nil
 }
 
+// unreadable is what is said of a file that holds no more than its beginning.
+func unreadable(err error) Finding {
+	return Finding{State: StorageDamaged, Gravity: Lost, Says: "the storage cannot be read: " + reason(err),
+		Do: "Another snapshot, or the vault.db of another server of the cluster, has the same"}
+}
+
+// judgeStorage says what of the storage could not be read as such.
+func (c *examination) judgeStorage() {
+	d, ok := c.source.(damagedStorage)
+	if !ok || len(d.damage()) == 0 {
+		return
+	}
+	c.add(Finding{State: StorageDamaged, Gravity: Lost, Says: fmt.Sprintf("the storage itself is damaged, in %d places: %s", len(d.damage()), reason(d.damage()[0])),
+		Do: "What it still holds can be exported (Salvage). Another snapshot, or the vault.db of another server of the cluster, has the rest"})
+}
+
 // An examination is a store under examination, with the edits that would mend it.
 type examination struct {
 	ctx    context.Context // of the one call that it lives for
-	s      storage
+	source storage         // as it was opened
+	s      storage         // with entries from elsewhere in place of its own, perhaps
 	o      Options
 	backup storage // open while the store is examined; nil if there is none
 	m      *material
@@ -67,7 +88,7 @@ type examination struct {
 }
 
 func examine(ctx context.Context, s storage, o Options) (_ *examination, err error) {
-	c := &examination{ctx: ctx, s: s, o: o, edits: map[string][]byte{}, from: map[string]string{}}
+	c := &examination{ctx: ctx, source: s, s: s, o: o, edits: map[string][]byte{}, from: map[string]string{}}
 	c.out.Kind = s.kind()
 	if o.Backup != "" {
 		if c.backup, err = openStorage(o.Backup); err != nil {
@@ -95,6 +116,7 @@ func examine(ctx context.Context, s storage, o Options) (_ *examination, err err
 			return nil, err
 		}
 	}
+	c.judgeStorage()
 	slices.SortStableFunc(c.out.Findings, func(a, b Finding) int { return int(b.Gravity) - int(a.Gravity) })
 	return c, nil
 }

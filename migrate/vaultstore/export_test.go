@@ -39,9 +39,9 @@ func WalkBytes(b []byte, snapshot bool) (int, error) {
 	var s storage
 	var err error
 	if snapshot {
-		s, err = openSnapshot(memory{bytes.NewReader(b)}, int64(len(b)))
+		s, err = openSnapshot(memory{bytes.NewReader(b)}, int64(len(b)), false)
 	} else {
-		s, err = openBolt(memory{bytes.NewReader(b)}, int64(len(b)))
+		s, err = openBolt(memory{bytes.NewReader(b)}, int64(len(b)), false)
 	}
 	if err != nil {
 		return 0, err

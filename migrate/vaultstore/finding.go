@@ -64,6 +64,7 @@ const (
 	EntriesDamaged   State = "entries-damaged" // of those that people use
 	FileLeftover     State = "file-leftover"   // of a write that a crash cut off
 	StoredSharesLeft State = "stored-shares-unset"
+	StorageDamaged   State = "storage-damaged" // vault.db or a snapshot as such
 	NamespaceSealed  State = "namespace-sealed"
 )
 

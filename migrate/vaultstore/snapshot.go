@@ -30,6 +30,7 @@ type snapshot struct {
 	state   *os.File
 	removed bool
 	index   []span
+	lost    []error // what was wrong with it, where it was opened all the same
 }
 
 type span struct {
@@ -48,7 +49,7 @@ const (
 	growthOffset = 64 << 20
 )
 
-func openSnapshot(f readerAt, size int64) (storage, error) {
+func openSnapshot(f readerAt, size int64, lenient bool) (storage, error) {
 	defer f.Close() // all of it is read here
 	state, err := os.CreateTemp("", "vaultstore-*.state")
 	if err != nil {
@@ -56,8 +57,11 @@ func openSnapshot(f readerAt, size int64) (storage, error) {
 	}
 	s := &snapshot{state: state}
 	s.removed = os.Remove(state.Name()) == nil // where an open file has no need of a name
-	if err = s.unpack(io.NewSectionReader(f, 0, size), size); err == nil {
-		err = s.scan()
+	err = s.unpack(io.NewSectionReader(f, 0, size), size)
+	if err == nil || s.forgive(lenient, err) {
+		if err = s.scan(); s.forgive(lenient && len(s.index) > 0, err) {
+			err = nil
+		}
 	}
 	if err != nil {
 		s.Close()
@@ -67,6 +71,17 @@ func openSnapshot(f readerAt, size int64) (storage, error) {
 }
 
 func (s *snapshot) kind() Kind { return KindSnapshot }
+
+func (s *snapshot) damage() []error { return s.lost }
+
+// forgive notes damage, and reports whether to go on with what is there.
+func (s *snapshot) forgive(lenient bool, err error) bool {
+	if !lenient || !errors.Is(err, ErrDamaged) {
+		return false
+	}
+	s.lost = append(s.lost, err)
+	return true
+}
 
 func (s *snapshot) Close() error {
 	err := s.state.Close()
@@ -107,7 +122,9 @@ func (s *snapshot) unpack(r io.Reader, size int64) error {
 			}
 			w := bufio.NewWriterSize(s.state, 1<<20)
 			got[h.Name], err = digest(w, t)
-			err = errors.Join(err, w.Flush())
+			if flushed := w.Flush(); err == nil {
+				err = flushed
+			}
 		case "SHA256SUMS":
 			sums, err = parseSums(io.LimitReader(t, maxSums))
 		}

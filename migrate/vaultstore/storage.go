@@ -41,14 +41,25 @@ type storage interface {
 	Close() error
 }
 
+// A damaged storage goes on behind what it cannot read, where it was opened so.
+type damagedStorage interface {
+	storage
+
+	// damage returns what could not be read until now.
+	damage() []error
+}
+
 // openStorage opens what is at a path, for reading.
-func openStorage(path string) (storage, error) {
+func openStorage(path string) (storage, error) { return openStorageAs(path, false) }
+
+// openStorageAs opens it, and with lenient goes on behind damage.
+func openStorageAs(path string, lenient bool) (storage, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, err
 	}
 	if info.IsDir() {
-		return openDirectory(path)
+		return openDirectory(path, lenient)
 	}
 	if !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("%w: the path is neither a directory nor a file", ErrNoStore)
@@ -57,17 +68,17 @@ func openStorage(path string) (storage, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := openFile(f, info.Size())
+	s, err := openFile(f, info.Size(), lenient)
 	if err != nil {
 		f.Close()
 	}
 	return s, err
 }
 
-func openDirectory(path string) (storage, error) {
+func openDirectory(path string, lenient bool) (storage, error) {
 	for _, name := range []string{"vault.db", filepath.Join("raft", "vault.db")} {
 		if info, err := os.Stat(filepath.Join(path, name)); err == nil && info.Mode().IsRegular() {
-			return openStorage(filepath.Join(path, name))
+			return openStorageAs(filepath.Join(path, name), lenient)
 		}
 	}
 	for _, name := range []string{"core", "sys", "logical", "barrier"} {
@@ -79,15 +90,15 @@ func openDirectory(path string) (storage, error) {
 }
 
 // openFile tells vault.db from a snapshot by what is in the file. It takes f.
-func openFile(f *os.File, size int64) (storage, error) {
+func openFile(f *os.File, size int64, lenient bool) (storage, error) {
 	head := make([]byte, 2)
 	if _, err := io.ReadFull(io.NewSectionReader(f, 0, size), head); err != nil {
 		return nil, fmt.Errorf("%w: the file has %d bytes", ErrNoStore, size)
 	}
 	if bytes.Equal(head, []byte{0x1f, 0x8b}) {
-		return openSnapshot(f, size)
+		return openSnapshot(f, size, lenient)
 	}
-	return openBolt(f, size)
+	return openBolt(f, size, lenient)
 }
 
 // entry returns the entry of a key that must be there.

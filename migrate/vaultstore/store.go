@@ -43,7 +43,18 @@ type Info struct {
 // The errors are [ErrNoStore], [ErrNotInitialized], [ErrShares], [ErrSeal],
 // [ErrRootKey] and [ErrDamaged].
 func Open(ctx context.Context, path string, keys Keys) (*Store, error) {
-	s, err := openStorage(path)
+	return openAs(ctx, path, keys, false)
+}
+
+// Salvage is Open for a vault.db or a snapshot that is damaged: what cannot be
+// read is as if it were not there. [Store.Damage] says what that was, once all was
+// read.
+func Salvage(ctx context.Context, path string, keys Keys) (*Store, error) {
+	return openAs(ctx, path, keys, true)
+}
+
+func openAs(ctx context.Context, path string, keys Keys, lenient bool) (*Store, error) {
+	s, err := openStorageAs(path, lenient)
 	if err != nil {
 		return nil, err
 	}
@@ -160,6 +171,15 @@ func numbers(n []int) string {
 
 // Info returns what is known of the store.
 func (s *Store) Info() Info { return s.info }
+
+// Damage returns what could not be read, until now, of a store that [Salvage]
+// opened.
+func (s *Store) Damage() []error {
+	if d, ok := s.storage.(damagedStorage); ok {
+		return d.damage()
+	}
+	return nil
+}
 
 // Close wipes the keys and closes the files.
 func (s *Store) Close() error {

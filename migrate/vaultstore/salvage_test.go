@@ -1,0 +1,102 @@
+package vaultstore_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/sealwright/sealwright/migrate/vaultstore"
+)
+
+// many is a fixture with a thousand secrets more, so that it has many pages.
+func many(t *testing.T) *bench {
+	b := newBench(t, "vault-shamir-5of3")
+	b.mountsOf(entryOf("flat/", "kv", "zz", "1", ""))
+	for i := range 1000 {
+		b.put(fmt.Sprintf("logical/zz/%04d", i), `{"k":"`+fmt.Sprint(i)+`","more":"`+string(bytes.Repeat([]byte("x"), 100))+`"}`)
+	}
+	return b
+}
+
+func count(t *testing.T, s *vaultstore.Store) int { return len(collect(t, s)) }
+
+// TestDamagedVaultDB: with one page overwritten, and with its end cut off, what is
+// on other pages is still read, by those who ask for it.
+func TestDamagedVaultDB(t *testing.T) {
+	b := many(t)
+	whole, err := os.ReadFile(b.raw.raft(t, &bbolt.Options{PageSize: 4096, NoSync: true}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := bytes.LastIndex(whole, []byte("logical/zz/0500"))
+	spoiled := bytes.Clone(whole)
+	copy(spoiled[at/4096*4096:], bytes.Repeat([]byte{0xee}, 4096))
+	keys := keysOf(t, "vault-shamir-5of3")
+	name := filepath.Join(t.TempDir(), "vault.db")
+	write(t, name, spoiled)
+	if s, err := vaultstore.Open(t.Context(), name, keys); err != nil {
+		t.Error(err)
+	} else {
+		if _, err := s.Export(t.Context(), new(bytes.Buffer), vaultstore.ExportOptions{}); !errors.Is(err, vaultstore.ErrDamaged) {
+			t.Errorf("an export of what is damaged: %v", err)
+		}
+		s.Close()
+	}
+	s, err := vaultstore.Salvage(t.Context(), name, keys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if n := count(t, s); n < 900 || n >= 1000 || len(s.Damage()) != 1 {
+		t.Errorf("%d secrets, %v", n, s.Damage())
+	}
+	d := diagnose(t, name, vaultstore.Options{Keys: keys})
+	if f := found(t, d, vaultstore.StorageDamaged); f.Gravity != lost || !d.Opens || d.Healthy() || d.Entries < 900 {
+		t.Errorf("%+v", d)
+	}
+	if _, err := vaultstore.Repair(t.Context(), name, name+".new", vaultstore.Options{Keys: keys}); !errors.Is(err, vaultstore.ErrDamaged) && !errors.Is(err, vaultstore.ErrNoRepair) {
+		t.Error(err)
+	}
+	write(t, name+"2", whole[:600])
+	if _, err := vaultstore.Diagnose(t.Context(), name+"2", vaultstore.Options{}); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestCutSnapshot: what came before the cut is still read.
+func TestCutSnapshot(t *testing.T) {
+	b := many(t)
+	whole, err := os.ReadFile(b.raw.snapshot(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys := keysOf(t, "vault-shamir-5of3")
+	name := filepath.Join(t.TempDir(), "cut.snap")
+	write(t, name, whole[:len(whole)*3/4])
+	if _, err := vaultstore.Open(t.Context(), name, keys); !errors.Is(err, vaultstore.ErrDamaged) {
+		t.Error(err)
+	}
+	s, err := vaultstore.Salvage(t.Context(), name, keys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if n := count(t, s); n < 500 || n >= 1000 || len(s.Damage()) == 0 {
+		t.Errorf("%d secrets, %v", n, s.Damage())
+	}
+	if d := diagnose(t, name, vaultstore.Options{Keys: keys}); !d.Opens || d.Healthy() {
+		t.Error("it is healthy")
+	} else {
+		found(t, d, vaultstore.StorageDamaged)
+	}
+	write(t, name+"2", whole[:50])
+	d := diagnose(t, name+"2", vaultstore.Options{Keys: keys})
+	if f := found(t, d, vaultstore.StorageDamaged); d.Opens || f.Gravity != lost {
+		t.Errorf("%+v", f)
+	}
+}
