@@ -167,7 +167,7 @@ func asAnswers(t *testing.T, s *server) {
 	if status == nil || status.Data["sealed"] != false || status.Data["n"] != json.Number("5") {
 		t.Fatalf("bao read sys/seal-status shows %+v", status)
 	}
-	_, err := s.Logical().Write("transit/encrypt/unseal", map[string]any{"plaintext": "AAAA"})
+	_, err := s.Logical().Write("totp/code/hello", map[string]any{"code": "000000"})
 	refused(t, err, http.StatusNotFound, "no handler for route")
 	_, err = s.Logical().Write("sys/unseal/check", map[string]any{"key": "sw1"})
 	refused(t, err, http.StatusBadRequest, "share")
