@@ -199,10 +199,24 @@ func (k *Keeper) Run(ctx context.Context) error {
 		if err := k.b.Wait(ctx); err != nil {
 			return err
 		}
-		if err := sleep(ctx, k.look(ctx)); err != nil {
+		changed := k.b.Admin().Changed() // also while it looks
+		if err := until(ctx, k.look(ctx), changed); err != nil {
 			return err
 		}
 	}
+}
+
+// until waits for a time, or a change that comes before.
+func until(ctx context.Context, d time.Duration, changed <-chan struct{}) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-changed:
+	case <-t.C:
+	}
+	return nil
 }
 
 // look does what is due, and returns when to look again.
@@ -241,7 +255,10 @@ func (k *Keeper) look(ctx context.Context) time.Duration {
 			k.work(ctx, over, clearing)
 		}
 		k.phase(KeeperIdle)
-		return min(keeperLook, max(wait, 0)+time.Second)
+		if wanted {
+			return min(keeperLook, wait)
+		}
+		return keeperLook
 	}
 	if left, err := k.b.Admin().Settling(); err != nil || left > 0 {
 		k.phase(KeeperSettling)

@@ -74,7 +74,7 @@ func (k *Keeper) rotateDue(ctx context.Context, t keeperTerms) bool {
 		return false
 	}
 	// Whatever the clocks say, no replica rotates over and over.
-	k.rotation = pause{until: time.Now().Add(min(k.cfg.RotateAfter, time.Hour))}
+	k.rotation = pause{until: time.Now().Add(max(keeperLook, min(k.cfg.RotateAfter, time.Hour)))}
 	return rotated
 }
 

@@ -140,6 +140,14 @@ func (a *Admin) Settling() (time.Duration, error) {
 	return max(0, 2*(b.cfg.Propagation+b.cfg.Poll)-time.Since(b.activeSince)), nil
 }
 
+// Changed returns a channel that is closed at the next change: of the record that
+// the Barrier holds, or of whether it is sealed, or behind.
+func (a *Admin) Changed() <-chan struct{} {
+	a.b.mu.Lock()
+	defer a.b.mu.Unlock()
+	return a.b.changed
+}
+
 // Usage is how much this process has encrypted under the active term. The error
 // is [ErrSealed].
 func (a *Admin) Usage() (keyring.Usage, error) { return a.b.keys.Usage() }

@@ -3,7 +3,6 @@ package migrate_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -12,121 +11,6 @@ import (
 	"github.com/sealwright/sealwright/migrate"
 	"github.com/sealwright/sealwright/seal"
 )
-
-// Two die one after the other, at any distance of acts.
-func TestKeeperKilledTwice(t *testing.T) {
-	points := 0
-	for first := 1; first < 20; first += 3 {
-		for second := first + 1; second < 30; second += 5 {
-			virtual(t, func(t *testing.T) {
-				f := newFleet(t, 3, everyTwoHours)
-				defer f.close()
-				f.acts, f.killAt, f.trace = 0, first, nil
-				f.again = second
-				time.Sleep(3*time.Hour + 50*time.Minute)
-				f.check(1)
-				points += len(f.killed)
-				if t.Failed() {
-					t.Fatalf("killed at acts %d and %d:\n%s", first, second, strings.Join(f.trace, "\n"))
-				}
-			})
-		}
-	}
-	if points < 40 {
-		t.Errorf("only %d deaths", points)
-	}
-}
-
-// A server of one process that is killed goes on when it starts again, and does not
-// wait to find out that it is dead.
-func TestKeeperStartsAgain(t *testing.T) {
-	virtual(t, func(t *testing.T) {
-		f := newFleet(t, 1, everyTwoHours)
-		defer f.close()
-		f.acts, f.killAt = 0, 8 // in the midst of the items
-		time.Sleep(2*time.Hour + 10*time.Minute)
-		if len(f.killed) != 1 || f.holder() != "one" {
-			t.Fatalf("killed %q, with the lease of %q: %s", f.killed, f.holder(), f.trace)
-		}
-		f.open("one").run()
-		time.Sleep(10 * time.Minute)
-		f.check(1)
-	})
-}
-
-// A replica that is stopped in order hands over at once.
-func TestKeeperHandsOver(t *testing.T) {
-	virtual(t, func(t *testing.T) {
-		f := newFleet(t, 2, everyTwoHours)
-		defer f.close()
-		f.table.onReplace = func(id string) error { // slow
-			if id == "0002" {
-				time.Sleep(time.Minute)
-			}
-			return nil
-		}
-		for f.holder() == "" {
-			time.Sleep(time.Second)
-		}
-		time.Sleep(time.Second)
-		for _, m := range f.all {
-			if m.name == f.holder() {
-				m.cancel()
-			}
-		}
-		time.Sleep(10 * time.Minute)
-		f.check(1)
-	})
-}
-
-// A process that was stopped with the lease, longer than others wait, does nothing
-// when it goes on.
-func TestKeeperWakesUp(t *testing.T) {
-	virtual(t, func(t *testing.T) {
-		f := newFleet(t, 2, everyTwoHours)
-		defer f.close()
-		asleep := ""
-		f.beforePage = func(m *member, after string) {
-			if asleep == "" && after == "" && m.keeper.Status().Phase == migrate.KeeperCounting {
-				asleep = m.name
-				f.stop(m, 90*time.Minute) // a source that heeds no context
-			}
-		}
-		time.Sleep(3*time.Hour + 15*time.Minute)
-		f.check(1) // by the other one
-		if asleep == "" || !time.Now().Before(f.all[0].wakes) && !time.Now().Before(f.all[1].wakes) {
-			t.Error("nobody stands still")
-		}
-		time.Sleep(35 * time.Minute)
-		f.check(1) // also by the one that woke up
-		time.Sleep(time.Hour)
-		f.check(2)
-	})
-}
-
-// While no store answers nobody can give a sign of life: the one that works stops,
-// and goes on, or another one does, when it is back.
-func TestKeeperStoreAway(t *testing.T) {
-	for _, away := range []time.Duration{5 * time.Minute, 15 * time.Minute, 25 * time.Minute, 55 * time.Minute} {
-		virtual(t, func(t *testing.T) {
-			f := newFleet(t, 3, everyTwoHours)
-			defer f.close()
-			began := time.Now()
-			f.table.onReplace = func(string) error { time.Sleep(4 * time.Minute); return nil }
-			for f.holder() == "" {
-				time.Sleep(time.Second)
-			}
-			f.away(true)
-			time.Sleep(away)
-			f.away(false)
-			time.Sleep(time.Until(began.Add(3*time.Hour + 50*time.Minute)))
-			f.check(1)
-			if t.Failed() {
-				t.Fatalf("away for %v:\n%s", away, strings.Join(f.trace, "\n"))
-			}
-		})
-	}
-}
 
 // One bad item keeps its term, and ends nothing. It is told of, and tried again at
 // longer and longer intervals by one replica.
@@ -178,83 +62,6 @@ func TestKeeperBadItem(t *testing.T) {
 				t.Errorf("%s: %+v", m.name, s)
 			}
 		}
-	})
-}
-
-// Where one source cannot be counted the others are rewrapped, and nothing is
-// retired.
-func TestKeeperSourceDown(t *testing.T) {
-	virtual(t, func(t *testing.T) {
-		down := &memSource{onPage: func(string) error { return errDown }}
-		cfg := everyTwoHours
-		cfg.RotateAfter = 0
-		cfg.Sources = []migrate.KeeperSource{{Name: "down", Source: down}, {Name: "table"}}
-		f := newFleet(t, 1, cfg)
-		defer f.close()
-		m := f.all[0]
-		kr := m.b.Keyring()
-		if err := m.b.Rotate(t.Context(), seal.By{}); err != nil {
-			t.Fatal(err)
-		}
-		time.Sleep(9 * time.Minute)
-		s := m.keeper.Status()
-		if e, ok := errors.AsType[*migrate.KeeperError](s.Err); !ok || e.Source != "down" || !errors.Is(s.Err, errDown) || s.Sources[1].Items["1"] != 0 {
-			t.Errorf("%+v", s)
-		}
-		if len(kr.Terms()) != 2 || f.table.puts != 6 {
-			t.Errorf("terms %v, %d items rewrapped", kr.Terms(), f.table.puts)
-		}
-		down.onPage = nil
-		time.Sleep(time.Hour)
-		f.check(1)
-		if s := m.keeper.Status(); s.Err != nil {
-			t.Error(s.Err)
-		}
-	})
-}
-
-// A sealed server is waited for; what was begun ends, and is gone on with after the
-// unseal.
-func TestKeeperSealed(t *testing.T) {
-	virtual(t, func(t *testing.T) {
-		f := newFleet(t, 1, everyTwoHours)
-		defer f.close()
-		m := f.all[0]
-		f.table.onReplace = func(id string) error {
-			if id == "0003" && m.b.Sealed() == nil {
-				if err := m.b.Seal(seal.By{}); err != nil {
-					t.Error(err)
-				}
-			}
-			return nil
-		}
-		time.Sleep(2*time.Hour + 30*time.Minute)
-		if s := m.keeper.Status(); s.Phase != migrate.KeeperSealed || m.b.Sealed() == nil {
-			t.Fatalf("%+v", s)
-		}
-		f.table.onReplace = nil
-		if err := m.b.Unseal(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		time.Sleep(30 * time.Minute)
-		f.check(1)
-	})
-}
-
-// It works as the function of a While, too.
-func TestKeeperWhile(t *testing.T) {
-	virtual(t, func(t *testing.T) {
-		f := newFleet(t, 1, everyTwoHours)
-		m := f.all[0]
-		m.cancel()
-		f.wait.Wait()
-		ctx, cancel := context.WithCancel(t.Context())
-		m.cancel = cancel
-		f.wait.Go(func() { _ = m.b.Run(ctx) })
-		f.wait.Go(func() { _ = m.b.While(ctx, m.keeper.Run) })
-		defer f.close()
-		time.Sleep(3 * time.Hour)
-		f.check(1)
 	})
 }
 
@@ -317,26 +124,18 @@ func TestKeeperClocks(t *testing.T) {
 	})
 }
 
-// A rotation that fails is tried again, not over and over.
-func TestKeeperRotationFails(t *testing.T) {
+// A term that is used up is replaced at once, at any age.
+func TestKeeperRotatesByUse(t *testing.T) {
 	virtual(t, func(t *testing.T) {
-		f := newFleet(t, 1, everyTwoHours)
+		f := newFleet(t, 2, migrate.KeeperConfig{RotateAtUse: 1e-12}) // by a single message
 		defer f.close()
-		m := f.all[0]
-		f.refuse = func() error { return fmt.Errorf("the store takes no changes") }
-		f.acts, f.trace = 0, nil
-		time.Sleep(8 * time.Hour)
-		if f.acts > 30 {
-			t.Errorf("%d attempts in six hours", f.acts)
+		time.Sleep(2*time.Minute + time.Second)
+		if term, err := f.all[0].b.Keyring().Active(); err != nil || term.Number < 2 {
+			t.Errorf("%+v, %v", term, err)
 		}
-		if s := m.keeper.Status(); s.Err == nil || !strings.Contains(s.Err.Error(), "migrate: keeper: rotate: ") {
-			t.Errorf("%+v", s)
-		}
-		f.refuse = nil
-		time.Sleep(90 * time.Minute)
-		f.check(1)
-		if s := m.keeper.Status(); s.Err != nil {
-			t.Error(s.Err)
+		time.Sleep(time.Hour)
+		if term, err := f.all[0].b.Keyring().Active(); err != nil || term.Number > 65 {
+			t.Errorf("%+v, %v: it rotates over and over", term, err)
 		}
 	})
 }
