@@ -57,7 +57,7 @@ func run(ctx context.Context, dir string, keep bool, rows int) (err error) {
 	s := newStory(dir, rows)
 	defer s.close()
 	for _, chapter := range []func(context.Context) error{
-		s.before, s.adopt, s.rotate, s.refuse, s.rewrapAndStop, s.rewrapToTheEnd, s.retire, s.restart,
+		s.before, s.adopt, s.rotate, s.refuse, s.rewrapAndStop, s.rewrapToTheEnd, s.retire, s.restart, s.keep,
 	} {
 		if err := chapter(ctx); err != nil {
 			return err
