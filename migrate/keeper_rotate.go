@@ -25,9 +25,9 @@ type replacedTerm struct {
 func termsOf(s seal.Status) (out keeperTerms) {
 	for i, t := range s.Terms {
 		switch t.State {
-		case "active":
+		case seal.TermActive:
 			out.active = t
-		case "passive":
+		case seal.TermPassive:
 			out.passive = true
 		default:
 			out.old = append(out.old, replacedTerm{t.Number, s.Terms[i+1].Created}) // an active one comes after it

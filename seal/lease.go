@@ -65,7 +65,7 @@ func (l *Lease) Keep(ctx context.Context) error {
 	})
 }
 
-// Retire is [Admin.Retire] under the lease, and waits for longer: it refuses
+// Retire is [Admin.RetireUncounted] under the lease, and waits for longer: it refuses
 // with [ErrPropagating] as long as [Admin.Settling] says.
 func (l *Lease) Retire(ctx context.Context, term uint32) error {
 	if err := l.b.Admin().CheckRetire(term); errors.Is(err, ErrPropagating) {

@@ -99,8 +99,8 @@ func TestLeaseRefused(t *testing.T) {
 			t.Errorf("a sign of life every %v: %v", every, err)
 		}
 	}
-	if _, err := one.Admin().TakeLease(ctx, time.Minute, nil, seal.By{Actor: strings.Repeat("a", 100)}); !errors.Is(err, seal.ErrConfig) {
-		t.Errorf("a long name: %v", err)
+	if _, err := one.Admin().TakeLease(ctx, time.Minute, nil, seal.By{Operation: seal.OperationID(strings.Repeat("a", 100))}); !errors.Is(err, seal.ErrConfig) {
+		t.Errorf("a long operation: %v", err)
 	}
 	must(t, one.Seal(seal.By{}))
 	if _, err := one.Admin().TakeLease(ctx, time.Minute, nil, seal.By{}); !errors.Is(err, seal.ErrSealed) {
