@@ -22,6 +22,7 @@ import (
 	"github.com/sealwright/sealwright/kms/localkms"
 	"github.com/sealwright/sealwright/migrate"
 	"github.com/sealwright/sealwright/seal"
+	"github.com/sealwright/sealwright/seal/filestore"
 )
 
 var kills = flag.Int("kills", 20, "how often TestKilled kills the server")
@@ -223,7 +224,7 @@ func (w *witness) readRows(b *seal.Barrier) {
 
 func openKilled(t *testing.T, dir string, keys []string) *seal.Barrier {
 	t.Helper()
-	store, err := seal.OpenFileStore(filepath.Join(dir, "record"))
+	store, err := filestore.Open(filepath.Join(dir, "record"))
 	if err != nil {
 		t.Fatal(err)
 	}

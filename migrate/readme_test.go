@@ -10,12 +10,13 @@ import (
 	"github.com/sealwright/sealwright/kms/localkms"
 	"github.com/sealwright/sealwright/migrate"
 	"github.com/sealwright/sealwright/seal"
+	"github.com/sealwright/sealwright/seal/filestore"
 )
 
 // The functions below stand in the README to the letter.
 
 func open(dir string) (*seal.Barrier, error) {
-	store, err := seal.OpenFileStore(filepath.Join(dir, "record.json"))
+	store, err := filestore.Open(filepath.Join(dir, "record.json"))
 	if err != nil {
 		return nil, err
 	}
@@ -119,7 +120,7 @@ func TestReadme(t *testing.T) {
 	}); !errors.Is(err, errDone) {
 		t.Fatal(err)
 	}
-	store, err := seal.OpenFileStore(filepath.Join(dir, "record.json"))
+	store, err := filestore.Open(filepath.Join(dir, "record.json"))
 	if err != nil {
 		t.Fatal(err)
 	}

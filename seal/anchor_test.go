@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/sealwright/sealwright/seal"
+	"github.com/sealwright/sealwright/seal/filestore"
 	"github.com/sealwright/sealwright/seal/storetest"
 )
 
@@ -284,7 +285,7 @@ func TestAnchorInAFile(t *testing.T) {
 		ctx := t.Context()
 		v, b := scenario{begin: threeSlots}.prepare(ctx, t).from(ctx, t, seal.NewMemStore())
 		b.Close()
-		file, err := seal.OpenFileStore(filepath.Join(t.TempDir(), "anchor.json"))
+		file, err := filestore.Open(filepath.Join(t.TempDir(), "anchor.json"))
 		must(t, err)
 		v.anchor = file
 		for range 2 {

@@ -47,9 +47,9 @@ type Config struct {
 	// Anchor, if set, remembers which record is the newest, so that also a
 	// process that starts notices an old one: [ErrRolledBack], [ErrForked], or
 	// [ErrMissing] for none. It is worth something where whoever can write to
-	// Store, or restores its backups, does not write here as well: a
-	// [FileStore] on another volume, a row in another database. Replicas may
-	// share it or have one each. What it holds is not secret.
+	// Store, or restores its backups, does not write here as well: a file on
+	// another volume, a row in another database. Replicas may share it or have
+	// one each. What it holds is not secret.
 	//
 	// A process that cannot read its anchor stays sealed ([ErrAnchor]); one
 	// that runs needs it for nothing, and warns where it cannot be moved on.

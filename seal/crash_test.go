@@ -16,6 +16,7 @@ import (
 	"github.com/sealwright/sealwright/kms/kmstest"
 	"github.com/sealwright/sealwright/migrate"
 	"github.com/sealwright/sealwright/seal"
+	"github.com/sealwright/sealwright/seal/filestore"
 	"github.com/sealwright/sealwright/seal/storetest"
 )
 
@@ -402,7 +403,7 @@ func TestNeverNeither(t *testing.T) {
 	stores := map[string]func(t *testing.T) seal.Store{
 		"memory": func(*testing.T) seal.Store { return seal.NewMemStore() },
 		"file": func(t *testing.T) seal.Store {
-			s, err := seal.OpenFileStore(filepath.Join(t.TempDir(), "record.json"))
+			s, err := filestore.Open(filepath.Join(t.TempDir(), "record.json"))
 			must(t, err)
 			return s
 		},

@@ -63,4 +63,12 @@ var (
 	// ErrConflict is returned by a [Store] whose record is not at the expected
 	// revision. Nothing was changed.
 	ErrConflict = ledger.ErrConflict
+
+	// ErrTooLarge is returned by a [Store] that is given a record longer than it
+	// keeps: than [MaxRecordSize], or than its backend takes. Nothing was sent.
+	ErrTooLarge = ledger.ErrTooLarge
+
+	// ErrExposed is returned by a [Store] whose file every user of the machine
+	// may read or write.
+	ErrExposed = ledger.ErrExposed
 )

@@ -13,6 +13,7 @@ import (
 
 	"github.com/sealwright/sealwright/migrate"
 	"github.com/sealwright/sealwright/seal"
+	"github.com/sealwright/sealwright/seal/filestore"
 )
 
 // killInTheMiddle has a child process begin the move and kills it, with a real
@@ -82,7 +83,7 @@ const standing = "standing in the middle"
 // migrateAsChild unseals with the shares from standard input, and moves to the
 // KMS key with a store that never returns from one of its writes.
 func migrateAsChild(ctx context.Context, dir string, writes int) error {
-	store, err := seal.OpenFileStore(filepath.Join(dir, recordFile))
+	store, err := filestore.Open(filepath.Join(dir, recordFile))
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/sealwright/sealwright/kms/localkms"
 	"github.com/sealwright/sealwright/migrate"
 	"github.com/sealwright/sealwright/seal"
+	"github.com/sealwright/sealwright/seal/filestore"
 )
 
 var operator = seal.By{Actor: "quickstart"}
@@ -41,7 +42,7 @@ func (s *story) open() (err error) {
 	if s.b != nil {
 		s.b.Close()
 	}
-	store, err := seal.OpenFileStore(filepath.Join(s.dir, recordFile))
+	store, err := filestore.Open(filepath.Join(s.dir, recordFile))
 	if err != nil {
 		return err
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/anishathalye/porcupine"
 
 	"github.com/sealwright/sealwright/seal"
+	"github.com/sealwright/sealwright/seal/filestore"
 	"github.com/sealwright/sealwright/seal/storetest"
 )
 
@@ -75,7 +76,7 @@ func TestStaleWriter(t *testing.T) {
 		open func(t testing.TB, n int) (fresh func() []seal.Store)
 	}{
 		{"MemStore", memStores},
-		{"FileStore", fileStores},
+		{"filestore", fileStores},
 		{"SQLite", func(t testing.TB, n int) func() []seal.Store {
 			return func() []seal.Store { return openSQLiteStores(t, n, "journal_mode(WAL)") }
 		}},
@@ -130,7 +131,7 @@ func fileStores(t testing.TB, n int) func() []seal.Store {
 	return func() (stores []seal.Store) {
 		path := filepath.Join(t.TempDir(), "record")
 		for range n {
-			s, err := seal.OpenFileStore(path)
+			s, err := filestore.Open(path)
 			must(t, err)
 			stores = append(stores, s)
 		}

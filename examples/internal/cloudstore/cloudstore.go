@@ -11,6 +11,7 @@ import (
 
 	"github.com/sealwright/sealwright/examples/internal/fakeclouds"
 	"github.com/sealwright/sealwright/seal"
+	"github.com/sealwright/sealwright/seal/filestore"
 	"github.com/sealwright/sealwright/seal/sealconf"
 )
 
@@ -68,7 +69,7 @@ func (p *Place) Open(base seal.Config) (*seal.Barrier, *sealconf.Setup, error) {
 		return nil, nil, err
 	}
 	if base.Store = p.Store; p.Store == nil {
-		file, err := seal.OpenFileStore(p.Record())
+		file, err := filestore.Open(p.Record())
 		if err != nil {
 			return nil, nil, err
 		}

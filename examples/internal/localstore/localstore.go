@@ -14,6 +14,7 @@ import (
 	"github.com/sealwright/sealwright/kms"
 	"github.com/sealwright/sealwright/kms/localkms"
 	"github.com/sealwright/sealwright/seal"
+	"github.com/sealwright/sealwright/seal/filestore"
 )
 
 // KMS is the name of the key in kms.key.
@@ -36,7 +37,7 @@ func Open(ctx context.Context, dir string) (*seal.Barrier, error) {
 	if err != nil {
 		return nil, err
 	}
-	store, err := seal.OpenFileStore(filepath.Join(dir, "record.json"))
+	store, err := filestore.Open(filepath.Join(dir, "record.json"))
 	if err != nil {
 		return nil, err
 	}

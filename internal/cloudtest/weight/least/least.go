@@ -11,6 +11,7 @@ import (
 
 	"github.com/sealwright/sealwright/kms"
 	"github.com/sealwright/sealwright/seal"
+	"github.com/sealwright/sealwright/seal/filestore"
 )
 
 // A Cloud says where a fake cloud is.
@@ -42,7 +43,7 @@ func Main(w kms.Wrapper, err error) {
 	if err != nil {
 		fail(err)
 	}
-	store, err := seal.OpenFileStore(filepath.Join(Directory(), "record.json"))
+	store, err := filestore.Open(filepath.Join(Directory(), "record.json"))
 	if err != nil {
 		fail(err)
 	}

@@ -1,8 +1,8 @@
-package seal
+package filestore
 
 import "syscall"
 
-// fsDoubts are the file systems on which a FileStore may lose what it stored, by
+// fsDoubts are the file systems on which a Store may lose what it stored, by
 // the magic number that statfs(2) gives, from linux/magic.h.
 var fsDoubts = map[uint32]string{
 	0x6969:     "NFS" + fsRemote,

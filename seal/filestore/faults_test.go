@@ -1,4 +1,4 @@
-package seal
+package filestore
 
 import (
 	"context"
@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/sealwright/sealwright/internal/durable"
+	"github.com/sealwright/sealwright/seal"
 )
 
 func fileNames(t *testing.T, dir string) []string {
@@ -92,7 +93,7 @@ func (f failingFile) Close() error { return errors.Join(f.fs.fail("close"), f.Fi
 
 // A step that fails leaves the old record and nothing beside it. The last one
 // leaves the new record, and an error all the same.
-func TestFileStoreFailingSteps(t *testing.T) {
+func TestFailingSteps(t *testing.T) {
 	tests := []struct {
 		step  string
 		err   error
@@ -113,7 +114,7 @@ func TestFileStoreFailingSteps(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.step+" "+test.err.Error(), func(t *testing.T) {
 			dir := t.TempDir()
-			store, err := OpenFileStore(dir + "/record")
+			store, err := Open(dir + "/record")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -123,7 +124,7 @@ func TestFileStoreFailingSteps(t *testing.T) {
 			}
 			store.fsys = failingFS{step: test.step, err: test.err}
 			_, err = store.Swap(t.Context(), []byte("new"), rev)
-			if !errors.Is(err, test.err) || !strings.Contains(err.Error(), test.words) || errors.Is(err, ErrConflict) {
+			if !errors.Is(err, test.err) || !strings.Contains(err.Error(), test.words) || errors.Is(err, seal.ErrConflict) {
 				t.Errorf("Swap: error %v, want %v behind %q", err, test.err, test.words)
 			}
 			store.fsys = durable.OS{}
@@ -140,15 +141,15 @@ func TestFileStoreFailingSteps(t *testing.T) {
 
 // A record that another process stored is not returned before it is certain to
 // stay; one known to stay is not synced again.
-func TestFileStoreLoadSyncs(t *testing.T) {
+func TestLoadSyncs(t *testing.T) {
 	path := t.TempDir() + "/record"
-	writer, _ := OpenFileStore(path)
+	writer, _ := Open(path)
 	rev, err := writer.Swap(t.Context(), []byte("one"), "")
 	if err != nil {
 		t.Fatal(err)
 	}
 	failing := failingFS{step: "sync directory", err: syscall.EIO}
-	reader, _ := OpenFileStore(path)
+	reader, _ := Open(path)
 	reader.fsys = failing
 	if _, _, err := reader.Load(t.Context()); !errors.Is(err, syscall.EIO) || !strings.Contains(err.Error(), "may not survive a power loss") {
 		t.Errorf("Load without a sync: error %v, want EIO", err)
@@ -158,7 +159,7 @@ func TestFileStoreLoadSyncs(t *testing.T) {
 		t.Errorf("Load = %q, %v, want revision %q", got, err, rev)
 	}
 	reader.fsys, writer.fsys = failing, failing
-	for name, store := range map[string]*FileStore{"reader": reader, "writer": writer} {
+	for name, store := range map[string]*Store{"reader": reader, "writer": writer} {
 		if _, _, err := store.Load(t.Context()); err != nil {
 			t.Errorf("Load of a record that the %s knows to stay: %v", name, err)
 		}
@@ -185,9 +186,9 @@ func (f hangingFS) SyncDir(string) error {
 
 // While a disk hangs it keeps one Load and one Swap, whose threads nothing can
 // free; what comes after them ends with its context.
-func TestFileStoreHungDisk(t *testing.T) {
+func TestHungDisk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, err := OpenFileStore(t.TempDir() + "/record")
+		s, err := Open(t.TempDir() + "/record")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -209,7 +210,7 @@ func TestFileStoreHungDisk(t *testing.T) {
 			_, _, loaded := s.Load(ctx)
 			_, swapped := s.Swap(ctx, []byte("three"), rev)
 			for what, err := range map[string]error{"Load": loaded, "Swap": swapped} {
-				if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ErrConflict) {
+				if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, seal.ErrConflict) {
 					t.Errorf("%s while the disk hangs: error %v", what, err)
 				}
 			}

@@ -1,4 +1,4 @@
-package seal_test
+package filestore_test
 
 import (
 	"bufio"
@@ -19,21 +19,22 @@ import (
 
 	"github.com/sealwright/sealwright/internal/durable"
 	"github.com/sealwright/sealwright/seal"
+	"github.com/sealwright/sealwright/seal/filestore"
 	"github.com/sealwright/sealwright/seal/storetest"
 )
 
 var (
-	_ seal.Store   = (*seal.FileStore)(nil)
-	_ seal.Watcher = (*seal.FileStore)(nil)
+	_ seal.Store   = (*filestore.Store)(nil)
+	_ seal.Watcher = (*filestore.Store)(nil)
 )
 
-func ExampleFileStore() {
+func Example() {
 	dir, err := os.MkdirTemp("", "sealwright")
 	if err != nil {
 		panic(err)
 	}
 	defer os.RemoveAll(dir)
-	store, err := seal.OpenFileStore(filepath.Join(dir, "record"))
+	store, err := filestore.Open(filepath.Join(dir, "record"))
 	if err != nil {
 		panic(err)
 	}
@@ -60,9 +61,9 @@ func ExampleFileStore() {
 	// two, <nil>
 }
 
-func openFileStore(t testing.TB, path string) *seal.FileStore {
+func openStore(t testing.TB, path string) *filestore.Store {
 	t.Helper()
-	s, err := seal.OpenFileStore(path)
+	s, err := filestore.Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,27 +71,27 @@ func openFileStore(t testing.TB, path string) *seal.FileStore {
 	return s
 }
 
-func TestFileStore(t *testing.T) {
+func TestStore(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) seal.Store {
-		return openFileStore(t, filepath.Join(t.TempDir(), "record"))
+		return openStore(t, filepath.Join(t.TempDir(), "record"))
 	})
 }
 
 // Several processes share the file, some under another name.
-func TestFileStoreShared(t *testing.T) {
+func TestShared(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) seal.Store {
 		dir := t.TempDir()
 		if err := os.Symlink(dir, filepath.Join(dir, "link")); err != nil {
 			t.Skipf("no symbolic links here: %v", err)
 		}
 		return storetest.Turns(
-			openFileStore(t, filepath.Join(dir, "record")),
-			openFileStore(t, filepath.Join(dir, "record")),
-			openFileStore(t, filepath.Join(dir, "link", "record")))
+			openStore(t, filepath.Join(dir, "record")),
+			openStore(t, filepath.Join(dir, "record")),
+			openStore(t, filepath.Join(dir, "link", "record")))
 	})
 }
 
-func TestFileStoreUnreachable(t *testing.T) {
+func TestUnreachable(t *testing.T) {
 	tests := []struct {
 		name  string
 		make  func(t *testing.T, dir string) (path string)
@@ -103,7 +104,7 @@ func TestFileStoreUnreachable(t *testing.T) {
 		{"vanished directory", func(t *testing.T, dir string) string {
 			path := filepath.Join(dir, "volume", "record")
 			fileMust(t, os.Mkdir(filepath.Dir(path), 0o700))
-			_, err := openFileStore(t, path).Swap(t.Context(), []byte("one"), "")
+			_, err := openStore(t, path).Swap(t.Context(), []byte("one"), "")
 			fileMust(t, err)
 			fileMust(t, os.RemoveAll(filepath.Dir(path)))
 			return path
@@ -164,11 +165,11 @@ func TestFileStoreUnreachable(t *testing.T) {
 				t.Skip("not so on Windows")
 			}
 			path := test.make(t, t.TempDir())
-			storetest.RunUnreachable(t, func(t *testing.T) seal.Store { return openFileStore(t, path) })
-			_, _, loadErr := openFileStore(t, path).Load(t.Context())
-			_, swapErr := openFileStore(t, path).Swap(t.Context(), []byte("new"), "")
+			storetest.RunUnreachable(t, func(t *testing.T) seal.Store { return openStore(t, path) })
+			_, _, loadErr := openStore(t, path).Load(t.Context())
+			_, swapErr := openStore(t, path).Swap(t.Context(), []byte("new"), "")
 			for op, err := range map[string]error{"load": loadErr, "swap": swapErr} {
-				prefix := fmt.Sprintf("seal: %s file %q: ", op, path)
+				prefix := fmt.Sprintf("filestore: %s file %q: ", op, path)
 				if !strings.HasPrefix(err.Error(), prefix) || !strings.Contains(err.Error(), test.words) {
 					t.Errorf("%s: error %q, want %q and %q", op, err, prefix, test.words)
 				}
@@ -180,20 +181,20 @@ func TestFileStoreUnreachable(t *testing.T) {
 	}
 }
 
-func TestOpenFileStore(t *testing.T) {
+func TestOpen(t *testing.T) {
 	for _, path := range []string{"", "directory/", "/"} {
-		s, err := seal.OpenFileStore(path)
+		s, err := filestore.Open(path)
 		if s != nil || !errors.Is(err, seal.ErrConfig) || !strings.Contains(err.Error(), "is not the name of a file") {
-			t.Errorf("OpenFileStore(%q) = %v, %v, want ErrConfig", path, s, err)
+			t.Errorf("Open(%q) = %v, %v, want ErrConfig", path, s, err)
 		}
 	}
 }
 
 // A relative name means the directory of that time.
-func TestFileStoreRelative(t *testing.T) {
+func TestRelative(t *testing.T) {
 	first := t.TempDir()
 	t.Chdir(first)
-	s := openFileStore(t, "record")
+	s := openStore(t, "record")
 	t.Chdir(t.TempDir())
 	if _, err := s.Swap(t.Context(), []byte("one"), ""); err != nil {
 		t.Fatal(err)
@@ -208,8 +209,8 @@ const goldenFile = "sealwright record 1 000102030405060708090a0b0c0d0e0f " +
 	"1948a2de2094aaeb62c64398c666b846a36df279a5ef8d9e3f75b8d95526bfd3\n" +
 	`{"golden":true}`
 
-func TestFileStoreGolden(t *testing.T) {
-	s := openFileStore(t, writeRecordFile(t, t.TempDir(), goldenFile, 0o600))
+func TestGolden(t *testing.T) {
+	s := openStore(t, writeRecordFile(t, t.TempDir(), goldenFile, 0o600))
 	rec, rev, err := s.Load(t.Context())
 	if err != nil || string(rec) != `{"golden":true}` {
 		t.Fatalf("Load = %q, %v", rec, err)
@@ -219,7 +220,7 @@ func TestFileStoreGolden(t *testing.T) {
 	}
 }
 
-func FuzzFileStoreLoad(f *testing.F) {
+func FuzzLoad(f *testing.F) {
 	f.Add([]byte(goldenFile))
 	f.Add([]byte(""))
 	f.Add([]byte(goldenFile[:118]))
@@ -228,7 +229,7 @@ func FuzzFileStoreLoad(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		path := filepath.Join(dir, "record")
 		fileMust(t, os.WriteFile(path, data, 0o600))
-		rec, _, err := openFileStore(t, path).Load(t.Context())
+		rec, _, err := openStore(t, path).Load(t.Context())
 		if err == nil && (len(data) < len(rec) || !bytes.HasSuffix(data, rec)) {
 			t.Fatalf("Load returned %q of a file %q", rec, data)
 		}
@@ -239,12 +240,12 @@ func FuzzFileStoreLoad(f *testing.F) {
 }
 
 // Every single changed byte and every truncation of a file is noticed.
-func TestFileStoreAltered(t *testing.T) {
+func TestAltered(t *testing.T) {
 	path := writeRecordFile(t, t.TempDir(), goldenFile, 0o600)
 	load := func(what, data string) {
 		t.Helper()
 		fileMust(t, os.WriteFile(path, []byte(data), 0o600))
-		_, _, err := openFileStore(t, path).Load(t.Context())
+		_, _, err := openStore(t, path).Load(t.Context())
 		if !errors.Is(err, seal.ErrCorrupt) && !errors.Is(err, seal.ErrNewerFormat) {
 			t.Errorf("%s: error %v, want ErrCorrupt", what, err)
 		}
@@ -259,7 +260,7 @@ func TestFileStoreAltered(t *testing.T) {
 }
 
 // A Kubernetes volume holds the file behind two links, and swaps the directory.
-func TestFileStoreKubernetesLinks(t *testing.T) {
+func TestKubernetesLinks(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("no such volumes on Windows")
 	}
@@ -267,14 +268,14 @@ func TestFileStoreKubernetesLinks(t *testing.T) {
 	version := func(name, rec string) {
 		t.Helper()
 		fileMust(t, os.Mkdir(filepath.Join(dir, name), 0o700))
-		_, err := openFileStore(t, filepath.Join(dir, name, "record")).Swap(t.Context(), []byte(rec), "")
+		_, err := openStore(t, filepath.Join(dir, name, "record")).Swap(t.Context(), []byte(rec), "")
 		fileMust(t, err)
 		fileMust(t, os.Symlink(name, filepath.Join(dir, "..data_tmp")))
 		fileMust(t, os.Rename(filepath.Join(dir, "..data_tmp"), filepath.Join(dir, "..data")))
 	}
 	version("..2026_01", "one")
 	fileMust(t, os.Symlink(filepath.Join("..data", "record"), filepath.Join(dir, "record")))
-	s := openFileStore(t, filepath.Join(dir, "record"))
+	s := openStore(t, filepath.Join(dir, "record"))
 	rec, first, err := s.Load(t.Context())
 	if err != nil || string(rec) != "one" {
 		t.Fatalf("Load = %q, %v", rec, err)
@@ -300,7 +301,7 @@ func TestFileStoreKubernetesLinks(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"record", "..data/record", "..2026_02/record"} {
-		rec, _, err := openFileStore(t, filepath.Join(dir, name)).Load(t.Context())
+		rec, _, err := openStore(t, filepath.Join(dir, name)).Load(t.Context())
 		if err != nil || string(rec) != "three" {
 			t.Errorf("%s holds %q, %v", name, rec, err)
 		}
@@ -312,19 +313,19 @@ func TestFileStoreKubernetesLinks(t *testing.T) {
 
 // A link that changes while a writer waits is noticed: what it leads to now was
 // neither locked nor compared.
-func TestFileStoreLinkChanges(t *testing.T) {
+func TestLinkChanges(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("links need a privilege on Windows")
 	}
 	for try := range 20 { // the writer may come too late to wait
 		dir := t.TempDir()
 		for _, name := range []string{"a", "b"} {
-			_, err := openFileStore(t, filepath.Join(dir, name)).Swap(t.Context(), []byte(name), "")
+			_, err := openStore(t, filepath.Join(dir, name)).Swap(t.Context(), []byte(name), "")
 			fileMust(t, err)
 		}
 		link := filepath.Join(dir, "record")
 		fileMust(t, os.Symlink("a", link))
-		s := openFileStore(t, link)
+		s := openStore(t, link)
 		_, rev, err := s.Load(t.Context())
 		fileMust(t, err)
 		unlock, err := durable.Lock(t.Context(), filepath.Join(dir, "a.lock"))
@@ -349,12 +350,12 @@ func TestFileStoreLinkChanges(t *testing.T) {
 	t.Error("no writer noticed that the link changed")
 }
 
-func TestFileStoreMode(t *testing.T) {
+func TestMode(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("no modes on Windows")
 	}
 	path := filepath.Join(t.TempDir(), "record")
-	s := openFileStore(t, path)
+	s := openStore(t, path)
 	rev, err := s.Swap(t.Context(), []byte("one"), "")
 	fileMust(t, err)
 	mode := func() fs.FileMode {
@@ -383,7 +384,7 @@ func TestFileStoreMode(t *testing.T) {
 	if got := s.Warnings(); len(got) == 0 || !strings.Contains(got[0], "every user may write to the directory") {
 		t.Errorf("Warnings() = %q, want one of the directory", got)
 	}
-	lost := openFileStore(t, filepath.Join(t.TempDir(), "missing", "record"))
+	lost := openStore(t, filepath.Join(t.TempDir(), "missing", "record"))
 	if got := lost.Warnings(); len(got) != 1 || !strings.Contains(got[0], "can't be examined: its directory is missing") {
 		t.Errorf("Warnings() of a missing directory = %q", got)
 	}
@@ -393,44 +394,44 @@ func onDoubtfulFileSystem(warnings []string) bool {
 	return len(warnings) == 1 && strings.Contains(warnings[0], " is on ")
 }
 
-func TestFileStoreWarnsOfMemory(t *testing.T) {
+func TestWarnsOfMemory(t *testing.T) {
 	dir, err := os.MkdirTemp("/dev/shm", "sealwright")
 	if err != nil {
 		t.Skipf("no file system in memory here: %v", err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	got := openFileStore(t, filepath.Join(dir, "record")).Warnings()
+	got := openStore(t, filepath.Join(dir, "record")).Warnings()
 	if len(got) != 1 || !strings.Contains(got[0], "in memory (tmpfs)") {
 		t.Errorf("Warnings() = %q, want one of tmpfs", got)
 	}
 }
 
-func TestFileStoreReadOnlyDirectory(t *testing.T) {
+func TestReadOnlyDirectory(t *testing.T) {
 	if os.Geteuid() == 0 || runtime.GOOS == "windows" {
 		t.Skip("an administrator may write to any directory")
 	}
 	dir := t.TempDir()
 	path := filepath.Join(dir, "record")
-	rev, err := openFileStore(t, path).Swap(t.Context(), []byte("one"), "")
+	rev, err := openStore(t, path).Swap(t.Context(), []byte("one"), "")
 	fileMust(t, err)
 	fileMust(t, os.Chmod(dir, 0o500))
 	t.Cleanup(func() { os.Chmod(dir, 0o700) })
-	if rec, _, err := openFileStore(t, path).Load(t.Context()); err != nil || string(rec) != "one" {
+	if rec, _, err := openStore(t, path).Load(t.Context()); err != nil || string(rec) != "one" {
 		t.Errorf("Load = %q, %v", rec, err)
 	}
-	if _, err := openFileStore(t, path).Swap(t.Context(), []byte("two"), rev); !errors.Is(err, fs.ErrPermission) || !strings.Contains(err.Error(), "make a file beside it") {
+	if _, err := openStore(t, path).Swap(t.Context(), []byte("two"), rev); !errors.Is(err, fs.ErrPermission) || !strings.Contains(err.Error(), "make a file beside it") {
 		t.Errorf("Swap: error %v, want fs.ErrPermission", err)
 	}
 }
 
 // What a killed process left behind goes with the next swap; what is not the
 // store's stays.
-func TestFileStoreLeftovers(t *testing.T) {
+func TestLeftovers(t *testing.T) {
 	dir := t.TempDir()
 	for _, name := range []string{".record.123.tmp", ".record.tmp", ".record.old.123.tmp", ".other.123.tmp", "record.123.tmp"} {
 		fileMust(t, os.WriteFile(filepath.Join(dir, name), []byte("half a rec"), 0o600))
 	}
-	s := openFileStore(t, filepath.Join(dir, "record"))
+	s := openStore(t, filepath.Join(dir, "record"))
 	if _, _, err := s.Load(t.Context()); !errors.Is(err, seal.ErrNotFound) {
 		t.Errorf("Load beside leftovers: error %v, want ErrNotFound", err)
 	}
@@ -449,9 +450,9 @@ func TestFileStoreLeftovers(t *testing.T) {
 }
 
 // A copy of the file, put back, is the record and the revision that it was.
-func TestFileStoreRestored(t *testing.T) {
+func TestRestored(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "record")
-	s := openFileStore(t, path)
+	s := openStore(t, path)
 	first, err := s.Swap(t.Context(), []byte("one"), "")
 	fileMust(t, err)
 	backup, err := os.ReadFile(path)
@@ -469,32 +470,32 @@ func TestFileStoreRestored(t *testing.T) {
 }
 
 // A writer waits for the lock, and no longer than its context.
-func TestFileStoreLocked(t *testing.T) {
+func TestLocked(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "record")
-	child := startFileWriter(t, path, "hold")
+	child := startWriter(t, path, "hold")
 	child.waitFor(t, "held")
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
-	_, err := openFileStore(t, path).Swap(ctx, []byte("one"), "")
+	_, err := openStore(t, path).Swap(ctx, []byte("one"), "")
 	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "wait for the lock") {
 		t.Errorf("Swap beside a holder of the lock: error %v, want context.DeadlineExceeded", err)
 	}
 	child.kill()
-	if _, err := openFileStore(t, path).Swap(t.Context(), []byte("one"), ""); err != nil {
+	if _, err := openStore(t, path).Swap(t.Context(), []byte("one"), ""); err != nil {
 		t.Errorf("Swap after the holder was killed: %v", err)
 	}
 }
 
 // Processes that append to the record are killed at any moment. What one of
 // them reported as stored is in the record, once, and in order.
-func TestFileStoreKilledWriters(t *testing.T) {
+func TestKilledWriters(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "record")
-	s := openFileStore(t, path)
+	s := openStore(t, path)
 	_, err := s.Swap(t.Context(), []byte("start\n"), "")
 	fileMust(t, err)
 	stored := map[int][]string{}
 	for round := range 3 {
-		a, b := startFileWriter(t, path, fmt.Sprint(2*round)), startFileWriter(t, path, fmt.Sprint(2*round+1))
+		a, b := startWriter(t, path, fmt.Sprint(2*round)), startWriter(t, path, fmt.Sprint(2*round+1))
 		for range 10 {
 			stored[2*round] = append(stored[2*round], a.line(t))
 			stored[2*round+1] = append(stored[2*round+1], b.line(t))
@@ -521,8 +522,8 @@ func TestFileStoreKilledWriters(t *testing.T) {
 	}
 }
 
-// TestFileStoreWriter is the other process of the two tests above.
-func TestFileStoreWriter(t *testing.T) {
+// TestWriter is the other process of the two tests above.
+func TestWriter(t *testing.T) {
 	path, name, ok := strings.Cut(os.Getenv("SEALWRIGHT_TEST_WRITER"), "|")
 	if !ok {
 		return
@@ -533,7 +534,7 @@ func TestFileStoreWriter(t *testing.T) {
 		fmt.Println("held")
 		time.Sleep(time.Hour)
 	}
-	s := openFileStore(t, path)
+	s := openStore(t, path)
 	for n := 0; ; {
 		rec, rev, err := s.Load(t.Context())
 		fileMust(t, err)
@@ -553,9 +554,9 @@ type fileWriter struct {
 	out *bufio.Scanner
 }
 
-func startFileWriter(t *testing.T, path, name string) *fileWriter {
+func startWriter(t *testing.T, path, name string) *fileWriter {
 	t.Helper()
-	cmd := exec.Command(os.Args[0], "-test.run=^TestFileStoreWriter$")
+	cmd := exec.Command(os.Args[0], "-test.run=^TestWriter$")
 	cmd.Env = append(os.Environ(), "SEALWRIGHT_TEST_WRITER="+path+"|"+name)
 	out, err := cmd.StdoutPipe()
 	fileMust(t, err)

@@ -1,4 +1,51 @@
-package seal
+// Package filestore keeps the record of a seal in a file on a local disk, for
+// one machine. Several processes may share it.
+//
+//	store, err := filestore.Open("/var/lib/server/seal/record")
+//	b, err := seal.Open(seal.Config{Store: store, …})
+//
+// Do not use it on a file system of another machine, nor for replicas on several:
+// package sqlstore is for those.
+//
+// # Durability
+//
+// Swap writes a new file beside the old one, syncs it, renames it and syncs the
+// directory, under a lock on the file name.lock beside it, which stays. Load
+// takes no lock; it syncs the directory before it returns a record that it has
+// not seen before, since the process that stored it may have died before doing
+// so: what was read once is not lost either. When a file system or a disk does
+// less than it says, so does the store: [Store.Warnings] names what can be
+// recognised.
+//
+// # The file
+//
+// The file is one line of header and the record. The header has a random number
+// and a checksum. The revision is the SHA-256 of the whole file in hex, so that
+// a record that returns has a new revision, and a file copied back from a backup
+// its old one.
+//
+// A symbolic link is followed, also one as Kubernetes mounts files (..data), and
+// what it leads to is replaced. A file that other users may read or write is
+// refused with [seal.ErrExposed]; the mode and the owner of the file are kept. On
+// Windows access lists govern, and none of this is checked. A pipe, a device or a
+// directory in place of a file is an error, and is not opened.
+//
+// # No file
+//
+// Where there is no file, Load returns [seal.ErrNotFound]. Nothing else looks
+// like that: an empty, cut or altered file is [seal.ErrCorrupt]; a missing
+// directory, a directory in place of the file, and a symbolic link that leads
+// nowhere are errors of their own, because they come of a volume that is not
+// mounted or a path that is wrong. The mount point itself remains when its volume
+// goes, so keep the file in a directory within the volume, not at its top: then a
+// missing volume is a missing directory, and no empty store.
+//
+// # A disk that hangs
+//
+// Nothing ends a system call on a disk that hangs. One Load, one Swap and Watch
+// may then be kept, with a thread each; what is called after them ends with its
+// context.
+package filestore
 
 import (
 	"context"
@@ -12,54 +59,13 @@ import (
 	"time"
 
 	"github.com/sealwright/sealwright/internal/durable"
-	"github.com/sealwright/sealwright/internal/ledger"
 	"github.com/sealwright/sealwright/internal/poll"
+	"github.com/sealwright/sealwright/seal"
 )
 
-var (
-	// ErrTooLarge is returned by a [Store] that is given a record longer than it
-	// keeps: than [MaxRecordSize], or than its backend takes. Nothing was sent.
-	ErrTooLarge = ledger.ErrTooLarge
-
-	// ErrExposed is returned by a [FileStore] whose file every user of the
-	// machine may read or write.
-	ErrExposed = ledger.ErrExposed
-)
-
-// FileStore is a [Store] and a [Watcher] that keeps the record in a file on a
-// local disk, for one machine. Several processes may share it. Make it with
-// [OpenFileStore].
-//
-// Swap writes a new file beside the old one, syncs it, renames it and syncs the
-// directory, under a lock on the file name.lock beside it, which stays. Load
-// takes no lock; it syncs the directory before it returns a record that it has
-// not seen before, since the process that stored it may have died before doing
-// so: what was read once is not lost either. When a file system or a disk does
-// less than it says, so does the store: [FileStore.Warnings] names what can be
-// recognised.
-//
-// The file is one line of header and the record. The header has a random number
-// and a checksum. The revision is the SHA-256 of the whole file in hex, so that
-// a record that returns has a new revision, and a file copied back from a backup
-// its old one.
-//
-// Where there is no file, Load returns [ErrNotFound]. Nothing else looks like
-// that: an empty, cut or altered file is [ErrCorrupt]; a missing directory, a
-// directory in place of the file, and a symbolic link that leads nowhere are
-// errors of their own, because they come of a volume that is not mounted or a
-// path that is wrong. The mount point itself remains when its volume goes, so
-// keep the file in a directory within the volume, not at its top: then a missing
-// volume is a missing directory, and no empty store.
-//
-// A symbolic link is followed, also one as Kubernetes mounts files (..data), and
-// what it leads to is replaced. A file that other users may read or write is
-// refused with [ErrExposed]; the mode and the owner of the file are kept. On
-// Windows access lists govern, and none of this is checked. A pipe, a device or a
-// directory in place of a file is an error, and is not opened.
-//
-// Nothing ends a system call on a disk that hangs. One Load, one Swap and Watch may
-// then be kept, with a thread each; what is called after them ends with its context.
-type FileStore struct {
+// A Store is a [seal.Store] and a [seal.Watcher] that keeps the record in a file.
+// Make it with [Open].
+type Store struct {
 	// PollInterval is how often Watch looks at the file. Zero is two seconds.
 	// Set it before the first use.
 	PollInterval time.Duration
@@ -89,23 +95,23 @@ func hold(ctx context.Context, turn chan struct{}) (release func(), err error) {
 	}
 }
 
-// OpenFileStore returns a store in the file of this name. The file need not be
+// Open returns a store in the file of this name. The file need not be
 // there yet, nor is it looked at; its directory is never made. The error, which
-// is [ErrConfig], says that no file can have this name.
-func OpenFileStore(path string) (*FileStore, error) {
+// is [seal.ErrConfig], says that no file can have this name.
+func Open(path string) (*Store, error) {
 	if path == "" || os.IsPathSeparator(path[len(path)-1]) {
-		return nil, fmt.Errorf("%w: %q is not the name of a file", ErrConfig, path)
+		return nil, fmt.Errorf("%w: %q is not the name of a file", seal.ErrConfig, path)
 	}
 	abs, err := filepath.Abs(path)
 	if err != nil {
-		return nil, fmt.Errorf("%w: the file %q: %w", ErrConfig, path, err)
+		return nil, fmt.Errorf("%w: the file %q: %w", seal.ErrConfig, path, err)
 	}
-	return &FileStore{path: abs, fsys: durable.OS{}, loading: make(chan struct{}, 1), swapping: make(chan struct{}, 1)}, nil
+	return &Store{path: abs, fsys: durable.OS{}, loading: make(chan struct{}, 1), swapping: make(chan struct{}, 1)}, nil
 }
 
-// Load returns the record and its revision, or [ErrNotFound] if there is no
+// Load returns the record and its revision, or [seal.ErrNotFound] if there is no
 // file.
-func (s *FileStore) Load(ctx context.Context) (rec []byte, rev string, err error) {
+func (s *Store) Load(ctx context.Context) (rec []byte, rev string, err error) {
 	rec, rev, err = s.load(ctx)
 	if err != nil {
 		return nil, "", s.errorf("load", err)
@@ -113,7 +119,7 @@ func (s *FileStore) Load(ctx context.Context) (rec []byte, rev string, err error
 	return rec, rev, nil
 }
 
-func (s *FileStore) load(ctx context.Context) (rec []byte, rev string, err error) {
+func (s *Store) load(ctx context.Context) (rec []byte, rev string, err error) {
 	release, err := hold(ctx, s.loading)
 	if err != nil {
 		return nil, "", err
@@ -138,23 +144,23 @@ func (s *FileStore) load(ctx context.Context) (rec []byte, rev string, err error
 }
 
 // lasting returns the revision that is known to stay.
-func (s *FileStore) lasting() string {
+func (s *Store) lasting() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.synced
 }
 
-func (s *FileStore) lasts(rev string) {
+func (s *Store) lasts(rev string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.synced = rev
 }
 
-// Swap replaces the record as [Store] says. It waits for other writers until ctx
-// is done; once it writes it goes through with it. It fails with [ErrTooLarge]
-// if rec is longer than [MaxRecordSize], and, like Load, where the file present
+// Swap replaces the record as [seal.Store] says. It waits for other writers until ctx
+// is done; once it writes it goes through with it. It fails with [seal.ErrTooLarge]
+// if rec is longer than [seal.MaxRecordSize], and, like Load, where the file present
 // can't be read.
-func (s *FileStore) Swap(ctx context.Context, rec []byte, old string) (rev string, err error) {
+func (s *Store) Swap(ctx context.Context, rec []byte, old string) (rev string, err error) {
 	rev, err = s.swap(ctx, rec, old)
 	if err != nil {
 		return "", s.errorf("swap", err)
@@ -162,12 +168,12 @@ func (s *FileStore) Swap(ctx context.Context, rec []byte, old string) (rev strin
 	return rev, nil
 }
 
-func (s *FileStore) swap(ctx context.Context, rec []byte, old string) (rev string, err error) {
+func (s *Store) swap(ctx context.Context, rec []byte, old string) (rev string, err error) {
 	if err := ctx.Err(); err != nil {
 		return "", err
 	}
-	if len(rec) > MaxRecordSize {
-		return "", fmt.Errorf("%d bytes: %w", len(rec), ErrTooLarge)
+	if len(rec) > seal.MaxRecordSize {
+		return "", fmt.Errorf("%d bytes: %w", len(rec), seal.ErrTooLarge)
 	}
 	release, err := hold(ctx, s.swapping)
 	if err != nil {
@@ -189,11 +195,11 @@ func (s *FileStore) swap(ctx context.Context, rec []byte, old string) (rev strin
 		return "", errors.New("the symbolic link changed at this moment: try again")
 	}
 	_, present, info, err := readRecordFile(name)
-	if err != nil && !errors.Is(err, ErrNotFound) {
+	if err != nil && !errors.Is(err, seal.ErrNotFound) {
 		return "", err
 	}
 	if present != old {
-		return "", ErrConflict
+		return "", seal.ErrConflict
 	}
 	durable.RemoveLeftovers(s.fsys, name)
 	data, rev := encodeRecordFile(rec)
@@ -204,17 +210,17 @@ func (s *FileStore) swap(ctx context.Context, rec []byte, old string) (rev strin
 	return rev, nil
 }
 
-func (s *FileStore) errorf(op string, err error) error {
+func (s *Store) errorf(op string, err error) error {
 	if user := os.Geteuid(); errors.Is(err, fs.ErrPermission) && user >= 0 { // there is none on Windows
 		err = fmt.Errorf("%w: this process is user %d: have it own the file and its directory, or run it as their owner", err, user)
 	}
-	return fmt.Errorf("seal: %s file %q: %w", op, s.path, err)
+	return fmt.Errorf("filestore: %s file %q: %w", op, s.path, err)
 }
 
-// Watch tells of changes as [Watcher] says, by looking at the file every
+// Watch tells of changes as [seal.Watcher] says, by looking at the file every
 // PollInterval. It begins by sending once, as the record may have changed
 // before. A file that can't be read for a time does not end it.
-func (s *FileStore) Watch(ctx context.Context, changed chan<- struct{}) error {
+func (s *Store) Watch(ctx context.Context, changed chan<- struct{}) error {
 	interval := s.PollInterval
 	if interval <= 0 {
 		interval = 2 * time.Second
@@ -224,7 +230,7 @@ func (s *FileStore) Watch(ctx context.Context, changed chan<- struct{}) error {
 
 // glance returns what is different after each swap, and after most other things
 // that can happen to a file.
-func (s *FileStore) glance(context.Context) (string, error) {
+func (s *Store) glance(context.Context) (string, error) {
 	f, err := durable.OpenRegular(s.path, os.O_RDONLY)
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", nil
@@ -246,7 +252,7 @@ func (s *FileStore) glance(context.Context) (string, error) {
 
 // locate returns the name of the file itself, where the store's is a link to
 // it. It fails unless there is a directory in which the file is or can be made.
-func (s *FileStore) locate() (string, error) {
+func (s *Store) locate() (string, error) {
 	info, err := os.Lstat(s.path)
 	switch {
 	case err == nil && info.Mode()&fs.ModeSymlink == 0:

@@ -1,4 +1,4 @@
-package seal
+package filestore
 
 import (
 	"crypto/fips140"
@@ -11,14 +11,15 @@ import (
 
 	"github.com/sealwright/sealwright/internal/durable"
 	"github.com/sealwright/sealwright/internal/durable/durabletest"
+	"github.com/sealwright/sealwright/seal"
 )
 
-// TestFileStorePowerLoss cuts the power after every operation of a run of swaps
+// TestPowerLoss cuts the power after every operation of a run of swaps
 // and at every state that the disk may be in by then; and kills the process at
 // every operation, lets another one read and go on, and cuts the power then.
 // What was promised must hold: a record is whole; it is the old or the new one;
 // it is the new one if Swap returned, or if Load returned it.
-func TestFileStorePowerLoss(t *testing.T) {
+func TestPowerLoss(t *testing.T) {
 	if fips140.Version() != "latest" {
 		t.Skipf("needs fixed randomness, which the FIPS module %s refuses", fips140.Version())
 	}
@@ -95,7 +96,7 @@ const powerAbsent = "(absent)"
 type powerRun struct {
 	t     *testing.T
 	disk  *durabletest.Disk
-	store *FileStore
+	store *Store
 	marks []powerMark
 }
 
@@ -111,7 +112,7 @@ func newPowerRun(t *testing.T, fsys func(*durabletest.Disk) durable.FS, kill int
 	cryptotest.SetGlobalRandom(t, 4) // the same states in each run, to open each once
 	disk := durabletest.NewDisk(dir)
 	disk.KillAt(kill)
-	store, err := OpenFileStore(dir + "/record")
+	store, err := Open(dir + "/record")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,7 +127,7 @@ func (r *powerRun) mark(allowed ...string) {
 // swaps stores the records of these numbers, as far as the process lives.
 func (r *powerRun) swaps(first, last int) {
 	rec, rev, err := r.store.Load(r.t.Context())
-	if errors.Is(err, ErrNotFound) {
+	if errors.Is(err, seal.ErrNotFound) {
 		rec = []byte(powerAbsent)
 	} else if err != nil {
 		r.dead(err)
@@ -152,7 +153,7 @@ func (r *powerRun) dead(err error) {
 
 // restart starts another process, which loads the record.
 func (r *powerRun) restart(fsys func(*durabletest.Disk) durable.FS) {
-	store, err := OpenFileStore(r.store.path)
+	store, err := Open(r.store.path)
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -161,7 +162,7 @@ func (r *powerRun) restart(fsys func(*durabletest.Disk) durable.FS) {
 	switch rec, _, err := store.Load(r.t.Context()); {
 	case err == nil:
 		r.mark(string(rec))
-	case errors.Is(err, ErrNotFound):
+	case errors.Is(err, seal.ErrNotFound):
 		r.mark(powerAbsent)
 	default:
 		r.mark(fmt.Sprintf("Load of the process after: %v", err)) // nothing matches this
@@ -229,13 +230,13 @@ func (c *powerCheck) reopen(crash durabletest.Crash) (found string, err error) {
 	if err := crash.Write(dir); err != nil {
 		c.t.Fatal(err)
 	}
-	store, err := OpenFileStore(dir + "/record")
+	store, err := Open(dir + "/record")
 	if err != nil {
 		return "", err
 	}
 	store.fsys = &noDirSync{Disk: durabletest.NewDisk(dir)} // no need to wait for a real disk
 	rec, rev, err := store.Load(c.t.Context())
-	if errors.Is(err, ErrNotFound) {
+	if errors.Is(err, seal.ErrNotFound) {
 		rec, err = []byte(powerAbsent), nil
 	}
 	if err != nil {

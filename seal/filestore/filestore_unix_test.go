@@ -1,6 +1,6 @@
 //go:build unix
 
-package seal_test
+package filestore_test
 
 import (
 	"context"
@@ -14,10 +14,11 @@ import (
 	"time"
 
 	"github.com/sealwright/sealwright/seal"
+	"github.com/sealwright/sealwright/seal/filestore"
 )
 
 // A swap by an administrator leaves the files to the server's user.
-func TestFileStoreOwner(t *testing.T) {
+func TestOwner(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only an administrator can give files away")
 	}
@@ -25,7 +26,7 @@ func TestFileStoreOwner(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "record")
 	fileMust(t, os.Chown(dir, uid, gid))
-	s := openFileStore(t, path)
+	s := openStore(t, path)
 	rev, err := s.Swap(t.Context(), []byte("one"), "")
 	fileMust(t, err)
 	fileMust(t, os.Chown(path, uid, gid))
@@ -41,21 +42,21 @@ func TestFileStoreOwner(t *testing.T) {
 }
 
 // A pipe in place of the file does not hang the server.
-func TestFileStorePipe(t *testing.T) {
+func TestPipe(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "record")
 	if err := syscall.Mkfifo(path, 0o600); err != nil {
 		t.Skipf("no pipes here: %v", err)
 	}
-	_, _, err := openFileStore(t, path).Load(t.Context())
+	_, _, err := openStore(t, path).Load(t.Context())
 	if err == nil || !strings.Contains(err.Error(), "is no regular file") {
 		t.Errorf("Load of a pipe: error %v", err)
 	}
 }
 
 // Who may not read the file is told who it is.
-func TestFileStoreDenied(t *testing.T) {
+func TestDenied(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "record")
-	s := openFileStore(t, path)
+	s := openStore(t, path)
 	rev, err := s.Swap(t.Context(), []byte("one"), "")
 	fileMust(t, err)
 	if os.Geteuid() == 0 {
@@ -74,7 +75,7 @@ func TestFileStoreDenied(t *testing.T) {
 // Whatever stands where the store's files should, nothing is waited for and
 // nothing spins: there is an error that says what it is, or it makes no
 // difference.
-func TestFileStoreOddPaths(t *testing.T) {
+func TestOddPaths(t *testing.T) {
 	link := func(target string) func(t *testing.T, name string) {
 		return func(t *testing.T, name string) { fileMust(t, os.Symlink(target, name)) }
 	}
@@ -107,7 +108,7 @@ func TestFileStoreOddPaths(t *testing.T) {
 		t.Run(name+" for the record", func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "record")
 			o.make(t, path)
-			s := openFileStore(t, path)
+			s := openStore(t, path)
 			for what, do := range map[string]func(context.Context) error{
 				"Load":  func(ctx context.Context) error { _, _, err := s.Load(ctx); return err },
 				"Swap":  func(ctx context.Context) error { _, err := s.Swap(ctx, []byte("one"), ""); return err },
@@ -122,7 +123,7 @@ func TestFileStoreOddPaths(t *testing.T) {
 		})
 		t.Run(name+" for the lock", func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "record")
-			s := openFileStore(t, path)
+			s := openStore(t, path)
 			rev, err := s.Swap(t.Context(), []byte("one"), "")
 			fileMust(t, err)
 			fileMust(t, os.Remove(path+".lock"))
@@ -154,7 +155,7 @@ func inTime(t *testing.T, what string, do func(context.Context) error) error {
 }
 
 // watchEnds has Watch begin, tell, and end with its context.
-func watchEnds(t *testing.T, s *seal.FileStore) {
+func watchEnds(t *testing.T, s *filestore.Store) {
 	t.Helper()
 	changed := make(chan struct{}, 1)
 	err := inTime(t, "Watch", func(ctx context.Context) error {

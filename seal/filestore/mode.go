@@ -1,4 +1,4 @@
-package seal
+package filestore
 
 import (
 	"errors"
@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+
+	"github.com/sealwright/sealwright/seal"
 )
 
 // checkExposure refuses a file that every user may read or write.
@@ -15,7 +17,7 @@ func checkExposure(info fs.FileInfo) error {
 		return nil
 	}
 	if mode := info.Mode().Perm(); mode&0o007 != 0 {
-		return fmt.Errorf("%w (mode %04o): run chmod o= on it, and think about who may have changed it", ErrExposed, mode)
+		return fmt.Errorf("%w (mode %04o): run chmod o= on it, and think about who may have changed it", seal.ErrExposed, mode)
 	}
 	return nil
 }
@@ -24,7 +26,7 @@ func checkExposure(info fs.FileInfo) error {
 // each, for a log at the start: a file open to its group, a directory that every
 // user may write to, a file system that may keep less than it promises. It
 // returns nil where nothing is. Only on Linux file systems are told apart.
-func (s *FileStore) Warnings() []string {
+func (s *Store) Warnings() []string {
 	name, err := s.locate()
 	if err != nil {
 		return []string{fmt.Sprintf("the record's file %q can't be examined: %v", s.path, err)}

@@ -1,5 +1,5 @@
 //go:build !linux
 
-package seal
+package filestore
 
 func fileSystemDoubt(string) string { return "" }

@@ -1,4 +1,4 @@
-package seal
+package filestore
 
 import (
 	"bytes"
@@ -12,9 +12,10 @@ import (
 	"os"
 
 	"github.com/sealwright/sealwright/internal/durable"
+	"github.com/sealwright/sealwright/seal"
 )
 
-// The file of a FileStore: one line of header, then the record.
+// The file of a Store: one line of header, then the record.
 //
 //	sealwright record 1 <random, 32 hex digits> <SHA-256 of the record, 64 hex digits>\n
 const (
@@ -41,18 +42,18 @@ func decodeRecordFile(data []byte) (rec []byte, err error) {
 	const remedy = "restore it from a backup"
 	switch {
 	case len(data) == 0:
-		return nil, fmt.Errorf("%w: the file is empty: %s", ErrCorrupt, remedy)
+		return nil, fmt.Errorf("%w: the file is empty: %s", seal.ErrCorrupt, remedy)
 	case !bytes.HasPrefix(data, []byte(recordMagic)):
-		return nil, fmt.Errorf("%w: the file does not begin with %q: is it another file? If not, %s", ErrCorrupt, recordMagic, remedy)
+		return nil, fmt.Errorf("%w: the file does not begin with %q: is it another file? If not, %s", seal.ErrCorrupt, recordMagic, remedy)
 	case !bytes.HasPrefix(data, []byte(recordVersion)):
-		return nil, fmt.Errorf("%w: the file does not begin with %q", ErrNewerFormat, recordVersion)
+		return nil, fmt.Errorf("%w: the file does not begin with %q", seal.ErrNewerFormat, recordVersion)
 	case len(data) < recordHeaderSize:
-		return nil, fmt.Errorf("%w: the file ends in its header: %s", ErrCorrupt, remedy)
+		return nil, fmt.Errorf("%w: the file ends in its header: %s", seal.ErrCorrupt, remedy)
 	}
 	rec = data[recordHeaderSize:]
 	nonce := data[len(recordVersion):][:recordNonceSize]
 	if !bytes.HasPrefix(data, recordHeader(string(nonce), rec)) {
-		return nil, fmt.Errorf("%w: the file was cut or altered: %s", ErrCorrupt, remedy)
+		return nil, fmt.Errorf("%w: the file was cut or altered: %s", seal.ErrCorrupt, remedy)
 	}
 	return rec, nil
 }
@@ -62,12 +63,12 @@ func recordRevision(data []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// readRecordFile reads and checks a file. It returns ErrNotFound, and no info,
+// readRecordFile reads and checks a file. It returns seal.ErrNotFound, and no info,
 // if there is none.
 func readRecordFile(name string) (rec []byte, rev string, info fs.FileInfo, err error) {
 	f, err := durable.OpenRegular(name, os.O_RDONLY)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, "", nil, ErrNotFound
+		return nil, "", nil, seal.ErrNotFound
 	}
 	if err != nil {
 		return nil, "", nil, err
@@ -79,12 +80,12 @@ func readRecordFile(name string) (rec []byte, rev string, info fs.FileInfo, err 
 	if err := checkExposure(info); err != nil {
 		return nil, "", nil, err
 	}
-	data, err := io.ReadAll(io.LimitReader(f, int64(recordHeaderSize+MaxRecordSize+1)))
+	data, err := io.ReadAll(io.LimitReader(f, int64(recordHeaderSize+seal.MaxRecordSize+1)))
 	if err != nil {
 		return nil, "", nil, err
 	}
-	if len(data) > recordHeaderSize+MaxRecordSize {
-		return nil, "", nil, fmt.Errorf("%w: the file is larger than any record: is it another file?", ErrCorrupt)
+	if len(data) > recordHeaderSize+seal.MaxRecordSize {
+		return nil, "", nil, fmt.Errorf("%w: the file is larger than any record: is it another file?", seal.ErrCorrupt)
 	}
 	if rec, err = decodeRecordFile(data); err != nil {
 		return nil, "", nil, err
