@@ -35,6 +35,7 @@ func (v *vault) lose(slot string) {
 // between any two of its calls, and after it. The others open the store, and
 // every acknowledged value decrypts.
 func TestNoSingleLostKey(t *testing.T) {
+	together(t)
 	operations := map[string]func(context.Context, *vault, *seal.Barrier) error{
 		"none":   func(context.Context, *vault, *seal.Barrier) error { return nil },
 		"rotate": func(ctx context.Context, v *vault, b *seal.Barrier) error { return b.Rotate(ctx, seal.By{}) },

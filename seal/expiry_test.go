@@ -16,6 +16,7 @@ import (
 // process's life. They go after ShareTTL, whoever looks: Run, the next share, a
 // try to unseal, or Status.
 func TestSharesExpire(t *testing.T) {
+	together(t)
 	for name, tt := range map[string]struct {
 		ttl   time.Duration
 		stays time.Duration // and an hour later they are gone; negative: never

@@ -261,6 +261,7 @@ func (s spot) take(o spot) {
 // of that slot alone, by somebody who has the root key as well and seals the
 // result properly, so that each binding holds by itself.
 func TestEverythingIsBoundToItsPlace(t *testing.T) {
+	together(t)
 	fake := &kmstest.Fake{}
 	l := locksmith{t, map[string]kms.Wrapper{"a": fake.Key("a"), "b": fake.Key("b")}}
 	first, second := l.history("first", boundSlots), l.history("second", boundSlots)

@@ -16,6 +16,7 @@ import (
 // TestFullRecord: a store at its limit refuses to grow, says so from the half on,
 // and still drops a slot by the proof of people.
 func TestFullRecord(t *testing.T) {
+	together(t)
 	ctx := t.Context()
 	fake := &kmstest.Fake{}
 	l := locksmith{t, map[string]kms.Wrapper{"a": fake.Key("a"), "b": fake.Key("b")}}

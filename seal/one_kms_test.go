@@ -125,6 +125,7 @@ func (x *bench) open(replica string) *seal.Barrier {
 // It is guarantee 28, and began as eight places that slept a KMS's Retry-After
 // while they held what others needed.
 func TestOneKMSHarmsOnlyItself(t *testing.T) {
+	together(t)
 	counts := map[string]int{}
 	worst := time.Duration(0)
 	answered := func(t *testing.T, what string, since time.Time) {
