@@ -20,7 +20,9 @@ type Options struct {
 	// Deliver is called with the new shares of a slot, stored but pending, and
 	// returns nil when their custodians have them: the migration does not go
 	// on before. Where it fails, or the process dies, call Reconcile again
-	// with Reissue.
+	// with Reissue. When it has returned, or panicked, the shares are wiped, those
+	// that it kept too: they reveal nothing any more. What was encrypted to
+	// custodians stays as it is.
 	Deliver func(seal.Delivery) error
 
 	// Reissue replaces the shares of wanted slots that are still pending: the

@@ -16,8 +16,10 @@ import (
 )
 
 // A Delivery is new shares on their way to their custodians. They exist
-// nowhere else: hand them out, then wipe them. Until their slot is proven,
-// losing a Delivery loses nothing.
+// nowhere else: hand them out, then wipe them, as package migrate does when its
+// Deliver has returned. A wiped share, and a copy of it in another variable, is
+// malformed and its text is empty; names, numbers and what was encrypted to
+// custodians stay. Until their slot is proven, losing a Delivery loses nothing.
 type Delivery struct {
 	// Operation is the id by which an Init can be repeated: whoever has it gets
 	// new shares, so it is as secret as they are until a slot is proven. The

@@ -22,6 +22,7 @@ const (
 	Migrate      Action = "migrate"       // cancel a migration
 	KeyStatus    Action = "key-status"    // read what is about keys
 	Detail       Action = "detail"        // read errors, and why the server is sealed, in full
+	Init         Action = "init"          // make the store; asked only with [Config.AuthorizeInit]
 )
 
 // EventRequest is a request to the handler: Detail has its method and path, and
@@ -36,6 +37,12 @@ type Config struct {
 	// The answer is 403 and does not show the error. The tools send their
 	// token as X-Vault-Token. It is also called while the server is sealed.
 	Authorize func(*http.Request, Action) error
+
+	// AuthorizeInit has Authorize decide on init too, as [Init], before the body of
+	// the request is read. Set it where requests have an identity before there is a
+	// store: a client certificate, a bootstrap token. Zero: whoever comes first may,
+	// once, as with Vault, whose tools have no token then.
+	AuthorizeInit bool
 
 	// Actor names who sent a request, for events and the record's journal, which
 	// have it in the form of [seal.By] Actor. Nil: "operator API".
@@ -61,8 +68,8 @@ type Config struct {
 	// "shamir", as package sealconf names it.
 	People string
 
-	// Deliver takes shares that a migration makes to their custodians; see
-	// [migrate.Options]. Nil: plans that make shares are refused.
+	// Deliver takes shares that a migration makes to their custodians, and keeps
+	// none of them: see [migrate.Options]. Nil: plans that make shares are refused.
 	Deliver func(seal.Delivery) error
 
 	// ParseRecipient reads a public key that came with a request, as the tools

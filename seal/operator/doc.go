@@ -27,10 +27,25 @@
 // # Who may
 //
 // [Config.Authorize] decides on every request that needs it, each with its
-// [Action]. Init, unseal, seal-status, leader and health need nothing, nor does
+// [Action]. Unseal, seal-status, leader and health need nothing, nor does init
+// unless the host says so ([Config.AuthorizeInit]), nor
 // looking at the progress of an operation, checking a share, nor giving one to an
 // operation by its id (the nonce): the share is what authorizes. Pages of other
 // sites, which a browser tells of, get nothing.
+//
+// A host whose requests have an identity without a token, of a client's
+// certificate or of a proxy that signs people in, looks at that: the tools send
+// whatever token they have, and any will do. What it looks at must be what only
+// that identity can send: [http.Request] TLS.VerifiedChains, not the certificate
+// alone, with ClientAuth at least VerifyClientCertIfGiven; a header only on
+// connections that come from the proxy, which has to take it out of what others
+// send. An address is no identity: behind a proxy everybody has the same. A browser
+// sends such an identity with whatever page it shows; pages of other sites are
+// refused here, which takes the word of the browser, so keep this handler off the
+// host name on which people's content is served. With an identity at hand set
+// AuthorizeInit, name who it is by [Config.Actor], and let the listener ask for
+// it on every route: what needs nothing here, as giving a share, has nothing to
+// fear from whom it knows.
 //
 // # Answers that exist once
 //

@@ -50,6 +50,11 @@ type initBody struct {
 }
 
 func (h *handler) initialize(_ http.ResponseWriter, r *http.Request) (any, error) {
+	if h.AuthorizeInit {
+		if err := h.authorize(r, Init); err != nil {
+			return nil, err
+		}
+	}
 	var in initRequest
 	if err := decode(r, &in); err != nil {
 		return nil, err
