@@ -137,6 +137,9 @@ func (d *document) toVault() (*vaultBackup, error) {
 // document returns what Vault wrote down as a document, unchecked.
 func (b *vaultBackup) document() (*document, error) {
 	p := b.Policy
+	if p.Latest == 0 {
+		p.Latest = len(p.Keys) // of before there was an archive
+	}
 	t, err := p.keyType()
 	if err != nil {
 		return nil, err

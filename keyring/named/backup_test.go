@@ -115,7 +115,7 @@ func TestRestoreRefused(t *testing.T) {
 		"soft-deleted":          {"soft_deleted": true},
 		"begin otherwise":       {"version_template": "enc:{{version}}:"},
 		"no version 2":          {"latest_version": 2},
-		"no versions, or too":   {"latest_version": 0},
+		"no versions, or too":   {"latest_version": 0, "keys": map[string]any{}},
 		"too many":              {"latest_version": 1 << 20},
 		"number 12":             {"type": 12},
 		"elsewhere":             {"type": 10},

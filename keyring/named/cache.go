@@ -13,6 +13,7 @@ import (
 type entry struct {
 	key      *Key
 	revision string
+	size     int          // bytes of the document
 	asked    atomic.Int64 // when the store said so, by Keys.clock
 }
 
@@ -98,6 +99,7 @@ func isContext(err error) bool {
 func (k *Keys) fly(ctx context.Context, name string, f *flight) {
 	err := errors.New("the store panicked")
 	var key *Key
+	var stored []byte
 	var revision string
 	old, asked := k.cached(name), k.clock()
 	defer func() {
@@ -111,7 +113,7 @@ func (k *Keys) fly(ctx context.Context, name string, f *flight) {
 			}
 		case err == nil:
 			f.key = key
-			k.keep(name, old, key, revision, asked)
+			k.keep(name, old, &entry{key: key, revision: revision, size: len(stored)}, asked)
 		default:
 			f.err = err
 			if errors.Is(err, ErrNotFound) {
@@ -120,7 +122,7 @@ func (k *Keys) fly(ctx context.Context, name string, f *flight) {
 		}
 		close(f.done)
 	}()
-	stored, revision, err := k.cfg.Store.Load(ctx, name)
+	stored, revision, err = k.cfg.Store.Load(ctx, name)
 	if err != nil {
 		return
 	}
@@ -154,24 +156,28 @@ func (k *Keys) bury(s *state) {
 	s.close()
 }
 
-// keep puts a key into the cache, and lets another go if there are too many.
-// Keys.mu is held.
-func (k *Keys) keep(name string, old *entry, key *Key, revision string, asked time.Duration) {
-	k.live[key.state] = struct{}{}
-	if old != nil && old.key == key && k.cached(name) == old {
+// keep puts a key into the cache, and lets others go if there are too many, or
+// too large ones. Keys.mu is held.
+func (k *Keys) keep(name string, old, e *entry, asked time.Duration) {
+	k.live[e.key.state] = struct{}{}
+	if old != nil && old.key == e.key && k.cached(name) == old {
 		old.asked.Store(int64(asked))
 		return
 	}
-	e := &entry{key: key, revision: revision}
 	e.asked.Store(int64(asked))
 	k.edit(func(cache map[string]*entry) {
 		cache[name] = e
-		for other := range cache {
-			if len(cache) <= maxCached {
+		bytes := 0
+		for _, other := range cache {
+			bytes += other.size
+		}
+		for victim, other := range cache {
+			if len(cache) <= maxCached && bytes <= maxCachedBytes {
 				break
 			}
-			if other != name {
-				delete(cache, other)
+			if other != e {
+				bytes -= other.size
+				delete(cache, victim)
 			}
 		}
 	})

@@ -28,8 +28,10 @@ const (
 	// MinAutoRotate is the least period after which a key rotates by itself.
 	MinAutoRotate = time.Hour
 
-	// maxCached bounds the keys in memory: a key that is used comes back.
-	maxCached = 1024
+	// maxCached and maxCachedBytes bound the keys in memory: a key that is used
+	// comes back.
+	maxCached      = 1024
+	maxCachedBytes = 64 << 20
 
 	// maxTries bounds how often a change starts again since others changed the key.
 	maxTries = 100

@@ -27,6 +27,9 @@
 // ciphertext to the latest, without anybody seeing the plaintext; [Keys.Trim]
 // removes what nothing needs. Every change is one compare-and-swap of the document.
 //
+// Ciphertexts are text, as Vault's; for columns of bytes there is
+// [Key.EncryptBinary], which is as fast as the keyring.
+//
 // [Keys.Key] returns a key to work with. Its methods do no I/O: a batch is one
 // Key, and [Batch] keeps the errors of its items apart.
 //

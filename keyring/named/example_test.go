@@ -65,3 +65,60 @@ func Example() {
 	// named: decrypt: key "cards": does not authenticate: altered, or of another key, context or associated data
 	// 1 source to rewrap and count
 }
+
+// Tenants have a key each, derived from one, and a batch keeps the errors of its
+// items apart.
+func ExampleBatch() {
+	ctx := context.Background()
+	keys, err := named.New(named.Config{Keyring: newKeyring(), Store: named.NewMemStore(), Keep: func(migrate.Source) {}})
+	if err != nil {
+		panic(err)
+	}
+	if _, err := keys.Create(ctx, "tenants", named.Spec{Derived: true}); err != nil {
+		panic(err)
+	}
+	key, err := keys.Key(ctx, "tenants")
+	if err != nil {
+		panic(err)
+	}
+	results, err := named.Batch([]named.Message{
+		{Plaintext: []byte("one"), Context: []byte("tenant 1")},
+		{Plaintext: []byte("two")},
+	}, key.Encrypt)
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(results[0].Value[:9], results[0].Err)
+	fmt.Println(results[1].Err)
+	// Output:
+	// vault:v1: <nil>
+	// named: encrypt: key "tenants": malformed input: the context is missing: the key is derived, and has another key for each
+}
+
+// A key signs, and whoever has its public half verifies.
+func ExampleKey_Sign() {
+	ctx := context.Background()
+	keys, err := named.New(named.Config{Keyring: newKeyring(), Store: named.NewMemStore(), Keep: func(migrate.Source) {}})
+	if err != nil {
+		panic(err)
+	}
+	if _, err := keys.Create(ctx, "releases", named.Spec{Type: named.Ed25519}); err != nil {
+		panic(err)
+	}
+	key, err := keys.Key(ctx, "releases")
+	if err != nil {
+		panic(err)
+	}
+	release := named.Input{Data: []byte("v1.2.3 sha256:9ecb3656")}
+	signature, err := key.Sign(release)
+	if err != nil {
+		panic(err)
+	}
+	ok, err := key.Verify(release, signature.Text)
+	fmt.Println(ok, err)
+	ok, err = key.Verify(named.Input{Data: []byte("v6.6.6")}, signature.Text)
+	fmt.Println(ok, err)
+	// Output:
+	// true <nil>
+	// false <nil>
+}

@@ -93,6 +93,20 @@ func (k *Keys) Live() int {
 	return len(k.live)
 }
 
+// Cached returns how many keys are in the cache.
+func (k *Keys) Cached() int { return len(*k.cache.Load()) }
+
+// Swell has the cache take a key for one of a size.
+func (k *Keys) Swell(name string, size int) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	old := k.cached(name)
+	k.keep(name, nil, &entry{key: old.key, revision: old.revision, size: size}, k.clock())
+}
+
+// MaxCached is how many there are at most.
+const MaxCached = maxCached
+
 // Enter keeps a key from being wiped until the returned function is called.
 func (k *Key) Enter() func() {
 	if err := k.state.enter(); err != nil {

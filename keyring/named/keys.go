@@ -153,9 +153,17 @@ func (k *Keys) Rotate(ctx context.Context, name string) (Info, error) {
 	return k.rotate(ctx, name, func(*document) error { return nil })
 }
 
+// A shape is what decides about a new version.
+type shape struct {
+	kind       Type
+	size       int
+	convergent int
+}
+
 // rotate makes the version once, however often others come between.
 func (k *Keys) rotate(ctx context.Context, name string, check func(*document) error) (Info, error) {
 	var fresh versionDoc
+	var made shape // what fresh is of: the key may be made anew meanwhile
 	defer func() { clear(fresh.Key); clear(fresh.MAC) }()
 	return k.change(ctx, "rotate", name, func(d *document) error {
 		if err := check(d); err != nil {
@@ -167,12 +175,13 @@ func (k *Keys) rotate(ctx context.Context, name string, check func(*document) er
 		if d.Imported && !d.Rotatable {
 			return because(ErrPolicy, "the key was imported, and allow_rotation is not set: import another version, or set it")
 		}
-		if fresh.Created.IsZero() {
+		if is := (shape{d.Type, d.KeySize, d.last().Convergent}); made != is {
 			v, err := d.generate(k.cfg.Now())
 			if err != nil {
 				return err
 			}
-			fresh = v
+			clear(fresh.Key)
+			fresh, made = v, is
 		}
 		d.Versions = append(d.Versions, fresh.clone())
 		d.Imported = false

@@ -279,6 +279,29 @@ func TestCache(t *testing.T) {
 	})
 }
 
+// The cache is bounded, by the number of keys and by their size, and what left it
+// comes back.
+func TestCacheBounds(t *testing.T) {
+	h := open(t, nil)
+	for i := range named.MaxCached + 10 {
+		name := fmt.Sprintf("k%d", i)
+		h.create(name, named.Spec{})
+		h.key(name)
+	}
+	if n := h.Cached(); n != named.MaxCached {
+		t.Errorf("%d keys in the cache, want %d", n, named.MaxCached)
+	}
+	h.key("k0")
+	if h.Swell("k0", 64<<20); h.Cached() != 1 {
+		t.Errorf("beside 64 MiB there are %d keys in the cache", h.Cached()-1)
+	}
+	for i := range named.MaxCached + 10 {
+		if _, err := h.key(fmt.Sprintf("k%d", i)).Encrypt(named.Message{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // Many that want a key at the same time ask the store once, and who gives up does
 // not take the others along.
 func TestLoadTogether(t *testing.T) {

@@ -147,7 +147,11 @@ func (k *Key) verify(in *Input, signature string) (bool, error) {
 		return ed25519.Verify(key, m.prepared, raw), nil
 	case *ecdsa.PublicKey:
 		if m.jws {
-			if raw, err = fromJWS(raw, (key.Curve.Params().BitSize+7)/8); err != nil {
+			size := (key.Curve.Params().BitSize + 7) / 8
+			if len(raw) != 2*size {
+				return false, nil
+			}
+			if raw, err = fromJWS(raw, size); err != nil {
 				return false, err
 			}
 		} else if err := checkASN1(raw); err != nil {
@@ -307,9 +311,6 @@ func toJWS(der []byte, size int) ([]byte, error) {
 }
 
 func fromJWS(raw []byte, size int) ([]byte, error) {
-	if len(raw) != 2*size {
-		return nil, because(ErrInput, "the signature has %d bytes, want %d", len(raw), 2*size)
-	}
 	return asn1.Marshal(ecdsaSignature{new(big.Int).SetBytes(raw[:size]), new(big.Int).SetBytes(raw[size:])})
 }
 
