@@ -4,9 +4,7 @@ package columntest_test
 
 import (
 	"database/sql"
-	"errors"
 	"os"
-	"sync"
 	"testing"
 
 	"github.com/go-sql-driver/mysql"
@@ -20,55 +18,17 @@ import (
 
 // The servers of this test binary, each started at its first use.
 var (
-	postgres = sync.OnceValues(kept(dbtest.StartPostgreSQL))
-	mariadb  = sync.OnceValues(kept(func() (*dbtest.Server, error) { return dbtest.StartMariaDB() }))
-	pooler   = sync.OnceValues(kept(func() (*dbtest.Server, error) {
-		server, err := postgres()
-		if err != nil {
-			return nil, err
-		}
-		return dbtest.StartPgBouncer(server, 3)
-	}))
+	servers  dbtest.Set
+	postgres = servers.PostgreSQL()
+	mariadb  = servers.MariaDB()
+	pooler   = servers.PgBouncer(postgres, 3)
 )
-
-var servers struct {
-	sync.Mutex
-	all []*dbtest.Server
-}
-
-// kept has a server that was started be closed at the end.
-func kept(start func() (*dbtest.Server, error)) func() (*dbtest.Server, error) {
-	return func() (*dbtest.Server, error) {
-		s, err := start()
-		if err == nil {
-			servers.Lock()
-			servers.all = append(servers.all, s)
-			servers.Unlock()
-		}
-		return s, err
-	}
-}
 
 func TestMain(m *testing.M) {
 	mysql.SetLogger(&mysql.NopLogger{}) // connections break here, and it would say so each time
 	code := m.Run()
-	for i := len(servers.all) - 1; i >= 0; i-- {
-		servers.all[i].Close()
-	}
+	servers.Close()
 	os.Exit(code)
-}
-
-// dsn returns how to connect to a server, or skips the test.
-func dsn(t testing.TB, server func() (*dbtest.Server, error), user string) string {
-	t.Helper()
-	s, err := server()
-	if errors.Is(err, dbtest.ErrNoServer) {
-		t.Skip(err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s.DSN(user)
 }
 
 func open(t testing.TB, driver, dsn string, dialect sqlsource.Dialect) columntest.Database {
@@ -84,7 +44,7 @@ func open(t testing.TB, driver, dsn string, dialect sqlsource.Dialect) columntes
 func TestPostgreSQL(t *testing.T) {
 	for name, tt := range map[string]struct {
 		driver, parameters string
-		server             func() (*dbtest.Server, error)
+		server             dbtest.Start
 	}{
 		"pgx":                       {"pgx", "", postgres},
 		"pgx, simple protocol":      {"pgx", " default_query_exec_mode=simple_protocol", postgres},
@@ -97,7 +57,7 @@ func TestPostgreSQL(t *testing.T) {
 		"pgbouncer, lib/pq, binary": {"postgres", " binary_parameters=yes", pooler},
 	} {
 		t.Run(name, func(t *testing.T) {
-			columntest.Conform(t, open(t, tt.driver, dsn(t, tt.server, "")+tt.parameters, sqlsource.PostgreSQL))
+			columntest.Conform(t, open(t, tt.driver, tt.server.Need(t).DSN("")+tt.parameters, sqlsource.PostgreSQL))
 		})
 	}
 }
@@ -112,7 +72,7 @@ func TestMariaDB(t *testing.T) {
 		"another collation":                  "collation=utf8mb4_bin",
 	} {
 		t.Run(name, func(t *testing.T) {
-			columntest.Conform(t, open(t, "mysql", dsn(t, mariadb, "root?"+parameters), sqlsource.MySQL))
+			columntest.Conform(t, open(t, "mysql", mariadb.Need(t).DSN("root?"+parameters), sqlsource.MySQL))
 		})
 	}
 }

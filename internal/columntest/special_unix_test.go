@@ -159,7 +159,7 @@ func TestSQLiteBusy(t *testing.T) {
 
 func openPostgres(t testing.TB, user string) columntest.Database {
 	t.Helper()
-	return open(t, "pgx", dsn(t, postgres, user), sqlsource.PostgreSQL)
+	return open(t, "pgx", postgres.Need(t).DSN(user), sqlsource.PostgreSQL)
 }
 
 func TestPostgreSQLTables(t *testing.T) {
@@ -202,7 +202,7 @@ func TestPostgreSQLCannotWrite(t *testing.T) {
 	a := []string{"a"}
 	refusal(t, openPostgres(t, "reader"), sqlsource.Config{Table: "readable", Columns: a}, "the table cannot be written")
 	refusal(t, d, sqlsource.Config{Table: "computed", Columns: []string{"b"}}, `column "b" is computed`)
-	replica := open(t, "pgx", dsn(t, postgres, "")+" default_transaction_read_only=on", sqlsource.PostgreSQL)
+	replica := open(t, "pgx", postgres.Need(t).DSN("")+" default_transaction_read_only=on", sqlsource.PostgreSQL)
 	refusal(t, replica, sqlsource.Config{Table: "readable", Columns: a}, "open to be read only: give the primary one")
 }
 
@@ -213,7 +213,7 @@ func TestPoolerRefuses(t *testing.T) {
 	direct.Execute(t, "CREATE TABLE pooled (id int PRIMARY KEY, a text)", "INSERT INTO pooled VALUES (1, 'a')")
 	told := false
 	for range 20 {
-		d := open(t, "pgx", dsn(t, pooler, ""), sqlsource.PostgreSQL)
+		d := open(t, "pgx", pooler.Need(t).DSN(""), sqlsource.PostgreSQL)
 		s, err := sqlsource.Open(t.Context(), d.DB, sqlsource.Config{Dialect: d.Dialect, Table: "pooled", Columns: []string{"a"}})
 		for range 5 {
 			if err == nil {
@@ -279,7 +279,7 @@ func TestPostgreSQLLocked(t *testing.T) {
 
 // Values are told apart by their bytes in a column that takes them for the same.
 func TestMariaDBAnyCase(t *testing.T) {
-	d := open(t, "mysql", dsn(t, mariadb, "root"), sqlsource.MySQL)
+	d := open(t, "mysql", mariadb.Need(t).DSN("root"), sqlsource.MySQL)
 	for _, charset := range []string{"utf8mb4 COLLATE utf8mb4_general_ci", "latin1 COLLATE latin1_swedish_ci", "utf16 COLLATE utf16_general_ci", "ascii COLLATE ascii_bin"} {
 		table := columntest.Table("anycase")
 		d.Execute(t, fmt.Sprintf("CREATE TABLE %s (id int PRIMARY KEY, a varchar(200) CHARACTER SET %s)", table, charset),
@@ -296,10 +296,10 @@ func TestMariaDBAnyCase(t *testing.T) {
 }
 
 func TestMariaDBCannotWrite(t *testing.T) {
-	d := open(t, "mysql", dsn(t, mariadb, "root"), sqlsource.MySQL)
+	d := open(t, "mysql", mariadb.Need(t).DSN("root"), sqlsource.MySQL)
 	d.Execute(t, "CREATE TABLE readable (id int PRIMARY KEY, a text, b text GENERATED ALWAYS AS (concat(a, 'x')) VIRTUAL, UNIQUE (a(10)))", "CREATE USER reader", "GRANT SELECT ON app.readable TO reader")
 	a := []string{"a"}
-	refusal(t, open(t, "mysql", dsn(t, mariadb, "reader"), sqlsource.MySQL), sqlsource.Config{Table: "readable", Columns: a}, "the table cannot be written")
+	refusal(t, open(t, "mysql", mariadb.Need(t).DSN("reader"), sqlsource.MySQL), sqlsource.Config{Table: "readable", Columns: a}, "the table cannot be written")
 	refusal(t, d, sqlsource.Config{Table: "readable", Columns: []string{"b"}}, `column "b" is computed`)
 	refusal(t, d, sqlsource.Config{Table: "readable", Columns: []string{"b"}, Key: a}, "no unique key is made of the columns")
 	d.Execute(t, "SET GLOBAL read_only = 1")
@@ -309,7 +309,7 @@ func TestMariaDBCannotWrite(t *testing.T) {
 
 // A batch that is larger than what a statement may be goes in several.
 func TestMariaDBPacket(t *testing.T) {
-	d := open(t, "mysql", dsn(t, mariadb, "root"), sqlsource.MySQL)
+	d := open(t, "mysql", mariadb.Need(t).DSN("root"), sqlsource.MySQL)
 	d.Execute(t, "CREATE TABLE large (id int PRIMARY KEY, a mediumtext)")
 	value := strings.Repeat("v", 1<<20)
 	var batch []migrate.Replacement
@@ -328,5 +328,50 @@ func TestMariaDBPacket(t *testing.T) {
 	}
 	if page, err := s.Page(t.Context(), "", 40); err != nil || len(page) > 2 {
 		t.Errorf("a page of %d large values, %v", len(page), err)
+	}
+}
+
+// Of values that stand outside of their rows a census reads the beginnings alone.
+func TestPostgreSQLSlices(t *testing.T) {
+	d := open(t, "pgx", postgres.Need(t).DSN(""), sqlsource.PostgreSQL)
+	d.DB.SetMaxOpenConns(1) // which tells what it read
+	const rows, size = 40, 200 << 10
+	for _, kind := range []string{"text", "bytea"} {
+		table := columntest.Table("sliced")
+		d.Execute(t, fmt.Sprintf("CREATE TABLE %s (id int PRIMARY KEY, a %s)", table, kind))
+		_, kr := columntest.Keyring(t, 1)
+		for id := range rows {
+			var value any
+			var err error
+			if value, err = kr.Encrypt(nil, make([]byte, size), nil); kind == "text" {
+				value, err = kr.EncryptString(strings.Repeat("x", size), nil)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			d.Insert(t, table, id, value)
+		}
+		d.Insert(t, table, rows, []byte(strings.Repeat("legacy", size))) // compressed
+		read := func() (blocks int) {
+			d.Execute(t, "SELECT pg_stat_force_next_flush()")
+			if err := d.DB.QueryRow("SELECT toast_blks_read + toast_blks_hit FROM pg_statio_user_tables WHERE relname = $1", table).Scan(&blocks); err != nil {
+				t.Fatal(err)
+			}
+			return blocks
+		}
+		s := d.Open(t, sqlsource.Config{Table: table, Columns: []string{"a"}})
+		before := read()
+		c, err := migrate.Count(t.Context(), kr, s)
+		counted := read() - before
+		if err != nil || c.Terms[1].Items != rows || c.Other.Items != 1 {
+			t.Errorf("%s: %+v, %v", kind, c, err)
+		}
+		before = read()
+		if _, err := s.Page(t.Context(), "", 1); err != nil {
+			t.Fatal(err)
+		}
+		if one := read() - before; 4*counted > rows*one || one < size/8192 {
+			t.Errorf("%s: to count %d values read %d blocks, one whole value %d", kind, rows, counted, one)
+		}
 	}
 }

@@ -19,7 +19,7 @@ import (
 
 // networked are the drivers that reach a server over a network.
 var networked = map[string]struct {
-	server  func() (*dbtest.Server, error)
+	server  dbtest.Start
 	dialect sqlstore.Dialect
 	driver  string
 	dsn     func(host, port string) string

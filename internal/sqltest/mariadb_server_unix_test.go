@@ -28,7 +28,5 @@ func openMariaDB(t testing.TB, user string) *sql.DB {
 func newMariaDBDSN(t *testing.T) string {
 	name := unique("processes")
 	execute(t, openMariaDB(t, "root"), "CREATE DATABASE "+name)
-	s, err := mariadb()
-	must(t, err)
-	return strings.Replace(s.DSN("root"), ")/app?", ")/"+name+"?", 1)
+	return strings.Replace(mariadb.Need(t).DSN("root"), ")/app?", ")/"+name+"?", 1)
 }

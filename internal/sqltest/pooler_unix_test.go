@@ -13,20 +13,10 @@ import (
 
 	_ "github.com/lib/pq"
 
-	"github.com/sealwright/sealwright/internal/dbtest"
 	"github.com/sealwright/sealwright/seal"
 	"github.com/sealwright/sealwright/seal/sqlstore"
 	"github.com/sealwright/sealwright/seal/storetest"
 )
-
-// pooler starts a pooler in transaction mode before the PostgreSQL server.
-var pooler = sync.OnceValues(kept(func() (*dbtest.Server, error) {
-	server, err := postgres()
-	if err != nil {
-		return nil, err
-	}
-	return dbtest.StartPgBouncer(server, 3)
-}))
 
 // The ways in which PostgreSQL's two drivers put a statement on the wire. Some
 // have the server keep it under a name, which this pooler does not know of, and
@@ -93,11 +83,7 @@ func TestPoolerAnswersForAnother(t *testing.T) {
 // openPooled opens the database behind the pooler.
 func openPooled(t testing.TB, driver, parameter string) *sql.DB {
 	t.Helper()
-	s, err := pooler()
-	if errors.Is(err, dbtest.ErrNoServer) {
-		t.Skip(err)
-	}
-	must(t, err)
+	s := pooler.Need(t)
 	db, err := sql.Open(driver, s.DSN("admin")+" "+parameter)
 	must(t, err)
 	t.Cleanup(func() { db.Close() })
@@ -106,11 +92,7 @@ func openPooled(t testing.TB, driver, parameter string) *sql.DB {
 
 // Both drivers pass the suite, also behind the pooler.
 func TestPostgreSQLDrivers(t *testing.T) {
-	server, err := postgres()
-	if errors.Is(err, dbtest.ErrNoServer) {
-		t.Skip(err)
-	}
-	must(t, err)
+	server := postgres.Need(t)
 	must(t, openStore(t, openPostgres(t, "admin"), sqlstore.Config{Dialect: sqlstore.PostgreSQL}).CreateTable(t.Context()))
 	suite := func(name string, open func(t *testing.T) *sql.DB) {
 		t.Run(name, func(t *testing.T) {

@@ -19,7 +19,5 @@ func openPostgres(t testing.TB, user string) *sql.DB {
 func newPostgresDSN(t *testing.T) string {
 	name := unique("processes")
 	execute(t, openPostgres(t, "admin"), "CREATE DATABASE "+name)
-	s, err := postgres()
-	must(t, err)
-	return strings.Replace(s.DSN("admin"), "dbname=postgres", "dbname="+name, 1)
+	return strings.Replace(postgres.Need(t).DSN("admin"), "dbname=postgres", "dbname="+name, 1)
 }
