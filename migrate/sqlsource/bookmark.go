@@ -30,7 +30,7 @@ func (b *Bookmark) Load(ctx context.Context) (text string, err error) {
 	if err != nil {
 		return "", err
 	}
-	err = s.inTx(ctx, func(tx *sql.Tx) error {
+	err = s.inTx(ctx, nil, func(tx *sql.Tx) error {
 		return tx.QueryRowContext(ctx, "SELECT mark FROM "+s.table+" WHERE name = "+s.d.parameter(1), b.Name).Scan(&text)
 	})
 	switch {
@@ -54,7 +54,7 @@ func (b *Bookmark) Save(ctx context.Context, text string) error {
 	} else {
 		into += "ON CONFLICT (name) DO UPDATE SET mark = excluded.mark"
 	}
-	err = s.inTx(ctx, func(tx *sql.Tx) error {
+	err = s.inTx(ctx, nil, func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, into, b.Name, text)
 		return err
 	})

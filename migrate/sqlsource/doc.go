@@ -44,6 +44,13 @@
 // [migrate.ErrUnavailable], after which [migrate.Rewrap] reads again what is
 // stored.
 //
+// # Counting
+//
+// [migrate.Count] has the database count, and nothing but numbers comes from it.
+// PostgreSQL looks at a sample first, then reads the table once as count(*) does,
+// and once more in the same snapshot if there is anything that does not begin as
+// most of the sample. Of long values it reads the beginning.
+//
 // # What is refused
 //
 // Open looks at the table, and refuses with [seal.ErrConfig] what would fail later

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/sealwright/sealwright/internal/sqlerror"
+	"github.com/sealwright/sealwright/migrate"
 )
 
 // mysql is MySQL and MariaDB. Values come as bytes and go as hex, so that neither
@@ -226,6 +227,10 @@ func (*mysql) collated(c *column, value string) string {
 		return value
 	}
 	return value + " COLLATE " + c.collation
+}
+
+func (*mysql) count(ctx context.Context, q queryer, s *Source, c *column) ([]migrate.Head, error) {
+	return s.groupHeads(ctx, q, c, "")
 }
 
 func (*mysql) heads(c *column) string {

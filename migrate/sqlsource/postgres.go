@@ -181,20 +181,6 @@ func arrayOf(batch []*change, value func(*change) string) string {
 	return b.String()
 }
 
-func (postgres) heads(c *column) string {
-	if c.binary {
-		return fmt.Sprintf(`CASE WHEN %[1]s IS NULL OR length(%[1]s) = 0 THEN ''::bytea
-	WHEN substring(%[1]s FROM 1 FOR 4) = 'sw1.'::bytea THEN substring(%[1]s FROM 1 FOR CASE WHEN length(%[1]s) < %[2]d THEN 4 ELSE %[3]d END)
-	WHEN get_byte(%[1]s, 0) NOT IN (1, 2) THEN '%[6]s'::bytea
-	ELSE substring(%[1]s FROM 1 FOR CASE WHEN length(%[1]s) < %[4]d THEN 1 ELSE %[5]d END) END AS head, length(%[1]s) AS size`,
-			c.quoted, textSize, textHead, binarySize, binaryHead, otherHead)
-	}
-	// What most values are comes first: it is evaluated for each.
-	return fmt.Sprintf(`CASE WHEN starts_with(%[1]s::text, 'sw1.') THEN CASE WHEN octet_length(%[1]s::text) < %[2]d THEN 'sw1.' ELSE left(%[1]s::text, %[3]d) END
-	WHEN %[1]s IS NULL OR octet_length(%[1]s::text) = 0 THEN '' ELSE '%[4]s' END COLLATE "C" AS head, octet_length(%[1]s::text) AS size`,
-		c.quoted, textSize, textHead, otherHead)
-}
-
 // estimate asks the planner, who knows the condition too.
 func (postgres) estimate(ctx context.Context, q queryer, s *Source) (int64, error) {
 	text := "EXPLAIN (FORMAT JSON) SELECT 1 FROM " + s.table

@@ -33,7 +33,7 @@ func (s *Source) ReplaceBatch(ctx context.Context, batch []migrate.Replacement) 
 		batch[i].Replaced = false
 		groups[p.column] = append(groups[p.column], &change{&batch[i], p})
 	}
-	err := s.inTx(ctx, func(tx *sql.Tx) error {
+	err := s.inTx(ctx, nil, func(tx *sql.Tx) error {
 		for i, group := range groups {
 			for len(group) > 0 {
 				n := s.atOnce(group)
@@ -77,55 +77,10 @@ func (s *Source) atOnce(group []*change) int {
 	return len(group)
 }
 
-// Heads counts on the database's side, in one statement for each column that reads
-// the beginnings of its values.
-func (s *Source) Heads(ctx context.Context) (heads []migrate.Head, err error) {
-	where := ""
-	if s.cfg.Where != "" {
-		where = " WHERE (" + s.cfg.Where + ")"
-	}
-	for i := range s.columns {
-		c := &s.columns[i]
-		text := fmt.Sprintf("SELECT head, count(*), sum(size) FROM (SELECT %s FROM %s%s) AS items GROUP BY head", s.d.heads(c), s.table, where)
-		err := s.reading(ctx, func(q queryer) error {
-			rows, err := q.QueryContext(ctx, text)
-			if err != nil {
-				return err
-			}
-			defer rows.Close()
-			for rows.Next() {
-				var h migrate.Head
-				var size sql.NullFloat64 // some sums are decimal
-				if err := rows.Scan(&h.Begin, &h.Items, &size); err != nil {
-					return err
-				}
-				h.Bytes = int64(size.Float64)
-				heads = append(heads, h)
-			}
-			return rows.Err()
-		})
-		if err != nil {
-			return nil, fmt.Errorf("sqlsource: count: %w", err)
-		}
-	}
-	return heads, nil
-}
-
-// What the beginnings of values are grouped by: the term and the key id of what is
-// long enough to be a ciphertext, and of everything else no more than what tells
-// that it is not.
-const (
-	binaryHead = 9  // version, term, key id
-	textHead   = 16 // "sw1." and their base64
-	binarySize = 41 // the header of a ciphertext
-	textSize   = 59 // and as text
-	otherHead  = "?"
-)
-
 // Estimate is what the database keeps of the table's size, or what its planner
 // makes of that.
 func (s *Source) Estimate(ctx context.Context) (items int64, err error) {
-	err = s.reading(ctx, func(q queryer) error {
+	err = s.reading(ctx, nil, func(q queryer) error {
 		items, err = s.d.estimate(ctx, q, s)
 		return err
 	})

@@ -72,7 +72,9 @@ type dialect interface {
 	// most is how many changes, and of how many bytes, replace takes.
 	most() (changes, bytes int)
 
-	heads(c *column) string // SQL of what [Source.Heads] groups by
+	// count is [Source.Heads] for one column, and heads the SQL of what it groups by.
+	count(ctx context.Context, q queryer, s *Source, c *column) ([]migrate.Head, error)
+	heads(c *column) string
 	estimate(ctx context.Context, q queryer, s *Source) (rows int64, err error)
 	unavailable(err error) bool
 }
@@ -97,7 +99,7 @@ func Open(ctx context.Context, db *sql.DB, cfg Config) (*Source, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sqlsource: open: %w", err)
 	}
-	if err := s.inTx(ctx, func(tx *sql.Tx) error { return s.inspect(ctx, tx) }); err != nil {
+	if err := s.inTx(ctx, nil, func(tx *sql.Tx) error { return s.inspect(ctx, tx) }); err != nil {
 		return nil, fmt.Errorf("sqlsource: open table %q: %w", cfg.Table, err)
 	}
 	return s, nil
@@ -127,8 +129,8 @@ func newSource(db *sql.DB, cfg Config) (*Source, error) {
 }
 
 // inTx does f in a transaction, which is as short as f is.
-func (s *Source) inTx(ctx context.Context, f func(tx *sql.Tx) error) error {
-	tx, err := s.db.BeginTx(ctx, nil)
+func (s *Source) inTx(ctx context.Context, opts *sql.TxOptions, f func(tx *sql.Tx) error) error {
+	tx, err := s.db.BeginTx(ctx, opts)
 	if err != nil {
 		return s.errorf(ctx, err)
 	}
@@ -141,11 +143,11 @@ func (s *Source) inTx(ctx context.Context, f func(tx *sql.Tx) error) error {
 
 // reading does f, in a transaction but over SQLite: there is no pooler in between
 // there, and some of its drivers lock out all writers for one.
-func (s *Source) reading(ctx context.Context, f func(q queryer) error) error {
+func (s *Source) reading(ctx context.Context, opts *sql.TxOptions, f func(q queryer) error) error {
 	if s.cfg.Dialect == SQLite {
 		return s.errorf(ctx, f(s.db))
 	}
-	return s.inTx(ctx, func(tx *sql.Tx) error { return f(tx) })
+	return s.inTx(ctx, opts, func(tx *sql.Tx) error { return f(tx) })
 }
 
 // errorf marks an error after which the same may be tried again.
@@ -180,7 +182,7 @@ func (s *Source) Page(ctx context.Context, after string, limit int) (page []migr
 	if err != nil {
 		return nil, fmt.Errorf("sqlsource: page: %w", err)
 	}
-	err = s.reading(ctx, func(q queryer) error {
+	err = s.reading(ctx, nil, func(q queryer) error {
 		page, err = s.readPage(ctx, q, from, limit, text, args)
 		return err
 	})

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/sealwright/sealwright/internal/sqlerror"
+	"github.com/sealwright/sealwright/migrate"
 )
 
 // sqlite has types at its values and not at its columns: a key is handled as
@@ -151,6 +152,10 @@ func (d sqlite) replace(ctx context.Context, tx *sql.Tx, s *Source, c *column, b
 		e.Replaced = n == 1
 	}
 	return nil
+}
+
+func (sqlite) count(ctx context.Context, q queryer, s *Source, c *column) ([]migrate.Head, error) {
+	return s.groupHeads(ctx, q, c, "")
 }
 
 func (sqlite) heads(c *column) string {

@@ -8,6 +8,8 @@ import (
 	"encoding/xml"
 	"errors"
 	"io"
+	"os"
+	"os/exec"
 	"regexp"
 	"strings"
 	"testing"
@@ -41,10 +43,41 @@ func TestCompare(t *testing.T) {
 			return v, nil
 		}
 	}
-	var out bytes.Buffer
-	err := compare(t.Context(), &out, []comparison{{"x", 40, rates(100, 420, 200), rates(10, 10, 5)}}, 3)
-	if err != nil || !strings.Contains(out.String(), "x  420     10          40     42           10 to 42  ≥ 40") || !strings.Contains(out.String(), "RATIO x 40\n") {
-		t.Errorf("%v\n%s", err, out.String())
+	for _, tt := range []struct {
+		best        bool
+		line, ratio string
+	}{
+		{false, "x  420     10          40     42           40      10 to 42  ≥ 40", "RATIO x 40\n"},
+		{true, "x  420     10          42     42           40      10 to 42  ≥ 40", "RATIO x 42\n"},
+	} {
+		var out bytes.Buffer
+		c := comparison{name: "x", target: 40, ours: rates(100, 420, 200), theirs: rates(10, 10, 5), best: tt.best}
+		err := compare(t.Context(), &out, []comparison{c}, 3)
+		if err != nil || !strings.Contains(out.String(), tt.line) || !strings.Contains(out.String(), tt.ratio) {
+			t.Errorf("%v\n%s", err, out.String())
+		}
+	}
+	// Of twenty the best two count.
+	var twenty []float64
+	for i := range 20 {
+		twenty = append(twenty, float64(i*7%20))
+	}
+	if got := bestTenth(twenty); got != 18.5 {
+		t.Errorf("the best tenth is %v, want 18.5", got)
+	}
+}
+
+// What a child of this process spends counts.
+func TestProcessors(t *testing.T) {
+	if _, err := os.Stat("/proc/self/stat"); err != nil {
+		t.Skip(err)
+	}
+	before := processors()
+	if out, err := exec.Command("sh", "-c", "i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if spent := processors() - before; spent < 2*tick || spent > time.Minute {
+		t.Errorf("a child has spent %v", spent)
 	}
 }
 

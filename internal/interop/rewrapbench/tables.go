@@ -220,38 +220,6 @@ func (s *rowByRow) Replace(ctx context.Context, id string, old, next []byte) (bo
 	return changed == 1, err
 }
 
-// floor rewrites a page by the same statement, with no cryptography at all.
-func (t *table) floor(ctx context.Context, page int) (float64, error) {
-	begin, done := time.Now(), 0
-	for after := ""; ; {
-		items, err := t.src.Page(ctx, after, page)
-		if err != nil {
-			return 0, err
-		}
-		if len(items) == 0 {
-			return float64(done) / time.Since(begin).Seconds(), nil
-		}
-		batch := make([]migrate.Replacement, len(items))
-		for i, item := range items {
-			next := append([]byte(nil), item.Ciphertext...)
-			for k := len(next) - 20; k < len(next); k++ {
-				next[k] = 'A' + next[k]%26 + byte(done%2)
-			}
-			next[len(next)-1] ^= 1
-			batch[i] = migrate.Replacement{ID: item.ID, Old: item.Ciphertext, Next: next}
-		}
-		if err := t.src.ReplaceBatch(ctx, batch); err != nil {
-			return 0, err
-		}
-		for _, e := range batch {
-			if e.Replaced {
-				done++
-			}
-		}
-		after = items[len(items)-1].ID
-	}
-}
-
 // comparisons opens what is wanted.
 func (b *bench) comparisons(ctx context.Context, wanted *regexp.Regexp, counted int) (all []comparison, err error) {
 	want := func(names ...string) bool {
@@ -263,9 +231,12 @@ func (b *bench) comparisons(ctx context.Context, wanted *regexp.Regexp, counted 
 		return false
 	}
 	add := func(t *table, target float64, each int) {
-		all = append(all, comparison{"rewrap/" + t.name + "/rowbyrow", target,
-			func(ctx context.Context) (float64, error) { return t.whole(ctx) },
-			func(ctx context.Context) (float64, error) { return t.rowByRow(ctx, each) }})
+		all = append(all, comparison{
+			name:   "rewrap/" + t.name + "/rowbyrow",
+			target: target,
+			ours:   t.whole,
+			theirs: func(ctx context.Context) (float64, error) { return t.rowByRow(ctx, each) },
+		})
 	}
 	if want("rewrap/postgres/rowbyrow", "rewrap/postgres-1ms/rowbyrow", "rewrap/postgres/floor", "count/postgres/rowbyrow") {
 		if err := b.postgres(ctx, want, add, &all, counted); err != nil {
@@ -350,41 +321,26 @@ func (b *bench) postgres(ctx context.Context, want func(...string) bool, add fun
 		add(t, 100, 200)
 	}
 	if want("rewrap/postgres/floor") {
-		const page = 1000
-		ours, err := open("floor-ours", dir, 1, b.rows)
+		t, err := open("floor", dir, 1, b.rows)
 		if err != nil {
 			return err
 		}
-		other, err := open("floor", dir, 1, b.rows)
+		c, err := b.floor(ctx, t)
 		if err != nil {
 			return err
 		}
-		*all = append(*all, comparison{"rewrap/postgres/floor", 0.75,
-			func(ctx context.Context) (float64, error) { return ours.rewrap(ctx, page, math.MaxInt) },
-			func(ctx context.Context) (float64, error) { return other.floor(ctx, page) }})
+		*all = append(*all, c)
 	}
 	if want("count/postgres/rowbyrow") {
 		t, err := open("census", dir, 1, 1)
 		if err != nil {
 			return err
 		}
-		if _, err := t.db.ExecContext(ctx, "INSERT INTO tokens SELECT i, secret FROM tokens, generate_series(1, $1) AS i", counted-1); err != nil {
+		c, err := t.census(ctx, counted)
+		if err != nil {
 			return err
 		}
-		if _, err := t.db.ExecContext(ctx, "VACUUM ANALYZE tokens"); err != nil {
-			return err
-		}
-		count := func(src migrate.Source) func(ctx context.Context) (float64, error) {
-			return func(ctx context.Context) (float64, error) {
-				begin := time.Now()
-				c, err := migrate.Count(ctx, t.kr, src)
-				if err == nil && c.Total().Items != int64(counted) {
-					err = fmt.Errorf("%d items of %d", c.Total().Items, counted)
-				}
-				return float64(counted) / time.Since(begin).Seconds(), err
-			}
-		}
-		*all = append(*all, comparison{"count/postgres/rowbyrow", 10, count(t.src), count(&rowByRow{t.db, t.dialect})})
+		*all = append(*all, c...)
 	}
 	return nil
 }
