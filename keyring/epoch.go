@@ -52,10 +52,9 @@ func (t *termKey) newEpoch(limit limits) *epoch {
 // seal appends a message to dst, which has room for it. The header comes last,
 // so that dst may overlap plaintext and associated data.
 func (e *epoch) seal(dst, plaintext, aad []byte) []byte {
-	n := len(dst)
-	dst = e.aead.Seal(dst[:n+headerSize], plaintext, aad)
-	*(*header)(dst[n:]) = e.head
-	return dst
+	out := e.aead.Seal(dst[:len(dst)+headerSize], plaintext, aad)
+	*(*header)(out[len(dst):]) = e.head
+	return out
 }
 
 func (e *epoch) wipe() { e.aead.Wipe() }
@@ -84,12 +83,17 @@ func (k *Keyring) enterEpoch(op string, units uint64) (e *epoch, l *lane, err er
 // or has not so many units left.
 func (k *Keyring) stillCount(e *epoch, units uint64) (*lane, bool) {
 	l := e.gate.lane()
-	count := l.entered.Add(units)
-	if k.epoch.Load() != e || count > l.granted.Load() && !k.grant(e, l, count) {
-		l.left.Add(units)
-		return nil, false
+	if count, still := k.count(e, l, units); still && (count <= l.granted.Load() || k.grant(e, l, count)) {
+		return l, true
 	}
-	return l, true
+	l.left.Add(units)
+	return nil, false
+}
+
+// count enters the lane, and reports whether e is the present epoch still.
+func (k *Keyring) count(e *epoch, l *lane, units uint64) (count uint64, still bool) {
+	count = l.entered.Add(units)
+	return count, k.epoch.Load() == e
 }
 
 // grant lets the lane count up to count, if the epoch has units left.

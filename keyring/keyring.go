@@ -74,11 +74,14 @@ func (k *Keyring) Encrypt(dst, plaintext, aad []byte) ([]byte, error) {
 	// What nearly every call takes: no loop, and no more calls than needed.
 	if e := k.epoch.Load(); e != nil && len(plaintext) <= cap(dst)-len(dst)-Overhead && uint64(len(plaintext)) <= aead.MaxPlaintext {
 		units := 1 + uint64(len(plaintext))/unit
-		if l, ok := k.stillCount(e, units); ok {
-			dst = e.seal(dst, plaintext, aad)
+		l := e.gate.lane()
+		if count, still := k.count(e, l, units); still && (count <= l.granted.Load() || k.grant(e, l, count)) {
+			out := e.aead.Seal(dst[:len(dst)+headerSize], plaintext, aad)
+			*(*header)(out[len(dst):]) = e.head
 			l.left.Add(units)
-			return dst, nil
+			return out, nil
 		}
+		l.left.Add(units)
 	}
 	return k.encrypt("encrypt", dst, plaintext, aad)
 }

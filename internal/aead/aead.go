@@ -103,6 +103,17 @@ func New(key []byte) (*AEAD, error) {
 // well defined, and costs a move of the plaintext. The plaintext is at most
 // [MaxPlaintext] bytes; Seal panics above it, as crypto/cipher does.
 func (a *AEAD) Seal(dst, plaintext, aad []byte) []byte {
+	n, size := len(dst), len(plaintext)+Overhead
+	if a.random || cap(dst)-n < size || Overlap(dst[n:n+size], plaintext) || Overlap(dst[n:n+size], aad) {
+		return a.sealAny(dst, plaintext, aad)
+	}
+	// What nearly every call takes, with little else in its way.
+	nonce := dst[n : n+nonceSize]
+	rand.Read(nonce)
+	return a.gcm.Seal(dst[:n+nonceSize], nonce, plaintext, aad)
+}
+
+func (a *AEAD) sealAny(dst, plaintext, aad []byte) []byte {
 	n := len(dst)
 	if cap(dst)-n < len(plaintext)+Overhead {
 		dst = slices.Grow(dst, len(plaintext)+Overhead)
@@ -136,6 +147,19 @@ func (a *AEAD) Open(dst, sealed, aad []byte) ([]byte, error) {
 	if len(sealed) < Overhead {
 		return nil, ErrCorrupt
 	}
+	n, size := len(dst), len(sealed)-Overhead
+	if a.random || cap(dst)-n < size || Overlap(dst[n:n+size], sealed) || Overlap(dst[n:n+size], aad) {
+		return a.openAny(dst, sealed, aad)
+	}
+	// What nearly every call takes, as in Seal.
+	dst, err := a.gcm.Open(dst, sealed[:nonceSize], sealed[nonceSize:], aad)
+	if err != nil {
+		return nil, ErrCorrupt
+	}
+	return dst, nil
+}
+
+func (a *AEAD) openAny(dst, sealed, aad []byte) ([]byte, error) {
 	n, size := len(dst), len(sealed)-Overhead
 	if cap(dst)-n < size {
 		dst = slices.Grow(dst, size)
