@@ -32,6 +32,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/sealwright/sealwright/examples/internal/flags"
@@ -51,6 +52,7 @@ type options struct {
 	recovery, threshold  int
 	transit, policies    bool
 	salvage              bool
+	namespaces           texts
 	tokenFile, authority string
 	fakes                string // the file of fake clouds; "" for the true ones
 }
@@ -81,6 +83,7 @@ func main() {
 	flag.BoolVar(&o.toShares, "to-shares", false, "with -repair: the copy leaves the auto seal, and opens by the recovery shares")
 	flag.IntVar(&o.recovery, "secret-shares", 0, "with -repair: how many shares there are, where the store does not say")
 	flag.IntVar(&o.threshold, "secret-threshold", 0, "with -repair: how many of them it takes")
+	flag.Var(&o.namespaces, "namespace", "`PATH=FILE`: the shares of a namespace that has a seal of its own; more than once for several")
 	flag.BoolVar(&o.salvage, "salvage", false, "with -list, -get, -export and -import: go on behind what is damaged in vault.db or a snapshot")
 	flags.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -129,6 +132,16 @@ func (o *options) run(ctx context.Context, out io.Writer) error {
 			fmt.Fprintln(os.Stderr, "could not be read:", err)
 		}
 	}()
+	for _, text := range o.namespaces {
+		path, file, _ := strings.Cut(text, "=")
+		shares, err := readShares(file)
+		if err != nil {
+			return err
+		}
+		if err := store.OpenNamespace(ctx, path, vaultstore.Keys{Shares: shares}); err != nil {
+			return err
+		}
+	}
 	if wrong := store.Info().Wrong; len(wrong) > 0 {
 		fmt.Fprintln(os.Stderr, "these shares, in the order given, are not of the set that opens the store:", wrong)
 	}

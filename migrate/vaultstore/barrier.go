@@ -215,12 +215,8 @@ func (k *keyring) wipe() {
 	}
 }
 
-// openKeyring opens core/keyring, which is under the root key and of term 1
+// openKeyringAt opens core/keyring, which is under the root key and of term 1
 // whatever terms it holds.
-func openKeyring(root, value []byte) (*keyring, error) {
-	return openKeyringAt(pathKeyring, root, value)
-}
-
 func openKeyringAt(path string, root, value []byte) (*keyring, error) {
 	term, _, _, err := parseEntry(value)
 	if err != nil {

@@ -4,14 +4,12 @@ import (
 	"bytes"
 	"compress/gzip"
 	"crypto/sha256"
-	"encoding/base64"
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
-	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -19,8 +17,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/sealwright/sealwright/kms/transit"
-	"github.com/sealwright/sealwright/kms/transit/transittest"
 	"github.com/sealwright/sealwright/migrate/vaultstore"
 	"github.com/sealwright/sealwright/shamir"
 )
@@ -218,150 +214,51 @@ func TestNamespaces(t *testing.T) {
 	}
 }
 
-// TestOldFormats: entries of version 1, a legacy seal whose shares are of the root
-// key, one of one share, a store from before keyrings, a keyring with little in
-// it.
-func TestOldFormats(t *testing.T) {
-	t.Run("entries of version 1", func(t *testing.T) {
-		b := newBench(t, "vault-shamir-5of3")
-		for key, value := range b.raw {
-			if bytes.Equal(value[:min(5, len(value))], []byte{0, 0, 0, 1, 2}) && key != "core/keyring" {
-				text := b.open(b.dek, key)
-				b.raw[key] = aead(b.dek).Seal([]byte{0, 0, 0, 1, 1}, nil, text, nil)
-			}
-		}
-		text := b.open(b.root, "core/keyring")
-		b.raw["core/keyring"] = aead(b.root).Seal([]byte{0, 0, 0, 1, 1}, nil, text, nil)
-		sameContents(t, b.opened(keysOf(t, "vault-shamir-5of3")), "vault-shamir-5of3")
-	})
-	t.Run("a legacy seal", func(t *testing.T) {
-		b := newBench(t, "vault-shamir-5of3")
-		delete(b.raw, "core/hsm/barrier-unseal-keys")
-		delete(b.raw, "core/shamir-kek")
-		b.raw["core/seal-config"] = []byte(`{"type":"","secret_shares":5,"secret_threshold":3,"pgp_keys":null,"nonce":"","backup":false,"stored_shares":0}`)
-		parts, err := shamir.Split(b.root, 5, 3)
-		if err != nil {
-			t.Fatal(err)
-		}
-		s := b.opened(vaultstore.Keys{Shares: parts[1:4]})
-		if sameContents(t, s, "vault-shamir-5of3"); s.Info().OpenedBy != "legacy" {
-			t.Error(s.Info().OpenedBy)
-		}
-		if d := diagnose(t, b.raw.files(t), vaultstore.Options{Keys: vaultstore.Keys{Shares: parts[1:4]}}); !d.Healthy() {
-			t.Error("it is healthy")
-		}
-		found(t, diagnose(t, b.raw.files(t), vaultstore.Options{Keys: vaultstore.Keys{Shares: parts[:2]}}), vaultstore.SharesMissing)
-	})
-	t.Run("one share", func(t *testing.T) {
-		b := newBench(t, "shamir-5of3")
-		kek := bytes.Repeat([]byte{9}, 32)
-		b.storeByShares(kek)
-		b.seal(b.dek, b.term, "core/shamir-kek", kek)
-		b.config("core/seal-config", "shamir", 1, 1)
-		sameContents(t, b.opened(vaultstore.Keys{Shares: [][]byte{kek}}), "shamir-5of3")
-		if d := diagnose(t, b.raw.files(t), vaultstore.Options{Keys: vaultstore.Keys{Shares: [][]byte{kek}}}); !d.Healthy() {
-			t.Error("it is healthy")
-		}
-	})
-	t.Run("before keyrings", func(t *testing.T) {
-		b := newBench(t, "vault-shamir-5of3")
-		delete(b.raw, "core/keyring")
-		b.seal(b.root, 1, "barrier/init", fmt.Appendf(nil, `{"Version":1,"Key":%q}`, base64.StdEncoding.EncodeToString(b.dek)))
-		sameContents(t, b.opened(keysOf(t, "vault-shamir-5of3")), "vault-shamir-5of3")
-	})
-	t.Run("a keyring with little in it", func(t *testing.T) {
-		b := newBench(t, "static")
-		var keys []map[string]any
-		if err := json.Unmarshal(b.keyring["Keys"], &keys); err != nil {
-			t.Fatal(err)
-		}
-		for _, k := range keys {
-			delete(k, "InstallTime")
-			delete(k, "Version")
-			k["encryptions"] = "many"
-		}
-		for n := 3; n <= 3000; n++ {
-			keys = append(keys, map[string]any{"Term": n, "Value": b.dek, "InstallTime": "2026-11-22T00:50:14.09+02:00"})
-		}
-		b.seal(b.root, 1, "core/keyring", b.must(json.Marshal(map[string]any{"Keys": keys, "Later": true})))
-		s := b.opened(keysOf(t, "static"))
-		if terms := s.Info().Terms; len(terms) != 3000 || terms[2999] != 3000 {
-			t.Error(len(terms))
-		}
-	})
-	t.Run("by the root key alone", func(t *testing.T) {
-		b := newBench(t, "static")
-		sameContents(t, b.opened(vaultstore.Keys{RootKey: b.root}), "static")
-		if _, err := vaultstore.Open(t.Context(), fixture("static"), vaultstore.Keys{RootKey: make([]byte, 32)}); !errors.Is(err, vaultstore.ErrRootKey) {
-			t.Error(err)
-		}
-	})
-}
-
-// TestBlobsOfSeals: the ways in which seals store the root key: a data key that a
-// KMS wrapped, split or not, as Azure's text, alone, of several seals, and by
-// transit.
-func TestBlobsOfSeals(t *testing.T) {
-	server := new(transittest.Server)
-	cfg := server.Config("autounseal")
-	w, err := transit.New(cfg)
+// TestNamespaceWithASealOfItsOwn: its shares open it, and what is below it; until
+// then it is counted, and the rest is read.
+func TestNamespaceWithASealOfItsOwn(t *testing.T) {
+	b := newBench(t, "shamir-5of3")
+	b.put("core/namespaces/n1", `{"id":"abc123","uuid":"n1","path":"team/"}`)
+	own := b.part()
+	own.dek, own.term = bytes.Repeat([]byte{0x44}, 32), 1
+	root, kek := bytes.Repeat([]byte{0x55}, 32), bytes.Repeat([]byte{0x66}, 32)
+	own.seal(root, 1, "namespaces/n1/core/keyring", fmt.Appendf(nil, `{"MasterKey":%q,"Keys":[{"Term":1,"Version":1,"Value":%q}]}`, b64(root), b64(own.dek)))
+	own.root = root
+	sealed := aead(kek).Seal(nil, nil, own.storedKeys(), nil)
+	own.raw["namespaces/n1/core/hsm/barrier-unseal-keys"] = msg(1, sealed, 5, "")
+	config := []byte(`{"type":"shamir","secret_shares":3,"secret_threshold":2,"pgp_keys":null,"nonce":"","backup":false}`)
+	own.seal(b.dek, b.term, "namespaces/n1/core/seal-config", config)
+	own.put("namespaces/n1/core/mounts/m1", entryOf("secret/", "kv", "m1", "1", `,"namespace_id":"abc123"`))
+	own.put("namespaces/n1/logical/m1/a", `{"in":"team"}`)
+	own.put("namespaces/n1/core/namespaces/n2", `{"id":"def456","uuid":"n2","path":"team/eu/"}`)
+	own.put("namespaces/n2/core/mounts/m2", entryOf("kv/", "kv", "m2", "1", `,"namespace_id":"def456"`))
+	own.put("namespaces/n2/logical/m2/a", `{"in":"team/eu"}`)
+	parts, err := shamir.Split(kek, 3, 2)
 	if err != nil {
 		t.Fatal(err)
 	}
-	encrypt := func(plain []byte) []byte {
-		body := `{"plaintext":"` + base64.StdEncoding.EncodeToString(plain) + `"}`
-		r, err := http.NewRequestWithContext(t.Context(), http.MethodPut, transittest.Address+"/v1/transit/encrypt/autounseal", strings.NewReader(body))
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.Header.Set("X-Vault-Token", transittest.RootToken)
-		resp, err := cfg.HTTPClient.Do(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer resp.Body.Close()
-		var answer struct {
-			Data struct{ Ciphertext string } `json:"data"`
-		}
-		if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil {
-			t.Fatal(err)
-		}
-		return []byte(answer.Data.Ciphertext)
+	s := own.opened(keysOf(t, "shamir-5of3"))
+	if got := collect(t, s); len(got) != 1 {
+		t.Error(got)
 	}
-	b := newBench(t, "static")
-	dek := bytes.Repeat([]byte{3}, 32)
-	sealed := aead(dek).Seal(nil, nil, b.storedKeys(), nil)
-	wrapped := encrypt(dek)
-	several := append([]byte("multiwrapvalue:1"), 0, 0, 0, 0)
-	body := slices.Concat(msg(1, 2), msg(2, blobBy(another(), b.storedKeys())), msg(2, msg(1, encrypt(b.storedKeys()), 5, msg(3, "transit/v1"))))
-	binary.BigEndian.PutUint32(several[16:], uint32(len(body)))
-	for name, c := range map[string]struct {
-		kind string
-		blob []byte
-	}{
-		"transit":           {"transit", msg(1, encrypt(b.storedKeys()), 5, msg(3, "transit/v1"))},
-		"transit, no id":    {"transit", msg(1, encrypt(b.storedKeys()))},
-		"envelope":          {"awskms", msg(1, sealed[12:], 2, sealed[:12], 5, msg(1, 1, 3, "arn:aws:kms:eu-west-1:1:key/2", 5, wrapped))},
-		"envelope, in one":  {"gcpckms", msg(1, sealed, 4, 1, 5, msg(3, "projects/p/cryptoKeys/k", 5, wrapped), 6, "path")},
-		"azure's text":      {"azurekeyvault", msg(1, sealed[12:], 2, sealed[:12], 5, msg(3, "0123", 5, base64.RawURLEncoding.EncodeToString(wrapped)))},
-		"several seals":     {"multiseal", append(several, body...)},
-		"with fields ahead": {"transit", msg(31, "later", 1, encrypt(b.storedKeys()), 5, msg(3, "v1", 40, 7), 32, 1)},
-	} {
-		t.Run(name, func(t *testing.T) {
-			b := newBench(t, "static")
-			b.raw["core/hsm/barrier-unseal-keys"] = c.blob
-			b.raw["core/recovery-key"] = msg(1, encrypt(bytes.Repeat([]byte{5}, 32)), 5, msg(3, "v1"))
-			b.config("core/seal-config", c.kind, 1, 1)
-			keys := seals(vaultstore.KMS{Kind: c.kind, Wrapper: w})
-			sameContents(t, b.opened(keys), "static")
-			if d := diagnose(t, b.raw.files(t), vaultstore.Options{Keys: keys}); !d.Healthy() {
-				t.Error("it is healthy")
-			}
-			for kind, path := range kinds { // and by nothing else
-				if _, err := vaultstore.Open(t.Context(), path(t, b.raw), seals(static(t))); !errors.Is(err, vaultstore.ErrSeal) {
-					t.Errorf("%s: %v", kind, err)
-				}
-			}
-		})
+	if counts, err := s.Export(t.Context(), new(bytes.Buffer), vaultstore.ExportOptions{}); err != nil || counts.Sealed != 1 {
+		t.Errorf("%+v, %v", counts, err)
+	}
+	if err := s.OpenNamespace(t.Context(), "team/", keysOf(t, "shamir-5of3")); !errors.Is(err, vaultstore.ErrShares) {
+		t.Error(err)
+	}
+	if err := s.OpenNamespace(t.Context(), "other", vaultstore.Keys{}); !errors.Is(err, vaultstore.ErrNotFound) {
+		t.Error(err)
+	}
+	if err := s.OpenNamespace(t.Context(), "team", vaultstore.Keys{Shares: parts[1:]}); err != nil {
+		t.Fatal(err)
+	}
+	got := collect(t, s)
+	if !slices.Equal(slices.Sorted(maps.Keys(got)), []string{"secret/hello", "team/eu/kv/a", "team/secret/a"}) {
+		t.Error(got)
+	}
+	d := diagnose(t, own.raw.files(t), vaultstore.Options{Keys: keysOf(t, "shamir-5of3")})
+	if !d.Healthy() || !d.Has(vaultstore.NamespaceSealed) || d.Unreadable != 0 {
+		t.Errorf("%+v", d)
 	}
 }

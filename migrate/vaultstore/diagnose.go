@@ -316,6 +316,10 @@ func (c *examination) entries(ctx context.Context, f func(key string, value []by
 		if err != nil && c.leftover(key, value) {
 			return nil
 		}
+		if err != nil && len(own) > 0 && strings.HasPrefix(key, "namespaces/") {
+			c.out.Entries-- // of a namespace below one that is sealed, and with it
+			return nil
+		}
 		if err != nil {
 			c.out.Unreadable++
 		}

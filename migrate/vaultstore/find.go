@@ -11,6 +11,7 @@ import (
 // material is what the keys that were given open of a storage.
 type material struct {
 	storage storage
+	prefix  string // of the keys that its entries are bound to
 
 	config, recovery       *SealConfig // nil: not there, or unreadable
 	configErr, recoveryErr error
@@ -59,7 +60,13 @@ func (m *material) wipe() {
 // wrong with the store is in the material; the error is of the system or the
 // context.
 func find(ctx context.Context, s storage, keys Keys) (*material, error) {
-	m := &material{storage: s, deck: newDeck(keys.Shares)}
+	return findAt(ctx, s, "", keys)
+}
+
+// findAt is find for a part of a storage: its entries are bound to their keys with
+// the prefix.
+func findAt(ctx context.Context, s storage, prefix string, keys Keys) (*material, error) {
+	m := &material{storage: s, prefix: prefix, deck: newDeck(keys.Shares)}
 	if err := m.load(s); err != nil {
 		return nil, err
 	}
@@ -161,7 +168,7 @@ func (m *material) openRing(root []byte) (*keyring, error) {
 	if m.keyringBytes == nil {
 		return nil, ErrNotFound
 	}
-	ring, err := openKeyring(root, m.keyringBytes)
+	ring, err := openKeyringAt(m.prefix+pathKeyring, root, m.keyringBytes)
 	if errors.Is(err, ErrRootKey) {
 		if old, err := openInit(root, m.keyringBytes); err == nil {
 			return old, nil
@@ -280,5 +287,5 @@ func (m *material) sideKEK() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return m.ring.open(pathShamirKEK, value)
+	return m.ring.open(m.prefix+pathShamirKEK, value)
 }

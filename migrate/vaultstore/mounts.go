@@ -73,7 +73,7 @@ func (s *Store) Namespaces(ctx context.Context) ([]Namespace, error) {
 				return damaged(key, "it names no namespace, or one that another names")
 			}
 			seen[n.UUID] = true
-			all = append(all, s.namespace(n.ID, n.UUID, n.Path))
+			all = append(all, s.namespace(n.ID, n.UUID, n.Path, parent.Prefix))
 			return nil
 		})
 		if err != nil {
@@ -83,11 +83,16 @@ func (s *Store) Namespaces(ctx context.Context) ([]Namespace, error) {
 	return all, nil
 }
 
-func (s *Store) namespace(id, uuid, path string) Namespace {
+// namespace looks whether one has a seal of its own. One without is under the keys
+// of the one above it.
+func (s *Store) namespace(id, uuid, path, parent string) Namespace {
 	n := Namespace{ID: id, UUID: uuid, Path: path, Prefix: "namespaces/" + uuid + "/"}
 	_, own, _ := s.storage.get(n.Prefix + pathKeyring)
-	s.mu.RLock()
-	defer s.mu.RUnlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if ring := s.rings[parent]; !own && parent != "" && ring != nil && s.rings[n.Prefix] == nil {
+		s.rings[n.Prefix] = ring
+	}
 	n.Sealed = own && s.rings[n.Prefix] == nil
 	return n
 }
