@@ -158,15 +158,6 @@ func another() vaultstore.Static {
 	return vaultstore.Static{ID: "another", Key: bytes.Repeat([]byte{0xa7}, 32)}
 }
 
-// asAWS is a static seal that says to be of AWS.
-type asAWS struct{ vaultstore.Static }
-
-func (asAWS) Type() string { return "awskms" }
-
-func (a asAWS) OpenBlob(ctx context.Context, b *vaultstore.Blob) ([]byte, error) {
-	return a.Static.OpenBlob(ctx, b)
-}
-
 // onlyOpens is a seal that does not wrap, as those by a KMS.
 type onlyOpens struct{ s vaultstore.Static }
 

@@ -129,11 +129,10 @@ func TestFileThatIsCut(t *testing.T) {
 	repaired(t, nil, target, stop{name: name, keys: o.Keys})
 	want := r.clone()
 	want["core/seal-config"] = nil
-	got := raw{}
 	if err := os.Remove(filepath.Join(target, "stranger")); err != nil {
 		t.Error("what is no entry was not copied:", err)
 	}
-	got = readRaw(t, target)
+	got := readRaw(t, target)
 	got["core/seal-config"] = nil // gets stored_shares
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

@@ -2,7 +2,6 @@ package vaultstore
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/base64"
 	"fmt"
 	"io"
@@ -108,13 +107,6 @@ func fromText(b []byte) []byte {
 		return raw[:n]
 	}
 	return b
-}
-
-// newKey returns 32 random bytes.
-func newKey() []byte {
-	key := make([]byte, 32)
-	rand.Read(key)
-	return key
 }
 
 // Keys is what may open a store. What does not belong to it is tried and left.
