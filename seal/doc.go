@@ -14,6 +14,13 @@
 //	tokens := b.Box("tokens", "secret") // a column of a table
 //	stored, err := tokens.EncryptString(ctx, token, id)
 //
+// # Two pages
+//
+// Who writes a server reads the host's page: [Barrier], [Config], [Box],
+// [Status], [Share], and the errors. [Admin], which [Barrier.Admin] returns, is
+// the operator's page: what changes or tries the protection. Packages operator
+// and migrate call it, and so does a tool of your own.
+//
 // # One record
 //
 // Everything that protects the keys is one small document in a [Store]. Every

@@ -5,7 +5,7 @@
 //	h, err := operator.New(operator.Config{Barrier: b, Authorize: authorize})
 //	mux.Handle("/v1/sys/", h)
 //
-// Do not use it where nobody has those tools: the methods of [seal.Barrier]
+// Do not use it where nobody has those tools: [seal.Admin] and package migrate
 // are the better API for a page or a command of your own. It serves no secrets,
 // tokens, policies or mounts; the host does that, if it wants to.
 //
