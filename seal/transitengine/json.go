@@ -51,21 +51,25 @@ type scanner struct {
 	at   int
 }
 
-// parse reads a body, an object; one that is empty has no fields. A name that
-// stands twice is refused: which one counts is a matter of taste.
+// parse reads a body, an object; one that is empty has no fields, nor has null,
+// which bao write -f sends. A name that stands twice is refused: which one counts
+// is a matter of taste.
 func parse(body []byte, into fields) (fields, error) {
 	s := scanner{data: body}
 	if s.space(); s.at == len(body) {
 		return into, nil
 	}
 	v, err := s.value(0)
-	if err != nil || v.kind != '{' {
+	if s.space(); err != nil || s.at != len(body) {
 		return nil, errJSON
 	}
-	if s.space(); s.at != len(body) {
-		return nil, errJSON
+	switch v.kind {
+	case '{':
+		return objectOf(v, into)
+	case 'n':
+		return into, nil
 	}
-	return objectOf(v, into)
+	return nil, errJSON
 }
 
 // objectOf reads the fields of an object that was read as a value.
