@@ -8,6 +8,7 @@ import (
 
 	"go.etcd.io/bbolt"
 
+	"github.com/sealwright/sealwright/examples/internal/boltfile"
 	"github.com/sealwright/sealwright/seal"
 	"github.com/sealwright/sealwright/seal/operator"
 )
@@ -109,7 +110,7 @@ func methodOf(r *http.Request) string {
 // encrypt would make. Anything else is there always.
 func (s *server) exists(path string) bool {
 	bucket, name := secretsBucket, ""
-	for prefix, in := range map[string][]byte{"secret/data/": secretsBucket, "secret/metadata/": secretsBucket, "transit/encrypt/": namedBucket} {
+	for prefix, in := range map[string][]byte{"secret/data/": secretsBucket, "secret/metadata/": secretsBucket, "transit/encrypt/": boltfile.KeysBucket} {
 		if rest, ok := strings.CutPrefix(path, prefix); ok {
 			bucket, name = in, rest
 		}
@@ -118,7 +119,7 @@ func (s *server) exists(path string) bool {
 		return true
 	}
 	found := false
-	err := s.db.view(func(tx *bbolt.Tx) error {
+	err := s.db.View(func(tx *bbolt.Tx) error {
 		b := tx.Bucket(bucket)
 		found = b != nil && b.Get([]byte(name)) != nil
 		return nil

@@ -145,7 +145,7 @@ func (in *tokenRequest) grant(who *bearer, orphan bool) (*grant, error) {
 // known refuses policies that nobody has written: what is written later would
 // count for this token.
 func (s *server) known(names []string) error {
-	return s.db.view(func(tx *bbolt.Tx) error {
+	return s.db.View(func(tx *bbolt.Tx) error {
 		for _, name := range names {
 			p, err := s.policy(tx, name)
 			if err != nil {
@@ -195,7 +195,7 @@ func (s *server) onAccessor(f func(http.ResponseWriter, *bearer, *tokenRequest))
 			return
 		}
 		var g *grant
-		err := s.db.view(func(tx *bbolt.Tx) (err error) {
+		err := s.db.View(func(tx *bbolt.Tx) (err error) {
 			g, err = s.live(tx, in.Accessor, time.Now())
 			return err
 		})
@@ -277,7 +277,7 @@ func (s *server) revokeOther(w http.ResponseWriter, who *bearer, _ *tokenRequest
 // accessors lists the accessors of all tokens but the root token, which has none.
 func (s *server) accessors(w http.ResponseWriter, r *http.Request) {
 	names := []string{}
-	err := s.db.view(func(tx *bbolt.Tx) error {
+	err := s.db.View(func(tx *bbolt.Tx) error {
 		b := tx.Bucket(tokensBucket)
 		if b == nil {
 			return nil

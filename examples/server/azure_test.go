@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/sealwright/sealwright/examples/internal/boltfile"
 	"github.com/sealwright/sealwright/kms/kmstest"
 	"github.com/sealwright/sealwright/seal/storetest"
 )
@@ -175,12 +176,12 @@ func TestShamirToAzureAndBack(t *testing.T) {
 		t.Error("a store that nobody's shares open is not missed")
 	}
 	damaged := shamir.copyOf(t)
-	db := &database{path: filepath.Join(damaged.dir, "sealwright.db")}
-	rec, rev, err := boltStore{db}.Load(t.Context())
+	db := &boltfile.File{Path: filepath.Join(damaged.dir, "sealwright.db")}
+	rec, rev, err := boltfile.Record{File: db}.Load(t.Context())
 	if err == nil {
-		_, err = boltStore{db}.Swap(t.Context(), rec[:len(rec)-9], rev)
+		_, err = boltfile.Record{File: db}.Swap(t.Context(), rec[:len(rec)-9], rev)
 	}
-	if err = errors.Join(err, db.close()); err != nil {
+	if err = errors.Join(err, db.Close()); err != nil {
 		t.Fatal(err)
 	}
 	if err := damaged.opens(""); err == nil {

@@ -21,6 +21,7 @@ import (
 
 	"go.etcd.io/bbolt"
 
+	"github.com/sealwright/sealwright/examples/internal/boltfile"
 	"github.com/sealwright/sealwright/seal"
 )
 
@@ -69,12 +70,12 @@ func encrypted(b *testing.B) *side {
 // encryption and without a seal.
 func inClear(b *testing.B) *side {
 	b.Helper()
-	s := &server{db: &database{path: filepath.Join(b.TempDir(), "plain.db")}, keys: plain{}}
-	b.Cleanup(func() { s.db.close() })
+	s := &server{db: &boltfile.File{Path: filepath.Join(b.TempDir(), "plain.db")}, keys: plain{}}
+	b.Cleanup(func() { s.db.Close() })
 	s.Handler = s.routes(http.NotFoundHandler(), http.NotFoundHandler())
 	const token = "s.123456789012345678901234"
 	digest := sha256.Sum256([]byte(token))
-	err := s.db.update(func(tx *bbolt.Tx) error {
+	err := s.db.Update(func(tx *bbolt.Tx) error {
 		bucket, err := tx.CreateBucket(hostBucket)
 		if err != nil {
 			return err

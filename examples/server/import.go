@@ -86,7 +86,7 @@ func (s *server) importSecret(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	var out any
-	err = s.db.update(func(tx *bbolt.Tx) error {
+	err = s.db.Update(func(tx *bbolt.Tx) error {
 		have, found, err := s.read(tx, path)
 		if err != nil {
 			return err

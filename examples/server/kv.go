@@ -171,7 +171,7 @@ func badRequest(format string, args ...any) error {
 // change lets f change the secret of a path, and answers.
 func (s *server) change(w http.ResponseWriter, path string, f func(*secret, bool) (answer any, err error)) {
 	var out any
-	err := s.db.update(func(tx *bbolt.Tx) error {
+	err := s.db.Update(func(tx *bbolt.Tx) error {
 		sec, found, err := s.read(tx, path)
 		if err != nil {
 			return err

@@ -33,7 +33,7 @@ func (s *server) readVersion(w http.ResponseWriter, r *http.Request, path, field
 	number, err := numberIn(r, "version") // 0: the newest
 	var sec secret
 	if err == nil {
-		err = s.db.view(func(tx *bbolt.Tx) (err error) {
+		err = s.db.View(func(tx *bbolt.Tx) (err error) {
 			sec, _, err = s.read(tx, path)
 			return err
 		})
@@ -254,7 +254,7 @@ func (s *server) deleteNewest(w http.ResponseWriter, _ *http.Request, path strin
 // onVersions does f to versions of a secret, or to the newest, and answers 204
 // also where there is none.
 func (s *server) onVersions(w http.ResponseWriter, path string, numbers []int, f func(*secret, *version)) {
-	err := s.db.update(func(tx *bbolt.Tx) error {
+	err := s.db.Update(func(tx *bbolt.Tx) error {
 		sec, found, err := s.read(tx, path)
 		if err != nil || !found {
 			return err

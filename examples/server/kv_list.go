@@ -22,7 +22,7 @@ func (s *server) list(w http.ResponseWriter, r *http.Request, path string, detai
 	keys, info := []string{}, map[string]any{}
 	all, err := s.config()
 	if err == nil {
-		err = s.db.view(func(tx *bbolt.Tx) (err error) {
+		err = s.db.View(func(tx *bbolt.Tx) (err error) {
 			keys = namesBelow(tx, path, r.URL.Query().Get("after"), limit)
 			for _, name := range keys {
 				if !detailed || strings.HasSuffix(name, "/") {

@@ -176,7 +176,7 @@ func (s *server) getMetadata(w http.ResponseWriter, _ *http.Request, path string
 	var sec secret
 	found := false
 	if err == nil {
-		err = s.db.view(func(tx *bbolt.Tx) (err error) {
+		err = s.db.View(func(tx *bbolt.Tx) (err error) {
 			sec, found, err = s.read(tx, path)
 			return err
 		})
@@ -263,7 +263,7 @@ func (s *server) putMetadata(w http.ResponseWriter, r *http.Request, path string
 
 // deleteMetadata forgets a secret, with all its versions.
 func (s *server) deleteMetadata(w http.ResponseWriter, _ *http.Request, path string) {
-	respond(w, nil, s.db.update(func(tx *bbolt.Tx) error {
+	respond(w, nil, s.db.Update(func(tx *bbolt.Tx) error {
 		b := tx.Bucket(secretsBucket)
 		if b == nil {
 			return nil
@@ -276,7 +276,7 @@ var configKey = []byte("kv-config")
 
 // config returns the settings of all secrets.
 func (s *server) config() (out settings, err error) {
-	err = s.db.view(func(tx *bbolt.Tx) error {
+	err = s.db.View(func(tx *bbolt.Tx) error {
 		b := tx.Bucket(hostBucket)
 		if b == nil || b.Get(configKey) == nil {
 			return nil
@@ -307,7 +307,7 @@ func (s *server) putConfig(w http.ResponseWriter, r *http.Request, _ string) {
 			sealed, err = s.keys.Encrypt(nil, plain, configKey)
 		}
 		if err == nil {
-			err = s.db.update(func(tx *bbolt.Tx) error {
+			err = s.db.Update(func(tx *bbolt.Tx) error {
 				b, err := tx.CreateBucketIfNotExists(hostBucket)
 				if err != nil {
 					return err

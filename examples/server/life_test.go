@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sealwright/sealwright/examples/internal/boltfile"
 	"github.com/sealwright/sealwright/examples/internal/fakeclouds"
 	"github.com/sealwright/sealwright/kms"
 	"github.com/sealwright/sealwright/seal"
@@ -58,9 +59,9 @@ func (w *world) start(stanza string, arm func(*life)) (*life, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &life{world: w, s: &server{db: &database{path: cfg.db}}}
+	l := &life{world: w, s: &server{db: &boltfile.File{Path: cfg.db}}}
 	l.alive, l.die = context.WithCancel(context.Background())
-	l.store = &storetest.Faulty{Inner: boltStore{l.s.db}}
+	l.store = &storetest.Faulty{Inner: boltfile.Record{File: l.s.db}}
 	patience := 10 * time.Second
 	if arm != nil {
 		arm(l)
@@ -92,7 +93,7 @@ func (l *life) end() {
 		l.web.Close()
 		l.s.barrier.Close()
 	}()
-	l.s.db.close()
+	l.s.db.Close()
 }
 
 // A mortal is a store whose crash is the process's death.

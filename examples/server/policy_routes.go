@@ -40,7 +40,7 @@ func (s *server) policies(w http.ResponseWriter, r *http.Request) {
 
 func (s *server) readPolicy(w http.ResponseWriter, name string, isNew bool) {
 	var p *policy
-	err := s.db.view(func(tx *bbolt.Tx) (err error) {
+	err := s.db.View(func(tx *bbolt.Tx) (err error) {
 		p, err = s.policy(tx, name)
 		return err
 	})

@@ -11,6 +11,7 @@ import (
 
 	"go.etcd.io/bbolt"
 
+	"github.com/sealwright/sealwright/examples/internal/boltfile"
 	"github.com/sealwright/sealwright/seal"
 )
 
@@ -27,7 +28,7 @@ func TestSealedButServing(t *testing.T) {
 		t.Helper()
 		db, err := bbolt.Open(path(w), 0o600, nil)
 		if err == nil {
-			err = db.Update(func(tx *bbolt.Tx) error { return change(tx.Bucket(sealBucket)) })
+			err = db.Update(func(tx *bbolt.Tx) error { return change(tx.Bucket(boltfile.SealBucket)) })
 			db.Close()
 		}
 		if err != nil {
@@ -58,14 +59,14 @@ func TestSealedButServing(t *testing.T) {
 		"the record is damaged": {azure, forward.stanza, func(w *world) func() {
 			var before []byte
 			rewrite(w, func(b *bbolt.Bucket) error {
-				before = append(before, b.Get(recordKey)...)
-				return b.Put(recordKey, before[:len(before)/2])
+				before = append(before, b.Get(boltfile.RecordKey)...)
+				return b.Put(boltfile.RecordKey, before[:len(before)/2])
 			})
 			return nil // what is damaged is restored by people
 		}, "the record is damaged", 503, true, false},
 		"the record is of a newer release": {azure, forward.stanza, func(w *world) func() {
 			rewrite(w, func(b *bbolt.Bucket) error {
-				return b.Put(recordKey, []byte(strings.Replace(string(b.Get(recordKey)), `"min_reader":1`, `"min_reader":9`, 1)))
+				return b.Put(boltfile.RecordKey, []byte(strings.Replace(string(b.Get(boltfile.RecordKey)), `"min_reader":1`, `"min_reader":9`, 1)))
 			})
 			return nil
 		}, "newer", 503, true, false},

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"sync/atomic"
 
+	"github.com/sealwright/sealwright/examples/internal/boltfile"
 	"github.com/sealwright/sealwright/keyring/named"
 	"github.com/sealwright/sealwright/migrate"
 	"github.com/sealwright/sealwright/seal"
@@ -20,7 +21,7 @@ import (
 
 // A server is the seal, the secrets, and the routes to both.
 type server struct {
-	db      *database
+	db      *boltfile.File
 	barrier *seal.Barrier
 	keys    cipher
 	named   *named.Keys
@@ -39,8 +40,8 @@ type cipher interface {
 }
 
 func newServer(cfg *config, log *slog.Logger) (*server, error) {
-	s := &server{db: &database{path: cfg.db}}
-	if err := s.build(cfg, seal.Config{Store: boltStore{s.db}, OnEvent: seal.LogEvents(log)}); err != nil {
+	s := &server{db: &boltfile.File{Path: cfg.db}}
+	if err := s.build(cfg, seal.Config{Store: boltfile.Record{File: s.db}, OnEvent: seal.LogEvents(log)}); err != nil {
 		s.close()
 		return nil, err
 	}
@@ -115,7 +116,7 @@ func (s *server) close() {
 		s.barrier.Seal(seal.By{Actor: "shutdown"})
 		s.barrier.Close()
 	}
-	s.db.close()
+	s.db.Close()
 }
 
 // unserved answers as Vault does where it has no such path: the clients, and the

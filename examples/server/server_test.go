@@ -17,17 +17,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sealwright/sealwright/examples/internal/boltfile"
 	"github.com/sealwright/sealwright/seal"
-	"github.com/sealwright/sealwright/seal/storetest"
 )
-
-func TestStore(t *testing.T) {
-	storetest.Run(t, func(t *testing.T) seal.Store {
-		db := &database{path: filepath.Join(t.TempDir(), "db")}
-		t.Cleanup(func() { db.close() })
-		return boltStore{db}
-	})
-}
 
 // A process is a running server over a directory, spoken to over HTTP.
 type process struct {
@@ -302,8 +294,8 @@ func TestFile(t *testing.T) {
 	}
 
 	// Somebody who can write to the file puts a token of their own there.
-	forged := &server{db: &database{path: path}}
-	if forged.barrier, err = seal.Open(seal.Config{Store: boltStore{forged.db}}); err != nil {
+	forged := &server{db: &boltfile.File{Path: path}}
+	if forged.barrier, err = seal.Open(seal.Config{Store: boltfile.Record{File: forged.db}}); err != nil {
 		t.Fatal(err)
 	}
 	planted, err := forged.mint(t.Context())

@@ -48,7 +48,7 @@ func (s *server) mint(ctx context.Context) (string, error) {
 			return "", err
 		}
 	}
-	err := s.db.update(func(tx *bbolt.Tx) error {
+	err := s.db.Update(func(tx *bbolt.Tx) error {
 		b, err := tx.CreateBucketIfNotExists(hostBucket)
 		if err != nil {
 			return err
@@ -143,7 +143,7 @@ func (s *server) isToken(ctx context.Context, token string) error {
 	if err != nil {
 		return err
 	}
-	err = s.db.update(func(tx *bbolt.Tx) error {
+	err = s.db.Update(func(tx *bbolt.Tx) error {
 		b := tx.Bucket(hostBucket)
 		return errors.Join(b.Put(tokenKey, value), b.Delete(nextTokenKey))
 	})
@@ -158,7 +158,7 @@ func (s *server) isToken(ctx context.Context, token string) error {
 func (s *server) tokenDigests() (current, next []byte, err error) {
 	var values [2][]byte
 	secrets := false
-	err = s.db.view(func(tx *bbolt.Tx) error {
+	err = s.db.View(func(tx *bbolt.Tx) error {
 		if b := tx.Bucket(hostBucket); b != nil {
 			values = [2][]byte{bytes.Clone(b.Get(tokenKey)), bytes.Clone(b.Get(nextTokenKey))}
 		}

@@ -15,6 +15,7 @@ import (
 
 	"go.etcd.io/bbolt"
 
+	"github.com/sealwright/sealwright/examples/internal/boltfile"
 	"github.com/sealwright/sealwright/seal"
 	"github.com/sealwright/sealwright/seal/operator"
 )
@@ -156,12 +157,12 @@ func TestLostInitOfTheTools(t *testing.T) {
 // is none, whoever sits here is.
 func TestAttackLoopback(t *testing.T) {
 	for _, trusted := range []bool{false, true} {
-		s := &server{db: &database{path: filepath.Join(t.TempDir(), "db")}}
+		s := &server{db: &boltfile.File{Path: filepath.Join(t.TempDir(), "db")}}
 		cfg, err := parseConfig([]byte("storage \"file\" { path = \"x\" }\nlistener \"tcp\" {\n tls_disable = true\n trust_loopback = "+map[bool]string{true: "true", false: "false"}[trusted]+"\n}"), "test.hcl", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := s.build(cfg, seal.Config{Store: boltStore{s.db}}); err != nil {
+		if err := s.build(cfg, seal.Config{Store: boltfile.Record{File: s.db}}); err != nil {
 			t.Fatal(err)
 		}
 		defer s.close()

@@ -119,7 +119,7 @@ func (s *server) issue(g *grant) (token string, err error) {
 	token = "s." + rand.Text()[:tokenLength-2]
 	digest := sha256.Sum256([]byte(token))
 	g.Accessor, g.Digest = accessorOf(digest[:]), digest[:]
-	return token, s.db.update(func(tx *bbolt.Tx) error {
+	return token, s.db.Update(func(tx *bbolt.Tx) error {
 		depth := 0
 		for parent := g.Parent; parent != ""; depth++ {
 			p, err := s.live(tx, parent, g.Created)
@@ -179,7 +179,7 @@ func (s *server) bearerOf(ctx context.Context, token string) (*bearer, error) {
 	}
 	digest := sha256.Sum256([]byte(token))
 	out := &bearer{token: token}
-	return out, s.db.view(func(tx *bbolt.Tx) error {
+	return out, s.db.View(func(tx *bbolt.Tx) error {
 		g, err := s.live(tx, accessorOf(digest[:]), time.Now())
 		switch {
 		case err != nil:
@@ -195,7 +195,7 @@ func (s *server) bearerOf(ctx context.Context, token string) (*bearer, error) {
 
 // revoke ends a token, and with it all that descend from it.
 func (s *server) revoke(accessor string) error {
-	return s.db.update(func(tx *bbolt.Tx) error {
+	return s.db.Update(func(tx *bbolt.Tx) error {
 		if b := tx.Bucket(tokensBucket); b != nil {
 			return b.Delete([]byte(accessor))
 		}
@@ -208,7 +208,7 @@ func (s *server) revokeRoot() error {
 	if s.young() {
 		return badRequest("the root token cannot be revoked before the server has a second data key: bao operator rotate")
 	}
-	return s.db.update(func(tx *bbolt.Tx) error {
+	return s.db.Update(func(tx *bbolt.Tx) error {
 		return tx.Bucket(hostBucket).Delete(tokenKey)
 	})
 }
@@ -216,7 +216,7 @@ func (s *server) revokeRoot() error {
 // renew lets a token live on. The error is a kvError for one that does not end,
 // or may not.
 func (s *server) renew(accessor string, wish time.Duration) (g *grant, err error) {
-	err = s.db.update(func(tx *bbolt.Tx) error {
+	err = s.db.Update(func(tx *bbolt.Tx) error {
 		now := time.Now().UTC()
 		if g, err = s.live(tx, accessor, now); err != nil {
 			return err
@@ -283,7 +283,7 @@ func (s *server) putPolicy(name string, text *string) error {
 	if name == rootPolicy || name == defaultPolicy {
 		return badRequest("the policy %q is this server's own", name)
 	}
-	return s.db.update(func(tx *bbolt.Tx) error {
+	return s.db.Update(func(tx *bbolt.Tx) error {
 		b, err := tx.CreateBucketIfNotExists(policiesBucket)
 		if err != nil || text == nil {
 			return errors.Join(err, b.Delete([]byte(name)))
@@ -296,7 +296,7 @@ func (s *server) putPolicy(name string, text *string) error {
 // policyNames returns the names of all policies, in order.
 func (s *server) policyNames() ([]string, error) {
 	names := []string{defaultPolicy, rootPolicy}
-	err := s.db.view(func(tx *bbolt.Tx) error {
+	err := s.db.View(func(tx *bbolt.Tx) error {
 		b := tx.Bucket(policiesBucket)
 		if b == nil {
 			return nil
