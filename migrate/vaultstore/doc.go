@@ -22,6 +22,11 @@
 // what is in it, [Store.Get] returns any entry, and [Store.Export] writes it all as
 // lines of JSON, in clear.
 //
+// Of raft, vault.db holds what was applied. What a server that crashed had still
+// to apply stands in raft.db beside it, and is not read: let it start and stop once
+// more, or take a snapshot. Entries that Vault Enterprise wraps by the seal once
+// more (seal wrap) are not read either, and are reported as unreadable.
+//
 // # A store that does not open
 //
 // [Diagnose] tells wrong shares from shares of another set, a migration or a rekey

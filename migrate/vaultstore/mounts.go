@@ -230,8 +230,11 @@ func (s *Store) Policies(ctx context.Context, f func(p *Policy, key string, err 
 		if n.Sealed {
 			continue
 		}
-		for kind, path := range map[string]string{"acl": "sys/policy/", "rgp": "sys/policy-rgp/", "egp": "sys/policy-egp/"} {
-			prefix := n.Prefix + path
+		for _, kind := range []string{"acl", "rgp", "egp"} {
+			prefix := n.Prefix + "sys/policy-" + kind + "/"
+			if kind == "acl" {
+				prefix = n.Prefix + "sys/policy/"
+			}
 			err := s.each(ctx, prefix, func(key string, text []byte, err error) error {
 				if err != nil {
 					return f(nil, key, err)

@@ -179,7 +179,7 @@ func (d *deck) family(threshold int) []int {
 		return nil
 	}
 	var best []int
-	left := maxSubsets
+	left := maxSubsets / (10 * n) // each set is compared with all others
 	for set := range subsets(n, threshold, &left) {
 		var group []int
 		for i := range n {

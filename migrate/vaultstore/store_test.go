@@ -205,6 +205,10 @@ func TestExportIsReadBack(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		golden, err := os.ReadFile(filepath.Join("testdata", "exports", name+".ndjson"))
+		if err != nil || !bytes.Equal(golden, out.Bytes()) {
+			t.Errorf("%s: the export is another than the golden one: %v\n%s", name, err, out.Bytes())
+		}
 		want := contents[name]
 		if counts != told || counts.Secrets != len(want.secrets) || counts.Policies != len(want.policies) || counts.Mounts != 5 || counts.Unreadable != 0 {
 			t.Errorf("%s: %+v, told %+v", name, counts, told)
