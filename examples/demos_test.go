@@ -25,6 +25,9 @@ func TestDemos(t *testing.T) {
 		t.Fatalf("%v: %v", all, err)
 	}
 	for _, p := range all {
+		if strings.TrimSuffix(p.Name(), ".exe") == "opener" {
+			continue // has no flags, and changes nothing
+		}
 		// A dash that was forgotten makes no migration of a dry run.
 		out, err := exec.Command(filepath.Join(dir, p.Name()), "dry-run").CombinedOutput()
 		if err == nil || !strings.Contains(string(out), `"dry-run" is no flag: is its dash missing?`) {
