@@ -180,7 +180,7 @@ const (
 )
 
 // Run keeps until ctx ends: it is for a goroutine of its own on every replica,
-// beside [seal.Barrier.Run], or the function of a [seal.Barrier]'s While. No
+// beside [seal.Barrier.Run], or the function of a [seal.Barrier.While]. No
 // failure ends it; [Keeper.Status] and the events tell of them.
 //
 // It returns ctx.Err(), or [seal.ErrClosed]; or [seal.ErrConfig] if it runs already.

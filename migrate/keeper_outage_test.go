@@ -234,6 +234,42 @@ func TestKeeperRotationFails(t *testing.T) {
 	})
 }
 
+// Whose lease was taken over stops within a minute, though no store and no clock
+// tells it to.
+func TestKeeperLosesItsLease(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		f := newFleet(t, 2, everyTwoHours)
+		defer f.close()
+		f.table.onReplace = func(string) error { time.Sleep(2 * time.Minute); return nil }
+		time.Sleep(2 * time.Hour)
+		for f.holder() == "" {
+			time.Sleep(time.Second)
+		}
+		loser, other := f.all[0], f.all[1]
+		if f.holder() == other.name {
+			loser, other = other, loser
+		}
+		ctx := t.Context()
+		if err := other.b.Admin().Refresh(ctx); err != nil {
+			t.Fatal(err)
+		}
+		lease, err := other.b.Admin().TakeLease(ctx, time.Minute, other.b.Status().Lease, seal.By{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(3 * time.Minute)
+		if s := loser.keeper.Status(); s.Phase != migrate.KeeperElsewhere || s.Replica != other.name || f.table.puts > 1 {
+			t.Errorf("%+v, %d items", s, f.table.puts)
+		}
+		if err := lease.End(ctx, "", nil); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(40 * time.Minute)
+		f.astray = nil // what it had begun
+		f.check(1)
+	})
+}
+
 // A process that cannot take in the stored record does nothing, and says so.
 func TestKeeperBehind(t *testing.T) {
 	virtual(t, func(t *testing.T) {

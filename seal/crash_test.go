@@ -86,6 +86,18 @@ func scenarios() []scenario {
 		scenario{"rotate", both, func(ctx context.Context, v *vault, b *seal.Barrier) error {
 			return errors.Join(b.Rotate(ctx, seal.By{}), v.write(b))
 		}},
+		scenario{"rotate under a lease", both, func(ctx context.Context, v *vault, b *seal.Barrier) error {
+			if err := b.Admin().Refresh(ctx); err != nil {
+				return err
+			}
+			lease, err := b.Admin().TakeLease(ctx, time.Minute, b.Status().Lease, seal.By{})
+			if err != nil {
+				return err
+			}
+			terms := b.Status().Terms
+			_, err = b.Admin().RotateFrom(ctx, terms[len(terms)-1].Number, seal.By{})
+			return errors.Join(err, lease.Keep(ctx), lease.End(ctx, "", nil), v.write(b))
+		}},
 		scenario{"rotate root", both, func(ctx context.Context, v *vault, b *seal.Barrier) error {
 			return errors.Join(b.Admin().RotateRoot(ctx, seal.By{}), v.write(b))
 		}},

@@ -78,6 +78,21 @@ var deeds = []deed{
 		b.Rotate(ctx, seal.By{})
 		b.Admin().RetireUncounted(ctx, b.Status().Terms[0].Number, seal.By{})
 	}},
+	{"take the lease", seal.EventLease, false, func(ctx context.Context, v *vault, b *seal.Barrier) {
+		b.Admin().TakeLease(ctx, time.Minute, nil, seal.By{})
+	}},
+	{"end the lease", seal.EventLease, false, func(ctx context.Context, v *vault, b *seal.Barrier) {
+		l, _ := b.Admin().TakeLease(ctx, time.Minute, nil, seal.By{})
+		l.End(ctx, "done", nil)
+	}},
+	{"lose the lease", seal.EventLease, true, func(ctx context.Context, v *vault, b *seal.Barrier) {
+		l, _ := b.Admin().TakeLease(ctx, time.Minute, nil, seal.By{})
+		b.Admin().TakeLease(ctx, time.Minute, b.Status().Lease, seal.By{})
+		l.Keep(ctx)
+	}},
+	{"rotate once", seal.EventRotate, false, func(ctx context.Context, v *vault, b *seal.Barrier) {
+		b.Admin().RotateFrom(ctx, lastTerm(b), seal.By{})
+	}},
 	{"drill", seal.EventDrill, false, func(ctx context.Context, v *vault, b *seal.Barrier) { b.Admin().Drill(ctx) }},
 	{"drill of a disabled key", seal.EventDrill, true, func(ctx context.Context, v *vault, b *seal.Barrier) {
 		v.fake.Disable("a")
