@@ -206,9 +206,27 @@ func (b *Barrier) Wait(ctx context.Context) error {
 	}
 }
 
-// take waits for its turn at the record, and returns the function that gives
-// it back.
-func (b *Barrier) take(ctx context.Context) (func(), error) {
+// A turn at the record. What happens in it is told when it is given back, so that
+// a handler that takes its time keeps nobody from the record. Whoever is handed
+// one has it, and does not end it.
+type turn struct {
+	b    *Barrier
+	told []Event
+}
+
+// tell has the host told of something when the turn ends.
+func (t *turn) tell(by By, e Event) { t.told = append(t.told, t.b.fill(by, e)) }
+
+// end gives the turn back.
+func (t *turn) end() {
+	<-t.b.turn
+	for _, e := range t.told {
+		t.b.tell(e)
+	}
+}
+
+// take waits for its turn at the record.
+func (b *Barrier) take(ctx context.Context) (*turn, error) {
 	select {
 	case b.turn <- struct{}{}:
 	case <-ctx.Done():
@@ -223,7 +241,7 @@ func (b *Barrier) take(ctx context.Context) (func(), error) {
 		<-b.turn
 		return nil, ErrClosed
 	}
-	return func() { <-b.turn }, nil
+	return &turn{b: b}, nil
 }
 
 // clean is deferred, called, by whoever works with keys: it makes room on the

@@ -59,13 +59,13 @@ func (b *Barrier) commitOnce(ctx context.Context, event EventKind, by By, f chan
 
 // store is swap by a caller without the turn, for a Barrier that is unsealed.
 func (b *Barrier) store(ctx context.Context, stored []byte, old string, draft *ledger.Opened) error {
-	release, err := b.take(ctx)
+	t, err := b.take(ctx)
 	if err != nil {
 		draft.Wipe()
 		return err
 	}
-	err = b.swap(ctx, stored, old, draft, intent{})
-	release()
+	err = t.swap(ctx, stored, old, draft, intent{})
+	t.end()
 	if err == nil {
 		b.followed(nil)
 	}
@@ -77,16 +77,16 @@ func (b *Barrier) step(previous record.Digest, by By) record.Step {
 	return record.Step{Previous: previous, At: now(), Actor: by.Actor, Replica: b.cfg.Replica, Operation: string(by.Operation), Limit: b.limit}
 }
 
-// swap stores the record, and installs it; the caller has the turn, and moves the
-// anchor on when it has given it back. Swap takes the draft over.
-func (b *Barrier) swap(ctx context.Context, stored []byte, old string, draft *ledger.Opened, as intent) error {
-	if err := b.ledger.Swap(ctx, stored, old, draft); err != nil {
+// swap stores the record, and installs it; the caller moves the anchor on when the
+// turn has ended. Swap takes the draft over.
+func (t *turn) swap(ctx context.Context, stored []byte, old string, draft *ledger.Opened, as intent) error {
+	if err := t.b.ledger.Swap(ctx, stored, old, draft); err != nil {
 		if errors.Is(err, ErrOutcomeUnknown) {
-			b.emit(EventStore, By{}, "", "a change was sent and its outcome is unknown", err)
+			t.tell(By{}, Event{Kind: EventStore, Detail: "a change was sent and its outcome is unknown", Err: err})
 		}
 		return err
 	}
-	return b.install(draft, as)
+	return t.b.install(draft, as)
 }
 
 // advanceAnchor moves the anchor on to the newest record seen. An anchor that

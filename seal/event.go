@@ -76,8 +76,14 @@ func JoinEvents(handlers ...func(Event)) func(Event) {
 	}
 }
 
-// tell calls a host's hook. One that panics loses its event: it must not take a
+// tell calls the host's hook. One that panics loses its event: it must not take a
 // half-finished change with it, nor the process.
+func (b *Barrier) tell(e Event) {
+	if b.cfg.OnEvent != nil {
+		tell(b.cfg.OnEvent, e)
+	}
+}
+
 func tell(f func(Event), e Event) {
 	defer func() { _ = recover() }()
 	f(e)
@@ -124,15 +130,16 @@ const (
 	byPeople = "by people"
 )
 
-// emitEvent fills in what every event has.
-func (b *Barrier) emitEvent(by By, e Event) {
-	if b.cfg.OnEvent == nil {
-		return
-	}
+// emitEvent is emit of what has more to say. By who has the turn, [turn.tell] is
+// called instead.
+func (b *Barrier) emitEvent(by By, e Event) { b.tell(b.fill(by, e)) }
+
+// fill fills in what every event has.
+func (b *Barrier) fill(by By, e Event) Event {
 	e.Time, e.Replica, e.Generation = time.Now(), b.cfg.Replica, b.ledger.Newest().Generation
 	e.Actor, e.Operation = by.Actor, by.Operation
 	if rec := b.ledger.Parsed(); rec != nil && rec.BeganWith(string(e.Operation)) {
 		e.Operation = OperationID(rec.Operation.ID) // the id itself is a credential
 	}
-	tell(b.cfg.OnEvent, e)
+	return e
 }

@@ -49,7 +49,9 @@ func (b *Barrier) openSlot(ctx context.Context, l *ledger.Stored, slot *record.S
 		return nil, err
 	}
 	o.By = a.KMS
-	b.tellMissed(o)
+	if o.Missed != "" {
+		b.emitEvent(By{}, missed(o))
+	}
 	if err := b.believe(o, slot, a); err != nil {
 		o.Wipe()
 		return nil, err
@@ -57,12 +59,8 @@ func (b *Barrier) openSlot(ctx context.Context, l *ledger.Stored, slot *record.S
 	return o, nil
 }
 
-// tellMissed says so where too many changes were missed to verify descent.
-func (b *Barrier) tellMissed(o *ledger.Opened) {
-	if o.Missed != "" {
-		b.emit(EventLongFork, By{}, "", o.Missed, nil)
-	}
-}
+// missed says that too many changes were missed to verify descent.
+func missed(o *ledger.Opened) Event { return Event{Kind: EventLongFork, Detail: o.Missed} }
 
 // machines lists the slots that open the store with nobody present.
 func machines(rec *record.Record) (slots []*record.Slot) {
@@ -233,11 +231,11 @@ func (b *Barrier) fetchAny(ctx context.Context, patience time.Duration) (*ledger
 // fetchByRoot opens the record now in the store with a root key that this
 // process has, and takes it in. With aead.ErrWrongKey it returns what it loaded.
 func (b *Barrier) fetchByRoot(ctx context.Context) (*ledger.Opened, *ledger.Stored, error) {
-	release, err := b.take(ctx)
+	t, err := b.take(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
-	defer release()
+	defer t.end()
 	cur, err := b.current()
 	if err != nil {
 		return nil, nil, err
@@ -259,41 +257,42 @@ func (b *Barrier) fetchByRoot(ctx context.Context) (*ledger.Opened, *ledger.Stor
 	if err != nil {
 		return nil, l, err
 	}
-	o, err = b.refreshed(o)
+	o, err = t.refreshed(o)
 	return o, l, err
 }
 
 // takeIn takes in a record that was opened without the turn, if it is still the
 // one in the store.
 func (b *Barrier) takeIn(ctx context.Context, l *ledger.Stored, o *ledger.Opened) (*ledger.Opened, error) {
-	release, err := b.takeIfStill(ctx, l)
+	t, err := b.takeIfStill(ctx, l)
 	if err != nil {
 		o.Wipe()
 		return nil, err
 	}
-	defer release()
+	defer t.end()
 	if err := b.ledger.Descends(o); err != nil {
 		o.Wipe()
 		return nil, err
 	}
-	return b.refreshed(o)
+	return t.refreshed(o)
 }
 
-// refreshed installs a record that another replica stored, and returns it; the
-// caller has the turn.
-func (b *Barrier) refreshed(o *ledger.Opened) (*ledger.Opened, error) {
-	b.tellMissed(o)
-	if err := b.install(o, intent{}); err != nil {
+// refreshed installs a record that another replica stored, and returns it.
+func (t *turn) refreshed(o *ledger.Opened) (*ledger.Opened, error) {
+	if o.Missed != "" {
+		t.tell(By{}, missed(o))
+	}
+	if err := t.b.install(o, intent{}); err != nil {
 		return nil, err
 	}
-	b.emit(EventRefresh, By{}, "", "", nil)
-	return b.current()
+	t.tell(By{}, Event{Kind: EventRefresh})
+	return t.b.current()
 }
 
 // takeIfStill is take, if the record is still the one in the store; else
 // ErrConflict.
-func (b *Barrier) takeIfStill(ctx context.Context, l *ledger.Stored) (func(), error) {
-	release, err := b.take(ctx)
+func (b *Barrier) takeIfStill(ctx context.Context, l *ledger.Stored) (*turn, error) {
+	t, err := b.take(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -302,19 +301,19 @@ func (b *Barrier) takeIfStill(ctx context.Context, l *ledger.Stored) (func(), er
 		err = ErrConflict
 	}
 	if err != nil {
-		release()
+		t.end()
 		return nil, err
 	}
-	return release, nil
+	return t, nil
 }
 
 // load reads the record in its turn.
 func (b *Barrier) load(ctx context.Context) (*ledger.Stored, error) {
-	release, err := b.take(ctx)
+	t, err := b.take(ctx)
 	if err != nil {
 		return nil, err
 	}
-	defer release()
+	defer t.end()
 	return b.ledger.Load(ctx)
 }
 

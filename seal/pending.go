@@ -29,8 +29,8 @@ func opensNothing(slot *record.Slot) error {
 
 // proveOpened stores that a slot has opened the record just now, and unseals
 // with it, if as says so. The predecessor of one that was asked for goes in the
-// same swap, as for [Admin.Prove]. The caller has the turn, and keeps o.
-func (b *Barrier) proveOpened(ctx context.Context, o *ledger.Opened, slot *record.Slot, by By, as intent) error {
+// same swap, as for [Admin.Prove]. The caller keeps o.
+func (t *turn) proveOpened(ctx context.Context, o *ledger.Opened, slot *record.Slot, by By, as intent) error {
 	if asked(&o.State.Record, slot) {
 		by.Operation = OperationID(o.State.Operation.ID)
 	}
@@ -46,16 +46,16 @@ func (b *Barrier) proveOpened(ctx context.Context, o *ledger.Opened, slot *recor
 		defer rewrap.Wipe()
 	}
 	fresh := record.FreshProof{Slot: slot.ID, Root: o.State.Root, Generation: o.State.Generation}
-	next, err := o.State.Prove(b.step(o.Digest, by), fresh, rewrap)
+	next, err := o.State.Prove(t.b.step(o.Digest, by), fresh, rewrap)
 	if err == nil {
 		var draft *ledger.Opened
 		var stored []byte
 		if draft, stored, err = ledger.Draft(next, root); err == nil {
-			err = b.swap(ctx, stored, o.Rev, draft, as)
+			err = t.swap(ctx, stored, o.Rev, draft, as)
 		}
 		next.Secrets.Wipe()
 	}
-	b.emit(event, by, slot.Name, "by unsealing", err)
+	t.tell(by, Event{Kind: event, Slot: slot.Name, Detail: "by unsealing", Err: err})
 	return err
 }
 

@@ -112,18 +112,18 @@ func (b *Barrier) restoreIf(ctx context.Context, which string, by By, meant func
 
 func (b *Barrier) restore(ctx context.Context, by By, meant func(l *ledger.Stored, cur *ledger.Opened) error) error {
 	defer clean()()
-	release, err := b.take(ctx) // so that what was stored before is held by now
+	t, err := b.take(ctx) // so that what was stored before is held by now
 	if err != nil {
 		return err
 	}
 	cur, err := b.current()
 	if err != nil {
-		release()
+		t.end()
 		return err
 	}
 	defer cur.Wipe()
 	l, err := b.ledger.LoadAny(ctx)
-	release()
+	t.end()
 	switch {
 	case errors.Is(err, ErrNotFound):
 		return ErrMissing

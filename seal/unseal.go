@@ -75,22 +75,22 @@ var errFaster = errors.New("seal: unsealed by another caller")
 // nothing, and returns errFaster.
 func (b *Barrier) admitIfStill(ctx context.Context, l *ledger.Stored, o *ledger.Opened, slot *record.Slot, how string, by By, as intent) error {
 	opened := o.By
-	release, err := b.takeIfStill(ctx, l)
+	t, err := b.takeIfStill(ctx, l)
 	if err != nil {
 		o.Wipe()
 		return err
 	}
 	if !b.wantsRecord() {
-		release()
+		t.end()
 		o.Wipe()
 		return errFaster
 	}
 	if err = b.ledger.Descends(o); err == nil {
-		err = b.admit(ctx, o, slot.ID, by, as)
+		err = t.admit(ctx, o, slot.ID, by, as)
 	} else {
 		o.Wipe()
 	}
-	release()
+	t.end()
 	if err == nil {
 		b.followed(nil)
 		b.emitEvent(by, Event{Kind: EventUnseal, Slot: slot.Name, KMS: strings.Join(opened, ","), Detail: how})
@@ -254,11 +254,11 @@ func (b *Barrier) submitToUnseal(ctx context.Context, s Share, by By, as intent)
 // record, and the slot's name where it is known. Where a KMS was faster the share
 // is only checked: nothing would wipe it.
 func (b *Barrier) keepShare(ctx context.Context, s Share) (*ledger.Stored, string, error) {
-	release, err := b.take(ctx)
+	t, err := b.take(ctx)
 	if err != nil {
 		return nil, "", err
 	}
-	defer release()
+	defer t.end()
 	l, err := b.ledger.Load(ctx)
 	if err != nil {
 		return nil, "", err
@@ -311,34 +311,34 @@ func dropNeed(err error) error {
 
 // admit makes an opened record the Barrier's own. A slot that was never proven
 // has just proved itself, and before any was, no keyring is given out until
-// that is stored. The caller has the turn.
-func (b *Barrier) admit(ctx context.Context, o *ledger.Opened, id uint32, by By, as intent) error {
+// that is stored.
+func (t *turn) admit(ctx context.Context, o *ledger.Opened, id uint32, by By, as intent) error {
 	slot := o.State.Slot(id)
 	if slot.State == record.Active {
-		return b.enter(o, as)
+		return t.enter(o, as)
 	}
-	err := b.proveOpened(ctx, o, slot, by, as)
+	err := t.proveOpened(ctx, o, slot, by, as)
 	switch {
 	case err == nil:
 		o.Wipe()
-		b.endGather("")
+		t.b.endGather("")
 		return nil
 	case errors.Is(err, ErrSealed), errors.Is(err, ErrClosed):
 		// Sealed in the meantime: the proof may be stored, and seen.
 	case slot.State == record.Pending:
 		// It opens the store together with its proof, or not at all.
 	case o.State.Proved():
-		return b.enter(o, as) // the proof can wait, the server should not
+		return t.enter(o, as) // the proof can wait, the server should not
 	}
 	o.Wipe()
 	return err
 }
 
-func (b *Barrier) enter(o *ledger.Opened, as intent) error {
-	if err := b.install(o, as); err != nil {
+func (t *turn) enter(o *ledger.Opened, as intent) error {
+	if err := t.b.install(o, as); err != nil {
 		return err
 	}
-	b.endGather("")
+	t.b.endGather("")
 	return nil
 }
 
