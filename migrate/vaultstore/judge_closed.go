@@ -11,7 +11,7 @@ import (
 // judgeClosed says why a store does not open.
 func (c *examination) judgeClosed(m *material) {
 	switch {
-	case errors.Is(m.keyringErr, ErrNotFound) && m.config == nil && m.configErr == nil && len(m.stored) == 0:
+	case errors.Is(m.keyringErr, ErrNotFound) && m.config == nil && m.configErr == nil && len(m.stored) == 0 && !m.hasData():
 		c.add(Finding{State: NotInitialized, Gravity: Lost, Says: "there is neither " + pathSealConfig + " nor " + pathKeyring,
 			Do: "It was never initialized, or is another directory"})
 	case errors.Is(m.keyringErr, ErrNotFound):
@@ -43,6 +43,18 @@ func (c *examination) judgeClosed(m *material) {
 	default:
 		c.closedSeal(m)
 	}
+}
+
+// hasData reports whether somebody kept something in the store.
+func (m *material) hasData() bool {
+	for _, prefix := range []string{"logical/", "sys/", "auth/", "core/mounts"} {
+		some := false
+		err := m.storage.walk(prefix, func(string, func() ([]byte, error)) error { some = true; return errStop })
+		if some || err != nil {
+			return true
+		}
+	}
+	return false
 }
 
 // keyOf names the key of a blob, which is no secret.
@@ -77,12 +89,10 @@ func (c *examination) noStoredKeys(m *material) {
 			Do: "A backup has it, from since the last rekey or rotation of the root key: give it"})
 		return
 	}
-	if _, ok, _ := c.s.get("core/mounts"); !ok {
-		if names, err := children(c.s, "logical/"); err == nil && len(names) == 0 {
-			c.add(Finding{State: InitStopped, Gravity: Lost, Key: pathStoredKeys, Says: "its init stopped before it stored the root key: nothing was ever kept in it",
-				Do: "Nothing is lost but the init: begin with an empty storage"})
-			return
-		}
+	if !m.hasData() {
+		c.add(Finding{State: InitStopped, Gravity: Lost, Key: pathStoredKeys, Says: "its init stopped before it stored the root key: nothing was ever kept in it",
+			Do: "Nothing is lost but the init: begin with an empty storage"})
+		return
 	}
 	if m.config != nil && m.config.shamir() && m.config.Stored < 1 {
 		if len(m.deck.shares) > 0 {
@@ -117,7 +127,7 @@ func (c *examination) closedShares(m *material) {
 	}
 	of := d.family(needed)
 	if of == nil { // a rekey may have changed the threshold
-		for t := 2; t < len(d.shares) && of == nil && t != needed; t++ {
+		for t := 2; t < len(d.shares) && of == nil; t++ {
 			of = d.family(t)
 		}
 	}

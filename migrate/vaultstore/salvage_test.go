@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"go.etcd.io/bbolt"
@@ -98,5 +99,25 @@ func TestCutSnapshot(t *testing.T) {
 	d := diagnose(t, name+"2", vaultstore.Options{Keys: keys})
 	if f := found(t, d, vaultstore.StorageDamaged); d.Opens || f.Gravity != lost {
 		t.Errorf("%+v", f)
+	}
+}
+
+// TestNothingButData: without all that protects it a store is not one that was
+// never initialized.
+func TestNothingButData(t *testing.T) {
+	r := readRaw(t, fixture("static"))
+	for _, key := range r.keys() {
+		if strings.HasPrefix(key, "core/") {
+			delete(r, key)
+		}
+	}
+	for kind, path := range kinds {
+		d := diagnose(t, path(t, r), vaultstore.Options{Keys: seals(static(t))})
+		if f := found(t, d, vaultstore.EntryMissing); f.Gravity != lost || f.Key != "core/keyring" || d.Has(vaultstore.NotInitialized) {
+			t.Errorf("%s: %+v", kind, f)
+		}
+		if _, err := vaultstore.Open(t.Context(), path(t, r), seals(static(t))); !errors.Is(err, vaultstore.ErrNotFound) {
+			t.Errorf("%s: %v", kind, err)
+		}
 	}
 }

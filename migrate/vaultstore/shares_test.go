@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/sealwright/sealwright/migrate/vaultstore"
+	"github.com/sealwright/sealwright/shamir"
 )
 
 // TestWrongShares: what the data allows to be said of them, by Open and by
@@ -20,6 +21,10 @@ func TestWrongShares(t *testing.T) {
 	moved := bytes.Clone(good[1])
 	moved[32] = good[0][32]
 	other := shares(t, "shamir-5of3")
+	larger, err := shamir.Split(bytes.Repeat([]byte{1}, 32), 6, 4)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for text, c := range map[string]struct {
 		given [][]byte
 		state vaultstore.State
@@ -42,6 +47,7 @@ func TestWrongShares(t *testing.T) {
 		"three of another store":        {other[:3], vaultstore.SharesWrong, []int{1, 2, 3}, false, ""},
 		"five of another store":         {other, vaultstore.SharesForeign, nil, false, "belong together"},
 		"four of another, and one":      {[][]byte{other[0], other[1], good[0], other[2], other[3]}, vaultstore.ShareForeign, []int{3}, false, "share 3 does not belong"},
+		"of another threshold":          {larger, vaultstore.SharesForeign, nil, false, "nothing tells which"},
 		"one cut":                       {[][]byte{good[0], good[1][:20], good[2]}, vaultstore.ShareUnfit, []int{2}, false, "share 2 has a length"},
 		"a whole key":                   {[][]byte{bytes.Repeat([]byte{1}, 32)}, vaultstore.SharesMissing, nil, false, ""},
 	} {

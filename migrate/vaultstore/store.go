@@ -91,7 +91,7 @@ func open(ctx context.Context, s storage, keys Keys) (*Store, error) {
 func (m *material) refused(keys Keys) error {
 	missing := errors.Is(m.keyringErr, ErrNotFound)
 	switch {
-	case missing && m.config == nil && m.configErr == nil:
+	case missing && m.config == nil && m.configErr == nil && !m.hasData():
 		return fmt.Errorf("%w: there is neither %s nor %s", ErrNotInitialized, pathSealConfig, pathKeyring)
 	case m.keyringErr != nil:
 		return fmt.Errorf("%w: no key opens anything without it", m.keyringErr)
@@ -126,6 +126,8 @@ func (m *material) refusedShares(keys Keys) error {
 		needed = m.config.Threshold
 	}
 	switch {
+	case given == 0 && needed == 0:
+		return fmt.Errorf("%w: none was given, and %s does not say how many it takes", ErrShares, pathSealConfig)
 	case given == 0:
 		return fmt.Errorf("%w: it takes %d shares, and none was given", ErrShares, needed)
 	case len(m.deck.odd) > 0:
