@@ -253,7 +253,8 @@ func (v *view) info(t *termKey) Info {
 // returns: for what a host has decrypted and keeps, which should not outlive the
 // keys that protected it. What is decrypted before f is called may come into such
 // a cache after it: see to it that it does not stay. f does not wait for anything
-// that uses the keyring. It stays for the keyring's life.
+// that uses the keyring. If it panics, so does Seal, when the keys are wiped and all
+// others were called. It stays for the keyring's life.
 func (k *Keyring) OnSeal(f func()) {
 	k.mu.Lock()
 	defer k.mu.Unlock()

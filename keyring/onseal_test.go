@@ -3,6 +3,7 @@ package keyring_test
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/sealwright/sealwright/keyring"
 )
@@ -29,5 +30,35 @@ func TestOnSeal(t *testing.T) {
 		if owner.Seal(); told != want {
 			t.Errorf("told %d, want %d", told, want)
 		}
+	}
+}
+
+// TestOnSealPanics: a host's function that panics keeps neither the others from
+// being called nor the keys from being wiped.
+func TestOnSealPanics(t *testing.T) {
+	owner := keyring.New()
+	keys, told := owner.Keyring(), ""
+	for _, f := range []func(){func() { told += "1" }, func() { panic("a bug") }, func() { told += "3" }} {
+		keys.OnSeal(f)
+	}
+	if err := owner.Install("store", []keyring.Term{{Number: 1, Key: keyring.Key{1}, Active: true}}); err != nil {
+		t.Fatal(err)
+	}
+	owner.Unwiped()
+	leave := owner.EnterView() // an operation in flight, which ends a little later
+	keys.OnSeal(func() { time.AfterFunc(10*time.Millisecond, leave) })
+	func() {
+		defer func() {
+			if v := recover(); v != "a bug" {
+				t.Errorf("recovered %v", v)
+			}
+		}()
+		owner.Seal()
+	}()
+	if told != "13" {
+		t.Errorf("called: %q", told)
+	}
+	if n := owner.Unwiped(); n != 0 {
+		t.Errorf("%d keys were not wiped", n)
 	}
 }

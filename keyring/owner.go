@@ -180,9 +180,14 @@ func (o *Owner) Seal() {
 	k.replace(nil)
 	told := slices.Clip(k.onSeal)
 	k.mu.Unlock()
-	for _, f := range told {
-		f()
+	defer k.drain() // whatever the host's functions do
+	for _, f := range slices.Backward(told) {
+		defer f()
 	}
+}
+
+// drain waits until the keys that nobody may reach any more are wiped.
+func (k *Keyring) drain() {
 	for wait := time.Duration(0); ; wait = min(wait+10*time.Microsecond, time.Millisecond) {
 		k.mu.Lock()
 		done := k.sweep()

@@ -108,11 +108,13 @@ func openOver(t *testing.T, store seal.Store, wrappers map[string]kms.Wrapper) *
 	return b
 }
 
+var errBug = errors.New("a bug")
+
 // TestDeliveryAfterDeliver: of the shares that a migration handed to Deliver
 // nothing is left when that has returned, whatever came of it and whoever kept
 // them; their text, which custodians have, proves the slot.
 func TestDeliveryAfterDeliver(t *testing.T) {
-	for name, fail := range map[string]error{"delivered": nil, "failed": errors.New("no paper")} {
+	for name, fail := range map[string]error{"delivered": nil, "failed": errors.New("no paper"), "panicked": errBug} {
 		t.Run(name, func(t *testing.T) {
 			ctx := t.Context()
 			b := openOver(t, seal.NewMemStore(), map[string]kms.Wrapper{"cloud": (&kmstest.Fake{}).Key("k")})
@@ -123,11 +125,23 @@ func TestDeliveryAfterDeliver(t *testing.T) {
 			var copies []seal.Share
 			var text string
 			plan := migrate.Plan{Slots: map[string]seal.Spec{"people": seal.Shamir{Shares: 1, Threshold: 1}}}
-			r, err := migrate.Reconcile(ctx, b, plan, migrate.Options{Deliver: func(d seal.Delivery) error {
-				kept, copies = d, append(copies, d.Sets[0].Shares...)
-				text = copies[0].Reveal()
-				return fail
-			}})
+			var r migrate.Result
+			err := func() (err error) {
+				defer func() {
+					if v := recover(); v != nil {
+						err = v.(error)
+					}
+				}()
+				r, err = migrate.Reconcile(ctx, b, plan, migrate.Options{Deliver: func(d seal.Delivery) error {
+					kept, copies = d, append(copies, d.Sets[0].Shares...)
+					text = copies[0].Reveal()
+					if fail == errBug {
+						panic(errBug)
+					}
+					return fail
+				}})
+				return err
+			}()
 			if !errors.Is(err, fail) {
 				t.Fatal(err)
 			}

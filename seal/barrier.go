@@ -152,12 +152,14 @@ func (b *Barrier) shut(why error, by By) bool {
 	b.running = map[*run]struct{}{}
 	b.forget(why)
 	b.mu.Unlock()
+	defer func() { // also if what the host has the keyring call panics
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.draining = false
+		b.notify()
+	}()
 	b.drain(running, why, by)
 	b.keys.Seal() // waits for the operations in flight, without b.mu
-	b.mu.Lock()
-	b.draining = false
-	b.notify()
-	b.mu.Unlock()
 	return true
 }
 

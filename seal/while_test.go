@@ -361,6 +361,34 @@ func TestWhilePanics(t *testing.T) {
 	})
 }
 
+// TestSealPanics: what a host has the keyring call at a Seal panics, and the keys
+// are gone all the same, and can come back.
+func TestSealPanics(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		b, _ := hosted(t, nil)
+		bug := true
+		b.Keyring().OnSeal(func() {
+			if bug {
+				panic("a bug")
+			}
+		})
+		func() {
+			defer func() {
+				if v := recover(); v != "a bug" {
+					t.Errorf("recovered %v", v)
+				}
+			}()
+			b.Seal(seal.By{})
+		}()
+		bug = false
+		if _, err := b.Keyring().Encrypt(nil, nil, nil); !errors.Is(err, seal.ErrSealed) || b.Sealed() == nil {
+			t.Errorf("not sealed: %v", err)
+		}
+		must(t, b.Unseal(t.Context()))
+		must(t, b.Seal(seal.By{}))
+	})
+}
+
 // TestWhileIsNotDisturbed by rotations, of the data key and of the root key, by this
 // process and by another, nor by a store that is away.
 func TestWhileIsNotDisturbed(t *testing.T) {

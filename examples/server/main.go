@@ -137,7 +137,7 @@ func serve(ctx context.Context, cfg *config, l net.Listener, log *slog.Logger) e
 			}
 		}()
 	}
-	go s.rotateDue(background, log)
+	go s.barrier.While(background, func(ctx context.Context) error { return s.rotateDue(ctx, log) })
 	web.Handler = s
 	failed := make(chan error, 1)
 	go func() { failed <- listen(l) }()

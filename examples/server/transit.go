@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	aead "crypto/cipher"
-	"errors"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -56,22 +55,19 @@ func (s *server) authorizeTransit(r *http.Request, a transitengine.Action, _ str
 }
 
 // rotateDue rotates the named keys whose time has come, for as long as the
-// server runs.
-func (s *server) rotateDue(ctx context.Context, log *slog.Logger) {
+// server is unsealed.
+func (s *server) rotateDue(ctx context.Context, log *slog.Logger) error {
 	for {
-		if err := s.barrier.Wait(ctx); err != nil {
-			return
-		}
 		rotated, err := s.named.RotateDue(ctx)
 		for _, name := range rotated {
 			log.Info("a named key was rotated, as its auto_rotate_period says", "key", name)
 		}
-		if err != nil && ctx.Err() == nil && !errors.Is(err, seal.ErrSealed) {
+		if err != nil && ctx.Err() == nil {
 			log.Error("named keys were not rotated", "error", err)
 		}
 		select {
 		case <-ctx.Done():
-			return
+			return nil
 		case <-time.After(time.Hour):
 		}
 	}
