@@ -29,10 +29,13 @@ func (c *call) refuse(w http.ResponseWriter, err error) {
 }
 
 func write(w http.ResponseWriter, code int, body []byte) {
+	values := []string{"no-store", "application/json", ""}
 	head := w.Header()
-	head.Set("Cache-Control", "no-store")
-	head.Set("Content-Type", "application/json")
-	head.Set("Content-Length", strconv.Itoa(len(body)))
+	head["Cache-Control"], head["Content-Type"] = values[0:1:1], values[1:2:2]
+	if len(body) > 1<<10 { // of less, package http tells the length by itself
+		values[2] = strconv.Itoa(len(body))
+		head["Content-Length"] = values[2:3:3]
+	}
 	w.WriteHeader(code)
 	_, _ = w.Write(body) // the client is gone
 }
@@ -54,11 +57,7 @@ func (c *call) answer(w http.ResponseWriter) {
 	}
 	b = append(b, c.out...)
 	b = append(b, `,"wrap_info":null,"warnings":`...)
-	notes, err := json.Marshal(c.notes)
-	if err != nil {
-		notes = []byte("null")
-	}
-	b = append(b, notes...)
+	b = appendTexts(b, c.notes)
 	b = append(b, `,"auth":null,"mount_type":"transit"}`...)
 	b = append(b, '\n')
 	*c.scratch = b
@@ -67,6 +66,17 @@ func (c *call) answer(w http.ResponseWriter) {
 		code = http.StatusOK
 	}
 	write(w, code, b)
+}
+
+// appendTexts appends a list of texts, or null.
+func appendTexts(b []byte, texts []string) []byte {
+	if texts == nil {
+		return append(b, "null"...)
+	}
+	for i, text := range texts {
+		b = appendText(append(b, "[,"[min(i, 1)]), text)
+	}
+	return append(b, ']')
 }
 
 // take is a buffer for what is wiped.

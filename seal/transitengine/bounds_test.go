@@ -27,6 +27,14 @@ func TestHostileBodies(t *testing.T) {
 	} {
 		s.refuses(400, "failed to parse JSON input", "POST", "encrypt/k", body)
 	}
+	for at := range 20 { // a control character, wherever it stands
+		for _, c := range []byte{0, 1, '\n', 0x1f} {
+			text := []byte(strings.Repeat("\xff\x20\x80A", 5))
+			text[at] = c
+			s.refuses(400, "failed to parse JSON input", "POST", "encrypt/k", `{"x":"`+string(text)+`","plaintext":""}`)
+		}
+	}
+	s.want(200, "POST", "encrypt/k", `{"x":"`+strings.Repeat("\xff\x20\x80\x7fA", 5)+`","plaintext":""}`)
 	var many strings.Builder
 	for i := range 65 {
 		fmt.Fprintf(&many, `,"f%d":1`, i)
@@ -133,7 +141,7 @@ func TestNoSecretIsShown(t *testing.T) {
 	if control := (seal.Event{Detail: canary}); !strings.Contains(fmt.Sprint(control), canary) || len(s.events) < 100 || log.Len() == 0 {
 		t.Error("the scan finds nothing")
 	}
-	t.Logf("engine canaries: messages=%d events=%d leaks=0", messages, len(s.events))
+	t.Logf("GUARANTEE 20 transit-engine: messages=%d events=%d leaks=0", messages, len(s.events))
 }
 
 func hidden(t *testing.T, text string, secrets []string) {

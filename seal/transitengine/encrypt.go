@@ -28,34 +28,54 @@ func encrypt(c *call) error {
 	case in.plaintext.kind == 0:
 		return badRequest("missing plaintext to encrypt")
 	}
-	if _, err := c.message(&in); err != nil { // before a key is made for it
+	m, err := c.message(&in) // before a key is made for it
+	if err != nil {
 		return err
 	}
 	k, err := c.keyOrNew(len(in.context.text) > 0)
 	if err != nil {
 		return err
 	}
-	return c.one(func(b []byte) ([]byte, error) { return c.encryptOne(b, k, &in) })
+	return c.end(encryptMessage(c.begin(), k, m))
 }
 
-// one answers with what f appends.
-func (c *call) one(f func(b []byte) ([]byte, error)) error {
-	b, err := f(append(make([]byte, 0, 256), '{'))
+// begin returns where a result is appended, with its brace.
+func (c *call) begin() []byte {
+	if c.result == nil {
+		c.result = c.h.buffer()
+	}
+	return append((*c.result)[:0], '{')
+}
+
+// end answers with a result, which lacks its other brace.
+func (c *call) end(b []byte, err error) error {
 	if err != nil {
 		return err
 	}
 	c.out = append(b, '}')
+	if cap(c.out) > cap(*c.result) {
+		clear((*c.result)[:cap(*c.result)])
+	}
+	*c.result = c.out
 	return nil
 }
+
+// one answers with what f appends.
+func (c *call) one(f func(b []byte) ([]byte, error)) error { return c.end(f(c.begin())) }
 
 func (c *call) encryptOne(b []byte, k *named.Key, in *item) ([]byte, error) {
 	m, err := c.message(in)
 	if err != nil {
 		return nil, err
 	}
+	return encryptMessage(b, k, m)
+}
+
+func encryptMessage(b []byte, k *named.Key, m named.Message) ([]byte, error) {
 	b = append(b, `"ciphertext":"`...)
 	from := len(b)
-	if b, err = k.AppendEncrypt(b, m); err != nil {
+	b, err := k.AppendEncrypt(b, m)
+	if err != nil {
 		return nil, plainWords(err, k, "encrypt")
 	}
 	return appendVersion(append(b, '"'), from), nil
@@ -131,7 +151,7 @@ func decrypt(c *call) error {
 	if err != nil {
 		return err
 	}
-	return c.one(func(b []byte) ([]byte, error) { return c.decryptOne(b, k, in) })
+	return c.end(c.decryptOne(c.begin(), k, in))
 }
 
 // sealedItem is the one ciphertext of a request, with its key.

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/sealwright/sealwright/keyring/named"
 	"github.com/sealwright/sealwright/seal"
@@ -251,3 +253,36 @@ func TestPanickingSink(t *testing.T) {
 }
 
 type ctx = context.Context
+
+// hanging is a store that answers when its caller gives up.
+type hanging struct{ named.Store }
+
+func (hanging) Load(ctx ctx, _ string) ([]byte, string, error) {
+	<-ctx.Done()
+	return nil, "", ctx.Err()
+}
+
+// TestStoreHangs: a request that waits for the store ends before the tools give
+// up; and one whose client leaves at once.
+func TestStoreHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer(t)
+		s = s.over(hanging{s.store})
+		for _, request := range [][2]string{{"POST", "encrypt/k"}, {"GET", "keys/k"}, {"POST", "keys/k/rotate"}} {
+			start := time.Now()
+			s.refuses(503, "no answer in time", request[0], request[1], object{"plaintext": ""})
+			if took := time.Since(start); took != 50*time.Second {
+				t.Errorf("%s took %v", request, took)
+			}
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Second, cancel)
+		r := httptest.NewRequest("POST", "/v1/transit/encrypt/k", strings.NewReader(`{"plaintext":""}`)).WithContext(ctx)
+		r.Header.Set("X-Vault-Token", token)
+		start := time.Now()
+		s.h.ServeHTTP(httptest.NewRecorder(), r)
+		if took := time.Since(start); took != time.Second {
+			t.Errorf("without its client it took %v", took)
+		}
+	})
+}

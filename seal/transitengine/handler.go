@@ -35,17 +35,20 @@ type call struct {
 
 	fields fields
 	known  []string // the fields that were asked for
-	small  [12]field
-	out    []byte // the answer's data, in JSON
-	code   int    // of a success: 200 if zero
+	out    []byte   // the answer's data, in JSON
+	code   int      // of a success: 200 if zero
 	notes  []string
 
-	body, scratch *[]byte
+	bound                 bound
+	body, scratch, result *[]byte
+
+	fewFields [12]field // room, so that most requests need no other
+	fewKnown  [16]string
 }
 
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c := &call{h: h, r: r, ctx: r.Context()}
-	c.fields = c.small[:0]
+	c.fields, c.known = c.fewFields[:0], c.fewKnown[:0]
 	defer c.wipe()
 	action, err := c.serve(w)
 	if (err != nil || action.changes()) && h.OnEvent != nil {
@@ -84,9 +87,9 @@ func (c *call) serve(w http.ResponseWriter) (Action, error) {
 		}
 	}
 	if rt.slow {
-		var cancel context.CancelFunc
-		c.ctx, cancel = context.WithTimeout(c.ctx, requestBound)
-		defer cancel()
+		c.bound.Context = c.ctx
+		c.ctx = &c.bound
+		defer c.bound.end()
 	}
 	return rt.action, rt.act(c)
 }
@@ -141,15 +144,56 @@ const keepBuffers = 64 << 10
 
 // wipe clears what plaintexts and keys passed through.
 func (c *call) wipe() {
-	for _, b := range []*[]byte{c.body, c.scratch, &c.out} {
+	clear(c.out[:cap(c.out)])
+	for _, b := range []*[]byte{c.body, c.scratch, c.result} {
 		if b == nil {
 			continue
 		}
 		clear((*b)[:cap(*b)])
 		*b = (*b)[:0]
-		if b != &c.out && cap(*b) <= keepBuffers {
+		if cap(*b) <= keepBuffers {
 			c.h.buffers.Put(b)
 		}
+	}
+}
+
+// A bound is a request's context that ends after requestBound. Its clock starts
+// when somebody waits for it, which those do who ask the store: what is answered
+// from memory takes none.
+type bound struct {
+	context.Context
+
+	mu     sync.Mutex
+	timed  context.Context
+	cancel context.CancelFunc
+}
+
+func (b *bound) start() context.Context {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.timed == nil {
+		b.timed, b.cancel = context.WithTimeout(b.Context, requestBound)
+	}
+	return b.timed
+}
+
+func (b *bound) Deadline() (time.Time, bool) { return b.start().Deadline() }
+func (b *bound) Done() <-chan struct{}       { return b.start().Done() }
+
+func (b *bound) Err() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.timed == nil {
+		return b.Context.Err()
+	}
+	return b.timed.Err()
+}
+
+func (b *bound) end() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.cancel != nil {
+		b.cancel()
 	}
 }
 

@@ -3,6 +3,7 @@ package transitengine
 import (
 	"bytes"
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"slices"
@@ -56,26 +57,35 @@ type scanner struct {
 // is a matter of taste.
 func parse(body []byte, into fields) (fields, error) {
 	s := scanner{data: body}
-	if s.space(); s.at == len(body) {
+	s.space()
+	var err error
+	switch {
+	case s.at == len(body):
 		return into, nil
+	case body[s.at] == '{':
+		err = s.fields(&into)
+	default:
+		var v value
+		if v, err = s.value(0); v.kind != 'n' {
+			err = errJSON
+		}
 	}
-	v, err := s.value(0)
 	if s.space(); err != nil || s.at != len(body) {
 		return nil, errJSON
 	}
-	switch v.kind {
-	case '{':
-		return objectOf(v, into)
-	case 'n':
-		return into, nil
-	}
-	return nil, errJSON
+	return into, nil
 }
 
 // objectOf reads the fields of an object that was read as a value.
 func objectOf(v value, into fields) (fields, error) {
 	s := scanner{data: v.text}
-	err := s.object(0, func(name value, v value) error {
+	err := s.fields(&into)
+	return into, err
+}
+
+// fields reads an object, each of whose names stands once.
+func (s *scanner) fields(into *fields) error {
+	return s.object(0, func(name, v value) error {
 		key := name.text
 		if name.escaped {
 			text, err := name.unescape()
@@ -84,18 +94,17 @@ func objectOf(v value, into fields) (fields, error) {
 			}
 			key = text
 		}
-		for i := range into {
-			if bytes.Equal(into[i].name, key) {
+		for i := range *into {
+			if bytes.Equal((*into)[i].name, key) {
 				return errJSON
 			}
 		}
-		if len(into) == maxFields {
+		if len(*into) == maxFields {
 			return errJSON
 		}
-		into = append(into, field{key, v})
+		*into = append(*into, field{key, v})
 		return nil
 	})
-	return into, err
 }
 
 // each calls f with the values of an array that was read as a value.
@@ -172,10 +181,8 @@ func (s *scanner) text() (value, error) {
 		if back >= 0 {
 			part = part[:back]
 		}
-		for _, c := range part {
-			if c < 0x20 {
-				return v, errJSON
-			}
+		if hasControl(part) {
+			return v, errJSON
 		}
 		if back < 0 {
 			v.text = s.data[from : s.at+end]
@@ -188,6 +195,18 @@ func (s *scanner) text() (value, error) {
 			return v, err
 		}
 	}
+}
+
+// hasControl reports whether there is a byte below 0x20, eight at a time: of a byte
+// below 0x20 the subtraction borrows its highest bit, which it did not have.
+func hasControl(b []byte) bool {
+	const each, top = 0x2020202020202020, 0x8080808080808080
+	for ; len(b) >= 8; b = b[8:] {
+		if x := binary.LittleEndian.Uint64(b); (x-each)&^x&top != 0 {
+			return true
+		}
+	}
+	return slices.ContainsFunc(b, func(c byte) bool { return c < 0x20 })
 }
 
 // escape takes what follows a backslash.

@@ -12,7 +12,7 @@
 // Against a peer the value says how many times as long as Sealwright it takes:
 // higher is better. Against a floor it says how many times as long as the
 // floor Sealwright takes: lower is better, and 1 is the end. The floors are raw,
-// rand, hit and keyring. The ratios named parallel are of the clock on the wall, and need
+// rand, hit, keyring and nothing. The ratios named parallel are of the clock on the wall, and need
 // processors that nobody else uses. With -svg, the throughput of the encrypt
 // benchmarks becomes a diagram.
 //
@@ -34,7 +34,7 @@ import (
 
 func benchmarks() []measure.Benchmark {
 	others := encryptions()
-	return slices.Concat(splitBenchmarks(), combineBenchmarks(), measure.Encrypt(others), measure.Decrypt(others), parallelBenchmarks(), missBenchmarks(), namedBenchmarks())
+	return slices.Concat(splitBenchmarks(), combineBenchmarks(), measure.Encrypt(others), measure.Decrypt(others), parallelBenchmarks(), missBenchmarks(), namedBenchmarks(), transitBenchmarks())
 }
 
 func main() {
