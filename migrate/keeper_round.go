@@ -59,7 +59,7 @@ func (k *Keeper) round(ctx context.Context, l *seal.Lease) (did string, err erro
 	}
 	var retired []uint32
 	if !fatal(ctx, errs) {
-		retired, err = k.retire(ctx, l)
+		retired, err = k.retire(ctx, l, active)
 		errs = append(errs, err)
 	}
 	did = fmt.Sprintf("%d items rewrapped, %d terms retired", rewrapped, len(retired))
@@ -159,8 +159,9 @@ func (k *Keeper) rewrap(ctx context.Context, i int) (p Progress, err error) {
 
 // retire removes the terms that nothing is under, and that are kept no longer. It
 // relies on the census just taken, and on nothing if a source could not be
-// counted.
-func (k *Keeper) retire(ctx context.Context, l *seal.Lease) (retired []uint32, err error) {
+// counted. A term that was the active one when the round began, or is younger, is
+// none of them: what was written under it since stands in no census.
+func (k *Keeper) retire(ctx context.Context, l *seal.Lease, active keyring.Info) (retired []uint32, err error) {
 	if k.cfg.KeepOld < 0 {
 		return nil, nil
 	}
@@ -172,7 +173,7 @@ func (k *Keeper) retire(ctx context.Context, l *seal.Lease) (retired []uint32, e
 	var errs []error
 	for _, t := range termsOf(k.b.Status()).old {
 		left := slices.ContainsFunc(sources, func(s KeeperSourceStatus) bool { return s.Items[termName(t.number)] > 0 })
-		if left || k.due(t) > 0 {
+		if left || t.number >= active.Number || k.due(t) > 0 {
 			continue
 		}
 		if err := l.Retire(ctx, t.number); err != nil {
