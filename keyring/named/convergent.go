@@ -18,6 +18,12 @@ import (
 //	1  the caller's, and not in the ciphertext
 //
 // Only 3 is made anew; the others are for keys that come out of an old Vault.
+//
+// Of 3 and 2 the key of that HMAC is one of the associated data itself, if there
+// are any: the nonce of a plaintext must not be that of the same plaintext beside
+// other associated data, as it is in Vault. Two tags under one nonce give the
+// authentication key of the context away, and with it every ciphertext there can
+// be altered, or be given other associated data.
 func (c *Config) converge(dst []byte, d *document, v *version, m *Message, f form) ([]byte, error) {
 	if fips140.Enabled() {
 		return nil, because(ErrNotApproved, "convergent encryption derives its nonces")
@@ -50,6 +56,10 @@ func (c *Config) converge(dst []byte, d *document, v *version, m *Message, f for
 		under := m.Context
 		if more > 0 {
 			under = key[size:]
+		}
+		if len(m.AAD) > 0 {
+			under = macOf(crypto.SHA256, under, m.AAD)
+			defer clear(under)
 		}
 		nonce = macOf(crypto.SHA256, under, m.Plaintext)[:a.NonceSize()]
 		inFront = len(nonce)

@@ -278,6 +278,36 @@ func TestConvergent(t *testing.T) {
 	}
 }
 
+// A plaintext beside one row's associated data and beside another's had the same
+// nonce, as in Vault: whoever saw both could compute the key that authenticates,
+// and alter every ciphertext of the context.
+func TestConvergentNonceServesTwoAAD(t *testing.T) {
+	if fips140.Enabled() {
+		t.Skip("there is no convergent encryption")
+	}
+	h := open(t, nil)
+	h.create("k", named.Spec{Derived: true, Convergent: true})
+	of := func(aad, plaintext string) string {
+		m := named.Message{Plaintext: []byte(plaintext), Context: []byte("c"), AAD: []byte(aad)}
+		text := must(h.key("k").Encrypt(m))(t)
+		if again := must(h.key("k").Encrypt(m))(t); again != text {
+			t.Errorf("%q: %s and %s", aad, text, again)
+		}
+		if got, err := h.key("k").Decrypt(named.Ciphertext{Text: text, Context: m.Context, AAD: m.AAD}); string(got) != plaintext || err != nil {
+			t.Errorf("%q: %q, %v", aad, got, err)
+		}
+		return text[len("vault:v1:"):][:16] // 12 bytes
+	}
+	seen := map[string]string{}
+	for _, m := range [][2]string{{"", "p"}, {"row 1", "p"}, {"row 2", "p"}, {"p", ""}, {"row 1", "row 1p"}, {"", "row 1p"}} {
+		nonce, what := of(m[0], m[1]), m[1]+" beside "+m[0]
+		if before, used := seen[nonce]; used {
+			t.Errorf("%q and %q have one nonce", before, what)
+		}
+		seen[nonce] = what
+	}
+}
+
 // Without the host's AEADs their types are refused, in words that say what to do.
 func TestNoAEAD(t *testing.T) {
 	h := open(t, func(c *named.Config) { c.AEADs = nil })
