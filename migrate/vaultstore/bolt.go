@@ -61,24 +61,42 @@ func openBolt(f readerAt, size int64, lenient bool) (storage, error) {
 	if b.meta, err = b.readMeta(); err != nil {
 		return nil, err
 	}
-	root, err := b.readPage(b.meta.root)
+	err = b.openBucket()
+	if err == nil && lenient {
+		var top boltPage
+		if top, err = b.top(); err == nil {
+			err = top.check()
+		}
+	}
+	if lenient && errors.Is(err, ErrDamaged) {
+		return scanBolt(b, err)
+	}
 	if err != nil {
 		return nil, err
+	}
+	return b, nil
+}
+
+// openBucket finds the root of the bucket "data".
+func (b *bolt) openBucket() error {
+	root, err := b.readPage(b.meta.root)
+	if err != nil {
+		return err
 	}
 	flags, value, ok, err := b.seek(root, []byte("data"))
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if !ok || flags&boltBucketFlag == 0 {
-		return nil, fmt.Errorf("%w: the bbolt file has no bucket data", ErrNoStore)
+		return fmt.Errorf("%w: the bbolt file has no bucket data", ErrNoStore)
 	}
 	if len(value) < 16 {
-		return nil, damaged("vault.db", "the bucket data has no root")
+		return damaged("vault.db", "the bucket data has no root")
 	}
 	if b.page = binary.LittleEndian.Uint64(value); b.page == 0 {
 		b.root = bytes.Clone(value[16:])
 	}
-	return b, nil
+	return nil
 }
 
 func (b *bolt) kind() Kind      { return KindRaft }

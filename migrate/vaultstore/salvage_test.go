@@ -2,6 +2,7 @@ package vaultstore_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -119,5 +120,56 @@ func TestNothingButData(t *testing.T) {
 		if _, err := vaultstore.Open(t.Context(), path(t, r), seals(static(t))); !errors.Is(err, vaultstore.ErrNotFound) {
 			t.Errorf("%s: %v", kind, err)
 		}
+	}
+}
+
+// TestVaultDBThatLostItsRoot: whatever page the root was on, and wherever the file
+// is cut, what stands on pages that are whole is read, and said to be perhaps old.
+func TestVaultDBThatLostItsRoot(t *testing.T) {
+	b := many(t)
+	whole, err := os.ReadFile(b.raw.raft(t, &bbolt.Options{PageSize: 4096, NoSync: true}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys := keysOf(t, "vault-shamir-5of3")
+	spoiled := bytes.Clone(whole)
+	for _, meta := range []int{16, 4096 + 16} {
+		root := binary.LittleEndian.Uint64(whole[meta+16:])
+		clear(spoiled[root*4096 : root*4096+4096])
+	}
+	name := filepath.Join(t.TempDir(), "vault.db")
+	write(t, name, spoiled)
+	if _, err := vaultstore.Open(t.Context(), name, keys); !errors.Is(err, vaultstore.ErrDamaged) {
+		t.Error(err)
+	}
+	s, err := vaultstore.Salvage(t.Context(), name, keys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if n := count(t, s); n != 1000 || len(s.Damage()) != 2 {
+		t.Errorf("%d secrets, %v", n, s.Damage())
+	}
+	d := diagnose(t, name, vaultstore.Options{Keys: keys})
+	if found(t, d, vaultstore.StorageDamaged); !d.Opens || d.Healthy() || d.Unreadable != 0 {
+		t.Error("it is healthy")
+	}
+	if _, err := vaultstore.Repair(t.Context(), name, name+".new", vaultstore.Options{Keys: keys}); !errors.Is(err, vaultstore.ErrDamaged) {
+		t.Error(err)
+	}
+	most := 0
+	for n := 1 << 14; n < len(whole); n += 20_000 {
+		write(t, name+"cut", whole[:n])
+		s, err := vaultstore.Salvage(t.Context(), name+"cut", keys)
+		if err != nil {
+			continue // core/keyring was behind the cut
+		}
+		if m, err := s.Mounts(t.Context()); err == nil && len(m) > 0 {
+			most = max(most, count(t, s))
+		}
+		s.Close()
+	}
+	if most < 500 {
+		t.Errorf("at most %d secrets were behind a cut", most)
 	}
 }

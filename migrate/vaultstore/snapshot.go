@@ -12,7 +12,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"slices"
 	"strings"
 )
 
@@ -27,16 +26,10 @@ import (
 // state.bin is unpacked to a temporary file, encrypted as its entries are. Only
 // the keys, and where their entries stand, are kept in memory.
 type snapshot struct {
+	spans
 	state   *os.File
 	removed bool
-	index   []span
 	lost    []error // what was wrong with it, where it was opened all the same
-}
-
-type span struct {
-	key    string
-	offset int64
-	size   int
 }
 
 const (
@@ -55,7 +48,7 @@ func openSnapshot(f readerAt, size int64, lenient bool) (storage, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &snapshot{state: state}
+	s := &snapshot{spans: spans{from: state}, state: state}
 	s.removed = os.Remove(state.Name()) == nil // where an open file has no need of a name
 	err = s.unpack(io.NewSectionReader(f, 0, size), size)
 	if err == nil || s.forgive(lenient, err) {
@@ -223,13 +216,8 @@ func (s *snapshot) scan() error {
 		}
 		s.index = append(s.index, e)
 	}
-	if !sorted {
-		slices.SortStableFunc(s.index, func(a, b span) int { return strings.Compare(a.key, b.key) })
-		for i := 1; i < len(s.index); i++ {
-			if s.index[i].key == s.index[i-1].key {
-				return damaged("state.bin", "a key is there twice")
-			}
-		}
+	if !sorted && !s.sort() {
+		return damaged("state.bin", "a key is there twice")
 	}
 	return nil
 }
@@ -273,31 +261,6 @@ func parseState(message []byte) (key string, at, n int, err error) {
 		return "", 0, 0, errProto
 	}
 	return key, at, n, nil
-}
-
-func (s *snapshot) get(key string) ([]byte, bool, error) {
-	i, ok := slices.BinarySearchFunc(s.index, key, func(e span, key string) int { return strings.Compare(e.key, key) })
-	if !ok {
-		return nil, false, nil
-	}
-	value, err := s.read(s.index[i])
-	return value, err == nil, err
-}
-
-func (s *snapshot) read(e span) ([]byte, error) {
-	value := make([]byte, e.size)
-	_, err := s.state.ReadAt(value, e.offset)
-	return value, err
-}
-
-func (s *snapshot) walk(prefix string, f func(string, func() ([]byte, error)) error) error {
-	i, _ := slices.BinarySearchFunc(s.index, prefix, func(e span, key string) int { return strings.Compare(e.key, key) })
-	for ; i < len(s.index) && strings.HasPrefix(s.index[i].key, prefix); i++ {
-		if err := f(s.index[i].key, func() ([]byte, error) { return s.read(s.index[i]) }); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // bounded reads no more than left bytes, and says so.
