@@ -79,21 +79,28 @@ func (k *Keyring) enterEpoch(op string, units uint64) (e *epoch, l *lane, err er
 	}
 }
 
-// stillCount counts units and enters the gate of e, unless e is not the present epoch any more,
-// or has not so many units left.
+// stillCount counts units and enters the gate of e, unless e is not the present
+// epoch any more, or has not so many units left.
 func (k *Keyring) stillCount(e *epoch, units uint64) (*lane, bool) {
 	l := e.gate.lane()
-	if count, still := k.count(e, l, units); still && (count <= l.granted.Load() || k.grant(e, l, count)) {
-		return l, true
-	}
-	l.left.Add(units)
-	return nil, false
+	count, ok := k.enter(e, l, units)
+	return l, ok || k.admit(e, l, units, count)
 }
 
-// count enters the lane, and reports whether e is the present epoch still.
-func (k *Keyring) count(e *epoch, l *lane, units uint64) (count uint64, still bool) {
+// enter counts units and enters the lane. It is ok if e is the present epoch still
+// and the lane has units for that; if it is not, admit decides.
+func (k *Keyring) enter(e *epoch, l *lane, units uint64) (count uint64, ok bool) {
 	count = l.entered.Add(units)
-	return count, k.epoch.Load() == e
+	return count, k.epoch.Load() == e && count <= l.granted.Load()
+}
+
+// admit gets the lane more units for what has entered it, or has it leave.
+func (k *Keyring) admit(e *epoch, l *lane, units, count uint64) bool {
+	if k.epoch.Load() == e && k.grant(e, l, count) {
+		return true
+	}
+	l.left.Add(units)
+	return false
 }
 
 // grant lets the lane count up to count, if the epoch has units left.

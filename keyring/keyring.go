@@ -75,13 +75,12 @@ func (k *Keyring) Encrypt(dst, plaintext, aad []byte) ([]byte, error) {
 	if e := k.epoch.Load(); e != nil && len(plaintext) <= cap(dst)-len(dst)-Overhead && uint64(len(plaintext)) <= aead.MaxPlaintext {
 		units := 1 + uint64(len(plaintext))/unit
 		l := e.gate.lane()
-		if count, still := k.count(e, l, units); still && (count <= l.granted.Load() || k.grant(e, l, count)) {
+		if count, ok := k.enter(e, l, units); ok || k.admit(e, l, units, count) {
 			out := e.aead.Seal(dst[:len(dst)+headerSize], plaintext, aad)
 			*(*header)(out[len(dst):]) = e.head
 			l.left.Add(units)
 			return out, nil
 		}
-		l.left.Add(units)
 	}
 	return k.encrypt("encrypt", dst, plaintext, aad)
 }
