@@ -36,72 +36,113 @@ func Check(ctx context.Context, b *seal.Barrier, plan Plan) (Report, error) {
 	if err := b.Admin().Refresh(ctx); err != nil {
 		return Report{}, fmt.Errorf("migrate: check: %w", err)
 	}
-	s := b.Status()
-	var r Report
-	refused := map[string]bool{}
-	for _, name := range slices.Sorted(maps.Keys(plan.Slots)) {
-		if err := b.Admin().DrillSpec(ctx, plan.Slots[name]); err != nil {
-			refused[name] = true
-			r.Problems = append(r.Problems, fmt.Errorf("slot %q: %w", name, err))
+	c := &checking{b: b, plan: plan, s: b.Status(), refused: map[string]bool{}}
+	for _, look := range []func(*checking, context.Context){
+		(*checking).keys, (*checking).staying, (*checking).moves, (*checking).pins, (*checking).missing, (*checking).busy, (*checking).remaining,
+	} {
+		look(c, ctx)
+	}
+	return c.r, nil
+}
+
+// A checking is what the steps of a Check know.
+type checking struct {
+	b       *seal.Barrier
+	plan    Plan
+	s       seal.Status
+	refused map[string]bool // wanted slots that this process could not make, or open
+	r       Report
+}
+
+// keys has every KMS that the plan wants wrap and unwrap.
+func (c *checking) keys(ctx context.Context) {
+	for _, name := range slices.Sorted(maps.Keys(c.plan.Slots)) {
+		if err := c.b.Admin().DrillSpec(ctx, c.plan.Slots[name]); err != nil {
+			c.refused[name] = true
+			c.problem(fmt.Errorf("slot %q: %w", name, err))
 		}
 	}
-	if stay := plan.staying(s); len(stay) > 0 {
-		_ = b.Admin().Drill(ctx, stay...) // each outcome stands in Status
-		s = b.Status()
-		for _, name := range stay {
-			slot := opening(s, name)
-			if slot == nil {
-				continue
-			}
-			_, wanted := plan.Slots[name]
-			for _, note := range slot.Notes {
-				if !slot.Moved || !wanted { // what is to be renewed stands among the moves
-					r.Warnings = append(r.Warnings, fmt.Sprintf("slot %q: %s", name, note))
-				}
-			}
-			if slot.DrillError == nil || refused[name] || errors.Is(slot.DrillError, seal.ErrUnpinned) {
-				continue
-			}
-			if wanted {
-				r.Problems = append(r.Problems, notOpening(slot))
-			} else {
-				r.Warnings = append(r.Warnings, notOpening(slot).Error())
-			}
-		}
+}
+
+// staying tries whether the KMS slots that stay still open the store.
+func (c *checking) staying(ctx context.Context) {
+	stay := c.plan.staying(c.s)
+	if len(stay) == 0 {
+		return
 	}
-	r.Moves = plan.Moves(s)
-	plan.checkPins(ctx, b, s, refused, &r)
-	for _, name := range plan.Drop {
-		if find(s, name, seal.SlotActive) == nil && find(s, name, seal.SlotInitial) == nil && find(s, name, seal.SlotPending) == nil {
-			r.Warnings = append(r.Warnings, fmt.Sprintf("slot %q, which the plan drops, is not there", name))
-		}
-	}
-	if op := s.Operation; op != nil && !samePlan(op, plan) {
-		r.Problems = append(r.Problems, fmt.Errorf("%w: %s %s: finish or cancel it", seal.ErrInProgress, op.Kind, op.ID))
-	}
-	people := false
-	for _, slot := range s.Slots {
-		_, wanted := plan.Slots[slot.Name]
-		if wanted || slot.State == seal.SlotPending || slices.Contains(plan.Drop, slot.Name) {
+	_ = c.b.Admin().Drill(ctx, stay...) // each outcome stands in Status
+	c.s = c.b.Status()
+	for _, name := range stay {
+		slot := opening(c.s, name)
+		if slot == nil {
 			continue
 		}
-		r.Opens = append(r.Opens, fmt.Sprintf("%s: %s", slot.Name, slot.Spec))
+		_, wanted := c.plan.Slots[name]
+		for _, note := range slot.Notes {
+			if !slot.Moved || !wanted { // what is to be renewed stands among the moves
+				c.warn("slot %q: %s", name, note)
+			}
+		}
+		switch {
+		case slot.DrillError == nil || c.refused[name] || errors.Is(slot.DrillError, seal.ErrUnpinned):
+		case wanted:
+			c.problem(notOpening(slot))
+		default:
+			c.warn("%v", notOpening(slot))
+		}
+	}
+}
+
+func (c *checking) moves(context.Context) { c.r.Moves = c.plan.Moves(c.s) }
+
+func (c *checking) pins(ctx context.Context) { c.plan.checkPins(ctx, c.b, c.s, c.refused, &c.r) }
+
+// missing looks for what the plan drops.
+func (c *checking) missing(context.Context) {
+	for _, name := range c.plan.Drop {
+		if !slices.ContainsFunc(c.s.Slots, func(o seal.SlotStatus) bool { return o.Name == name }) {
+			c.warn("slot %q, which the plan drops, is not there", name)
+		}
+	}
+}
+
+// busy looks for another operation.
+func (c *checking) busy(context.Context) {
+	if op := c.s.Operation; op != nil && !samePlan(op, c.plan) {
+		c.problem(fmt.Errorf("%w: %s %s: finish or cancel it", seal.ErrInProgress, op.Kind, op.ID))
+	}
+}
+
+// remaining says what opens the store when the plan is carried out.
+func (c *checking) remaining(context.Context) {
+	people := false
+	for _, slot := range c.s.Slots {
+		_, wanted := c.plan.Slots[slot.Name]
+		if wanted || slot.State == seal.SlotPending || slices.Contains(c.plan.Drop, slot.Name) {
+			continue
+		}
+		c.r.Opens = append(c.r.Opens, fmt.Sprintf("%s: %s", slot.Name, slot.Spec))
 		people = people || seal.NeedsPeople(slot.Spec)
 	}
-	for _, name := range slices.Sorted(maps.Keys(plan.Slots)) {
-		r.Opens = append(r.Opens, fmt.Sprintf("%s: %s", name, plan.Slots[name]))
+	for _, name := range slices.Sorted(maps.Keys(c.plan.Slots)) {
+		c.r.Opens = append(c.r.Opens, fmt.Sprintf("%s: %s", name, c.plan.Slots[name]))
 	}
-	slices.Sort(r.Opens)
+	slices.Sort(c.r.Opens)
 	if people {
-		r.Warnings = append(r.Warnings, "the people's shares go on opening the store, without any KMS: name their slot in Drop if they must not")
+		c.warn("the people's shares go on opening the store, without any KMS: name their slot in Drop if they must not")
 	}
-	if len(r.Opens) == 1 {
-		r.Warnings = append(r.Warnings, "a single slot will open the store: whoever loses it loses everything")
+	if len(c.r.Opens) == 1 {
+		c.warn("a single slot will open the store: whoever loses it loses everything")
 	}
-	if slices.ContainsFunc(r.Moves, func(m Move) bool { return m.Kind == MoveDrop }) {
-		r.Warnings = append(r.Warnings, "after the drop, going back to the old configuration will not unseal")
+	if slices.ContainsFunc(c.r.Moves, func(m Move) bool { return m.Kind == MoveDrop }) {
+		c.warn("after the drop, going back to the old configuration will not unseal")
 	}
-	return r, nil
+}
+
+func (c *checking) problem(err error) { c.r.Problems = append(c.r.Problems, err) }
+
+func (c *checking) warn(format string, args ...any) {
+	c.r.Warnings = append(c.r.Warnings, fmt.Sprintf(format, args...))
 }
 
 func samePlan(op *seal.OperationStatus, plan Plan) bool {

@@ -71,74 +71,100 @@ func Reconcile(ctx context.Context, b *seal.Barrier, plan Plan, opt Options) (r 
 	if err := plan.check(); err != nil {
 		return r, err
 	}
-	if err := b.Admin().Refresh(ctx); err != nil {
+	if err := opt.reconcile(ctx, b, plan, &r); err != nil {
 		return r, fmt.Errorf("migrate: %w", err)
 	}
+	return r, nil
+}
+
+func (opt Options) reconcile(ctx context.Context, b *seal.Barrier, plan Plan, r *Result) error {
+	by, err := opt.join(ctx, b, plan, r)
+	if err != nil || r.Done {
+		return err
+	}
+	if err := opt.walk(ctx, b, plan, by, r, false); err != nil || r.Waiting != nil {
+		return err
+	}
+	if len(plan.Moves(b.Status())) > 0 { // every wanted slot is proven, and some are to go
+		if err := plan.mayDrop(b.Status()); err != nil {
+			return err
+		}
+		if opt.Observe != nil {
+			if err := opt.Observe(ctx, b.Status()); err != nil {
+				return fmt.Errorf("stopped before the drop: %w", err)
+			}
+		}
+		if err := opt.walk(ctx, b, plan, by, r, true); err != nil || r.Waiting != nil {
+			return err
+		}
+	}
+	if err := b.Admin().Cancel(ctx, by); err != nil && !errors.Is(err, seal.ErrNoOperation) {
+		return fmt.Errorf("finish: %w", err)
+	}
+	r.Done = true
+	return nil
+}
+
+// join begins the migration, or goes on with it, here. Where there is nothing to
+// do it is done.
+func (opt Options) join(ctx context.Context, b *seal.Barrier, plan Plan, r *Result) (by seal.By, err error) {
+	by = opt.By
+	if err := b.Admin().Refresh(ctx); err != nil {
+		return by, err
+	}
 	if err := plan.foreign(ctx, b); err != nil {
-		return r, fmt.Errorf("migrate: %w", err)
+		return by, err
 	}
 	if len(plan.Moves(b.Status())) == 0 && b.Status().Operation == nil {
 		r.Done = true
-		return r, nil
+		return by, nil
 	}
-	by := opt.By
 	id, err := b.Admin().BeginMigration(ctx, plan.Goals(), by)
 	if err != nil {
-		return r, fmt.Errorf("migrate: %w", err)
+		return by, err
 	}
 	r.Operation, by.Operation = id, id
 	if s := b.Status(); s.Operation != nil && s.Operation.Replica != s.Replica {
 		if err := b.Admin().Claim(ctx, by); err != nil {
-			return r, fmt.Errorf("migrate: %w", err)
+			return by, err
 		}
 	}
 	if opt.Reissue {
-		if err := opt.reissue(ctx, b, plan, by); err != nil {
-			return r, fmt.Errorf("migrate: %w", err)
-		}
+		return by, opt.reissue(ctx, b, plan, by)
 	}
-	observed := false
+	return by, nil
+}
+
+// walk makes the moves that are left, up to the drop or with it, or until one
+// waits for people.
+func (opt Options) walk(ctx context.Context, b *seal.Barrier, plan Plan, by seal.By, r *Result, drop bool) error {
 	for {
 		moves := plan.Moves(b.Status())
-		if len(moves) == 0 {
-			if err := b.Admin().Cancel(ctx, by); err != nil && !errors.Is(err, seal.ErrNoOperation) {
-				return r, fmt.Errorf("migrate: finish: %w", err)
-			}
-			r.Done = true
-			return r, nil
+		if len(moves) == 0 || moves[0].Kind == MoveDrop && !drop {
+			return nil
 		}
 		m := moves[0]
 		if m.Kind == MoveDrop {
 			if err := plan.mayDrop(b.Status()); err != nil {
-				return r, fmt.Errorf("migrate: %w", err)
+				return err
 			}
-		}
-		if m.Kind == MoveDrop && !observed && opt.Observe != nil {
-			if err := opt.Observe(ctx, b.Status()); err != nil {
-				return r, fmt.Errorf("migrate: stopped before the drop: %w", err)
-			}
-			observed = true
-			continue
 		}
 		if m.People {
 			r.Waiting = &m
-			return r, nil
+			return nil
 		}
-		waiting, err := opt.make(ctx, b, m, by)
-		if err != nil {
-			return r, fmt.Errorf("migrate: %w", err)
-		}
-		if waiting != nil {
+		waiting, err := opt.move(ctx, b, m, by)
+		if err != nil || waiting != nil {
 			r.Waiting = waiting
-			return r, nil
+			return err
 		}
 		r.Moved = append(r.Moved, m)
 	}
 }
 
-// make makes one move. It returns a move that waits for people, where the drop
+// move makes one move. It returns a move that waits for people, where the drop
 // needs their proof.
-func (opt Options) make(ctx context.Context, b *seal.Barrier, m Move, by seal.By) (waiting *Move, err error) {
+func (opt Options) move(ctx context.Context, b *seal.Barrier, m Move, by seal.By) (waiting *Move, err error) {
 	if opt.Progress != nil {
 		opt.Progress(m, false, nil)
 		defer func() {
