@@ -2,6 +2,7 @@ package sealhttp
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -39,7 +40,7 @@ import (
 //	sealwright_memory_undumpable                   and left out of core dumps
 //	sealwright_behind                              1 while unsealed and unable to take in the stored record
 //	sealwright_warnings                            how many Status has
-//	sealwright_events_total{kind,result}           result is ok or failed
+//	sealwright_events_total{kind,result}           result is ok, failed, or waiting: the store waits for its Init
 //	sealwright_rewrap_items_total{source,outcome}  where the host counts them, with [Metrics.Rewrap]
 //	sealwright_items{source,term}                  and [Metrics.Items]
 //	sealwright_keeper_phase{phase}                 1 for what it is at, where a keeper tells by [Metrics.Keeper]
@@ -59,7 +60,10 @@ type Metrics struct {
 // there.
 func (m *Metrics) Event(e seal.Event) {
 	result := "ok"
-	if e.Err != nil {
+	switch {
+	case e.Kind == seal.EventUnseal && errors.Is(e.Err, seal.ErrUninitialized):
+		result = "waiting" // no failure, as for LogEvents
+	case e.Err != nil:
 		result = "failed"
 	}
 	m.mu.Lock()
