@@ -29,7 +29,7 @@ func (s *server) guarded(next http.HandlerFunc) http.HandlerFunc { return s.guar
 // guardedTo is guarded for requests of that many bytes.
 func (s *server) guardedTo(limit int64, next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		if refusedNamespace(w, r) {
+		if refusedHeader(w, r) {
 			return
 		}
 		who, err := s.bearerOf(r.Context(), tokenOf(r))
@@ -58,13 +58,19 @@ func (s *server) refuse(w http.ResponseWriter, err error) {
 	}
 }
 
-// refusedNamespace answers to who means a namespace: what was meant for a team's
-// would be done to the whole server.
-func refusedNamespace(w http.ResponseWriter, r *http.Request) bool {
-	if ns := strings.Trim(r.Header.Get("X-Vault-Namespace"), "/"); ns == "" || ns == "root" {
+// refusedHeader answers to who means a namespace, since what was meant for a
+// team's would be done to the whole server, and to who wants an answer wrapped,
+// which would leave in clear.
+func refusedHeader(w http.ResponseWriter, r *http.Request) bool {
+	ns := strings.Trim(r.Header.Get("X-Vault-Namespace"), "/")
+	switch {
+	case ns != "" && ns != "root":
+		fail(w, http.StatusBadRequest, "namespaces are not supported here: leave out -namespace (X-Vault-Namespace)")
+	case r.Header.Get("X-Vault-Wrap-Ttl") != "":
+		fail(w, http.StatusBadRequest, "response wrapping is not supported here: leave out -wrap-ttl (X-Vault-Wrap-TTL)")
+	default:
 		return false
 	}
-	fail(w, http.StatusBadRequest, "namespaces are not supported here: leave out -namespace (X-Vault-Namespace)")
 	return true
 }
 

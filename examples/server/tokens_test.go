@@ -37,6 +37,9 @@ func TestTokenMayDoNoMore(t *testing.T) {
 	p.want(204, "PUT", "sys/policies/acl/writer", object{"policy": `path "secret/data/new/*" { capabilities = ["create"] }
 path "secret/data/team/*" { capabilities = ["update"] }
 path "secret/metadata/team" { capabilities = ["list"] }`})
+	if code, text := p.send("POST", "v1/auth/token/create", `{"policies":["reader"]}`, "X-Vault-Wrap-TTL", "60"); code != 400 || strings.Contains(text, "s.") && strings.Contains(text, "client_token") {
+		t.Error("what was to be wrapped left in clear", code)
+	}
 	token, auth := p.create(object{"policies": []string{"reader"}, "meta": object{"for": "tests"}, "display_name": "team a"})
 	if fmt.Sprint(auth["policies"]) != "[default reader]" || auth["lease_duration"] != 0.0 || auth["renewable"] != false || auth["orphan"] != false {
 		t.Error(auth)

@@ -165,7 +165,7 @@ func trim(c *call) error {
 	}
 	info, err := c.h.Keys.Trim(c.ctx, c.name, n)
 	if err != nil {
-		return missing(stored{err}, "invalid key \""+c.name+"\"")
+		return missing(stored{err}, "invalid key name")
 	}
 	return c.describe(info, nil)
 }

@@ -234,6 +234,11 @@ func TestLeavingAndComing(t *testing.T) {
 	s.refuses(404, "", "GET", "export/encryption-key/none", nil)
 	s.refuses(404, "", "GET", "backup/none", nil)
 	s.refuses(400, "invalid export type", "GET", "export/certificate-chain/k", nil)
+	s.refuses(400, "invalid key name", "POST", "keys/none/trim", object{"min_available_version": 1})
+	s.refuses(400, "format is not supported", "GET", "export/public-key/ed?format=der", nil)
+	if got := s.data("GET", "export/public-key/ed/v1", nil)["keys"].(object); len(got) != 1 {
+		t.Error(got)
+	}
 	s.refuses(400, "invalid key version", "GET", "export/encryption-key/k/x", nil)
 	if got := s.data("GET", "export/public-key/ed", nil)["keys"].(object)["1"]; len(got.(string)) != 44 {
 		t.Error(got)
