@@ -107,6 +107,7 @@ type Keeper struct {
 
 	// What follows is Run's.
 	rotation pause // after one that failed, or was made here
+	stuck    bool  // a rotation failed, and none came since
 	rounds   pause // after one that left something
 	clean    uint32
 	term     uint32    // the active one
@@ -252,11 +253,14 @@ func (k *Keeper) look(ctx context.Context) time.Duration {
 		return keeperLook
 	case !wanted || wait > 0:
 		if over != nil {
-			k.work(ctx, over, clearing)
+			return k.work(ctx, over, clearing)
 		}
 		k.phase(KeeperIdle)
 		if wanted {
 			return min(keeperLook, wait)
+		}
+		if k.Status().Err != nil && !k.stuck {
+			k.fail(KeeperIdle, nil) // another one did what this one could not
 		}
 		return keeperLook
 	}
@@ -264,8 +268,7 @@ func (k *Keeper) look(ctx context.Context) time.Duration {
 		k.phase(KeeperSettling)
 		return min(keeperLook, left)
 	}
-	k.work(ctx, over, k.round)
-	return 0
+	return k.work(ctx, over, k.round)
 }
 
 // fail notes an error that the status shows until something succeeds.

@@ -67,11 +67,11 @@ func (w *watch) dead(every time.Duration) bool {
 }
 
 // ended notes that the lease of another one has come to its end: what it left
-// undone is not tried again at once.
+// undone is not tried again at once, nor sooner than what this one left.
 func (k *Keeper) ended() {
 	if k.watch.id != "" {
 		k.watch = watch{}
-		k.rounds.longer(keeperLook, keeperRest)
+		k.rounds.again(keeperLook)
 	}
 }
 
@@ -84,15 +84,15 @@ func clearing(context.Context, *seal.Lease) (string, error) {
 	return "nothing was left to do by the replica that had it", nil
 }
 
-// work takes the lease, does the job, and gives the lease back.
-func (k *Keeper) work(ctx context.Context, over *seal.LeaseStatus, do job) {
+// work takes the lease, does the job, and gives the lease back. It returns when to
+// look again.
+func (k *Keeper) work(ctx context.Context, over *seal.LeaseStatus, do job) time.Duration {
 	seen := k.b.Status().Generation
 	if err := k.b.Admin().Refresh(ctx); err != nil {
-		k.failed(err)
-		return
+		return k.failed(err)
 	}
 	if k.b.Status().Generation != seen {
-		return // another was faster, perhaps: look again
+		return 0 // another was faster, perhaps
 	}
 	began := time.Now()
 	l, err := k.b.Admin().TakeLease(ctx, k.cfg.Beat, over, k.by)
@@ -101,20 +101,20 @@ func (k *Keeper) work(ctx context.Context, over *seal.LeaseStatus, do job) {
 	}
 	switch {
 	case errors.Is(err, seal.ErrLeased):
-		return // it was, and is seen after the next Refresh
+		return 0 // it was, and is seen after the next Refresh
 	case err != nil:
-		k.failed(err)
-		return
+		return k.failed(err)
 	}
 	k.tried, k.watch = "", watch{}
 	did, err := k.hold(ctx, l, began, do)
 	k.give(ctx, l, did, err)
+	return 0
 }
 
 // failed notes that the store did not let it work.
-func (k *Keeper) failed(err error) {
-	k.rounds.longer(keeperLook, time.Hour)
-	k.fail(KeeperIdle, err)
+func (k *Keeper) failed(err error) time.Duration {
+	k.fail(KeeperIdle, fmt.Errorf("migrate: keeper: %w", err))
+	return keeperLook
 }
 
 // hold does a job, and gives signs of life meanwhile. The job ends when none could

@@ -126,6 +126,11 @@ func TestKeeperStoreAway(t *testing.T) {
 			f.away(false)
 			time.Sleep(time.Until(began.Add(3*time.Hour + 50*time.Minute)))
 			f.check(1)
+			for _, m := range f.all {
+				if s := m.keeper.Status(); s.Err != nil || s.Phase != migrate.KeeperIdle {
+					t.Errorf("%s: %+v", m.name, s)
+				}
+			}
 			if t.Failed() {
 				t.Fatalf("away for %v:\n%s", away, strings.Join(f.trace, "\n"))
 			}
@@ -234,8 +239,7 @@ func TestKeeperRotationFails(t *testing.T) {
 	})
 }
 
-// Whose lease was taken over stops within a minute, though no store and no clock
-// tells it to.
+// Whose lease was taken over sees that with the record, and stops at the next look.
 func TestKeeperLosesItsLease(t *testing.T) {
 	virtual(t, func(t *testing.T) {
 		f := newFleet(t, 2, everyTwoHours)
@@ -253,12 +257,12 @@ func TestKeeperLosesItsLease(t *testing.T) {
 		if err := other.b.Admin().Refresh(ctx); err != nil {
 			t.Fatal(err)
 		}
-		lease, err := other.b.Admin().TakeLease(ctx, time.Minute, other.b.Status().Lease, seal.By{})
+		lease, err := other.b.Admin().TakeLease(ctx, 24*time.Hour, other.b.Status().Lease, seal.By{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(3 * time.Minute)
-		if s := loser.keeper.Status(); s.Phase != migrate.KeeperElsewhere || s.Replica != other.name || f.table.puts > 1 {
+		time.Sleep(5 * time.Minute)
+		if s := loser.keeper.Status(); s.Phase != migrate.KeeperElsewhere || s.Replica != other.name || f.table.puts > 2 {
 			t.Errorf("%+v, %d items", s, f.table.puts)
 		}
 		if err := lease.End(ctx, "", nil); err != nil {

@@ -42,7 +42,7 @@ func termsOf(s seal.Status) (out keeperTerms) {
 func (k *Keeper) see(t keeperTerms) {
 	if k.term != t.active.Number {
 		k.term, k.termSeen = t.active.Number, time.Now()
-		k.rounds = pause{}
+		k.rounds, k.stuck = pause{}, false
 	}
 }
 
@@ -69,6 +69,7 @@ func (k *Keeper) rotateDue(ctx context.Context, t keeperTerms) bool {
 	}
 	rotated, err := k.b.Admin().RotateFrom(ctx, t.newest, k.by)
 	if err != nil {
+		k.stuck = true
 		k.rotation.longer(keeperLook, time.Hour)
 		k.fail(k.Status().Phase, fmt.Errorf("migrate: keeper: rotate: %w", err))
 		return false
@@ -86,6 +87,9 @@ type pause struct {
 }
 
 func (p *pause) left() time.Duration { return time.Until(p.until) }
+
+// again begins a pause, as long as the one before.
+func (p *pause) again(least time.Duration) { p.until = time.Now().Add(max(least, p.last)) }
 
 // longer begins a pause, which is twice the one before.
 func (p *pause) longer(first, most time.Duration) {

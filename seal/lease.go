@@ -40,7 +40,8 @@ type LeaseStatus struct {
 // [Lease.Keep]: 1 second to 24 hours. One that another replica has is [ErrLeased],
 // unless over is it, as Status showed it, and the stored record still has it so:
 // ask for that only after several times its Every without a new Beat, by a clock
-// of your own.
+// of your own. It is ErrLeased, too, if the record has changed since Status showed
+// it: what the lease is for may be done.
 func (a *Admin) TakeLease(ctx context.Context, every time.Duration, over *LeaseStatus, by By) (*Lease, error) {
 	if every < time.Second || every > record.MaxEvery*time.Second {
 		return nil, wrapError("take the lease", "", fmt.Errorf("%w: a sign of life is every 1 second to 24 hours, not %v", ErrConfig, every))
@@ -52,8 +53,14 @@ func (a *Admin) TakeLease(ctx context.Context, every time.Duration, over *LeaseS
 		seen = &record.Lease{ID: over.ID, Beat: over.Beat}
 		detail = fmt.Sprintf("taken over from replica %q, which gave no sign of life", over.Replica)
 	}
+	known := a.b.ledger.Newest().Generation
 	return l, l.change(ctx, "take the lease", detail, func(st record.Step, s record.State) (record.State, error) {
-		return s.TakeLease(st, int64(every/time.Second), seen)
+		next, err := s.TakeLease(st, int64(every/time.Second), seen)
+		if err == nil && s.Generation != known {
+			next.Secrets.Wipe()
+			return record.State{}, fmt.Errorf("%w, or was: the record has changed, look again", ErrLeased)
+		}
+		return next, err
 	})
 }
 
@@ -109,7 +116,7 @@ func (l *Lease) commit(ctx context.Context, f func(record.Step, record.State) (r
 	return l.b.commit(ctx, EventLease, l.by, func(_ context.Context, st record.Step, o *ledger.Opened) (record.State, []byte, error) {
 		st.Lease = l.id
 		next, err := f(st, o.State)
-		if holder := o.State.Lease; holder != nil && errors.Is(err, ErrLeased) {
+		if holder := o.State.Lease; holder != nil && holder.ID != l.id && errors.Is(err, ErrLeased) {
 			err = fmt.Errorf("%w: replica %q has it", err, holder.Replica)
 		}
 		return next, nil, err

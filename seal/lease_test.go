@@ -74,6 +74,9 @@ func TestLease(t *testing.T) {
 		}
 	}
 	must(t, over.End(ctx, "12 items", errors.New("3 items are left")))
+	if _, err := one.Admin().TakeLease(ctx, time.Minute, nil, by); !errors.Is(err, seal.ErrLeased) || err.Error() != "seal: take the lease: the lease is another replica's, or was: the record has changed, look again" {
+		t.Errorf("taken by one that has not seen that another one had it: %v", err)
+	}
 	if one, two := one.Status().Lease, two.Status().Lease; two != nil {
 		t.Errorf("after its end: %+v, %+v", one, two)
 	}
