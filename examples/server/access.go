@@ -95,7 +95,7 @@ func (s *server) mayCall(who *bearer, r *http.Request) bool {
 		if create == update {
 			return create
 		}
-		return create == !s.exists(path)
+		return create == !s.exists(strings.TrimRight(path, "/"))
 	}
 	return false
 }

@@ -60,7 +60,7 @@ const maxPolicy = 64 << 10
 // here is an error: nothing that was meant as a limit is left out silently.
 func parsePolicy(name, text string) (*policy, error) {
 	if !isPolicyName(name) {
-		return nil, badRequest("a policy's name is 1 to 128 lower case letters, digits, dots, hyphens and underscores")
+		return nil, errPolicyName
 	}
 	if len(text) > maxPolicy {
 		return nil, badRequest("a policy has at most %d bytes", maxPolicy)
@@ -93,6 +93,8 @@ func parsePolicy(name, text string) (*policy, error) {
 	}
 	return p, nil
 }
+
+var errPolicyName = badRequest("a policy's name is 1 to 128 lower case letters, digits, dots, hyphens and underscores")
 
 func isPolicyName(name string) bool {
 	return name != "" && len(name) <= 128 && !strings.ContainsFunc(name, func(c rune) bool {
@@ -149,9 +151,9 @@ func (r *rule) saysMore(than *rule) bool {
 	return r.path > than.path
 }
 
-// allowed returns what the policies of a token let it do at a path: nil where
-// they say nothing of it.
-func allowed(policies []*policy, path string) []string {
+// allowed returns what the policies of a token let it do at a path, which may be
+// written in several ways: nil where they say nothing of it.
+func allowed(policies []*policy, paths ...string) []string {
 	var best *rule
 	var may []string
 	for _, p := range policies {
@@ -160,7 +162,7 @@ func allowed(policies []*policy, path string) []string {
 		}
 		for i := range p.rules {
 			r := &p.rules[i]
-			if !r.matches(path) {
+			if !slices.ContainsFunc(paths, r.matches) {
 				continue
 			}
 			switch {
@@ -182,15 +184,14 @@ func allowed(policies []*policy, path string) []string {
 }
 
 // may reports whether a token with these policies may do all of that at a path.
-// A list is of a folder, with a slash or without.
+// A slash at its end makes no other path of it: what answers takes both for one.
+// A list is of a folder, of which rules speak with a slash or without.
 func may(policies []*policy, path string, needs ...string) bool {
-	if slices.Contains(needs, mayList) {
-		path = strings.TrimSuffix(path, "/") + "/"
-		if allowed(policies, path) == nil {
-			path = strings.TrimSuffix(path, "/")
-		}
-	}
+	path = strings.TrimRight(path, "/")
 	has := allowed(policies, path)
+	if slices.Contains(needs, mayList) {
+		has = allowed(policies, path, path+"/")
+	}
 	if len(has) == 1 && has[0] == rootPolicy {
 		return true
 	}

@@ -16,8 +16,10 @@ func (s *server) policies(w http.ResponseWriter, r *http.Request) {
 	if !isNew {
 		name = strings.TrimPrefix(path, "sys/policy")
 	}
-	name = strings.ToLower(strings.Trim(name, "/"))
+	name = strings.TrimRight(strings.TrimPrefix(name, "/"), "/")
 	switch method := methodOf(r); {
+	case name != "" && !isPolicyName(name): // another spelling would be judged as another path
+		respond(w, nil, errPolicyName)
 	case name == "" && (method == "LIST" || !isNew && method == http.MethodGet):
 		names, err := s.policyNames()
 		out := map[string]any{"keys": names}

@@ -78,6 +78,45 @@ path "secret/metadata/team" { capabilities = ["list"] }`})
 	reader.want(403, "GET", "secret/data/team/a", nil)
 }
 
+// TestTokenOtherSpellings: what is denied at a path is denied however the path is
+// written. A slash behind it, or capitals in a policy's name, were another path to
+// the policies, and the same to what answered.
+func TestTokenOtherSpellings(t *testing.T) {
+	p := unsealed(t, t.TempDir())
+	const strong, weak = `path "*" { capabilities = ["read", "update", "sudo"] }`, `path "x" { capabilities = ["read"] }`
+	p.want(200, "POST", "transit/keys/root", object{"exportable": true})
+	p.want(204, "PUT", "sys/policies/acl/admin", object{"policy": weak})
+	p.want(200, "PUT", "secret/data/team/private/a", object{"data": object{"greeting": "a"}})
+	p.want(204, "PUT", "sys/policies/acl/most", object{"policy": `path "*" { capabilities = ["create", "read", "update", "delete", "list"] }
+path "transit/keys/root"                 { capabilities = ["deny"] }
+path "transit/export/encryption-key/root" { capabilities = ["deny"] }
+path "transit/sign/root"                 { capabilities = ["deny"] }
+path "sys/policies/acl/admin"            { capabilities = ["deny"] }
+path "sys/policy/admin"                  { capabilities = ["deny"] }
+path "auth/token/lookup"                 { capabilities = ["deny"] }
+path "secret/metadata/team/private"      { capabilities = ["deny"] }`})
+	token, _ := p.create(object{"policies": "most"})
+	most := p.as(token)
+	for _, refused := range [][2]string{
+		{"GET", "transit/keys/root"}, {"GET", "transit/keys/root/"}, {"DELETE", "transit/keys/root/"}, {"GET", "transit/keys/root%2F"},
+		{"GET", "transit/export/encryption-key/root"}, {"GET", "transit/export/encryption-key/root/"}, {"PUT", "transit/sign/root/"},
+		{"PUT", "sys/policies/acl/admin"}, {"PUT", "sys/policies/acl/admin/"}, {"PUT", "sys/policies/acl/admin%2F%2F"}, {"PUT", "sys/policy/admin/"},
+		{"PUT", "auth/token/lookup/"}, {"LIST", "secret/metadata/team/private"}, {"LIST", "secret/metadata/team/private/"},
+		{"GET", "secret/metadata/team/private/?list=true"}, {"GET", "secret/metadata/team/private?list=true"},
+	} {
+		most.want(403, refused[0], refused[1], object{"policy": strong})
+	}
+	for _, path := range []string{"sys/policies/acl/ADMIN", "sys/policies/acl/%2Fadmin", "sys/policy/Admin"} {
+		most.want(400, "PUT", path, object{"policy": strong})
+	}
+	if got := p.want(200, "GET", "sys/policies/acl/admin", nil)["data"].(object); got["policy"] != weak {
+		t.Error(got)
+	}
+	most.want(200, "LIST", "secret/metadata/team", nil)
+	most.want(200, "LIST", "sys/policies/acl/", nil)
+	most.want(200, "GET", "auth/token/lookup-self/", nil)
+}
+
 // TestTokenOfAToken: what a token creates may do a part of what it may do
 // itself, and ends with it.
 func TestTokenOfAToken(t *testing.T) {
