@@ -291,7 +291,7 @@ func (b *bolt) get(key string) ([]byte, bool, error) {
 }
 
 func (b *bolt) walk(prefix string, f func(string, func() ([]byte, error)) error) error {
-	w := &boltWalk{b: b, prefix: []byte(prefix), visit: f, left: b.meta.end}
+	w := &boltWalk{b: b, prefix: []byte(prefix), visit: f, left: min(b.meta.end, uint64(b.size)/b.meta.pageSize)}
 	p, err := b.top()
 	if err == nil {
 		err = w.page(p, 0)
@@ -318,13 +318,21 @@ type boltWalk struct {
 }
 
 func (w *boltWalk) page(p boltPage, depth int) error {
+	pages := max(1, uint64(len(p))/w.b.meta.pageSize)
+	if w.left < pages {
+		err := w.forgive(damaged("vault.db", "the tree is no tree: it has more pages than the file"))
+		if err == nil {
+			err = errWalked // with what was found
+		}
+		return err
+	}
+	w.left -= pages
 	if err := p.check(); err != nil {
 		return err
 	}
-	if depth > maxDepth || w.left == 0 {
+	if depth > maxDepth {
 		return damaged("vault.db", "the tree is no tree")
 	}
-	w.left--
 	first, err := p.search(w.prefix)
 	if err != nil {
 		return err

@@ -126,6 +126,14 @@ func TestFileThatIsCut(t *testing.T) {
 	write(t, filepath.Join(dir, "core", "_mounts.temp"), []byte(`{"Val`))
 	write(t, filepath.Join(dir, "stranger"), []byte("not of the store"))
 	target := filepath.Join(t.TempDir(), "repaired")
+	others := filepath.Join(target+".incomplete", "of another repair") // which removed it
+	write(t, others, nil)
+	if _, err := vaultstore.Repair(t.Context(), dir, target, o); !errors.Is(err, vaultstore.ErrExists) {
+		t.Error(err)
+	}
+	if err := errors.Join(os.Remove(others), os.Remove(filepath.Dir(others))); err != nil {
+		t.Error(err)
+	}
 	if _, err := vaultstore.Repair(t.Context(), dir, target, o); err != nil {
 		t.Fatal(err)
 	}

@@ -15,6 +15,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"go.etcd.io/bbolt"
 
@@ -163,6 +164,105 @@ func TestHostileVaultDB(t *testing.T) {
 		le.PutUint64(meta[at+56:], sum.Sum64())
 	}
 	if _, err := vaultstore.WalkBytes(meta, false); !errors.Is(err, vaultstore.ErrNoStore) {
+		t.Error(err)
+	}
+}
+
+// TestVaultDBOfTooManyPaths: a tree of twenty pages, each of which has the next one
+// a hundred times, and a meta that says there are 2^40 pages, took for ever.
+func TestVaultDBOfTooManyPaths(t *testing.T) {
+	const size, last = 4096, 23
+	le := binary.LittleEndian
+	b := make([]byte, (last+1)*size)
+	header := func(id int, flags, count uint16) []byte {
+		p := b[id*size:][:size]
+		le.PutUint64(p, uint64(id))
+		le.PutUint16(p[8:], flags)
+		le.PutUint16(p[10:], count)
+		return p
+	}
+	for id := range 2 {
+		m := header(id, 4, 0)[16:]
+		le.PutUint32(m, 0xED0CDAED)
+		le.PutUint32(m[4:], 2)
+		le.PutUint32(m[8:], size)
+		le.PutUint64(m[16:], 2)
+		le.PutUint64(m[40:], 1<<40)
+		le.PutUint64(m[48:], uint64(id))
+		sum := fnv.New64a()
+		sum.Write(m[:56])
+		le.PutUint64(m[56:], sum.Sum64())
+	}
+	bucket := header(2, 2, 1)[16:]
+	for i, n := range []uint32{1, 16, 4, 16} { // flags, offset, sizes
+		le.PutUint32(bucket[4*i:], n)
+	}
+	copy(bucket[16:], "data")
+	le.PutUint64(bucket[20:], 3)
+	for id := 3; id < last; id++ {
+		p := header(id, 1, 100)
+		for i := range 100 {
+			e := p[16+16*i:]
+			le.PutUint32(e, uint32(3000-15*i)) // to the keys, of one byte
+			le.PutUint32(e[4:], 1)
+			le.PutUint64(e[8:], uint64(id+1))
+			p[3016+i] = 1
+		}
+	}
+	header(last, 2, 0)
+	done := make(chan error, 1)
+	go func() {
+		_, err := vaultstore.WalkBytes(b, false)
+		done <- err
+	}()
+	select {
+	case err := <-done:
+		if !errors.Is(err, vaultstore.ErrDamaged) {
+			t.Error(err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("it takes for ever")
+	}
+}
+
+// TestSparseSnapshot: an archive of some bytes whose state.bin is a hole of a
+// terabyte filled the disk.
+func TestSparseSnapshot(t *testing.T) {
+	var packed bytes.Buffer
+	w := tar.NewWriter(&packed)
+	if err := errors.Join(w.WriteHeader(&tar.Header{Name: "state.bin", Mode: 0o600, Format: tar.FormatGNU}), w.Close()); err != nil {
+		t.Fatal(err)
+	}
+	head := packed.Bytes()[:512]
+	number := func(at int, n uint64) { // of twelve bytes, in base 256
+		clear(head[at : at+12])
+		head[at] = 0x80
+		binary.BigEndian.PutUint64(head[at+4:], n)
+	}
+	const hole = 1 << 40
+	head[156] = 'S'
+	number(386, hole) // one empty piece, at the end
+	number(398, 0)
+	number(483, hole)
+	copy(head[148:156], "        ")
+	sum := 0
+	for _, c := range head {
+		sum += int(c)
+	}
+	copy(head[148:156], fmt.Sprintf("%06o\x00 ", sum))
+	h, err := tar.NewReader(bytes.NewReader(packed.Bytes())).Next()
+	if err != nil || h.Size != hole {
+		t.Fatal(h, err)
+	}
+	var buf bytes.Buffer
+	z := gzip.NewWriter(&buf)
+	if _, err := z.Write(packed.Bytes()); err != nil {
+		t.Fatal(err)
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := vaultstore.WalkBytes(buf.Bytes(), true); !errors.Is(err, vaultstore.ErrTooLarge) {
 		t.Error(err)
 	}
 }

@@ -59,6 +59,9 @@ func (c *examination) plan() error {
 // copy writes the copy beside the target, proves it, and gives it its name.
 func (c *examination) copy(ctx context.Context, s storage, target string) (err error) {
 	working := target + ".incomplete"
+	if _, err := os.Lstat(working); !errors.Is(err, os.ErrNotExist) { // another repair's, or anybody's: not ours to remove
+		return fmt.Errorf("%w: %s: if no repair is at work, remove what one left behind", ErrExists, filepath.Base(working))
+	}
 	defer func() {
 		if err != nil {
 			os.RemoveAll(working)

@@ -94,6 +94,7 @@ func (s *snapshot) unpack(r io.Reader, size int64) error {
 	limit := size*maxGrowth + growthOffset
 	all := &bounded{z, limit}
 	t := tar.NewReader(all)
+	files := &bounded{t, limit} // holes of sparse files take nothing of the archive
 	got, sums := map[string][]byte{}, map[string][]byte(nil)
 	for {
 		h, err := t.Next()
@@ -108,18 +109,18 @@ func (s *snapshot) unpack(r io.Reader, size int64) error {
 		}
 		switch h.Name {
 		case "meta.json":
-			got[h.Name], err = digest(io.Discard, t)
+			got[h.Name], err = digest(io.Discard, files)
 		case "state.bin":
 			if got[h.Name] != nil {
 				return damaged("snapshot", "it has state.bin twice")
 			}
 			w := bufio.NewWriterSize(s.state, 1<<20)
-			got[h.Name], err = digest(w, t)
+			got[h.Name], err = digest(w, files)
 			if flushed := w.Flush(); err == nil {
 				err = flushed
 			}
 		case "SHA256SUMS":
-			sums, err = parseSums(io.LimitReader(t, maxSums))
+			sums, err = parseSums(io.LimitReader(files, maxSums))
 		}
 		if err != nil {
 			return snapshotErr(err)
