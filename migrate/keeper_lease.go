@@ -81,7 +81,7 @@ type job func(context.Context, *seal.Lease) (did string, err error)
 // clearing is the job of whoever finds the lease of one that is dead, and nothing
 // else to do.
 func clearing(context.Context, *seal.Lease) (string, error) {
-	return "nothing was left to do by the replica that had it", nil
+	return "nothing is due, and the replica that had it is gone", nil
 }
 
 // work takes the lease, does the job, and gives the lease back. It returns when to
