@@ -102,7 +102,7 @@ func (b *cipherBox) seal(out, plaintext, aad []byte) {
 // open decrypts where the sealed message lies, and returns the plaintext.
 func (b *cipherBox) open(sealed, aad []byte) (plaintext []byte, err error) {
 	if len(sealed) < b.overhead() {
-		return nil, because(ErrInput, "the ciphertext is too short")
+		return nil, because(ErrShort, "the ciphertext is too short")
 	}
 	switch {
 	case b.own != nil:

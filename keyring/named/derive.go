@@ -14,7 +14,7 @@ import (
 // wipe, as Vault derives them. The caller is inside the state.
 func (d *document) derive(v *version, context []byte, n int) ([]byte, error) {
 	if len(context) == 0 {
-		return nil, because(ErrInput, "the context is missing: the key is derived, and has another key for each")
+		return nil, because(ErrContext, "the context is missing: the key is derived, and has another key for each")
 	}
 	if d.KDF == kdfHKDF {
 		return aead.Derive(v.Key, nil, string(context), n), nil

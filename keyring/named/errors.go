@@ -57,6 +57,38 @@ var (
 	ErrConfig = errors.New("named: bad configuration")
 )
 
+// Finer kinds, for who answers in words of its own: each is one of the kinds above
+// as well, by [errors.Is], and reads as that.
+var (
+	// ErrMinEncryption is an [ErrPolicy]: the version asked for is below
+	// min_encryption_version.
+	ErrMinEncryption error = &finer{ErrPolicy}
+
+	// ErrMinDecryption is an [ErrPolicy]: the version is below
+	// min_decryption_version.
+	ErrMinDecryption error = &finer{ErrPolicy}
+
+	// ErrContext is an [ErrInput]: the key is derived, and the context is missing.
+	ErrContext error = &finer{ErrInput}
+
+	// ErrText is an [ErrInput]: a ciphertext, a signature or a MAC is not written
+	// as one.
+	ErrText error = &finer{ErrInput}
+
+	// ErrShort is an [ErrInput]: a ciphertext is shorter than any.
+	ErrShort error = &finer{ErrInput}
+
+	// ErrDigest is an [ErrInput]: prehashed input is not as long as what the hash
+	// algorithm gives.
+	ErrDigest error = &finer{ErrInput}
+)
+
+// finer is a kind within a kind. It is a pointer, so that no two are the same.
+type finer struct{ kind error }
+
+func (f *finer) Error() string { return f.kind.Error() }
+func (f *finer) Unwrap() error { return f.kind }
+
 // An Error says what failed, and for which key. Its text holds neither keys nor
 // data:
 //

@@ -62,7 +62,7 @@ func (d *document) export(kind ExportKind, version int) ([]Exported, error) {
 	case version > last:
 		return nil, because(ErrVersion, "version %d: the latest is %d", version, last)
 	case version != 0 && version < first:
-		return nil, because(ErrPolicy, "version %d is below min_decryption_version, %d", version, first)
+		return nil, because(ErrMinDecryption, "version %d is below min_decryption_version, %d", version, first)
 	case version != 0:
 		first, last = version, version
 	}

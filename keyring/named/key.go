@@ -269,7 +269,7 @@ func (s *state) active(n int) (*version, error) {
 	case n < 0:
 		return nil, because(ErrInput, "the version is negative")
 	case n < d.MinEncryption:
-		return nil, because(ErrPolicy, "version %d is below min_encryption_version, %d", n, d.MinEncryption)
+		return nil, because(ErrMinEncryption, "version %d is below min_encryption_version, %d", n, d.MinEncryption)
 	}
 	if v := s.version(n); v != nil {
 		return v, nil
@@ -281,7 +281,7 @@ func (s *state) active(n int) (*version, error) {
 func (s *state) passive(n int) (*version, error) {
 	d := s.doc
 	if n < d.MinDecryption {
-		return nil, because(ErrPolicy, "version %d is below min_decryption_version, %d", n, d.MinDecryption)
+		return nil, because(ErrMinDecryption, "version %d is below min_decryption_version, %d", n, d.MinDecryption)
 	}
 	if v := s.version(n); v != nil {
 		return v, nil

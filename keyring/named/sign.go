@@ -261,7 +261,7 @@ func (d *document) method(in *Input) (*method, error) {
 	case !in.Prehashed:
 		m.prepared = sum(h, in.Data)
 	case t.rsaBits() > 0 && len(in.Data) != h.Size():
-		return nil, because(ErrInput, "prehashed input of %d bytes, and the hash algorithm has %d", len(in.Data), h.Size())
+		return nil, because(ErrDigest, "prehashed input of %d bytes, and the hash algorithm has %d", len(in.Data), h.Size())
 	case len(in.Data) == 0:
 		return nil, because(ErrInput, "prehashed input is empty")
 	}

@@ -24,15 +24,15 @@ func Version(text string) (int, error) {
 func splitText(what, text string) (version int, rest string, err error) {
 	rest, ok := strings.CutPrefix(text, textPrefix)
 	if !ok {
-		return 0, "", because(ErrInput, "the %s has no prefix: want vault:v1:… or another version", what)
+		return 0, "", because(ErrText, "the %s has no prefix: want vault:v1:… or another version", what)
 	}
 	digits, rest, ok := strings.Cut(rest, ":")
 	if !ok {
-		return 0, "", because(ErrInput, "the %s has no version: want vault:v1:… or another", what)
+		return 0, "", because(ErrText, "the %s has no version: want vault:v1:… or another", what)
 	}
 	n, err := strconv.ParseUint(digits, 10, 31)
 	if err != nil {
-		return 0, "", because(ErrInput, "the version of the %s is no number", what)
+		return 0, "", because(ErrText, "the version of the %s is no number", what)
 	}
 	return int(max(n, 1)), rest, nil // v0 is version 1, as the first Vault wrote it
 }
@@ -48,7 +48,7 @@ func decodeText(what, text string, encoding *base64.Encoding) (version int, data
 	}
 	data, err = encoding.DecodeString(rest)
 	if err != nil {
-		return 0, nil, because(ErrInput, "the %s is not in base64", what)
+		return 0, nil, because(ErrText, "the %s is not in base64", what)
 	}
 	return version, data, nil
 }
@@ -114,11 +114,11 @@ func Binary(text string) ([]byte, error) {
 
 func splitBinary(ciphertext []byte) (version int, sealed []byte, err error) {
 	if len(ciphertext) < binaryHead {
-		return 0, nil, because(ErrInput, "the ciphertext is too short")
+		return 0, nil, because(ErrShort, "the ciphertext is too short")
 	}
 	n := binary.BigEndian.Uint32(ciphertext)
 	if n == 0 || n > 1<<31-1 || bytes.HasPrefix(ciphertext, []byte(textPrefix)) {
-		return 0, nil, because(ErrInput, "the ciphertext is of no version: is it text?")
+		return 0, nil, because(ErrText, "the ciphertext is of no version: is it text?")
 	}
 	return int(n), ciphertext[binaryHead:], nil
 }

@@ -120,13 +120,13 @@ func cipherWords(err error, k *named.Key, text string) error {
 		return badRequest("invalid ciphertext: wrong number of fields")
 	case errors.Is(err, named.ErrVersion):
 		return badRequest("invalid ciphertext: version is too new")
-	case errors.Is(err, named.ErrPolicy) && !strings.Contains(err.Error(), "private half"):
+	case errors.Is(err, named.ErrMinDecryption):
 		return badRequest("ciphertext or signature version is disallowed by policy (too old)")
 	case errors.Is(err, named.ErrCorrupt):
 		return badRequest("%s", unopened(kind))
-	case errors.Is(err, named.ErrInput) && strings.Contains(err.Error(), "too short"):
+	case errors.Is(err, named.ErrShort):
 		return badRequest("invalid ciphertext length")
-	case errors.Is(err, named.ErrInput) && strings.Contains(err.Error(), "the ciphertext"):
+	case errors.Is(err, named.ErrText):
 		return badRequest("invalid ciphertext: could not decode base64")
 	}
 	return plainWords(err, k, "encrypt")
@@ -152,9 +152,9 @@ func plainWords(err error, k *named.Key, what string) error {
 	switch {
 	case errors.Is(err, named.ErrType) && what == "encrypt" && !kind.Encrypts():
 		return badRequest("message encryption not supported for key type %s", kind)
-	case errors.Is(err, named.ErrInput) && strings.Contains(err.Error(), "context is missing"):
+	case errors.Is(err, named.ErrContext):
 		return badRequest(noContext)
-	case errors.Is(err, named.ErrPolicy) && strings.Contains(err.Error(), "min_encryption_version"):
+	case errors.Is(err, named.ErrMinEncryption):
 		return badRequest("requested version for encryption is less than the minimum encryption key version")
 	case errors.Is(err, named.ErrVersion):
 		return badRequest("requested version for encryption is higher than the latest key version")
@@ -171,7 +171,7 @@ func signatureWords(err error, k *named.Key, what, text string) error {
 		return badRequest("invalid %s: wrong number of fields", what)
 	case errors.Is(err, named.ErrVersion):
 		return badRequest("invalid %s: version is too new", what)
-	case errors.Is(err, named.ErrPolicy):
+	case errors.Is(err, named.ErrMinDecryption):
 		return badRequest("ciphertext or signature version is disallowed by policy (too old)")
 	}
 	return plainWords(err, k, "sign")

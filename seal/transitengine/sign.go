@@ -210,7 +210,7 @@ func (c *call) verifyOne(k *named.Key, in *item, how named.Input, macs bool) (bo
 		return false, err
 	}
 	ok, err := k.Verify(what, text)
-	if errors.Is(err, named.ErrInput) && what.Prehashed && strings.Contains(err.Error(), "prehashed input of") {
+	if errors.Is(err, named.ErrDigest) {
 		return false, nil // as Vault says: what is no hash was not signed
 	}
 	if err != nil {
