@@ -64,7 +64,8 @@ type Config struct {
 	Sealed func() error
 
 	// Authorize reports why a request may not do what it wants; nil lets it. The
-	// key is empty for what concerns none. The answer is 403 and does not show
+	// key is empty for what concerns none, and for a Restore that leaves the name to
+	// the backup: that asks a second time, with the name. The answer is 403 and does not show
 	// the error. The tools send their token as X-Vault-Token.
 	Authorize func(r *http.Request, a Action, key string) error
 

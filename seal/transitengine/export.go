@@ -1,6 +1,8 @@
 package transitengine
 
 import (
+	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"strconv"
 	"strings"
@@ -69,9 +71,32 @@ func restore(c *call) error {
 	if text == "" {
 		return badRequest("'backup' must be supplied")
 	}
+	if c.name == "" { // the backup names the key: the host did not know which
+		if c.name, err = nameIn(text); err != nil {
+			return err
+		}
+		if err := c.authorize(Restore); err != nil {
+			return err
+		}
+	}
 	_, err = c.h.Keys.Restore(c.ctx, c.name, text, force)
 	if errors.Is(err, named.ErrExists) {
 		return badRequest("key already exists: force=true replaces it")
 	}
 	return err
+}
+
+// nameIn returns the name of the key in a backup.
+func nameIn(backup string) (string, error) {
+	plain, err := base64.StdEncoding.DecodeString(backup)
+	defer clear(plain)
+	var in struct {
+		Policy struct {
+			Name string `json:"name"`
+		} `json:"policy"`
+	}
+	if err != nil || json.Unmarshal(plain, &in) != nil || len(in.Policy.Name) > named.MaxName || !isName(in.Policy.Name) {
+		return "", badRequest("the backup is no key of a transit engine, or has no name that a key can have")
+	}
+	return in.Policy.Name, nil
 }

@@ -2,11 +2,14 @@ package transitengine_test
 
 import (
 	"encoding/base64"
+	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 
 	"github.com/sealwright/sealwright/keyring/named"
+	"github.com/sealwright/sealwright/seal/transitengine"
 )
 
 // TestBatches: items fail alone, in the place in which they came, and the code
@@ -221,6 +224,49 @@ func TestUnknownFields(t *testing.T) {
 			t.Errorf("%v: %v", clean, out["warnings"])
 		}
 	}
+}
+
+// TestRestoreOfAnothersKey: a backup that names its key by itself was restored over
+// any key, of which the host was never told.
+func TestRestoreOfAnothersKey(t *testing.T) {
+	s := newServer(t, func(c *transitengine.Config) {
+		all := c.Authorize
+		c.Authorize = func(r *http.Request, a transitengine.Action, key string) error {
+			if r.Header.Get("Tenant") == "a" && key != "" && key != "a" {
+				return errors.New("it is another tenant's")
+			}
+			return all(r, a, key)
+		}
+	})
+	for _, name := range []string{"a", "b"} {
+		s.want(200, "POST", "keys/"+name, object{"exportable": true, "allow_plaintext_backup": true})
+	}
+	text := s.data("POST", "encrypt/b", object{"plaintext": b64("of b")})["ciphertext"]
+	own, others := s.data("GET", "backup/a", nil)["backup"].(string), s.data("GET", "backup/b", nil)["backup"].(string)
+	plain, err := base64.StdEncoding.DecodeString(own)
+	if err != nil {
+		t.Fatal(err)
+	}
+	planted := b64(strings.ReplaceAll(string(plain), `"name":"a"`, `"name":"b"`)) // a's key as b's
+	for _, backup := range []string{others, planted} {
+		if code, words := s.send("POST", "restore", object{"backup": backup, "force": true}, "Tenant", "a"); code != 403 {
+			t.Errorf("%d %s", code, words)
+		}
+	}
+	if got := s.data("POST", "decrypt/b", object{"ciphertext": text}); got["plaintext"] != b64("of b") {
+		t.Error(got)
+	}
+	if code, words := s.send("POST", "restore", object{"backup": own, "force": true}, "Tenant", "a"); code != 204 {
+		t.Errorf("%d %s", code, words)
+	}
+	if last := s.asked[len(s.asked)-1]; last != "restore a" {
+		t.Errorf("the host was asked for %q", last)
+	}
+	if e := s.events[len(s.events)-1]; e.Detail != "restore a" {
+		t.Errorf("the event says %q", e.Detail)
+	}
+	nameless := b64(strings.ReplaceAll(string(plain), `"name":"a"`, `"name":".wrapping-key"`))
+	s.refuses(400, "no name that a key can have", "POST", "restore", object{"backup": nameless, "force": true})
 }
 
 // TestLeavingAndComing: export, backup, restore and import.
