@@ -56,7 +56,7 @@ func ExampleKeeper() {
 			{Name: "sessions", Source: sessions},
 		},
 		RotateAfter: 30 * 24 * time.Hour,
-		KeepOld:     0, // or for how long a backup of the data may be restored beside today's record
+		KeepOld:     migrate.AtOnce, // a server keeps them for as long as its backups
 		Metrics:     &metrics,
 		OnStatus: func(s migrate.KeeperStatus) {
 			if s.Phase == migrate.KeeperIdle && s.Term == 2 {

@@ -29,8 +29,8 @@ type KeeperConfig struct {
 
 	// KeepOld is how long a term stays after another has taken its place, though
 	// nothing is under it: for as long as backups of the data are kept that would
-	// be restored beside today's record. Zero: it goes at once. Negative: no term
-	// is retired.
+	// be restored beside today's record. Zero: 90 days. [AtOnce]: not at all.
+	// Negative: no term is retired.
 	KeepOld time.Duration
 
 	// Beat is how often the replica that works says so in the record. One that has
@@ -53,6 +53,10 @@ type KeeperConfig struct {
 	// Metrics, if set, is told what there is to show. A *sealhttp.Metrics is one.
 	Metrics KeeperMetrics
 }
+
+// AtOnce is for [KeeperConfig.KeepOld]: a term goes as soon as nothing is under it.
+// A backup of the data from before is then readable with a record from before alone.
+const AtOnce time.Duration = 1
 
 // A KeeperSource is one of the places that a [Keeper] looks after.
 type KeeperSource struct {
@@ -160,6 +164,7 @@ func (c *KeeperConfig) validate(b *seal.Barrier) error {
 		names[s.Name] = true
 	}
 	c.RotateAtUse = orDefault(c.RotateAtUse, 0.5)
+	c.KeepOld = orDefault(c.KeepOld, keeperKeep)
 	c.Beat = orDefault(c.Beat, keeperBeat)
 	c.Retry = orDefault(c.Retry, keeperRetry)
 	c.Actor = orDefault(c.Actor, "keeper")
@@ -174,6 +179,7 @@ func orDefault[T comparable](v, zero T) T {
 }
 
 const (
+	keeperKeep  = 90 * 24 * time.Hour
 	keeperBeat  = 30 * time.Minute
 	keeperRetry = time.Hour
 	keeperLook  = time.Minute    // how often it looks at what it has in memory

@@ -285,7 +285,7 @@ func TestKeeperBehind(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Cleanup(func() { b.Close() })
-			k, err := migrate.NewKeeper(b, migrate.KeeperConfig{Sources: []migrate.KeeperSource{{Name: "table", Source: table}}, RotateAfter: time.Hour})
+			k, err := migrate.NewKeeper(b, migrate.KeeperConfig{Sources: []migrate.KeeperSource{{Name: "table", Source: table}}, RotateAfter: time.Hour, KeepOld: migrate.AtOnce})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -73,7 +73,10 @@ func TestKeeperKeepsOldTerms(t *testing.T) {
 	}{
 		"for hours, before": {7 * time.Hour, 6 * time.Hour, 1},
 		"for hours, after":  {7 * time.Hour, 8 * time.Hour, 0},
-		"for ever":          {-1, 24 * time.Hour, 1},
+		"for ever":          {-1, 100 * 24 * time.Hour, 1},
+		"at first":          {0, 89 * 24 * time.Hour, 1}, // a backup of the data is worth something
+		"in the end":        {0, 91 * 24 * time.Hour, 0},
+		"at once":           {migrate.AtOnce, 24 * time.Hour, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			virtual(t, func(t *testing.T) {
@@ -127,7 +130,7 @@ func TestKeeperClocks(t *testing.T) {
 // A term that is used up is replaced at once, at any age.
 func TestKeeperRotatesByUse(t *testing.T) {
 	virtual(t, func(t *testing.T) {
-		f := newFleet(t, 2, migrate.KeeperConfig{RotateAtUse: 1e-12}) // by a single message
+		f := newFleet(t, 2, migrate.KeeperConfig{RotateAtUse: 1e-12, KeepOld: migrate.AtOnce}) // by a single message
 		defer f.close()
 		time.Sleep(2*time.Minute + time.Second)
 		if term, err := f.all[0].b.Keyring().Active(); err != nil || term.Number < 2 {

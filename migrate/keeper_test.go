@@ -8,7 +8,7 @@ import (
 	"github.com/sealwright/sealwright/migrate"
 )
 
-var everyTwoHours = migrate.KeeperConfig{RotateAfter: 2 * time.Hour, Beat: 10 * time.Minute, Retry: 10 * time.Minute}
+var everyTwoHours = migrate.KeeperConfig{RotateAfter: 2 * time.Hour, KeepOld: migrate.AtOnce, Beat: 10 * time.Minute, Retry: 10 * time.Minute}
 
 // Three replicas rotate, rewrap and retire, and one of them at a time does it, with
 // as few records as there can be.

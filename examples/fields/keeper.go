@@ -23,6 +23,7 @@ func (s *server) keeper(show func(migrate.KeeperStatus)) (*migrate.Keeper, error
 	return migrate.NewKeeper(s.b, migrate.KeeperConfig{
 		Sources:     []migrate.KeeperSource{source("tokens", s.tokens), source("sessions", s.sessions)},
 		RotateAfter: 30 * 24 * time.Hour,
+		KeepOld:     migrate.AtOnce, // to be seen here; a server waits for its backups
 		OnStatus:    show,
 	})
 }
