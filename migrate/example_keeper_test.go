@@ -37,15 +37,20 @@ func ExampleKeeper() {
 	if _, err := b.Init(ctx, map[string]seal.Spec{"auto": seal.KMS{Wrapper: "cloud"}}, seal.By{}); err != nil {
 		log.Fatal(err)
 	}
-	tokens, sessions := &memSource{}, &memSource{} // in production: sqlsource.Open, …
-	for place, src := range map[string]*memSource{"token": tokens, "session": sessions} {
-		for _, user := range []string{"ada", "bob", "cyd"} {
-			ciphertext, err := b.Keyring().Encrypt(nil, []byte(place+" of "+user), []byte(user))
-			if err != nil {
-				log.Fatal(err)
-			}
-			src.put(user, ciphertext)
+	// What the server writes with a Box, a source of the same place finds: here in
+	// memory, in production by sqlsource.Open, …
+	tokens, sessions := &memSource{aad: b.Box("tokens", "secret").AAD}, &memSource{aad: b.Box("sessions").AAD}
+	for _, user := range []string{"ada", "bob", "cyd"} {
+		token, err := b.Box("tokens", "secret").Encrypt(ctx, []byte("token of "+user), user)
+		if err != nil {
+			log.Fatal(err)
 		}
+		tokens.put(user, token)
+		session, err := b.Box("sessions").Encrypt(ctx, []byte("session of "+user), user)
+		if err != nil {
+			log.Fatal(err)
+		}
+		sessions.put(user, session)
 	}
 
 	retired := make(chan struct{})

@@ -19,7 +19,8 @@ import (
 // A memSource keeps items in order of their ids.
 type memSource struct {
 	onPage    func(after string) error
-	onReplace func(id string) error // before the compare
+	onReplace func(id string) error     // before the compare
+	aad       func(id ...string) []byte // nil: the id itself
 
 	mu    sync.Mutex
 	items []migrate.Item
@@ -68,7 +69,11 @@ func (s *memSource) put(id string, ciphertext []byte) {
 	defer s.mu.Unlock()
 	i, found := s.find(id)
 	if !found {
-		s.items = slices.Insert(s.items, i, migrate.Item{ID: id, AAD: []byte(id)})
+		aad := []byte(id)
+		if s.aad != nil {
+			aad = s.aad(id)
+		}
+		s.items = slices.Insert(s.items, i, migrate.Item{ID: id, AAD: aad})
 	}
 	s.items[i].Ciphertext = ciphertext
 }
