@@ -40,6 +40,7 @@ func (k *Keeper) round(ctx context.Context, l *seal.Lease) (did string, err erro
 		return "", err
 	}
 	k.tell(func(s *KeeperStatus) {
+		s.Phase, s.Source = KeeperCounting, "" // idle is told when it is done
 		s.Replica, s.Sources = k.b.Status().Replica, make([]KeeperSourceStatus, len(k.cfg.Sources))
 	})
 	stale, errs := k.census(ctx, active)

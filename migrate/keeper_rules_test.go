@@ -3,6 +3,8 @@ package migrate_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -209,6 +211,45 @@ func TestKeeperRun(t *testing.T) {
 		}
 		if s := k.Status(); s.Phase != migrate.KeeperStopped {
 			t.Errorf("after: %+v", s)
+		}
+	})
+}
+
+// On a busy machine a Keeper came to look when everything had settled already, and
+// told that it was idle, under the new term, when it began to work.
+func TestKeeperIsIdleWhenItIsDone(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		b := unsealed(t)
+		src := filled(t, b.Keyring(), 3)
+		var told []string
+		k, err := migrate.NewKeeper(b, migrate.KeeperConfig{
+			Sources: []migrate.KeeperSource{{Name: "a", Source: src}},
+			KeepOld: migrate.AtOnce,
+			OnStatus: func(s migrate.KeeperStatus) {
+				told = append(told, fmt.Sprintf("%s, %d terms", s.Phase, len(b.Keyring().Terms())))
+				if len(told) > 1 {
+					return
+				}
+				if err := b.Rotate(t.Context(), seal.By{}); err != nil {
+					t.Error(err)
+				}
+				time.Sleep(time.Hour)
+			},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- k.Run(ctx) }()
+		time.Sleep(2 * time.Hour)
+		cancel()
+		<-ended
+		want := []string{
+			"idle, 1 terms", "counting, 2 terms", "rewrapping, 2 terms", "counting, 2 terms", "retiring, 2 terms", "retiring, 1 terms", "idle, 1 terms", "stopped, 1 terms",
+		}
+		if told = slices.Compact(told); !slices.Equal(told, want) {
+			t.Errorf("told %q,\nwant %q", told, want)
 		}
 	})
 }
