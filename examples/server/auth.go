@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -324,13 +325,47 @@ func (s *seconds) UnmarshalJSON(b []byte) error {
 
 func (s seconds) duration() time.Duration { return time.Duration(s) }
 
+// maxNested bounds how deep a body's objects and arrays lie in each other: a secret
+// is read anew for each level of what is asked or changed in it.
+const maxNested = 64
+
+// isDeep reports whether JSON has more levels than that.
+func isDeep(text []byte) bool {
+	depth, inText := 0, false
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; {
+		case inText && c == '\\':
+			i++
+		case c == '"':
+			inText = !inText
+		case inText:
+		case c == '{' || c == '[':
+			if depth++; depth > maxNested {
+				return true
+			}
+		case c == '}' || c == ']':
+			depth--
+		}
+	}
+	return false
+}
+
 // decode reads the body's JSON object, or answers why not. Numbers stay as they
 // were written.
 func decode(w http.ResponseWriter, r *http.Request, into any) bool {
-	d := json.NewDecoder(r.Body)
+	body, err := io.ReadAll(r.Body)
+	defer clear(body)
+	if err == nil && isDeep(body) {
+		fail(w, http.StatusBadRequest, fmt.Sprintf("the body's objects and arrays lie in each other more than %d deep", maxNested))
+		return false
+	}
+	d := json.NewDecoder(bytes.NewReader(body))
 	d.UseNumber()
+	if err == nil {
+		err = d.Decode(into)
+	}
 	var large *http.MaxBytesError
-	switch err := d.Decode(into); {
+	switch {
 	case errors.As(err, &large):
 		fail(w, http.StatusRequestEntityTooLarge, "http: request body too large: at most 1 MiB")
 	case errors.Is(err, io.EOF):

@@ -169,3 +169,25 @@ func TestListPages(t *testing.T) {
 		t.Error(out)
 	}
 }
+
+// TestSecretOfThousandsOfLevels: a secret of a megabyte in thousands of objects, one
+// in the other, took two minutes to list its names, and as long to patch, in which
+// nobody else could write.
+func TestSecretOfThousandsOfLevels(t *testing.T) {
+	p := unsealed(t, t.TempDir())
+	nested := func(depth int) object {
+		in := any("}{")
+		for range depth {
+			in = object{"a\"{": in}
+		}
+		return object{"data": in}
+	}
+	p.want(400, "PUT", "secret/data/x", nested(maxNested))
+	p.want(200, "PUT", "secret/data/x", nested(maxNested-1))
+	deep := `{"data":` + strings.Repeat(`{"a":`, 9000) + "1" + strings.Repeat("}", 9001)
+	if code, text := p.send("PATCH", "v1/secret/data/x", deep, "Content-Type", mergePatchType); code != 400 {
+		t.Error(code, text)
+	}
+	p.want(200, "GET", "secret/subkeys/x", nil)
+	p.want(400, "PUT", "sys/import/secret/y", object{"versions": []object{nested(maxNested)}})
+}
