@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
+	"math/big"
 	"os"
 	"strconv"
 	"strings"
@@ -134,7 +135,17 @@ func (r *recorded) backup(tb testing.TB) string {
 }
 
 func bigOf(key *ecdsa.PrivateKey) (x, y, d json.Number) {
-	return json.Number(key.X.String()), json.Number(key.Y.String()), json.Number(key.D.String())
+	number := func(b []byte) json.Number { return json.Number(new(big.Int).SetBytes(b).String()) }
+	secret, err := key.Bytes()
+	if err != nil {
+		panic(err)
+	}
+	point, err := key.PublicKey.Bytes() // 4 ‖ x ‖ y
+	if err != nil {
+		panic(err)
+	}
+	half := len(point) / 2
+	return number(point[1 : half+1]), number(point[half+1:]), number(secret)
 }
 
 // restoreRecorded makes the keys of the recording from their exports.
