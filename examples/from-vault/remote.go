@@ -51,7 +51,10 @@ func (o *options) remote() (*remote, error) {
 		}
 		transport.TLSClientConfig = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
 	}
-	return &remote{strings.TrimSuffix(o.importInto, "/") + "/v1/", strings.TrimSpace(string(token)), &http.Client{Transport: transport, Timeout: time.Minute}}, nil
+	client := &http.Client{Transport: transport, Timeout: time.Minute, CheckRedirect: func(*http.Request, []*http.Request) error {
+		return http.ErrUseLastResponse // the secrets and the token are for this server, and for the path they were sent to
+	}}
+	return &remote{strings.TrimSuffix(o.importInto, "/") + "/v1/", strings.TrimSpace(string(token)), client}, nil
 }
 
 func loopback(host string) bool {
@@ -71,6 +74,12 @@ func (r *refusal) Error() string {
 
 // call makes a request, and puts what the answer has in data into out.
 func (r *remote) call(ctx context.Context, method, path string, body, out any) error {
+	plain, _, _ := strings.Cut(path, "?")
+	for part := range strings.SplitSeq(plain, "/") {
+		if part == "" || part == "." || part == ".." { // servers make another path of such a one
+			return &refusal{http.StatusBadRequest, []string{"its name has a part that is empty, or dots alone: no server takes it"}}
+		}
+	}
 	text, err := json.Marshal(body)
 	if err != nil {
 		return err
