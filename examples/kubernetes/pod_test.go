@@ -29,13 +29,14 @@ const patience = 2 * time.Minute
 
 // program builds the server once, as the Dockerfile does where CGO_ENABLED=0 is
 // set, as .ci/run does: elsewhere it would compile the clouds' SDKs a second time.
+// It asks git nothing, which may be at work in this tree.
 var program = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "sealwright-kubernetes-")
 	if err != nil {
 		return "", err
 	}
 	built.dir = dir
-	build := exec.Command("go", "build", "-ldflags=-s -w", "-o", filepath.Join(dir, "autounseal"), "./autounseal")
+	build := exec.Command("go", "build", "-buildvcs=false", "-ldflags=-s -w", "-o", filepath.Join(dir, "autounseal"), "./autounseal")
 	build.Dir = ".."
 	if out, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("%w: %s", err, out)

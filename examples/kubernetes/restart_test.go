@@ -4,12 +4,15 @@ package kubernetes_test
 
 import (
 	"bytes"
+	"debug/buildinfo"
 	"debug/elf"
 	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -143,6 +146,11 @@ func TestStatic(t *testing.T) {
 	}
 	path, err := program()
 	must(t, err)
+	info, err := buildinfo.ReadFile(path)
+	must(t, err)
+	if !slices.Contains(info.Settings, debug.BuildSetting{Key: "CGO_ENABLED", Value: "0"}) {
+		t.Skip("built with cgo, for which there is a C compiler here; the image's is not: CGO_ENABLED=0")
+	}
 	f, err := elf.Open(path)
 	must(t, err)
 	defer f.Close()

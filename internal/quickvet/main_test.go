@@ -39,7 +39,7 @@ func TestQuickvetSaysWhatVetSays(t *testing.T) {
 		}
 	}
 	tool := filepath.Join(t.TempDir(), "quickvet.exe")
-	if out, err := exec.Command("go", "build", "-o", tool, ".").CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "build", "-buildvcs=false", "-o", tool, ".").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	vet, err := exec.Command("go", "tool", "-n", "vet").Output()
