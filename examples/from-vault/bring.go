@@ -84,11 +84,12 @@ func (b *bringer) String() string {
 
 func (b *bringer) note(format string, args ...any) {
 	b.notes++
-	fmt.Fprintf(b.out, format+"\n", args...)
+	line(b.out, format, args...)
 }
 
 // refuse notes what stays behind, and lets the rest go on.
 func (b *bringer) refuse(what string, err error) error {
+	what = printable(what)
 	var told *refusal
 	if errors.As(err, &told) && (told.status == http.StatusBadRequest || told.status == http.StatusConflict || told.status == http.StatusNotFound) {
 		b.refused = append(b.refused, fmt.Sprintf("%s (%v)", what, err))

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 
 	"github.com/sealwright/sealwright/migrate/vaultstore"
@@ -49,6 +50,18 @@ func (o *options) runRepair(ctx context.Context, out io.Writer, keys vaultstore.
 	return nil
 }
 
+// line prints a line.
+func line(out io.Writer, format string, args ...any) {
+	fmt.Fprintln(out, printable(fmt.Sprintf(format, args...)))
+}
+
+// printable escapes what moves a terminal's cursor, or begins another line: the
+// names in a store may hold anything.
+func printable(text string) string {
+	quoted := strconv.Quote(text)
+	return strings.ReplaceAll(quoted[1:len(quoted)-1], `\"`, `"`)
+}
+
 // list prints what is in a store, and no secret.
 func list(ctx context.Context, out io.Writer, store *vaultstore.Store) error {
 	info := store.Info()
@@ -58,18 +71,18 @@ func list(ctx context.Context, out io.Writer, store *vaultstore.Store) error {
 		return err
 	}
 	for _, m := range mounts {
-		fmt.Fprintf(out, "%s %s%s %s", m.Table, m.Namespace, m.Path, m.Type)
+		version := ""
 		if v := m.KV(); v > 0 {
-			fmt.Fprintf(out, " version %d", v)
+			version = fmt.Sprintf(" version %d", v)
 		}
-		fmt.Fprintln(out)
+		line(out, "%s %s%s %s%s", m.Table, m.Namespace, m.Path, m.Type, version)
 	}
 	err = store.Policies(ctx, func(p *vaultstore.Policy, key string, err error) error {
 		if err != nil {
-			fmt.Fprintf(out, "policy at %s: %v\n", key, err)
+			line(out, "policy at %s: %v", key, err)
 			return nil
 		}
-		fmt.Fprintf(out, "policy %s%s\n", p.Namespace, p.Name)
+		line(out, "policy %s%s", p.Namespace, p.Name)
 		return nil
 	})
 	if err != nil {
@@ -88,22 +101,22 @@ func listMount(ctx context.Context, out io.Writer, store *vaultstore.Store, m *v
 	case m.KV() > 0:
 		return store.Secrets(ctx, m, func(s *vaultstore.Secret, key string, err error) error {
 			if err != nil {
-				fmt.Fprintf(out, "secret at %s: %v\n", key, err)
+				line(out, "secret at %s: %v", key, err)
 			}
 			if s != nil {
-				fmt.Fprintf(out, "secret %s%s%s %d versions\n", m.Namespace, m.Path, s.Path, len(s.Versions))
+				line(out, "secret %s%s%s %d versions", m.Namespace, m.Path, s.Path, len(s.Versions))
 			}
 			return nil
 		})
 	case m.Table == "mounts" && m.Type == "transit":
 		return store.TransitKeys(ctx, m, func(k *vaultstore.TransitKey, at string, err error) error {
 			if err != nil {
-				fmt.Fprintf(out, "key at %s: %v\n", at, err)
+				line(out, "key at %s: %v", at, err)
 				return nil
 			}
 			clear(k.Policy)
 			clear(k.Archive)
-			fmt.Fprintf(out, "key %s%s%s\n", m.Namespace, m.Path, k.Name)
+			line(out, "key %s%s%s", m.Namespace, m.Path, k.Name)
 			return nil
 		})
 	}

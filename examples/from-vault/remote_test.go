@@ -68,3 +68,13 @@ func TestNamesThatAreOtherPaths(t *testing.T) {
 		t.Errorf("%v, after %q", err, asked)
 	}
 }
+
+// TestNamesOnTheTerminal: names in a store reach a terminal escaped.
+func TestNamesOnTheTerminal(t *testing.T) {
+	var out bytes.Buffer
+	b := &bringer{out: &out}
+	b.note("%s could not be read", "a\x1b[2J\n12 \"secrets\" were brought")
+	if got := out.String(); got != `a\x1b[2J\n12 "secrets" were brought could not be read`+"\n" {
+		t.Errorf("%q", got)
+	}
+}

@@ -94,7 +94,7 @@ type Finding struct {
 
 // String returns the finding on one line.
 func (f Finding) String() string {
-	return fmt.Sprintf("%s (%s): %s. %s", f.State, f.Gravity, f.Says, f.Do)
+	return printable(fmt.Sprintf("%s (%s): %s. %s", f.State, f.Gravity, f.Says, f.Do))
 }
 
 // A Diagnosis is what [Diagnose] found. It holds no secret.

@@ -7,7 +7,9 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // Limits of what is read. What is longer is [ErrTooLarge].
@@ -105,7 +107,7 @@ func openFile(f *os.File, size int64, lenient bool) (storage, error) {
 func entry(s storage, key string) ([]byte, error) {
 	value, ok, err := s.get(key)
 	if err == nil && !ok {
-		err = fmt.Errorf("%w: %s", ErrNotFound, key)
+		err = fmt.Errorf("%w: %s", ErrNotFound, printable(key))
 	}
 	return value, err
 }
@@ -134,5 +136,15 @@ var errStop = errors.New("stop")
 
 // damaged is an [ErrDamaged] of a key.
 func damaged(key, format string, args ...any) error {
-	return fmt.Errorf("%w: %s: %s", ErrDamaged, key, fmt.Sprintf(format, args...))
+	return fmt.Errorf("%w: %s: %s", ErrDamaged, printable(key), fmt.Sprintf(format, args...))
+}
+
+// printable returns a text on one line without what moves a terminal's cursor: the
+// names of entries are whatever somebody wrote.
+func printable(text string) string {
+	if !strings.ContainsFunc(text, func(r rune) bool { return !strconv.IsPrint(r) }) && utf8.ValidString(text) {
+		return text
+	}
+	quoted := strconv.Quote(text)
+	return quoted[1 : len(quoted)-1]
 }
