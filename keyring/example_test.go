@@ -59,15 +59,16 @@ func ExampleKeyring_Rewrap() {
 	keys := owner.Keyring()
 
 	install(keyring.Term{Number: 1, Key: one, Active: true})
-	row, _ := keys.Encrypt(nil, []byte("a secret"), nil)
+	place := keyring.AAD("users", "password", "ada")
+	row, _ := keys.Encrypt(nil, []byte("a secret"), place)
 
 	install(keyring.Term{Number: 1, Key: one}, keyring.Term{Number: 2, Key: two, Active: true})
-	row, changed, err := keys.Rewrap(row[:0], row, nil)
+	row, changed, err := keys.Rewrap(row[:0], row, place)
 	term, _ := keyring.TermOf(row)
 	fmt.Println(changed, term, err)
 
 	install(keyring.Term{Number: 2, Key: two, Active: true})
-	plaintext, err := keys.Decrypt(nil, row, nil)
+	plaintext, err := keys.Decrypt(nil, row, place)
 	fmt.Printf("%s %v\n", plaintext, err)
 	// Output:
 	// true 2 <nil>

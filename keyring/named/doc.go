@@ -12,7 +12,7 @@
 //	_, err = keys.Create(ctx, "orders", named.Spec{Type: named.AES256})
 //	…
 //	key, err := keys.Key(ctx, "orders")
-//	text, err := key.Encrypt(named.Message{Plaintext: card, AAD: []byte(customer)})
+//	text, err := key.Encrypt(named.Message{Plaintext: card, AAD: keyring.AAD("orders", customer)})
 //
 // Use it where others call for encryption by a key's name, or where keys of many
 // types, of tenants or of imports are needed. A server's own columns are better

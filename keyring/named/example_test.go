@@ -42,7 +42,7 @@ func Example() {
 	if err != nil {
 		panic(err)
 	}
-	card, err := key.Encrypt(named.Message{Plaintext: []byte("4111 1111 1111 1111"), AAD: []byte("customer 7")})
+	card, err := key.Encrypt(named.Message{Plaintext: []byte("4111 1111 1111 1111"), AAD: keyring.AAD("cards", "customer 7")})
 	fmt.Println(card[:9], err)
 
 	info, err := keys.Rotate(ctx, "cards")
@@ -53,9 +53,9 @@ func Example() {
 	if err != nil {
 		panic(err)
 	}
-	plaintext, err := key.Decrypt(named.Ciphertext{Text: card, AAD: []byte("customer 7")})
+	plaintext, err := key.Decrypt(named.Ciphertext{Text: card, AAD: keyring.AAD("cards", "customer 7")})
 	fmt.Println(string(plaintext), err)
-	_, err = key.Decrypt(named.Ciphertext{Text: card, AAD: []byte("customer 8")})
+	_, err = key.Decrypt(named.Ciphertext{Text: card, AAD: keyring.AAD("cards", "customer 8")})
 	fmt.Println(err)
 	fmt.Println(len(sources), "source to rewrap and count")
 	// Output:

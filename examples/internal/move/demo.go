@@ -115,7 +115,7 @@ func (s *stage) initialize(ctx context.Context) error {
 			return err
 		}
 	}
-	s.note, err = b.Keyring().Encrypt(nil, []byte(note), nil)
+	s.note, err = b.Box("notes").Encrypt(ctx, []byte(note), "the move")
 	return err
 }
 
@@ -199,7 +199,7 @@ func (s *stage) opens(ctx context.Context, place cloudstore.Place) error {
 	if err := (options{shares: filepath.Join(place.Dir, "new-shares.txt")}).unseal(ctx, b); err != nil {
 		return err
 	}
-	text, err := b.Keyring().Decrypt(nil, s.note, nil)
+	text, err := b.Box("notes").Decrypt(ctx, s.note, "the move")
 	if err == nil && string(text) != note {
 		err = errors.New("the note reads otherwise")
 	}
