@@ -327,6 +327,29 @@ type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
+// TestNamesOnATerminal: what a store's entries are named moved the cursor of whoever
+// looked at it, and began lines of its own in a diagnosis.
+func TestNamesOnATerminal(t *testing.T) {
+	const name = "shamir-5of3"
+	dir := readRaw(t, fixture(name)).files(t)
+	write(t, filepath.Join(dir, "sys", "policy", "_\x1b[2J\nhealthy \"\u009b"), []byte("no JSON"))
+	d := diagnose(t, dir, vaultstore.Options{Keys: keysOf(t, name)})
+	if text := d.String(); strings.ContainsAny(text, "\x1b\u009b") || strings.Contains(text, "\nhealthy") || !strings.Contains(text, `\x1b[2J`) {
+		t.Errorf("%q", text)
+	}
+	s, err := vaultstore.Open(t.Context(), dir, keysOf(t, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if _, err := s.Get("sys/policy/\x1b[2J\nhealthy \"\u009b"); !errors.Is(err, vaultstore.ErrDamaged) || strings.ContainsAny(err.Error(), "\x1b\n\u009b") {
+		t.Errorf("%q", err)
+	}
+	if _, err := s.Get("sys/\x1b[2J"); !errors.Is(err, vaultstore.ErrNotFound) || strings.Contains(err.Error(), "\x1b") {
+		t.Errorf("%q", err)
+	}
+}
+
 // TestOtherPaths: what holds no store is told apart from what cannot be read.
 func TestOtherPaths(t *testing.T) {
 	dir := t.TempDir()
