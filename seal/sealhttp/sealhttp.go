@@ -1,6 +1,7 @@
 // Package sealhttp lets an HTTP server be up while it is sealed: it answers 503
 // with the reason until the barrier is unsealed, and has the two probes that an
-// orchestrator asks, and metrics.
+// orchestrator asks, and metrics. [Mount] puts all of it on a mux; [Error] answers
+// for what was under way when the barrier was sealed.
 //
 // Do not use it to unseal over HTTP: package operator does that.
 //
@@ -71,7 +72,7 @@ func ready(b *seal.Barrier, tell func(error) string, warn bool) http.Handler {
 
 // Require passes requests on to next while b is unsealed, and answers 503 while
 // it is sealed. A request that is already with next when b is sealed meets
-// [seal.ErrSealed] there.
+// [seal.ErrSealed] there: see [Error].
 func Require(b *seal.Barrier, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if why := b.Sealed(); why != nil {

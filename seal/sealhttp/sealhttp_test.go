@@ -28,11 +28,9 @@ func Example() {
 	defer b.Close()
 
 	mux := http.NewServeMux()
-	mux.Handle("/livez", sealhttp.Live())
-	mux.Handle("/readyz", sealhttp.Ready(b))
-	mux.Handle("/", sealhttp.Require(b, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	sealhttp.Mount(mux, b, sealhttp.Routes{App: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintln(w, "served")
-	})))
+	})})
 	server := httptest.NewServer(mux)
 	defer server.Close()
 
