@@ -3,6 +3,7 @@ package operator
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 
 	"github.com/sealwright/sealwright/migrate"
@@ -61,8 +62,12 @@ type Config struct {
 	// Plan returns where the configuration wants the store to get to. Its
 	// slots that need no people are made by init, and unseal -migrate moves a
 	// store there. A plan without Slots keeps the people's slots as they are.
-	// Nil, and an empty plan: people alone hold the store.
+	// Nil, and an empty plan: Slots, or people alone, hold the store.
 	Plan func(context.Context) (migrate.Plan, error)
+
+	// Slots is Plan for who needs none: a plan of these slots, which drops nothing.
+	// With them, and a KMS slot among them, init makes recovery shares for people.
+	Slots map[string]seal.Spec
 
 	// People is the name of the slot that init makes for people. Empty:
 	// "shamir", as package sealconf names it.
@@ -84,7 +89,8 @@ type Config struct {
 	// OnEvent, if set, is called with an [EventRequest] for each request but
 	// those that only read and are answered: give it what has the barrier's
 	// events, [seal.Config] OnEvent. The barrier does not hear of requests that
-	// are refused for their token or their form.
+	// are refused for their token or their form, nor of shares that were mistyped:
+	// without OnEvent those stand in no log.
 	OnEvent func(seal.Event)
 
 	// Version, StorageType and ClusterName are shown in seal-status.
@@ -100,6 +106,8 @@ func New(cfg Config) (http.Handler, error) {
 		return nil, fmt.Errorf("operator: %w: Config.Barrier is nil", seal.ErrConfig)
 	case cfg.Authorize == nil:
 		return nil, fmt.Errorf("operator: %w: Config.Authorize is nil: it decides who may seal the server", seal.ErrConfig)
+	case cfg.Plan != nil && cfg.Slots != nil:
+		return nil, fmt.Errorf("operator: %w: both Config.Plan and Config.Slots are set: let Plan return the slots, or leave it out", seal.ErrConfig)
 	case cfg.MintRootToken != nil && (cfg.TokenLength < 16 || cfg.TokenLength > 256):
 		return nil, fmt.Errorf("operator: %w: Config.TokenLength is %d: it is that of the tokens of MintRootToken, 16 to 256", seal.ErrConfig, cfg.TokenLength)
 	}
@@ -107,7 +115,8 @@ func New(cfg Config) (http.Handler, error) {
 		cfg.Actor = func(*http.Request) string { return "operator API" }
 	}
 	if cfg.Plan == nil {
-		cfg.Plan = func(context.Context) (migrate.Plan, error) { return migrate.Plan{}, nil }
+		slots := maps.Clone(cfg.Slots)
+		cfg.Plan = func(context.Context) (migrate.Plan, error) { return migrate.Plan{Slots: maps.Clone(slots)}, nil }
 	}
 	if cfg.People == "" {
 		cfg.People = "shamir"

@@ -2,7 +2,7 @@
 // that the stock bao and vault command lines initialize, unseal, seal, rekey,
 // rotate and migrate any Go server that mounts it, unchanged.
 //
-//	h, err := operator.New(operator.Config{Barrier: b, Authorize: authorize})
+//	h, err := operator.New(operator.Config{Barrier: b, Authorize: authorize, OnEvent: events})
 //	mux.Handle("/v1/sys/", h)
 //
 // Do not use it where nobody has those tools: [seal.Admin] and package migrate

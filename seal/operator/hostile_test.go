@@ -2,6 +2,7 @@ package operator_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
@@ -364,7 +365,11 @@ func TestConfig(t *testing.T) {
 	}{
 		"no barrier":   {operator.Config{Authorize: s.authorize}, "Barrier is nil"},
 		"no authorize": {operator.Config{Barrier: b}, "Authorize is nil"},
-		"no length":    {operator.Config{Barrier: b, Authorize: s.authorize, MintRootToken: s.mint}, "TokenLength is 0"},
+		"two plans": {operator.Config{
+			Barrier: b, Authorize: s.authorize, Slots: map[string]seal.Spec{},
+			Plan: func(context.Context) (migrate.Plan, error) { return migrate.Plan{}, nil },
+		}, "both Config.Plan and Config.Slots"},
+		"no length": {operator.Config{Barrier: b, Authorize: s.authorize, MintRootToken: s.mint}, "TokenLength is 0"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := operator.New(test.cfg)
