@@ -91,7 +91,8 @@ func (h *host) until(path string, code int) {
 // after a restart, sealed and unsealed by people, as the stock tools do it.
 func TestHost(t *testing.T) {
 	t.Setenv("ADMIN_TOKEN", "0123456789abcdef")
-	slog.SetDefault(slog.New(slog.DiscardHandler))
+	var log bytes.Buffer // read when the host has ended
+	slog.SetDefault(slog.New(slog.NewTextHandler(&log, nil)))
 	dir := t.TempDir()
 	h := start(t, dir)
 	if code, text := h.do("POST", "/tokens/", "a token", nil); code != http.StatusServiceUnavailable || !strings.Contains(text, `"status":"sealed"`) {
@@ -131,6 +132,9 @@ func TestHost(t *testing.T) {
 	if text := h.must("GET", "/metrics", "", nil); !strings.Contains(text, "sealwright_sealed 1") {
 		t.Errorf("metrics: %s", text)
 	}
+	if code, text := h.do("PUT", "/v1/sys/unseal", `{"key": "mistyped"}`, nil); code != http.StatusBadRequest {
+		t.Errorf("a mistyped share: %d %s", code, text)
+	}
 	for i, share := range made.RecoveryKeys[1:] {
 		var progress struct{ Sealed bool }
 		h.must("PUT", "/v1/sys/unseal", fmt.Sprintf(`{"key": %q}`, share), &progress)
@@ -139,8 +143,11 @@ func TestHost(t *testing.T) {
 		}
 	}
 	reads("unsealed by people")
-	if err := h.stop(); !errors.Is(err, http.ErrServerClosed) {
+	if err := h.stop(); !errors.Is(err, context.Canceled) {
 		t.Errorf("it ended with %v", err)
+	}
+	if !strings.Contains(log.String(), "malformed share") {
+		t.Errorf("the mistyped share stands in no log:\n%s", &log)
 	}
 
 	h = start(t, dir)
@@ -166,7 +173,7 @@ func TestHost(t *testing.T) {
 	h.must("PUT", "/v1/sys/rotate", "", nil)
 	h.must("POST", "/tokens/", "written under the next key", nil)
 	reads("after a rotation")
-	if err := h.stop(); !errors.Is(err, http.ErrServerClosed) {
+	if err := h.stop(); !errors.Is(err, context.Canceled) {
 		t.Errorf("it ended with %v", err)
 	}
 	for name, want := range map[string]string{"": "-dir is required", dir: "ADMIN_TOKEN"} {

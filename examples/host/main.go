@@ -38,8 +38,6 @@ import (
 
 	"github.com/sealwright/sealwright/examples/internal/flags"
 	"github.com/sealwright/sealwright/kms/localkms"
-	"github.com/sealwright/sealwright/migrate"
-	"github.com/sealwright/sealwright/seal"
 	"github.com/sealwright/sealwright/seal/operator"
 	"github.com/sealwright/sealwright/seal/sqlstore"
 )
@@ -50,7 +48,7 @@ func main() {
 	flags.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, *dir, *addr); err != nil && !errors.Is(err, http.ErrServerClosed) {
+	if err := run(ctx, *dir, *addr); err != nil && !errors.Is(err, context.Canceled) {
 		fmt.Fprintln(os.Stderr, "host:", err)
 		os.Exit(1)
 	}
@@ -65,11 +63,6 @@ func authorize(r *http.Request, _ operator.Action) error {
 		return errors.New("not the admin token")
 	}
 	return nil
-}
-
-// plan is what init makes beside people's recovery shares.
-func plan(context.Context) (migrate.Plan, error) {
-	return migrate.Plan{Slots: map[string]seal.Spec{"auto": seal.KMS{Wrapper: "cloud"}}}, nil
 }
 
 func run(ctx context.Context, dir, addr string) error {

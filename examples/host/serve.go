@@ -17,17 +17,14 @@ import (
 	"github.com/sealwright/sealwright/seal/sealhttp"
 )
 
-// The functions serve, add and get stand in the documentation of package seal, and
-// serve in the README, to the letter.
+// The functions serve, add and get stand in the documentation of package seal, to
+// the letter.
 
 // serve is a whole server, until ctx ends. It comes up sealed.
 func serve(ctx context.Context, l net.Listener, db *sql.DB, store seal.Store, cloud kms.Wrapper) error {
 	var metrics sealhttp.Metrics
-	b, err := seal.Open(seal.Config{
-		Store:   store,
-		KMS:     map[string]kms.Wrapper{"cloud": cloud},
-		OnEvent: seal.JoinEvents(metrics.Event, seal.LogEvents(slog.Default())),
-	})
+	events := seal.JoinEvents(metrics.Event, seal.LogEvents(slog.Default()))
+	b, err := seal.Open(seal.Config{Store: store, KMS: map[string]kms.Wrapper{"cloud": cloud}, OnEvent: events})
 	if err != nil {
 		return err
 	}
@@ -37,40 +34,36 @@ func serve(ctx context.Context, l net.Listener, db *sql.DB, store seal.Store, cl
 	if err != nil {
 		return err
 	}
-	keeper, err := migrate.NewKeeper(b, migrate.KeeperConfig{
-		Sources:     []migrate.KeeperSource{{Name: "tokens.secret", Source: columns}},
-		RotateAfter: 30 * 24 * time.Hour,
-		Metrics:     &metrics,
-	})
+	sources := []migrate.KeeperSource{{Name: "tokens.secret", Source: columns}}
+	keeper, err := migrate.NewKeeper(b, migrate.KeeperConfig{Sources: sources, RotateAfter: 30 * 24 * time.Hour, Metrics: &metrics})
 	if err != nil {
 		return err
 	}
-
-	sys, err := operator.New(operator.Config{Barrier: b, Authorize: authorize, Plan: plan})
+	slots := map[string]seal.Spec{"auto": seal.KMS{Wrapper: "cloud"}} // what init makes beside people's recovery shares
+	sys, err := operator.New(operator.Config{Barrier: b, Authorize: authorize, Slots: slots, OnEvent: events})
 	if err != nil {
 		return err
 	}
 	tokens := &tokens{db: db, box: b.Box("tokens", "secret")}
-	mux := http.NewServeMux()
-	mux.Handle("/tokens/", sealhttp.Require(b, tokens)) // 503 with the reason while sealed
-	mux.Handle("/v1/sys/", sys)                         // bao operator init, unseal, seal, rekey …
-	mux.Handle("/livez", sealhttp.Live())
-	mux.Handle("/readyz", sealhttp.Ready(b))
-	mux.Handle("/metrics", metrics.Handler(b))
+	mux := http.NewServeMux() // while sealed tokens answers 503 with the reason, and sys is how bao and vault unseal it
+	sealhttp.Mount(mux, b, sealhttp.Routes{App: tokens, Operator: sys, Metrics: &metrics})
 	server := &http.Server{Handler: mux, ReadTimeout: time.Minute}
 
 	var running sync.WaitGroup
 	defer running.Wait()
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
-	running.Go(func() { b.Run(ctx) })                   // unseals by itself, follows other replicas, drills the keys
-	running.Go(func() { keeper.Run(ctx) })              // rotates, rewraps, counts and retires
-	running.Go(func() { b.While(ctx, tokens.refresh) }) // what needs the keys, while they are there
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	running.Go(func() { b.Run(ctx) })                         // unseals by itself, follows other replicas, drills the keys
+	running.Go(func() { keeper.Run(ctx) })                    // rotates, rewraps, counts and retires
+	running.Go(func() { stop(b.While(ctx, tokens.refresh)) }) // what needs the keys, while they are there; its error ends the server
 	running.Go(func() {
 		<-ctx.Done()
 		soon, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 		defer cancel()
 		server.Shutdown(soon)
 	})
-	return server.Serve(l)
+	if err := server.Serve(l); ctx.Err() == nil {
+		return err
+	}
+	return context.Cause(ctx)
 }

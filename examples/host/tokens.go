@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/sealwright/sealwright/seal"
+	"github.com/sealwright/sealwright/seal/sealhttp"
 )
 
 const table = "CREATE TABLE IF NOT EXISTS tokens (id INTEGER PRIMARY KEY AUTOINCREMENT, secret TEXT NOT NULL, refreshed INTEGER NOT NULL DEFAULT 0)"
@@ -116,8 +117,7 @@ func (t *tokens) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case err == nil:
 	case errors.Is(err, sql.ErrNoRows):
 		http.NotFound(w, r)
-	case errors.Is(err, seal.ErrSealed): // just now
-		http.Error(w, "sealed", http.StatusServiceUnavailable)
+	case sealhttp.Error(w, err): // sealed just now
 	default:
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 	}

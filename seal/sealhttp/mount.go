@@ -30,7 +30,24 @@ type Routes struct {
 }
 
 // Mount puts on mux what a server that can be sealed has: /livez ([Live]),
-// /readyz ([Ready]), and r.
+// /readyz ([Ready]), and r. A host that is ready once it has loaded its data:
+//
+//	var loaded atomic.Bool
+//	routes.Hold = func() error {
+//		if !loaded.Load() {
+//			return errors.New("loading")
+//		}
+//		return nil
+//	}
+//	err := b.While(ctx, func(ctx context.Context) error {
+//		if err := load(ctx); err != nil {
+//			return err // ends While: end the server, or try again
+//		}
+//		loaded.Store(true)
+//		defer loaded.Store(false)
+//		<-ctx.Done()
+//		return nil
+//	})
 func Mount(mux *http.ServeMux, b *seal.Barrier, r Routes) {
 	mux.Handle("/livez", Live())
 	mux.Handle("/readyz", held(r.Hold, Ready(b), b))
