@@ -19,6 +19,8 @@ type drilled struct {
 	err   error
 	notes []custody.Note // what its keys' KMS say, worth a warning
 	newer string         // the present versions of keys that have wrapped with older ones; "" for none
+
+	wrapped []string // the versions that had wrapped the slot
 }
 
 // Drill tries, by a true unwrap with this process's own credentials, whether
@@ -59,6 +61,7 @@ func (b *Barrier) drill(ctx context.Context, o *ledger.Opened, slot *record.Slot
 	var d drilled
 	asking, done := b.until(ctx)
 	d.notes, d.newer = b.custody.Probe(asking, slot)
+	d.wrapped = versions(&slot.Tree)
 	done()
 	for _, n := range d.notes {
 		kind := EventKeyScheduled

@@ -24,13 +24,13 @@ const (
 	EventProve        EventKind = "prove"         // a slot opened the stored record, or did not
 	EventReplace      EventKind = "replace"       // a rekey was committed
 	EventDrop         EventKind = "drop"          // a slot was dropped
-	EventRotate       EventKind = "rotate"        // a term was added
-	EventActivate     EventKind = "activate"      // a term began to encrypt
+	EventRotate       EventKind = "rotate"        // a term was added; Detail says which, such as "term 3"
+	EventActivate     EventKind = "activate"      // a term began to encrypt; the same
 	EventRotateRoot   EventKind = "rotate-root"   // the root key was replaced
 	EventReissue      EventKind = "reissue"       // a slot never proven was made anew
 	EventRestore      EventKind = "restore"       // an older record was gone on with
 	EventJoin         EventKind = "join"          // the terms of a fork were taken in
-	EventRetire       EventKind = "retire"        // a term was removed
+	EventRetire       EventKind = "retire"        // a term was removed; the same
 	EventBegin        EventKind = "begin"         // an operation began
 	EventEnd          EventKind = "end"           // an operation ended or was cancelled
 	EventClaim        EventKind = "claim"         // an operation was taken over by this replica

@@ -81,7 +81,7 @@ func (l *Lease) Retire(ctx context.Context, term uint32) error {
 	if left, err := l.b.Admin().Settling(); err == nil && left > 0 {
 		return wrapError("retire", "", fmt.Errorf("%w: term %d: wait %v", ErrPropagating, term, left.Round(time.Second)))
 	}
-	return l.b.change(ctx, EventRetire, "retire", l.by, func(_ context.Context, st record.Step, o *ledger.Opened) (record.State, []byte, error) {
+	return l.b.changeTerm(ctx, EventRetire, "retire", l.by, term, func(_ context.Context, st record.Step, o *ledger.Opened) (record.State, []byte, error) {
 		st.Lease = l.id
 		next, err := o.State.Retire(st, term)
 		return next, nil, err
@@ -135,8 +135,8 @@ func (b *Barrier) leaseStatus(l *record.Lease) *LeaseStatus {
 }
 
 // Settling is how long it takes yet until every replica has had twice the time
-// that it needs, [Config.Propagation] and a poll, to see the active term: what is
-// counted then under older ones, nobody adds to. The error is [ErrSealed].
+// that it needs to see the active term, which is 2×([Config.Propagation] +
+// [Config.Poll]): what is counted then under older ones, nobody adds to. The error is [ErrSealed].
 func (a *Admin) Settling() (time.Duration, error) {
 	b := a.b
 	b.mu.Lock()
@@ -162,20 +162,24 @@ func (a *Admin) Usage() (keyring.Usage, error) { return a.b.keys.Usage() }
 // RotateFrom is [Barrier.Rotate] unless there is a younger term than the given one
 // already, passive or active: of several replicas that find it due, one rotates.
 func (a *Admin) RotateFrom(ctx context.Context, term uint32, by By) (rotated bool, err error) {
+	return a.b.rotateFrom(ctx, term, by)
+}
+
+func (b *Barrier) rotateFrom(ctx context.Context, term uint32, by By) (rotated bool, err error) {
 	if err := by.check(); err != nil {
 		return false, err
 	}
-	err = a.b.commit(ctx, EventRotate, by, func(_ context.Context, st record.Step, o *ledger.Opened) (record.State, []byte, error) {
+	detail := ""
+	err = b.commit(ctx, EventRotate, by, func(_ context.Context, st record.Step, o *ledger.Opened) (record.State, []byte, error) {
 		if o.State.Terms[len(o.State.Terms)-1].Number > term {
-			return record.State{}, nil, errRotated
+			return record.State{}, nil, errMade
 		}
-		return a.b.rotated(st, o)
+		detail = termDetail(o.State.LastTerm + 1)
+		return b.rotated(st, o)
 	})
-	if errors.Is(err, errRotated) {
+	if errors.Is(err, errMade) {
 		return false, nil
 	}
-	a.b.emit(EventRotate, by, "", "", err)
+	b.emit(EventRotate, by, "", detail, err)
 	return err == nil, wrapError("rotate", "", err)
 }
-
-var errRotated = errors.New("seal: rotated already")

@@ -24,16 +24,18 @@ import (
 // by itself for newer versions, unless [Config.KeepVersions] is set, and leaves
 // other keys to an operator: it cannot know which configurations there are.
 func (a *Admin) Renew(ctx context.Context, name string, by By) error {
-	return a.b.renewSlot(ctx, name, by, false)
+	return a.b.renewSlot(ctx, name, by, nil)
 }
 
 var errSameVersions = errors.New("the KMS wraps by the versions that the slot has: another replica was first, or the newer ones are not in force yet; the next drill looks again")
 
 var errOtherKey = errors.New("the configuration has come to another key: that is for an operator, who knows whether every replica has it")
 
-// renewSlot is Renew, or, for Run, no more than what it may do by itself:
-// other versions of the same keys.
-func (b *Barrier) renewSlot(ctx context.Context, name string, by By, run bool) error {
+// renewSlot is Renew, or, for Run, no more than what it may do by itself: other
+// versions of the same keys, in a slot that is still wrapped by those that the
+// drill found to be old.
+func (b *Barrier) renewSlot(ctx context.Context, name string, by By, drilled []string) error {
+	run := drilled != nil
 	if err := by.check(); err != nil {
 		return err
 	}
@@ -42,6 +44,10 @@ func (b *Barrier) renewSlot(ctx context.Context, name string, by By, run bool) e
 		slot := o.State.Find(name, record.Active)
 		if slot == nil {
 			return record.State{}, nil, ErrNoSlot
+		}
+		if run && !slices.Equal(versions(&slot.Tree), drilled) {
+			id = slot.ID
+			return record.State{}, nil, errMade
 		}
 		asking, done := b.until(ctx)
 		tree, err := b.custody.Renew(asking, o.State.Store, slot, o.State.Identities[slot.ID])
@@ -65,8 +71,11 @@ func (b *Barrier) renewSlot(ctx context.Context, name string, by By, run bool) e
 		id = slot.ID
 		return next, nil, err
 	})
-	if err == nil {
+	if err == nil || errors.Is(err, errMade) {
 		b.forgetVersions(id)
+	}
+	if errors.Is(err, errMade) {
+		return nil
 	}
 	b.emit(EventRenew, by, name, "", err)
 	return wrapError("renew", name, err)
@@ -115,6 +124,7 @@ func (b *Barrier) followVersions(ctx context.Context) {
 	type moved struct {
 		id          uint32
 		name, newer string
+		wrapped     []string
 	}
 	var slots []moved
 	b.mu.Lock()
@@ -122,7 +132,7 @@ func (b *Barrier) followVersions(ctx context.Context) {
 		for _, slot := range b.open().State.Slots {
 			newer := b.health[slot.ID].newer
 			if newer != "" && newer != b.renewed[slot.ID] && slot.State == record.Active && !slot.Tree.NeedsPeople() {
-				slots = append(slots, moved{slot.ID, slot.Name, newer})
+				slots = append(slots, moved{slot.ID, slot.Name, newer, b.health[slot.ID].wrapped})
 			}
 		}
 	}
@@ -131,7 +141,7 @@ func (b *Barrier) followVersions(ctx context.Context) {
 		// Nobody asked for it, so nobody is to wait for it longer than for the
 		// store: a KMS may want an hour's rest.
 		ctx, cancel := context.WithTimeout(ctx, b.cfg.StoreTimeout)
-		err := b.renewSlot(ctx, slot.name, By{Actor: "sealwright"}, true) // an event says what came of it
+		err := b.renewSlot(ctx, slot.name, By{Actor: "sealwright"}, slot.wrapped) // an event says what came of it
 		cancel()
 		if err == nil {
 			b.mu.Lock()

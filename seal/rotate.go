@@ -6,6 +6,7 @@ import (
 	"crypto/subtle"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -20,9 +21,8 @@ import (
 // activates it when that time has passed. Data under older terms stays
 // readable.
 func (b *Barrier) Rotate(ctx context.Context, by By) error {
-	return b.change(ctx, EventRotate, "rotate", by, func(_ context.Context, st record.Step, o *ledger.Opened) (record.State, []byte, error) {
-		return b.rotated(st, o)
-	})
+	_, err := b.rotateFrom(ctx, math.MaxUint32, by)
+	return err
 }
 
 // rotated is the record with a term more.
@@ -38,18 +38,40 @@ func (b *Barrier) rotated(st record.Step, o *ledger.Opened) (record.State, []byt
 // Activate makes a passive term the one that encrypts, as Run does when
 // [Config.Propagation] has passed; until then it fails with [ErrPropagating].
 func (a *Admin) Activate(ctx context.Context, term uint32, by By) error {
-	return a.b.change(ctx, EventActivate, "activate", by, func(_ context.Context, st record.Step, o *ledger.Opened) (record.State, []byte, error) {
-		a.b.mu.Lock()
-		seen, passive := a.b.observed[term]
-		a.b.mu.Unlock()
+	return a.b.activate(ctx, term, by, false)
+}
+
+// errMade is of a change that Run makes by itself, and that another replica
+// has made already: no failure, and nothing to tell of.
+var errMade = errors.New("seal: another replica has done it")
+
+// activate is Activate, or, for Run, which does what is left to do.
+func (b *Barrier) activate(ctx context.Context, term uint32, by By, run bool) error {
+	return b.changeTerm(ctx, EventActivate, "activate", by, term, func(_ context.Context, st record.Step, o *ledger.Opened) (record.State, []byte, error) {
+		if run && !waits(&o.State, term) {
+			return record.State{}, nil, errMade
+		}
+		b.mu.Lock()
+		seen, passive := b.observed[term]
+		b.mu.Unlock()
 		if passive {
-			if err := a.b.propagating(fmt.Sprintf("another replica may not have term %d yet", term), seen.since); err != nil {
+			if err := b.propagating(fmt.Sprintf("another replica may not have term %d yet", term), seen.since); err != nil {
 				return record.State{}, nil, err
 			}
 		}
 		next, err := o.State.Activate(st, term)
 		return next, nil, err
 	})
+}
+
+// waits reports whether a term is there, and not active yet.
+func waits(s *record.State, term uint32) bool {
+	for i := range s.Terms {
+		if t := &s.Terms[i]; t.Number == term {
+			return t.State == record.TermPassive
+		}
+	}
+	return false
 }
 
 // RetireUncounted removes a term. Whatever is still encrypted under it is lost,
@@ -69,7 +91,7 @@ func (a *Admin) RetireUncounted(ctx context.Context, term uint32, by By) error {
 // have seen the active term yet: what that one goes on writing under the retired
 // term is lost. It is for a host that knows there is no other.
 func (a *Admin) RetireUnseen(ctx context.Context, term uint32, by By) error {
-	return a.b.change(ctx, EventRetire, "retire", by, func(_ context.Context, st record.Step, o *ledger.Opened) (record.State, []byte, error) {
+	return a.b.changeTerm(ctx, EventRetire, "retire", by, term, func(_ context.Context, st record.Step, o *ledger.Opened) (record.State, []byte, error) {
 		next, err := o.State.Retire(st, term)
 		return next, nil, err
 	})
@@ -110,6 +132,23 @@ func (b *Barrier) change(ctx context.Context, event EventKind, op string, by By,
 	b.emit(event, by, "", "", err)
 	return wrapError(op, "", err)
 }
+
+// changeTerm is change of a term, which the event names. That another replica was
+// first is returned, and nobody is told.
+func (b *Barrier) changeTerm(ctx context.Context, event EventKind, op string, by By, term uint32, f change) error {
+	if err := by.check(); err != nil {
+		return err
+	}
+	err := b.commit(ctx, event, by, f)
+	if errors.Is(err, errMade) {
+		return err
+	}
+	b.emit(event, by, "", termDetail(term), err)
+	return wrapError(op, "", err)
+}
+
+// termDetail names a term in an event.
+func termDetail(term uint32) string { return fmt.Sprintf("term %d", term) }
 
 // newRoot makes a root key and encrypts it to every slot but those that go.
 func newRoot(s *record.State, without []uint32, withTerm bool) (*record.NewRoot, []byte, error) {

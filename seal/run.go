@@ -2,6 +2,7 @@ package seal
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -171,13 +172,17 @@ func (b *Barrier) activateDue(ctx context.Context) {
 	}
 	b.mu.Unlock()
 	for _, number := range due {
-		if err := b.Admin().Activate(ctx, number, By{Actor: "sealwright"}); err != nil {
-			// Another replica was first, or the store is away: look again.
+		err := b.activate(ctx, number, By{Actor: "sealwright"}, true)
+		if err != nil {
+			// The store is away, or another replica was first, which is known here
+			// by now: look again.
 			b.mu.Lock()
 			if _, ok := b.observed[number]; ok {
 				b.observed[number] = observation{time.Now()}
 			}
 			b.mu.Unlock()
+		}
+		if err != nil && !errors.Is(err, errMade) {
 			return
 		}
 	}

@@ -1,0 +1,65 @@
+package seal_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sealwright/sealwright/kms"
+	"github.com/sealwright/sealwright/kms/kmstest"
+	"github.com/sealwright/sealwright/seal"
+)
+
+// Of two replicas that activate a term at the same time, one told of a failure each
+// time: that "term 2 is not waiting to be activated". And no event said which term.
+func TestWhoIsSecondToActivateHasNotFailed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, fake := seal.NewMemStore(), &kmstest.Fake{}
+		var events []string
+		all := map[string]*seal.Barrier{}
+		for _, name := range []string{"one", "two", "three"} {
+			b, err := seal.Open(seal.Config{
+				Store: store, Replica: name, Propagation: 30 * time.Second, Poll: time.Minute, Drill: -1,
+				KMS: map[string]kms.Wrapper{"a": fake.Key("a")},
+				OnEvent: func(e seal.Event) {
+					switch e.Kind {
+					case seal.EventRotate, seal.EventActivate, seal.EventRetire:
+						events = append(events, fmt.Sprintf("%s, %s: %v", e.Kind, e.Detail, e.Err))
+					}
+				},
+			})
+			must(t, err)
+			all[name] = b
+		}
+		_, err := all["one"].Init(t.Context(), map[string]seal.Spec{"auto": seal.KMS{Wrapper: "a"}}, seal.By{})
+		must(t, err)
+		ctx, cancel := context.WithCancel(t.Context())
+		for _, b := range all {
+			go b.Run(ctx)
+		}
+		time.Sleep(2*time.Minute + time.Second)
+		must(t, all["one"].Rotate(ctx, seal.By{}))
+		for _, b := range all {
+			must(t, b.Admin().Refresh(ctx))
+		}
+		time.Sleep(5 * time.Minute)
+		must(t, all["one"].Admin().RetireUncounted(ctx, 1, seal.By{}))
+		_, err = all["one"].Admin().RotateFrom(ctx, 2, seal.By{})
+		must(t, err)
+		if err := all["two"].Admin().Activate(ctx, 2, seal.By{}); err == nil {
+			t.Error("activated twice, by an operator: he is told of it")
+		}
+		want := []string{"rotate, term 2: <nil>", "activate, term 2: <nil>", "retire, term 1: <nil>", "rotate, term 3: <nil>",
+			"activate, term 2: record: term 2 is not waiting to be activated"}
+		if !slices.Equal(events, want) {
+			t.Errorf("events %q,\nwant %q", events, want)
+		}
+		cancel()
+		for _, b := range all {
+			b.Close()
+		}
+	})
+}
