@@ -20,7 +20,9 @@ type KeeperConfig struct {
 	Sources []KeeperSource
 
 	// RotateAfter is how old the active term gets before it is replaced, such as 30
-	// days. It is at least a minute. Zero: it is replaced by use alone.
+	// days. It is at least a minute. Zero: it is replaced by use alone. A term that
+	// has old ones beside it is not replaced by age before a round under it has
+	// begun, so that each rotation is followed by one however short this is.
 	RotateAfter time.Duration
 
 	// RotateAtUse is how much of what one process may encrypt under a term is used
@@ -64,7 +66,9 @@ type KeeperSource struct {
 	Source Source
 
 	// Rewrap is how it is rewrapped: workers, rates, a throttle. With a Bookmark that
-	// all replicas share a round goes on where another one was interrupted.
+	// all replicas share a round goes on where another one was interrupted. With a
+	// Legacy the first round comes when the Keeper starts, and adopts what there is
+	// of legacy values; what is written as one later comes in the next round.
 	Rewrap RewrapOptions
 }
 
@@ -94,12 +98,12 @@ type KeeperMetrics interface {
 // any point all that counts is in the data and in the record.
 //
 // A round begins when every replica has had twice the time that it needs to see
-// the active term. An item that cannot be rewrapped stays as it is, keeps its
+// the active term: 2×([seal.Config.Propagation] + [seal.Config.Poll]). An item that cannot be rewrapped stays as it is, keeps its
 // term, and is told of: the rest goes on. A Barrier that is sealed is waited for;
 // one that is behind does nothing.
 //
-// To adopt legacy values is [Rewrap]'s; one that has a Legacy in its options does
-// it in the rounds too.
+// Where a source has a Legacy in its options, the rounds adopt legacy values too,
+// and the first one, which counts them, comes at the start without a rotation.
 type Keeper struct {
 	b       *seal.Barrier
 	cfg     KeeperConfig
@@ -116,6 +120,8 @@ type Keeper struct {
 	clean    uint32
 	term     uint32    // the active one
 	termSeen time.Time // and since when, here
+	begun    uint32    // the term under which a round began last, here or elsewhere
+	before   string    // a lease of when the active term was first seen here
 	first    bool      // no lease was looked at yet
 	tried    string    // a lease whose taking has an unknown outcome
 	watch    watch     // of another's lease
@@ -198,6 +204,7 @@ func (k *Keeper) Run(ctx context.Context) error {
 	defer k.running.Store(false)
 	defer k.tell(func(s *KeeperStatus) { s.Phase = KeeperStopped })
 	k.rotation, k.rounds, k.clean, k.term, k.first, k.watch = pause{}, pause{}, 0, 0, true, watch{}
+	k.begun, k.before = 0, ""
 	for {
 		if k.b.Sealed() != nil {
 			k.phase(KeeperSealed)
@@ -240,7 +247,7 @@ func (k *Keeper) look(ctx context.Context) time.Duration {
 		k.fail(KeeperIdle, nil)
 	}
 	terms := termsOf(s)
-	k.see(terms)
+	k.see(terms, s.Lease)
 	if k.rotateDue(ctx, terms) {
 		return 0
 	}

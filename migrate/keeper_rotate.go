@@ -39,10 +39,16 @@ func termsOf(s seal.Status) (out keeperTerms) {
 
 // see notes since when the active term is known here. Another one is a reason to
 // begin anew.
-func (k *Keeper) see(t keeperTerms) {
+func (k *Keeper) see(t keeperTerms, l *seal.LeaseStatus) {
 	if k.term != t.active.Number {
 		k.term, k.termSeen = t.active.Number, time.Now()
-		k.rounds, k.stuck = pause{}, false
+		k.rounds, k.stuck, k.before = pause{}, false, ""
+		if l != nil {
+			k.before = l.ID
+		}
+	}
+	if l != nil && l.ID != k.before {
+		k.begun = t.active.Number // a lease is taken for a round under the active term
 	}
 }
 
@@ -56,14 +62,15 @@ func (k *Keeper) age(t keeperTerms) time.Duration {
 func wallSince(t time.Time) time.Duration { return time.Now().Round(0).Sub(t) }
 
 // rotateDue adds a term if the active one is old or used up, and none is on its
-// way. It reports whether it did.
+// way. It reports whether it did. One that is old waits for a round under it to
+// begin: where terms age faster than they settle, there would never be any.
 func (k *Keeper) rotateDue(ctx context.Context, t keeperTerms) bool {
 	usage, err := k.b.Admin().Usage()
 	if err != nil || t.passive || k.rotation.left() > 0 {
 		return false
 	}
 	used := usage.Term == t.active.Number && float64(usage.Epochs) >= k.cfg.RotateAtUse*float64(usage.MaxEpochs)
-	old := k.cfg.RotateAfter > 0 && k.age(t) >= k.cfg.RotateAfter
+	old := k.cfg.RotateAfter > 0 && k.age(t) >= k.cfg.RotateAfter && (len(t.old) == 0 || k.begun == t.active.Number)
 	if !used && !old {
 		return false
 	}

@@ -15,7 +15,7 @@ import (
 // and how long to wait before.
 func (k *Keeper) wanted(t keeperTerms) (wait time.Duration, ok bool) {
 	switch {
-	case len(t.old) == 0:
+	case len(t.old) == 0 && (!k.adopts() || k.clean == t.active.Number):
 		return 0, false
 	case k.clean != t.active.Number:
 		return k.rounds.left(), true
@@ -29,6 +29,11 @@ func (k *Keeper) wanted(t keeperTerms) (wait time.Duration, ok bool) {
 	return max(wait, k.rounds.left()), true
 }
 
+// adopts reports whether rounds are for legacy values too.
+func (k *Keeper) adopts() bool {
+	return slices.ContainsFunc(k.cfg.Sources, func(s KeeperSource) bool { return s.Rewrap.Legacy != nil })
+}
+
 // due is in how long a term may be retired, if nothing is under it.
 func (k *Keeper) due(t replacedTerm) time.Duration { return k.cfg.KeepOld - wallSince(t.replaced) }
 
@@ -39,6 +44,7 @@ func (k *Keeper) round(ctx context.Context, l *seal.Lease) (did string, err erro
 	if err != nil {
 		return "", err
 	}
+	k.begun = active.Number
 	k.tell(func(s *KeeperStatus) {
 		s.Phase, s.Source = KeeperCounting, "" // idle is told when it is done
 		s.Replica, s.Sources = k.b.Status().Replica, make([]KeeperSourceStatus, len(k.cfg.Sources))
