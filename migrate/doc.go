@@ -38,7 +38,10 @@
 // while the server runs, [Count] tells what is under which term, and [Retire]
 // removes a term when nothing is under it any more. A server that encrypted
 // with one key from its environment before adopts the keyring with a [Legacy],
-// in the same walk. A Source that is a [Batcher] is rewrapped in batches, by as
+// in the same walk. Where several replicas are upgraded one after the other, first
+// deploy the code that reads with the Legacy to all of them, still writing as
+// before, and only then write with the keyring and adopt: the old code cannot read
+// what a new replica writes or adopts. A Source that is a [Batcher] is rewrapped in batches, by as
 // many workers as [RewrapOptions] says; package sqlsource has one for the columns
 // of a SQL table. A [Keeper] does all of it by itself, and rotates.
 package migrate

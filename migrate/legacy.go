@@ -1,9 +1,11 @@
 package migrate
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 
+	"github.com/sealwright/sealwright/internal/prefix"
 	"github.com/sealwright/sealwright/keyring"
 	"github.com/sealwright/sealwright/seal"
 )
@@ -18,8 +20,7 @@ const (
 	AESCFB                         // IV (16 bytes) ‖ ciphertext, full-block CFB
 
 	// Clear is none: values are stored as they are, and become encrypted. It has
-	// no key. A value that begins as the keyring's do is never taken for a clear
-	// one, so that none is encrypted twice.
+	// no key, and needs Valid, which says what a clear value looks like.
 	Clear
 )
 
@@ -60,8 +61,9 @@ type LegacyConfig struct {
 	// Decrypt, if set, reads a value in place of Cipher, as the server's old code
 	// does: it gets what is stored, without its Encoding, and the associated data
 	// of the keyring, and returns the plaintext as the server means it. The key
-	// that is given to NewLegacy is nil. Decrypt keeps nothing, and its error is
-	// never shown: it may speak of the value.
+	// that is given to NewLegacy is nil. It may take anything, as code does that had
+	// values in clear before: what begins as the keyring's values do never reaches it.
+	// Decrypt keeps nothing, and its error is never shown: it may speak of the value.
 	Decrypt func(stored, aad []byte) (plaintext []byte, err error)
 
 	// Sample is one value that is stored, and what the server reads from it.
@@ -100,11 +102,14 @@ var ErrLegacy = errors.New("migrate: not a legacy value: another key or cipher, 
 // alone, have [Rewrap] convert what is stored, and when [Count] finds no more
 // legacy values take the Legacy out and the key away.
 //
-// A value is the keyring's if it begins with the format's version byte, or as
-// text with "sw1."; a legacy value cannot begin with the latter if it is stored
-// as hex or base64. One binary legacy value in 256 begins with that byte. It is
-// told by its term and key id, 64 bits, which are not the keyring's; what has
-// them is never read as a legacy value.
+// A value that begins as the keyring's do is never read as a legacy one, by any
+// cipher nor by Decrypt: as text with "sw1.", or with the format's version and a
+// term from 1 to 1,024 beyond the newest. Where the keyring cannot decrypt it, the
+// error is the keyring's, and [Rewrap] leaves it as it is: it may be under a term
+// that was retired or that another replica has just made, of another store, or
+// damaged, and old code that takes anything would make of the ciphertext a
+// plaintext. Of binary legacy values one in 128 begins with a version, and of
+// those hardly one in four million with such a term too: it fails like that.
 //
 // # What is checked before anything is written
 //
@@ -132,7 +137,6 @@ var ErrLegacy = errors.New("migrate: not a legacy value: another key or cipher, 
 type Legacy struct {
 	kr     *keyring.Keyring
 	text   bool
-	clear  bool                                     // values are stored in clear
 	proven bool                                     // it reads what the server means: its own function, or a sample, says so
 	decode func(stored, aad []byte) ([]byte, error) // a closure, so that nothing prints the key
 }
@@ -142,7 +146,7 @@ type Legacy struct {
 func NewLegacy(kr *keyring.Keyring, key []byte, cfg LegacyConfig) (*Legacy, error) {
 	decode, err := newDecoder(key, cfg)
 	if err == nil && cfg.Sample != nil {
-		err = checkSample(decode, cfg.Sample)
+		err = checkSample(kr, decode, cfg.Sample)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("migrate: legacy: %w: %w", seal.ErrConfig, err)
@@ -150,7 +154,6 @@ func NewLegacy(kr *keyring.Keyring, key []byte, cfg LegacyConfig) (*Legacy, erro
 	return &Legacy{
 		kr:     kr,
 		text:   cfg.Encoding != Binary,
-		clear:  cfg.Cipher == Clear,
 		proven: cfg.Decrypt != nil || cfg.Sample != nil,
 		decode: decode,
 	}, nil
@@ -159,9 +162,15 @@ func NewLegacy(kr *keyring.Keyring, key []byte, cfg LegacyConfig) (*Legacy, erro
 // Decrypt appends the plaintext of a stored value to dst and returns the longer
 // slice: the keyring's decryption, or the legacy one.
 //
-// The errors are those of [keyring.Keyring.Decrypt], and [ErrLegacy].
+// The errors are those of [keyring.Keyring.Decrypt], alone for what begins as the
+// keyring's values do, and [ErrLegacy].
 func (l *Legacy) Decrypt(dst, stored, aad []byte) ([]byte, error) {
 	plaintext, err := openOurs(l.kr, stored, aad)
+	if err != nil {
+		if _, sealed := l.kr.Active(); sealed != nil {
+			return nil, sealed // also of text that is none: it can be asked again
+		}
+	}
 	if err != nil && l.takes(stored, err) {
 		plaintext, err = l.open(stored, aad, err)
 	}
@@ -186,17 +195,9 @@ func (l *Legacy) DecryptString(text string, aad []byte) (string, error) {
 }
 
 // takes reports whether a value, of which the keyring said err, is tried as a
-// legacy one.
+// legacy one. Every way to read or adopt one asks here.
 func (l *Legacy) takes(stored []byte, err error) bool {
-	return notOurs(err) && !(l.clear && looksOurs(stored))
-}
-
-// looksOurs reports whether a value begins as the keyring's do, whatever key it
-// is under: one under a retired term is not a value in clear.
-func looksOurs(stored []byte) bool {
-	head, text := headOf(stored)
-	_, err := keyring.TermOf(head)
-	return text || err == nil
+	return notOurs(err) && !prefix.Ours(l.kr, stored)
 }
 
 // open decrypts a value that is not the keyring's, of which the keyring says
@@ -242,7 +243,7 @@ func (l *Legacy) adopt(dst, stored, aad []byte, ours error) ([]byte, error) {
 }
 
 func openOurs(kr *keyring.Keyring, stored, aad []byte) ([]byte, error) {
-	if len(stored) < len(textPrefix) || string(stored[:len(textPrefix)]) != string(textPrefix) {
+	if !bytes.HasPrefix(stored, textPrefix) {
 		return kr.Decrypt(nil, stored, aad)
 	}
 	text, err := kr.DecryptString(string(stored), aad)

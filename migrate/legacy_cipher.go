@@ -12,6 +12,9 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/sealwright/sealwright/internal/prefix"
+	"github.com/sealwright/sealwright/keyring"
 )
 
 // newDecoder returns what decodes and decrypts a legacy value to a slice of
@@ -67,7 +70,10 @@ func checkLegacy(key []byte, cfg LegacyConfig) error {
 
 // checkSample reads the sample, and says what may be wrong where that gives
 // something else.
-func checkSample(decode func(stored, aad []byte) ([]byte, error), sample *LegacySample) error {
+func checkSample(kr *keyring.Keyring, decode func(stored, aad []byte) ([]byte, error), sample *LegacySample) error {
+	if prefix.Ours(kr, sample.Stored) {
+		return errors.New("the sample begins as the keyring's values do: give one that the old code stored")
+	}
 	got, err := decode(bytes.Clone(sample.Stored), sample.AAD)
 	if err != nil {
 		return fmt.Errorf("the sample does not read: %w", err)

@@ -182,12 +182,17 @@ func TestLegacyLooksLikeOurs(t *testing.T) {
 	_, kr := newKeyring(t, 1, 1)
 	long := "value of " + strings.Repeat("x", 200)
 	for name, c := range map[string]migrate.LegacyCipher{"GCM": migrate.AESGCM, "CBC": migrate.AESCBC, "CFB": migrate.AESCFB} {
-		for prefixName, prefix := range map[string]string{"version": "\x01", "term": "\x01\x00\x00\x00\x01", "stream": "\x02", "text": "sw1."} {
+		for prefixName, prefix := range map[string]string{"version": "\x01", "stream": "\x02", "term": "\x01\x00\x00\x00\x01", "text": "sw1."} {
 			for _, plaintext := range []string{"value of x", long} {
 				t.Run(fmt.Sprint(name, ", ", prefixName, ", ", len(plaintext)), func(t *testing.T) {
 					l := newLegacy(t, kr, migrate.LegacyConfig{Cipher: c, Valid: isToken})
 					stored := legacyEncrypt(t, c, []byte(legacyKey), plaintext, "", prefix)
-					if got, err := l.Decrypt(nil, stored, nil); string(got) != plaintext || err != nil {
+					got, err := l.Decrypt(nil, stored, nil)
+					if len(prefix) >= 4 { // nobody can tell it from a ciphertext: it is not read as anything
+						if got != nil || err == nil || errors.Is(err, migrate.ErrLegacy) {
+							t.Errorf("%q, %v", got, err)
+						}
+					} else if string(got) != plaintext || err != nil {
 						t.Errorf("%q, %v", got, err)
 					}
 				})
@@ -254,10 +259,11 @@ func TestLegacyRefuses(t *testing.T) {
 			"its text":          {text, encryptString(t, other, "value of x", ""), keyring.ErrUnknownTerm, "keyring: decrypt: term 9: unknown term"},
 		} {
 			got, err := tt.l.Decrypt(nil, tt.stored, nil)
-			if got != nil || !errors.Is(err, migrate.ErrLegacy) || tt.also != nil && !errors.Is(err, tt.also) || !strings.HasPrefix(err.Error(), tt.text) {
+			lost := errors.Is(tt.also, keyring.ErrUnknownTerm)
+			if got != nil || errors.Is(err, migrate.ErrLegacy) == lost || tt.also != nil && !errors.Is(err, tt.also) || !strings.HasPrefix(err.Error(), tt.text) {
 				t.Errorf("%s, %s: %q, %v; want %q", name, what, got, err, tt.text)
 			}
-			if _, err := tt.l.DecryptString(string(tt.stored), nil); !errors.Is(err, migrate.ErrLegacy) {
+			if _, err := tt.l.DecryptString(string(tt.stored), nil); err == nil || errors.Is(err, migrate.ErrLegacy) == lost {
 				t.Errorf("%s, %s, as a string: %v", name, what, err)
 			}
 		}

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/sealwright/sealwright/internal/prefix"
 	"github.com/sealwright/sealwright/keyring"
 )
 
@@ -296,7 +297,7 @@ const (
 )
 
 // textPrefix is what tells text from binary: no binary ciphertext begins so.
-var textPrefix = []byte("sw1.")
+var textPrefix = []byte(prefix.Text)
 
 // rewrapStored re-encrypts a value in the form in which it is stored.
 func rewrapStored(kr *keyring.Keyring, legacy *Legacy, dst, stored, aad []byte) ([]byte, outcome, error) {

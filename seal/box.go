@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/sealwright/sealwright/internal/bounded"
+	"github.com/sealwright/sealwright/internal/prefix"
 	"github.com/sealwright/sealwright/keyring"
 )
 
@@ -101,7 +102,7 @@ func (x *Box) Decrypt(ctx context.Context, ciphertext []byte, id ...string) ([]b
 		return x.openLegacy(ciphertext, aad)
 	}
 	return caughtUp(ctx, x.b, func() ([]byte, error) {
-		if bytes.HasPrefix(ciphertext, []byte(textPrefix)) {
+		if bytes.HasPrefix(ciphertext, []byte(prefix.Text)) {
 			text, err := x.b.Keyring().DecryptString(string(ciphertext), aad)
 			if err != nil {
 				return nil, err
@@ -146,28 +147,9 @@ func (x *Box) bind(op string, id []string) ([]byte, error) {
 	return aad, nil
 }
 
-const textPrefix = "sw1."
-
-// isLegacy reports whether a value is given to Legacy. One that begins as the
-// keyring's do is not. Of values that are any bytes one in 256 begins with a
-// version, and hardly one with a term that there may be as well.
+// isLegacy reports whether a value is given to Legacy.
 func (x *Box) isLegacy(stored []byte) bool {
-	if x.Legacy == nil || bytes.HasPrefix(stored, []byte(textPrefix)) {
-		return false
-	}
-	head := make([]byte, keyring.Overhead) // also of a value that was cut
-	if copy(head, stored) < 5 {
-		return true
-	}
-	term, err := keyring.TermOf(head)
-	if err != nil {
-		return true
-	}
-	last := uint32(0)
-	for _, t := range x.b.Keyring().Terms() {
-		last = max(last, t.Number)
-	}
-	return term == 0 || term > last && term-last > maxNewer
+	return x.Legacy != nil && !prefix.Ours(x.b.Keyring(), stored)
 }
 
 // openLegacy has Legacy read a value. A sealed server gives out nothing, whatever
@@ -192,9 +174,9 @@ type legacyError struct{ err error }
 
 func (e *legacyError) Error() string {
 	if errors.Is(e.err, bounded.ErrPanic) {
-		return "the value is none of the keyring's, and Box.Legacy panicked"
+		return "the value is none of the keyring's, and Box.Legacy panicked: mend that function"
 	}
-	return "the value is none of the keyring's, and Box.Legacy could not read it"
+	return "the value is none of the keyring's, and Box.Legacy could not read it: ask for its error with errors.Is, and have it read values of this form, or put back the value from a backup"
 }
 
 func (e *legacyError) Unwrap() []error { return []error{keyring.ErrFormat, e.err} }

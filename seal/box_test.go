@@ -257,8 +257,8 @@ func TestBoxLegacyFails(t *testing.T) {
 	box := b.Box("tokens", "secret")
 	errOwn := errors.New("parsing \"hunter2\": invalid syntax")
 	for want, legacy := range map[string]func([]byte, []byte) ([]byte, error){
-		"seal: decrypt: the value is none of the keyring's, and Box.Legacy could not read it": func([]byte, []byte) ([]byte, error) { return []byte("hunter2"), errOwn },
-		"seal: decrypt: the value is none of the keyring's, and Box.Legacy panicked":          func([]byte, []byte) ([]byte, error) { panic("hunter2") },
+		"seal: decrypt: the value is none of the keyring's, and Box.Legacy could not read it: ask for its error with errors.Is, and have it read values of this form, or put back the value from a backup": func([]byte, []byte) ([]byte, error) { return []byte("hunter2"), errOwn },
+		"seal: decrypt: the value is none of the keyring's, and Box.Legacy panicked: mend that function":                                                                                                   func([]byte, []byte) ([]byte, error) { panic("hunter2") },
 	} {
 		box.Legacy = legacy
 		got, err := box.Decrypt(t.Context(), []byte("hunter2"), "7")

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/sealwright/sealwright/internal/prefix"
 	"github.com/sealwright/sealwright/keyring"
 )
 
@@ -20,11 +21,6 @@ type catchUp struct {
 	done  chan struct{}
 	err   error
 }
-
-// maxNewer is how many terms the data may be ahead of a record that was rolled
-// back: a rotation a day for nearly three years. A term beyond that was never
-// made: one flipped bit of a ciphertext is mostly such a one.
-const maxNewer = 1 << 10
 
 // Decrypt is [keyring.Keyring.Decrypt] that takes in a rotation by another
 // replica: at an unknown term it refreshes once. Data under a term that the
@@ -52,7 +48,7 @@ func caughtUp[T any](ctx context.Context, b *Barrier, decrypt func() (T, error))
 	switch {
 	case !ok || !errors.Is(e, keyring.ErrUnknownTerm) || e.Term <= last:
 		return out, again
-	case e.Term-last > maxNewer:
+	case e.Term-last > prefix.MaxNewer:
 		return none, &keyring.Error{Op: e.Op, Term: e.Term, Err: fmt.Errorf("%w: it names a term that never was, this store has come to term %d", keyring.ErrCorrupt, last)}
 	}
 	return none, fmt.Errorf("%w: the record has come to term %d, and the data is newer: restore a later record; or this item is damaged, if others can be read: %w", ErrRolledBack, last, again)
