@@ -81,3 +81,6 @@ func (b *Barrier) SwapKMS(m map[string]kms.Wrapper) {
 // UnsealAtOnce is Unseal that does not wait for a Seal at work, as an attempt does
 // that Run begins just then.
 func (b *Barrier) UnsealAtOnce(ctx context.Context) error { return b.unsealOnce(ctx, b.toUnseal()) }
+
+// FollowVersions is what Run does after a drill.
+func (b *Barrier) FollowVersions(ctx context.Context) { b.followVersions(ctx) }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -62,4 +63,42 @@ func TestWhoIsSecondToActivateHasNotFailed(t *testing.T) {
 			b.Close()
 		}
 	})
+}
+
+// Of replicas whose drills found the same new version of a key, one renews the slot;
+// the others told of a failure.
+func TestWhoIsSecondToRenewHasNotFailed(t *testing.T) {
+	store, fake := seal.NewMemStore(), &kmstest.Fake{}
+	var events []string
+	var all []*seal.Barrier
+	for _, name := range []string{"one", "two"} {
+		b, err := seal.Open(seal.Config{
+			Store: store, Replica: name, Drill: -1, KMS: map[string]kms.Wrapper{"a": fake.Key("a")},
+			OnEvent: func(e seal.Event) {
+				if e.Kind == seal.EventRenew {
+					events = append(events, fmt.Sprintf("%s: %v", e.Replica, e.Err))
+				}
+			},
+		})
+		must(t, err)
+		defer b.Close()
+		all = append(all, b)
+	}
+	ctx := t.Context()
+	_, err := all[0].Init(ctx, map[string]seal.Spec{"auto": seal.KMS{Wrapper: "a"}}, seal.By{})
+	must(t, err)
+	must(t, all[1].Unseal(ctx))
+	fake.Rotate("a")
+	for _, b := range all {
+		must(t, b.Admin().Drill(ctx))
+	}
+	for _, b := range all {
+		b.FollowVersions(ctx)
+		if w := strings.Join(b.Status().Warnings, "\n"); strings.Contains(w, "version 1 is stored") {
+			t.Errorf("warnings %q of a slot that is renewed", w)
+		}
+	}
+	if want := []string{"one: <nil>"}; !slices.Equal(events, want) {
+		t.Errorf("events %q, want %q", events, want)
+	}
 }
