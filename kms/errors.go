@@ -42,9 +42,10 @@ var (
 	ErrKeyDisabled = errors.New("kms: key disabled: enable it")
 
 	// ErrKeyGone means that the key or the version is destroyed, waits for its
-	// destruction, or never was. Cancel the deletion while there is time, or
-	// open another slot.
-	ErrKeyGone = errors.New("kms: key deleted or not found: cancel its deletion, or use another slot")
+	// destruction, or never was; of a key in a file, that there is no such file.
+	// Cancel the deletion while there is time, put the file back, or open another
+	// slot.
+	ErrKeyGone = errors.New("kms: key deleted or not found: restore it, or use another slot")
 
 	// ErrWrongKey means that the blob belongs to another key than the
 	// configured one, or that another key than the blob's answered. Configure

@@ -19,7 +19,7 @@ var sentinels = map[error]string{ // the words that say what to do
 	kms.ErrClockSkew:       "set this machine's clock",
 	kms.ErrDenied:          "grant this identity",
 	kms.ErrKeyDisabled:     "enable it",
-	kms.ErrKeyGone:         "cancel its deletion, or use another slot",
+	kms.ErrKeyGone:         "restore it, or use another slot",
 	kms.ErrWrongKey:        "configure the key that the blob names",
 	kms.ErrCorrupt:         "altered, or belongs to another place",
 	kms.ErrMisconfigured:   "change the configuration",
@@ -45,7 +45,7 @@ func TestErrorText(t *testing.T) {
 		},
 		"a key id that would break the line": {
 			kms.Error{Op: "probe", Type: "t", KeyID: "a\nb", Kind: kms.ErrKeyGone},
-			`kms: probe t key "a\nb": key deleted or not found: cancel its deletion, or use another slot`,
+			`kms: probe t key "a\nb": key deleted or not found: restore it, or use another slot`,
 		},
 		"a KMS that writes to the terminal": {
 			kms.Error{Op: "unwrap", Type: "t\x1b[1m", Kind: kms.ErrDenied, Err: errors.New("\x1b[2J\x1b]0;owned\x07no\r\nline \u202etxet\x00")},

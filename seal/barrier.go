@@ -55,6 +55,7 @@ type Barrier struct {
 	closed      bool
 	gathers     map[OperationID]*custody.Quorum // the shares given so far; "" for unsealing
 	health      map[uint32]drilled              // by slot id
+	attempts    map[string]drilled              // by fingerprint: what KMS said, to unseal with
 	renewed     map[uint32]string               // by slot id: the key versions for which Run renewed it
 	behind      behind                          // why it cannot follow, while unsealed
 	activeTerm  uint32                          // and since when it is known here
@@ -94,6 +95,7 @@ func Open(cfg Config) (*Barrier, error) {
 		running:  map[*run]struct{}{},
 		gathers:  map[OperationID]*custody.Quorum{},
 		health:   map[uint32]drilled{},
+		attempts: map[string]drilled{},
 		renewed:  map[uint32]string{},
 		changed:  make(chan struct{}),
 		observed: map[uint32]observation{},

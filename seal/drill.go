@@ -80,7 +80,7 @@ func (b *Barrier) drill(ctx context.Context, o *ledger.Opened, slot *record.Slot
 		}
 		d.at = time.Now()
 		if d.err == nil {
-			d.err = b.unbelieved(slot) // a drill answers for the process that will start
+			d.err = b.unbelieved(slot, nil) // a drill answers for the process that will start
 		}
 		detail := "opens the store"
 		if d.err != nil {
@@ -90,6 +90,9 @@ func (b *Barrier) drill(ctx context.Context, o *ledger.Opened, slot *record.Slot
 	}
 	b.mu.Lock()
 	b.health[slot.ID] = d
+	if !d.at.IsZero() {
+		delete(b.attempts, string(slot.Fingerprint))
+	}
 	b.mu.Unlock()
 	return d.err
 }

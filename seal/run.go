@@ -31,7 +31,8 @@ func (b *Barrier) Run(ctx context.Context) error {
 	drilled, refreshed := make(chan struct{}, 1), make(chan error, 1)
 	refreshing, again := false, false // a refresh goes on; the store changed since
 	var unsealing *unsealer           // while sealed, and not by an operator
-	var follow clock                  // of a process that could not take in the record
+	wasSealed := true
+	var follow clock // of a process that could not take in the record
 	var retry <-chan time.Time
 	for {
 		b.mu.Lock()
@@ -47,6 +48,10 @@ func (b *Barrier) Run(ctx context.Context) error {
 			unsealing.stop()
 			unsealing = nil
 		}
+		if wasSealed && !sealed && b.doubts() {
+			drill.Reset(rand.N(maxPause))
+		}
+		wasSealed = sealed
 		if again && !refreshing && !sealed {
 			refreshing, again = true, false
 			go func() { // it may ask a KMS, and the rest is not to wait for that

@@ -73,7 +73,7 @@ type SlotStatus struct {
 	NeedsPin    bool        // a process that starts with this configuration would not believe the slot: pin it
 	Proven      time.Time   // when it last opened the stored record, by the prover's clock; zero if never
 	ProvenTo    OperationID // to which it did so then, of an operation in progress only if since that began
-	Drilled     time.Time   // when this process last tried, by Run; zero if never
+	Drilled     time.Time   // when this process last tried: a drill, or to unseal; zero if never
 	DrillError  error       // what came of it
 	Notes       []string    // what the KMS said of its keys then, worth a warning
 	Moved       bool        // whether the configuration would wrap it with other keys: see [Admin.Renew]
@@ -126,7 +126,7 @@ func (b *Barrier) Status() Status {
 	b.expireShares()
 	s, slots := b.status()
 	for i := range slots { // without the lock: it asks the host's wrappers
-		s.Slots[i].NeedsPin = b.unbelieved(&slots[i]) != nil
+		s.Slots[i].NeedsPin = b.unbelieved(&slots[i], s.Slots[i].DrillError) != nil
 	}
 	if !s.Sealed {
 		s.Warnings = append(b.warnings(s), s.Warnings...)
@@ -160,7 +160,7 @@ func (b *Barrier) status() (Status, []record.Slot) {
 			out.Proven = time.Unix(slot.Proven.At, 0).UTC()
 			out.ProvenTo = provenTo(st, slot)
 		}
-		d := b.health[slot.ID]
+		d := b.tried(slot)
 		out.Drilled, out.DrillError = d.at, d.err
 		for _, n := range d.notes {
 			out.Notes = append(out.Notes, n.Text)

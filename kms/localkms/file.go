@@ -170,7 +170,7 @@ func fileFailure(op string, err error) *kms.Error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		kind = kms.ErrKeyGone
-		err = fmt.Errorf("%w: is its volume mounted?", err)
+		err = fmt.Errorf("%w: is its volume mounted? Else put its copy back; a new store's is made once, by localkms.Create", err)
 	case errors.Is(err, fs.ErrExist):
 		kind = kms.ErrMisconfigured
 	case errors.Is(err, fs.ErrPermission):

@@ -150,6 +150,17 @@ func TestNew(t *testing.T) {
 	if w.Authenticates(wrap(t, open(t, other))) || w.Authenticates(&kms.Blob{Type: "another", KeyID: blob.KeyID}) || w.Authenticates(nil) {
 		t.Error("another file's blob, another type's, or none, is authentic")
 	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if !w.Authenticates(blob) || w.Authenticates(&kms.Blob{Type: blob.Type}) || w.Authenticates(nil) {
+		t.Error("where the file is gone, its blob is not authentic, or one of no key is")
+	}
+	_, err = w.Unwrap(t.Context(), blob, place)
+	fails(t, err, kms.ErrKeyGone, "localkms.Create")
+	if strings.Contains(err.Error(), "cancel its deletion") {
+		t.Errorf("a cloud's words: %v", err)
+	}
 }
 
 func TestCreateNeverOverwrites(t *testing.T) {
