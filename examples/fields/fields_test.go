@@ -2,14 +2,16 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"strings"
 	"testing"
 
 	"go.etcd.io/bbolt"
 
 	"github.com/sealwright/sealwright/migrate"
-	"github.com/sealwright/sealwright/seal"
 )
 
 func TestStory(t *testing.T) {
@@ -121,7 +123,10 @@ func TestDecryptWithinTransaction(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.close()
-	if _, err := s.b.Init(ctx, map[string]seal.Spec{"local": seal.KMS{Wrapper: "local"}}, operator); err != nil {
+	if _, err := os.Stat(keyFile(dir)); !errors.Is(err, fs.ErrNotExist) {
+		t.Fatalf("the start made a key: %v", err)
+	}
+	if err := initStore(ctx, dir, s.b); err != nil {
 		t.Fatal(err)
 	}
 	other, err := openBarrier(ctx, dir, s.records)

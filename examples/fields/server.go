@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/url"
 	"path/filepath"
 	"strconv"
@@ -97,12 +96,21 @@ func openServer(ctx context.Context, dir string, env *environment) (s *server, e
 	return s, nil
 }
 
-func openBarrier(ctx context.Context, dir string, db *sql.DB) (*seal.Barrier, error) {
-	keyFile := filepath.Join(dir, "kms.key")
-	if err := localkms.Create(ctx, keyFile); err != nil && !errors.Is(err, fs.ErrExist) {
-		return nil, err
+// keyFile names the key, which is made once, with the store: a start never makes
+// one, which would open nothing where the old one's volume is not mounted.
+func keyFile(dir string) string { return filepath.Join(dir, "kms.key") }
+
+// initStore makes the key and the store.
+func initStore(ctx context.Context, dir string, b *seal.Barrier) error {
+	if err := localkms.Create(ctx, keyFile(dir)); err != nil {
+		return err
 	}
-	key, err := localkms.New(localkms.Config{Path: keyFile})
+	_, err := b.Init(ctx, map[string]seal.Spec{"auto": seal.KMS{Wrapper: "local"}}, operator)
+	return err
+}
+
+func openBarrier(ctx context.Context, dir string, db *sql.DB) (*seal.Barrier, error) {
+	key, err := localkms.New(localkms.Config{Path: keyFile(dir)}) // it reads nothing yet
 	if err != nil {
 		return nil, err
 	}

@@ -111,7 +111,7 @@ func (s *story) before(ctx context.Context) error {
 
 func (s *story) adopt(ctx context.Context) error {
 	s.begin("It adopts a keyring, and nothing stored has to change for it")
-	if _, err := s.srv.b.Init(ctx, map[string]seal.Spec{"auto": seal.KMS{Wrapper: "local"}}, operator); err != nil {
+	if err := initStore(ctx, s.dir, s.srv.b); err != nil {
 		return err
 	}
 	if err := s.verify(ctx, "every value of before reads"); err != nil {

@@ -7,10 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -25,6 +27,11 @@ type host struct {
 
 func start(t *testing.T, dir string) *host {
 	t.Helper()
+	return startWith(t, dir, filepath.Join(dir, "kms.key"))
+}
+
+func startWith(t *testing.T, dir, key string) *host {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -33,7 +40,7 @@ func start(t *testing.T, dir string) *host {
 	l.Close()
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- run(ctx, dir, addr) }()
+	go func() { ended <- run(ctx, dir, key, addr) }()
 	h := &host{t: t, url: "http://" + addr, stop: func() error { cancel(); return <-ended }}
 	t.Cleanup(cancel)
 	h.until("/livez", http.StatusOK)
@@ -94,6 +101,12 @@ func TestHost(t *testing.T) {
 	var log bytes.Buffer // read when the host has ended
 	slog.SetDefault(slog.New(slog.NewTextHandler(&log, nil)))
 	dir := t.TempDir()
+	if err := createKey(t.Context(), dir, filepath.Join(dir, "kms.key")); err != nil {
+		t.Fatal(err)
+	}
+	if err := createKey(t.Context(), dir, filepath.Join(dir, "kms.key")); !errors.Is(err, fs.ErrExist) {
+		t.Fatalf("the key is made a second time: %v", err)
+	}
 	h := start(t, dir)
 	if code, text := h.do("POST", "/tokens/", "a token", nil); code != http.StatusServiceUnavailable || !strings.Contains(text, `"status":"sealed"`) {
 		t.Errorf("before its init: %d %s", code, text)
@@ -178,9 +191,55 @@ func TestHost(t *testing.T) {
 	}
 	for name, want := range map[string]string{"": "-dir is required", dir: "ADMIN_TOKEN"} {
 		t.Setenv("ADMIN_TOKEN", "short")
-		if err := run(t.Context(), name, "127.0.0.1:0"); err == nil || !strings.Contains(err.Error(), want) {
+		if err := run(t.Context(), name, "key", "127.0.0.1:0"); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v", name, err)
 		}
+	}
+}
+
+// TestAVolumeThatIsNotMounted: a start made a new key where the old one's directory
+// was empty, and did not come up at all where there was none.
+func TestAVolumeThatIsNotMounted(t *testing.T) {
+	t.Setenv("ADMIN_TOKEN", "0123456789abcdef")
+	slog.SetDefault(slog.New(slog.DiscardHandler))
+	dir, volume := t.TempDir(), filepath.Join(t.TempDir(), "volume")
+	if err := os.Mkdir(volume, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	key := filepath.Join(volume, "kms.key")
+	if err := createKey(t.Context(), dir, key); err != nil {
+		t.Fatal(err)
+	}
+	h := startWith(t, dir, key)
+	var made struct {
+		RecoveryKeys []string `json:"recovery_keys"`
+	}
+	h.must("PUT", "/v1/sys/init", `{"recovery_shares": 3, "recovery_threshold": 2}`, &made)
+	h.until("/readyz", http.StatusOK)
+	h.must("POST", "/tokens/", "a token", nil)
+	h.stop()
+	if err := os.RemoveAll(volume); err != nil {
+		t.Fatal(err)
+	}
+	for _, there := range []bool{false, true} {
+		t.Run(fmt.Sprintf("its directory is there: %v", there), func(t *testing.T) {
+			if there {
+				if err := os.Mkdir(volume, 0o700); err != nil {
+					t.Fatal(err)
+				}
+			}
+			h := startWith(t, dir, key)
+			for _, share := range made.RecoveryKeys[1:] {
+				h.must("PUT", "/v1/sys/unseal", fmt.Sprintf(`{"key": %q}`, share), nil)
+			}
+			if got := h.must("GET", "/tokens/1", "", nil); got != "a token" {
+				t.Errorf("unsealed by people: %q", got)
+			}
+			if _, err := os.Stat(key); !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("a key was made: %v", err)
+			}
+			h.stop()
+		})
 	}
 }
 

@@ -3,6 +3,7 @@
 // rotated by itself, and operated by the stock bao and vault command lines.
 //
 //	export ADMIN_TOKEN=$(openssl rand -hex 16)
+//	go run ./examples/host -dir DIR -create-key     once
 //	go run ./examples/host -dir DIR
 //
 // In another terminal:
@@ -15,7 +16,9 @@
 //	bao operator unseal                       with two of the recovery shares
 //
 // The key is one in a file; a cloud's is made by another package, and the rest
-// stays. serve.go is made to be copied.
+// stays. A start never makes the key: where its file is away, since its volume is
+// not mounted, a new one would open nothing. The server comes up sealed then, says
+// so, and people can unseal it. serve.go is made to be copied.
 package main
 
 import (
@@ -25,7 +28,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io/fs"
 	"net"
 	"net/http"
 	"net/url"
@@ -43,12 +45,21 @@ import (
 )
 
 func main() {
-	dir := flag.String("dir", "", "the `directory` for the database and the key")
+	dir := flag.String("dir", "", "the `directory` for the database")
+	key := flag.String("key", "", "the `file` of the key (default: kms.key in the directory)")
+	create := flag.Bool("create-key", false, "make the key, once, before the store's init, and end")
 	addr := flag.String("addr", "127.0.0.1:8210", "the `address` to listen on")
 	flags.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, *dir, *addr); err != nil && !errors.Is(err, context.Canceled) {
+	if *key == "" {
+		*key = filepath.Join(*dir, "kms.key")
+	}
+	start := func() error { return run(ctx, *dir, *key, *addr) }
+	if *create {
+		start = func() error { return createKey(ctx, *dir, *key) }
+	}
+	if err := start(); err != nil && !errors.Is(err, context.Canceled) {
 		fmt.Fprintln(os.Stderr, "host:", err)
 		os.Exit(1)
 	}
@@ -65,7 +76,18 @@ func authorize(r *http.Request, _ operator.Action) error {
 	return nil
 }
 
-func run(ctx context.Context, dir, addr string) error {
+// createKey is what the operator does once; it never replaces a key.
+func createKey(ctx context.Context, dir, key string) error {
+	if dir == "" {
+		return errors.New("-dir is required")
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	return localkms.Create(ctx, key)
+}
+
+func run(ctx context.Context, dir, key, addr string) error {
 	switch {
 	case dir == "":
 		return errors.New("-dir is required")
@@ -97,11 +119,7 @@ func run(ctx context.Context, dir, addr string) error {
 	if err := store.CreateTable(ctx); err != nil {
 		return err
 	}
-	key := filepath.Join(dir, "kms.key")
-	if err := localkms.Create(ctx, key); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	cloud, err := localkms.New(localkms.Config{Path: key})
+	cloud, err := localkms.New(localkms.Config{Path: key}) // reads nothing yet
 	if err != nil {
 		return err
 	}

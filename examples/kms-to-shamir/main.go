@@ -51,7 +51,7 @@ func main() {
 }
 
 func run(ctx context.Context, o options) error {
-	b, err := localstore.Open(ctx, o.dir)
+	b, err := localstore.Open(o.dir)
 	if err != nil {
 		return err
 	}

@@ -41,13 +41,16 @@ func main() {
 }
 
 func run(ctx context.Context, dir, sharesFrom, slot string, drop, dryRun bool) error {
-	b, err := localstore.Open(ctx, dir)
+	b, err := localstore.Open(dir)
 	if err != nil {
 		return err
 	}
 	defer b.Close()
 	err = localstore.Unseal(ctx, b, func() (*terminal.Source, error) { return terminal.Open(sharesFrom) })
 	if err != nil {
+		return err
+	}
+	if err := localstore.CreateKey(ctx, dir, b); err != nil {
 		return err
 	}
 	plan := migrate.Plan{Slots: map[string]seal.Spec{slot: seal.KMS{Wrapper: localstore.KMS}}}

@@ -20,20 +20,16 @@ import (
 // KMS is the name of the key in kms.key.
 const KMS = "local"
 
-// Open returns a sealed Barrier over the store in dir. It makes the key file
-// if there is none: a store held by people alone has no use for one yet.
-func Open(ctx context.Context, dir string) (*seal.Barrier, error) {
+// Open returns a sealed Barrier over the store in dir. It makes no key: a new one
+// would open nothing where the store's own is away.
+func Open(dir string) (*seal.Barrier, error) {
 	if dir == "" {
 		return nil, errors.New("-dir is required: the directory of the store")
 	}
 	if _, err := os.Stat(filepath.Join(dir, "record.json")); err != nil {
 		return nil, fmt.Errorf("there is no store in %s: %w", dir, err)
 	}
-	key := filepath.Join(dir, "kms.key")
-	if err := localkms.Create(ctx, key); err != nil && !errors.Is(err, fs.ErrExist) {
-		return nil, err
-	}
-	wrapper, err := localkms.New(localkms.Config{Path: key})
+	wrapper, err := localkms.New(localkms.Config{Path: keyFile(dir)})
 	if err != nil {
 		return nil, err
 	}
@@ -42,6 +38,22 @@ func Open(ctx context.Context, dir string) (*seal.Barrier, error) {
 		return nil, err
 	}
 	return seal.Open(seal.Config{Store: store, KMS: map[string]kms.Wrapper{KMS: wrapper}})
+}
+
+func keyFile(dir string) string { return filepath.Join(dir, "kms.key") }
+
+// CreateKey makes the key file of a store that people alone hold, if there is
+// none. Of any other store the key is somewhere already.
+func CreateKey(ctx context.Context, dir string, b *seal.Barrier) error {
+	for _, s := range b.Status().Slots {
+		if _, people := s.Spec.(seal.Shamir); !people {
+			return nil
+		}
+	}
+	if err := localkms.Create(ctx, keyFile(dir)); !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return nil
 }
 
 // Unseal opens the barrier through its KMS key if it can, and with shares
