@@ -184,7 +184,7 @@ func TestAttackSealedReasonStays(t *testing.T) {
 			time.Sleep(2100 * time.Millisecond)
 			must(t, b.Seal(seal.By{}))
 			time.Sleep(5 * time.Minute)
-			if why := b.Status().Reason; why != seal.ErrSealed {
+			if why := b.Status().Reason; why != seal.ErrSealedByOperator || !errors.Is(why, seal.ErrSealed) {
 				t.Errorf("sealed by an operator, and it says: %v", why)
 			}
 			must(t, b.Close())

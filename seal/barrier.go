@@ -153,6 +153,9 @@ func (b *Barrier) shut(why error, by By) bool {
 	running := b.running
 	b.running = map[*run]struct{}{}
 	b.forget(why)
+	if !b.closed {
+		b.setWhy(ErrSealedByOperator) // for who asks why it does not come back by itself
+	}
 	b.mu.Unlock()
 	defer func() { // also if what the host has the keyring call panics
 		b.mu.Lock()

@@ -17,6 +17,9 @@ import (
 var (
 	// ErrSealed: the server is sealed. Unseal it.
 	ErrSealed = keyring.ErrSealed
+	// ErrSealedByOperator: the server was sealed by Seal, which Run does not undo: give
+	// it shares, or call Unseal. It is an ErrSealed.
+	ErrSealedByOperator error = waiting("by an operator: it stays so until it is given shares, or Unseal is called")
 	// ErrClosed: Close was called.
 	ErrClosed = errors.New("seal: the barrier is closed")
 	// ErrConfig: the configuration or an argument can never work.

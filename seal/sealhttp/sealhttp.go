@@ -86,7 +86,7 @@ func Require(b *seal.Barrier, next http.Handler) http.Handler {
 // Kind says in a few words why a server is sealed, without names: "sealed" where
 // nothing was tried since it started, or since an operator sealed it.
 func Kind(reason error) string {
-	if reason == seal.ErrSealed { // as it is: a server that waits for shares says how many
+	if reason == seal.ErrSealed || errors.Is(reason, seal.ErrSealedByOperator) { // as it is: a server that waits for shares says how many
 		return "sealed"
 	}
 	for _, k := range []struct {
