@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/sealwright/sealwright/kms"
@@ -17,7 +16,7 @@ import (
 // Of two replicas that activate a term at the same time, one told of a failure each
 // time: that "term 2 is not waiting to be activated". And no event said which term.
 func TestWhoIsSecondToActivateHasNotFailed(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual(t, func(t *testing.T) {
 		store, fake := seal.NewMemStore(), &kmstest.Fake{}
 		var events []string
 		all := map[string]*seal.Barrier{}
