@@ -7,9 +7,9 @@ import (
 	"github.com/sealwright/sealwright/seal"
 )
 
-// A Blob is a [Source] of one item: a file, one value of a key-value store, a
-// secret of an orchestrator. All its fields are required but AAD. The Example is a
-// file; a value of a bbolt file, and a bucket of many, are in examples/fields.
+// A Blob is a [Source] of one item: one value of a key-value store, a secret of an
+// orchestrator. All its fields are required but AAD. For a file of its own there is
+// [File]; a value of a bbolt file, and a bucket of many, are in examples/fields.
 type Blob struct {
 	ID  string // names it for people
 	AAD []byte // its associated data

@@ -58,7 +58,9 @@ type Box struct {
 // maxPlace bounds what a value is bound to: an id may come with a request.
 const maxPlace = 64 << 10
 
-// Box returns the Box of a place, such as a table and its column.
+// Box returns the Box of a place, such as a table and its column. Place and id are
+// joined as one list: let the places of a server have the same number of parts, so
+// that no place and id read as another place and a longer id.
 func (b *Barrier) Box(place ...string) *Box { return &Box{b: b, place: slices.Clone(place)} }
 
 // AAD returns the associated data of an id, which is not checked here: for code
