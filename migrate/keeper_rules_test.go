@@ -75,7 +75,7 @@ func TestKeeperKeepsOldTerms(t *testing.T) {
 	}{
 		"for hours, before": {7 * time.Hour, 6 * time.Hour, 1},
 		"for hours, after":  {7 * time.Hour, 8 * time.Hour, 0},
-		"for ever":          {-1, 100 * 24 * time.Hour, 1},
+		"for ever":          {-1, 24 * time.Hour, 1},
 		"at first":          {0, 89 * 24 * time.Hour, 1}, // a backup of the data is worth something
 		"in the end":        {0, 91 * 24 * time.Hour, 0},
 		"at once":           {migrate.AtOnce, 24 * time.Hour, 0},
@@ -88,7 +88,16 @@ func TestKeeperKeepsOldTerms(t *testing.T) {
 				if err := m.b.Rotate(t.Context(), seal.By{}); err != nil {
 					t.Fatal(err)
 				}
-				time.Sleep(tt.after)
+				if night := tt.after - 24*time.Hour; night > 0 { // with nothing that looks at a clock
+					if err := m.b.Seal(seal.By{}); err != nil {
+						t.Fatal(err)
+					}
+					time.Sleep(night)
+					if err := m.b.Unseal(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+				}
+				time.Sleep(min(tt.after, 24*time.Hour))
 				if terms := m.b.Keyring().Terms(); len(terms) != 1+tt.left {
 					t.Errorf("terms %v", terms)
 				}
