@@ -128,6 +128,23 @@ func (f *fleet) close() {
 	}
 }
 
+// set changes what the processes look at.
+func (f *fleet) set(change func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	change()
+}
+
+// setRefuse sets what a swap ends with.
+func (f *fleet) setRefuse(refuse func() error) { f.set(func() { f.refuse = refuse }) }
+
+// deaths is how many processes were killed.
+func (f *fleet) deaths() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.killed)
+}
+
 var errGone = errors.New("the process is gone")
 
 // act is what every act goes through. It reports whether the process dies before
@@ -210,7 +227,10 @@ func (s memberStore) Swap(ctx context.Context, rec []byte, old string) (string, 
 	if s.m.gone() {
 		return "", errGone
 	}
-	if refuse := s.m.f.refuse; refuse != nil {
+	s.m.f.mu.Lock()
+	refuse := s.m.f.refuse
+	s.m.f.mu.Unlock()
+	if refuse != nil {
 		s.m.act("swap refused")
 		return "", refuse()
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -24,8 +25,7 @@ func TestKeeperKilledTwice(t *testing.T) {
 			virtual(t, func(t *testing.T) {
 				f := newFleet(t, 3, everyTwoHours)
 				defer f.close()
-				f.acts, f.killAt, f.trace = 0, first, nil
-				f.again = second
+				f.set(func() { f.acts, f.killAt, f.again, f.trace = 0, first, second, nil })
 				time.Sleep(3*time.Hour + 50*time.Minute)
 				f.check(1)
 				points += len(f.killed)
@@ -46,9 +46,9 @@ func TestKeeperStartsAgain(t *testing.T) {
 	virtual(t, func(t *testing.T) {
 		f := newFleet(t, 1, everyTwoHours)
 		defer f.close()
-		f.acts, f.killAt = 0, 8 // in the midst of the items
+		f.set(func() { f.acts, f.killAt = 0, 8 }) // in the midst of the items
 		time.Sleep(2*time.Hour + 10*time.Minute)
-		if len(f.killed) != 1 || f.holder() != "one" {
+		if f.deaths() != 1 || f.holder() != "one" {
 			t.Fatalf("killed %q, with the lease of %q: %s", f.killed, f.holder(), f.trace)
 		}
 		f.open("one").run()
@@ -142,7 +142,13 @@ func TestKeeperStoreAway(t *testing.T) {
 // retired.
 func TestKeeperSourceDown(t *testing.T) {
 	virtual(t, func(t *testing.T) {
-		down := &memSource{onPage: func(string) error { return errDown }}
+		var up atomic.Bool
+		down := &memSource{onPage: func(string) error {
+			if up.Load() {
+				return nil
+			}
+			return errDown
+		}}
 		cfg := everyTwoHours
 		cfg.RotateAfter = 0
 		cfg.Sources = []migrate.KeeperSource{{Name: "down", Source: down}, {Name: "table"}}
@@ -161,7 +167,7 @@ func TestKeeperSourceDown(t *testing.T) {
 		if len(kr.Terms()) != 2 || f.table.puts != 6 {
 			t.Errorf("terms %v, %d items rewrapped", kr.Terms(), f.table.puts)
 		}
-		down.onPage = nil
+		up.Store(true)
 		time.Sleep(time.Hour)
 		f.check(1)
 		if s := m.keeper.Status(); s.Err != nil {
@@ -221,8 +227,8 @@ func TestKeeperRotationFails(t *testing.T) {
 		f := newFleet(t, 1, everyTwoHours)
 		defer f.close()
 		m := f.all[0]
-		f.refuse = func() error { return fmt.Errorf("the store takes no changes") }
-		f.acts, f.trace = 0, nil
+		f.setRefuse(func() error { return fmt.Errorf("the store takes no changes") })
+		f.set(func() { f.acts, f.trace = 0, nil })
 		time.Sleep(8 * time.Hour)
 		if f.acts > 30 {
 			t.Errorf("%d attempts in six hours", f.acts)
@@ -230,7 +236,7 @@ func TestKeeperRotationFails(t *testing.T) {
 		if s := m.keeper.Status(); s.Err == nil || !strings.Contains(s.Err.Error(), "migrate: keeper: rotate: ") {
 			t.Errorf("%+v", s)
 		}
-		f.refuse = nil
+		f.setRefuse(nil)
 		time.Sleep(90 * time.Minute)
 		f.check(1)
 		if s := m.keeper.Status(); s.Err != nil {

@@ -2,6 +2,7 @@ package migrate_test
 
 import (
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -49,13 +50,13 @@ func TestKeeperAdoptsAtTheStart(t *testing.T) {
 		src.put("x", old)
 		legacy := newLegacy(t, b.Keyring(), migrate.LegacyConfig{Cipher: migrate.AESGCM,
 			Sample: &migrate.LegacySample{Stored: old, Plaintext: []byte("value of x")}})
-		said := int64(0)
+		var said atomic.Int64
 		k, err := migrate.NewKeeper(b, migrate.KeeperConfig{
 			Sources:     []migrate.KeeperSource{{Name: "a", Source: src, Rewrap: migrate.RewrapOptions{Legacy: legacy}}},
 			RotateAfter: 30 * 24 * time.Hour,
 			OnStatus: func(s migrate.KeeperStatus) {
 				if len(s.Sources) > 0 {
-					said = max(said, s.Sources[0].Items["legacy"])
+					said.Store(max(said.Load(), s.Sources[0].Items["legacy"]))
 				}
 			},
 		})
@@ -65,8 +66,8 @@ func TestKeeperAdoptsAtTheStart(t *testing.T) {
 		ended := make(chan error, 1)
 		go func() { ended <- k.Run(t.Context()) }()
 		time.Sleep(time.Hour)
-		if term, err := keyring.TermOf(src.stored("x")); err != nil || term != 1 || said != 1 {
-			t.Errorf("term %d, %v; a census said %d: %+v", term, err, said, k.Status())
+		if term, err := keyring.TermOf(src.stored("x")); err != nil || term != 1 || said.Load() != 1 {
+			t.Errorf("term %d, %v; a census said %d: %+v", term, err, said.Load(), k.Status())
 		}
 		seen := b.Status().Generation
 		time.Sleep(24 * time.Hour)

@@ -16,7 +16,7 @@ func TestKeeper(t *testing.T) {
 	virtual(t, func(t *testing.T) {
 		f := newFleet(t, 3, everyTwoHours)
 		defer f.close()
-		f.acts, f.swaps, f.trace = 0, 0, nil
+		f.set(func() { f.acts, f.swaps, f.trace = 0, 0, nil })
 		time.Sleep(2*time.Hour - time.Second)
 		if f.swaps != 0 {
 			t.Errorf("%d changes of the record while nothing was due:\n%s", f.swaps, strings.Join(f.trace, "\n"))
@@ -45,7 +45,7 @@ func TestKeeperKilled(t *testing.T) {
 			virtual(t, func(t *testing.T) {
 				f := newFleet(t, 3, everyTwoHours)
 				defer f.close()
-				f.acts, f.killAt, f.late, f.trace = 0, killAt, late, nil
+				f.set(func() { f.acts, f.killAt, f.late, f.trace = 0, killAt, late, nil })
 				time.Sleep(3*time.Hour + 50*time.Minute)
 				lost += f.check(1)
 				astray += len(f.astray)

@@ -188,8 +188,11 @@ func TestNewStoreIsNoWarning(t *testing.T) {
 			b.Run(ctx)
 			cancel()
 			b.Close()
-			if n := strings.Count(log.String(), "\n"); n == 0 || tt.lines > 0 && n != tt.lines || !strings.Contains(log.String(), tt.want) || strings.Contains(log.String(), tt.not) {
-				t.Errorf("%s: %d lines:\n%.600s", name, n, log.String())
+			mu.Lock()
+			text := log.String()
+			mu.Unlock()
+			if n := strings.Count(text, "\n"); n == 0 || tt.lines > 0 && n != tt.lines || !strings.Contains(text, tt.want) || strings.Contains(text, tt.not) {
+				t.Errorf("%s: %d lines:\n%.600s", name, n, text)
 			}
 		}
 	})
