@@ -203,8 +203,9 @@ func TestSHA1Advice(t *testing.T) {
 func TestPicturesAndFriends(t *testing.T) {
 	holders(t, 0)
 	e := entity(t, packet.Config{})
-	for range 50 {
-		if err := e.SignIdentity("Ada <ada@example.com>", entity(t, packet.Config{}), nil); err != nil {
+	friend := entity(t, packet.Config{})
+	for range 1200 { // more than a key may have of its own, in parts and in bytes
+		if err := e.SignIdentity("Ada <ada@example.com>", friend, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -212,9 +213,9 @@ func TestPicturesAndFriends(t *testing.T) {
 	// A picture stands behind the names: 60 KB of it, and the owner's signature.
 	picture := append([]byte{0xc0 | 17, 0xff, 0, 0, 60 << 2, 0}, make([]byte, 60<<10)...)
 	for name, key := range map[string][]byte{
-		"50 friends": friends,
-		"a picture":  insertBeforeSubkey(t, friends, picture),
-		"2 pictures": insertBeforeSubkey(t, insertBeforeSubkey(t, friends, picture), picture),
+		"1200 friends": friends,
+		"a picture":    insertBeforeSubkey(t, friends, picture),
+		"2 pictures":   insertBeforeSubkey(t, insertBeforeSubkey(t, friends, picture), picture),
 	} {
 		if got, _ := openpgp.ReadMessage(bytes.NewReader(sealed(t, encode(key))), openpgp.EntityList{e}, nil, nil); got == nil {
 			t.Errorf("%s: its owner does not open the share", name)
