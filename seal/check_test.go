@@ -26,8 +26,8 @@ func TestCheck(t *testing.T) {
 		check := func(when string) {
 			t.Helper()
 			before := b.Status()
-			if slot, err := b.Admin().CheckShare(ctx, right, seal.By{Actor: "anna"}); err != nil || slot != "people" {
-				t.Errorf("%s: a right share: %q, %v", when, slot, err)
+			if c, err := b.Admin().CheckShare(ctx, right, seal.By{Actor: "anna"}); err != nil || c != (seal.Checked{Slot: "people", Set: right.Set(), Number: 1}) {
+				t.Errorf("%s: a right share: %+v, %v", when, c, err)
 			}
 			if e := events[len(events)-1]; e.Kind != seal.EventShare || e.Actor != "anna" || e.Slot != "people" || e.Err != nil || !strings.Contains(e.Detail, "checked") {
 				t.Errorf("%s: the event is %+v", when, e)
@@ -68,8 +68,8 @@ func TestCheck(t *testing.T) {
 		// A share of a slot that waits for its proof is no share that opens.
 		d, err := b.Admin().Rekey(ctx, "people", seal.Shamir{Shares: 2, Threshold: 2}, seal.By{})
 		must(t, err)
-		if slot, err := b.Admin().CheckShare(ctx, d.Sets[0].Shares[0], seal.By{}); !errors.Is(err, seal.ErrNoOperation) || slot != "people" {
-			t.Errorf("a share of a pending slot: %q, %v", slot, err)
+		if c, err := b.Admin().CheckShare(ctx, d.Sets[0].Shares[0], seal.By{}); !errors.Is(err, seal.ErrNoOperation) || c != (seal.Checked{Slot: "people", Set: d.Sets[0].Set, Number: 1}) {
+			t.Errorf("a share of a pending slot: %+v, %v", c, err)
 		}
 		cancelled, cancel := context.WithCancel(ctx)
 		cancel()

@@ -58,11 +58,34 @@ type Event struct {
 	Actor      string      // who asked, as the host said
 	Operation  OperationID // "" where none
 	Slot       string      // "" where it is about none
+	Set        uint32      // of a share that was given or checked; 0 where it is about none, or nobody could look
+	Number     int         // of that share in its set
+	Custodian  string      // who holds that share, as the record has it; "" where it says nothing
+	Verdict    Verdict     // what that share was found to be; "" where it is about none, or nobody could look
 	KMS        string      // by which the server was unsealed: names in [Config.KMS], with commas between; "" where people alone did
 	Generation uint64      // of the record after the event; 0 where unknown
 	Detail     string      // in words, for people
 	Err        error       // nil if it succeeded
 }
+
+// A Verdict is what a share was found to be. Of one that is not right, Set, Number,
+// Slot and Custodian of its [Event] are what it calls itself: anybody can write
+// those on a share.
+type Verdict string
+
+const (
+	// ShareRight is one that was made and delivered, also of a slot that waits to
+	// be proven, and opens nothing until then.
+	ShareRight Verdict = "right"
+	// ShareStale is of a set that the store is not at: see [ErrShareStale].
+	ShareStale Verdict = "stale"
+	// ShareAltered is of a set that the store is at, and not what was made.
+	ShareAltered Verdict = "altered"
+	// ShareForeign is of another store, as far as anybody can tell.
+	ShareForeign Verdict = "foreign"
+	// ShareMalformed is no share.
+	ShareMalformed Verdict = "malformed"
+)
 
 // JoinEvents returns a handler for [Config.OnEvent] that calls each of these, in
 // their order; nil ones are left out. If one panics, the others have the event all
@@ -103,7 +126,7 @@ func LogEvents(l *slog.Logger) func(Event) {
 		}
 		attrs := []slog.Attr{slog.String("replica", e.Replica)}
 		for _, a := range []struct{ key, value string }{
-			{"actor", e.Actor}, {"operation", string(e.Operation)}, {"slot", e.Slot}, {"kms", e.KMS}, {"detail", e.Detail},
+			{"actor", e.Actor}, {"operation", string(e.Operation)}, {"slot", e.Slot}, {"custodian", e.Custodian}, {"kms", e.KMS}, {"detail", e.Detail},
 		} {
 			if a.value != "" {
 				attrs = append(attrs, slog.String(a.key, a.value))

@@ -3,6 +3,8 @@ package seal
 import (
 	"context"
 	"encoding/hex"
+	"slices"
+	"time"
 
 	"github.com/sealwright/sealwright/internal/custody"
 	"github.com/sealwright/sealwright/internal/record"
@@ -28,7 +30,7 @@ func (a *Admin) Inspect(ctx context.Context) (Status, error) {
 	if s = a.b.Status(); !s.Sealed {
 		return s, nil
 	}
-	s.Store, s.Generation, s.Progress = l.Store, l.Generation, nil
+	s.Store, s.Generation, s.Progress, s.Former = l.Store, l.Generation, nil, formerSets(l.Record)
 	for i := range l.Slots {
 		s.Slots = append(s.Slots, clearStatus(&l.Slots[i]))
 	}
@@ -55,11 +57,28 @@ func clearStatus(slot *record.Slot) SlotStatus {
 		Name: slot.Name, Spec: specOf(slot.Tree.Spec()), State: SlotState(slot.State),
 		Fingerprint: hex.EncodeToString(slot.Fingerprint),
 	}
-	slot.Tree.Walk("", func(_ string, n *record.Node) {
-		if n.Shamir != nil {
-			out.Sets = append(out.Sets, n.Shamir.Set)
-			out.Custodians = append(out.Custodians, n.Shamir.Custodians...)
+	if slot.Proven != nil {
+		out.Proven = time.Unix(slot.Proven.At, 0).UTC()
+	}
+	slot.Tree.Walk("", func(path string, n *record.Node) {
+		leaf := Leaf{Path: path}
+		switch {
+		case n.Shamir != nil:
+			leaf.Set, leaf.Threshold, leaf.Shares = n.Shamir.Set, n.Shamir.Threshold, n.Shamir.Shares
+			leaf.Custodians = slices.Clone(n.Shamir.Custodians)
+			out.Sets = append(out.Sets, leaf.Set)
+			out.Custodians = append(out.Custodians, leaf.Custodians...)
+		case n.KMS != nil:
+			leaf.KMS, leaf.Type, leaf.KeyID, leaf.Version = n.KMS.Name, n.KMS.Blob.Type, n.KMS.Blob.KeyID, n.KMS.Blob.Version
 		}
+		out.Leaves = append(out.Leaves, leaf)
 	})
 	return out
+}
+
+func formerSets(rec *record.Record) (sets []uint32) {
+	for _, f := range rec.Former {
+		sets = append(sets, f.Set)
+	}
+	return sets
 }

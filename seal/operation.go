@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/sealwright/sealwright/internal/custody"
 	"github.com/sealwright/sealwright/internal/ledger"
 	"github.com/sealwright/sealwright/internal/record"
 )
@@ -130,44 +129,44 @@ func (a *Admin) Claim(ctx context.Context, by By) error {
 // submitTo takes a share for the operation in progress, and does what the
 // operation is for when a slot's shares suffice: done says that it did. It
 // returns the slot's name.
-func (b *Barrier) submitTo(ctx context.Context, s Share, by By) (_ string, done bool, err error) {
+func (b *Barrier) submitTo(ctx context.Context, s Share, by By) (n noted, _ string, done bool, err error) {
 	o, err := b.fetch(ctx)
 	if err != nil {
-		return "", false, err
+		return n, "", false, err
 	}
 	defer o.Wipe()
 	op := o.State.Operation
 	switch {
 	case op == nil || op.ID != string(by.Operation):
-		return "", false, ErrNoOperation
+		return n, "", false, ErrNoOperation
 	case op.Replica != b.cfg.Replica:
-		return op.Slot, false, fmt.Errorf("%w: by replica %q: send the share there, or claim the operation", ErrElsewhere, op.Replica)
+		return n, op.Slot, false, fmt.Errorf("%w: by replica %q: send the share there, or claim the operation", ErrElsewhere, op.Replica)
 	}
-	slot, _, err := custody.Match(&o.State.Record, s.part)
+	n, slot, err := note(&o.State.Record, s)
 	if err != nil {
-		return op.Slot, false, shareError(err)
+		return n, op.Slot, false, err
 	}
 	if !wants(&o.State, slot) {
-		return slot.Name, false, fmt.Errorf("%w: this %s does not ask for shares of slot %q", ErrNoOperation, op.Kind, slot.Name)
+		return n, slot.Name, false, fmt.Errorf("%w: this %s does not ask for shares of slot %q", ErrNoOperation, op.Kind, slot.Name)
 	}
 	g := b.gathered(by.Operation)
 	g.Sift(&o.State.Record)
 	_, err = g.Add(&o.State.Record, s.part)
 	err = shareError(err)
 	if err != nil && !errors.Is(err, ErrShareDuplicate) {
-		return slot.Name, false, err
+		return n, slot.Name, false, err
 	}
 	// A share given twice may find a quorum that waited for its KMS.
 	if !g.Suffices(&slot.Tree) || !g.Consented(&slot.Tree) {
-		return slot.Name, false, err
+		return n, slot.Name, false, err
 	}
 	release, ok := g.Claim(slot)
 	if !ok {
-		return slot.Name, false, err
+		return n, slot.Name, false, err
 	}
 	defer release()
 	if err := b.prove(ctx, slot.ID, by, g); err != nil {
-		return slot.Name, false, err
+		return n, slot.Name, false, err
 	}
 	defer b.endGather(by.Operation) // a proof is made once for each quorum
 	if op.Kind == record.OpDrop {
@@ -178,9 +177,9 @@ func (b *Barrier) submitTo(ctx context.Context, s Share, by By) (_ string, done 
 		list := strings.Join(names, " ")
 		err := b.drop(ctx, names, by, g)
 		b.emit(EventDrop, by, list, "", err)
-		return list, err == nil, err
+		return n, list, err == nil, err
 	}
-	return slot.Name, true, nil
+	return n, slot.Name, true, nil
 }
 
 // wants reports whether a share of the slot serves the operation.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/sealwright/sealwright/internal/custody"
 	"github.com/sealwright/sealwright/internal/ledger"
 	"github.com/sealwright/sealwright/internal/record"
 )
@@ -57,16 +56,4 @@ func (t *turn) proveOpened(ctx context.Context, o *ledger.Opened, slot *record.S
 	}
 	t.tell(by, Event{Kind: event, Slot: slot.Name, Detail: "by unsealing", Err: err})
 	return err
-}
-
-// checkAgainst says what is wrong with a share for unsealing, by the record.
-func checkAgainst(rec *record.Record, s Share, sealed bool) (string, error) {
-	slot, _, err := custody.Match(rec, s.part)
-	switch {
-	case err != nil:
-		return "", shareError(err)
-	case !slot.Opens() && !(sealed && asked(rec, slot)):
-		return slot.Name, opensNothing(slot)
-	}
-	return slot.Name, nil
 }

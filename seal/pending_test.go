@@ -76,8 +76,8 @@ func TestSharesThatWaitForTheirVerification(t *testing.T) {
 	r := newRekeyed(t, verify)
 	b := r.boot()
 	ctx := t.Context()
-	if slot, err := b.Admin().CheckShare(ctx, r.new[0], seal.By{}); err != nil || slot != "people" {
-		t.Errorf("Check: %q, %v", slot, err)
+	if c, err := b.Admin().CheckShare(ctx, r.new[0], seal.By{}); err != nil || c.Slot != "people" {
+		t.Errorf("Check: %+v, %v", c, err)
 	}
 	must(t, r.give(b, r.new[:1]))
 	s, err := b.Admin().Inspect(ctx)

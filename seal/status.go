@@ -30,6 +30,7 @@ type Status struct {
 	Operation *OperationStatus // in progress; nil if none is
 	Lease     *LeaseStatus     // of the replica that works on the data; nil if none does
 	Terms     []TermStatus     // oldest first
+	Former    []uint32         // sets of shares that open nothing any more, oldest first, as far as they are remembered
 	Warnings  []string         // what an operator should mend, in words
 
 	// Behind says, while unsealed, why this process cannot take in the record
@@ -69,6 +70,7 @@ type SlotStatus struct {
 	State       SlotState
 	Custodians  []string    // of its shares, as far as they were named
 	Sets        []uint32    // of its shares; empty where no people are involved
+	Leaves      []Leaf      // what protects it, one for each leaf of its Spec
 	Fingerprint string      // 24 hex digits; the slot's pin for [Config.Pins]
 	NeedsPin    bool        // a process that starts with this configuration would not believe the slot: pin it
 	Proven      time.Time   // when it last opened the stored record, by the prover's clock; zero if never
@@ -77,6 +79,23 @@ type SlotStatus struct {
 	DrillError  error       // what came of it
 	Notes       []string    // what the KMS said of its keys then, worth a warning
 	Moved       bool        // whether the configuration would wrap it with other keys: see [Admin.Renew]
+}
+
+// A Leaf is what protects one leaf of a slot's tree: shares, or a key of a KMS.
+type Leaf struct {
+	Path string // in the slot's tree; "" for a lone one
+
+	// Of shares.
+	Set        uint32 // 0: it is a key
+	Threshold  int
+	Shares     int
+	Custodians []string // who holds the share 1, 2 and so on; empty where nobody was named
+
+	// Of a key: what wrapped it.
+	KMS     string // name in [Config.KMS]; "": it is shares
+	Type    string // of the KMS, as in [kms.Blob]
+	KeyID   string
+	Version string // "" where the KMS does not tell, or keeps its versions to itself
 }
 
 // SlotState is what a slot is good for.
@@ -98,6 +117,7 @@ type OperationStatus struct {
 	Slot     string // what is to be proven; "" for other kinds
 	Replica  string // where its shares are gathered
 	Actor    string
+	Began    time.Time
 	Progress []SetProgress // of this replica
 	Goals    []Goal        // of a drop or a migration
 }
@@ -157,7 +177,6 @@ func (b *Barrier) status() (Status, []record.Slot) {
 		slot := &st.Slots[i]
 		out := clearStatus(slot)
 		if slot.Proven != nil {
-			out.Proven = time.Unix(slot.Proven.At, 0).UTC()
 			out.ProvenTo = provenTo(st, slot)
 		}
 		d := b.tried(slot)
@@ -171,6 +190,7 @@ func (b *Barrier) status() (Status, []record.Slot) {
 	if o := st.Operation; o != nil {
 		s.Operation = &OperationStatus{
 			ID: OperationID(o.ID), Kind: OperationKind(o.Kind), Slot: o.Slot, Replica: o.Replica, Actor: o.Actor,
+			Began: time.Unix(o.At, 0).UTC(),
 		}
 		if g := b.gathers[OperationID(o.ID)]; g != nil {
 			s.Operation.Progress = b.counted(OperationID(o.ID), progressOf(&st.Record, g))
@@ -184,6 +204,7 @@ func (b *Barrier) status() (Status, []record.Slot) {
 		}
 	}
 	s.Lease = b.leaseStatus(st.Lease)
+	s.Former = formerSets(&st.Record)
 	for _, t := range st.Terms {
 		s.Terms = append(s.Terms, TermStatus{Number: t.Number, State: termState(t.State), Created: time.Unix(t.Created, 0).UTC()})
 	}

@@ -145,18 +145,18 @@ func (b *Barrier) Submit(ctx context.Context, s Share, by By) (done bool, err er
 	}
 	as := b.toUnseal()
 	if by.Operation != "" {
-		slot, done, err := b.submitTo(ctx, s, by)
-		b.emit(EventShare, by, slot, s.String(), err)
+		n, slot, done, err := b.submitTo(ctx, s, by)
+		b.emitShare(by, n, slot, s.String(), err)
 		return done, wrapError("submit", slot, err)
 	}
 	if !b.isSealed() {
-		slot, err := b.checkShare(ctx, s)
+		n, err := b.checkShare(ctx, s)
 		if errors.Is(err, ErrStoreUnavailable) {
-			slot, err = b.checkShareHere(s)
+			n, err = b.checkShareHere(s)
 		}
 		if !errors.Is(err, ErrRootMoved) {
-			b.emit(EventShare, by, slot, s.String()+", while unsealed", err)
-			return false, wrapError("submit", slot, err)
+			b.emitShare(by, n, "", s.String()+", while unsealed", err)
+			return false, wrapError("submit", n.right().Slot, err)
 		}
 		// It cannot follow the record that is stored now: the shares open that.
 	}
@@ -169,58 +169,12 @@ func (b *Barrier) Submit(ctx context.Context, s Share, by By) (done bool, err er
 	return done, wrapError("unseal", slot, err)
 }
 
-// CheckShare says what is wrong with a share, as [Barrier.Submit] would, and does not
-// take it: it counts for nothing afterwards. Nil means that it is a share of a
-// slot that opens the store, whose name is returned. Like a share that is
-// given, one that is checked is an event.
-//
-// While sealed, the record that the share is compared with is the stored one,
-// which nobody has vouched for yet.
-func (a *Admin) CheckShare(ctx context.Context, s Share, by By) (slot string, err error) {
-	if err := by.check(); err != nil {
-		return "", err
-	}
-	slot, err = a.b.checkShare(ctx, s)
-	a.b.emit(EventShare, by, slot, s.String()+", only checked", err)
-	return slot, wrapError("check", slot, err)
-}
-
-func (b *Barrier) checkShare(ctx context.Context, s Share) (string, error) {
-	var rec *record.Record
-	sealed := b.isSealed()
-	if sealed {
-		l, err := b.load(ctx)
-		if err != nil {
-			return "", err
-		}
-		rec = l.Record
-	} else {
-		o, err := b.fetchForPeople(ctx)
-		if err != nil {
-			return "", err
-		}
-		defer o.Wipe()
-		rec = &o.State.Record
-	}
-	return checkAgainst(rec, s, sealed)
-}
-
-// checkShareHere compares a share with the record that this process holds, where
-// the store is away.
-func (b *Barrier) checkShareHere(s Share) (string, error) {
-	o, err := b.current()
-	if err != nil {
-		return "", err
-	}
-	defer o.Wipe()
-	return checkAgainst(&o.State.Record, s, false)
-}
-
 // submitToUnseal keeps a share, and opens the record where it completes a quorum:
 // done says that it did. It returns the slot's name, where it is known.
 func (b *Barrier) submitToUnseal(ctx context.Context, s Share, by By, as intent) (_ string, done bool, err error) {
-	l, slot, shareErr := b.keepShare(ctx, s)
-	b.emit(EventShare, by, slot, s.String(), shareErr)
+	l, n, shareErr := b.keepShare(ctx, s)
+	slot := n.right().Slot
+	b.emitShare(by, n, slot, s.String(), shareErr)
 	if shareErr != nil && !errors.Is(shareErr, ErrShareDuplicate) {
 		return slot, false, shareErr
 	}
@@ -251,26 +205,26 @@ func (b *Barrier) submitToUnseal(ctx context.Context, s Share, by By, as intent)
 }
 
 // keepShare keeps a share that fits the record now stored, and returns the
-// record, and the slot's name where it is known. Where a KMS was faster the share
-// is only checked: nothing would wipe it.
-func (b *Barrier) keepShare(ctx context.Context, s Share) (*ledger.Stored, string, error) {
+// record, and what it tells of the share. Where a KMS was faster the share is only
+// checked: nothing would wipe it.
+func (b *Barrier) keepShare(ctx context.Context, s Share) (*ledger.Stored, noted, error) {
 	t, err := b.take(ctx)
 	if err != nil {
-		return nil, "", err
+		return nil, noted{}, err
 	}
 	defer t.end()
 	l, err := b.ledger.Load(ctx)
 	if err != nil {
-		return nil, "", err
+		return nil, noted{}, err
 	}
 	wanted := b.wantsRecord()
 	q := b.gathered("")
 	q.Sift(l.Record)
-	slot, err := checkAgainst(l.Record, s, wanted)
+	n, err := checkAgainst(l.Record, s, wanted)
 	if err == nil && wanted {
 		_, err = q.Add(l.Record, s.part)
 	}
-	return l, slot, shareError(err)
+	return l, n, shareError(err)
 }
 
 // openByQuorum opens the record with the shares given for unsealing, if they

@@ -76,9 +76,9 @@ func (h *handler) submit(r *http.Request, s seal.Share) (notes []string, err err
 }
 
 // check is the barrier's.
-func (h *handler) check(ctx context.Context, r *http.Request, s seal.Share) (slot string, err error) {
-	slot, err = h.Barrier.Admin().CheckShare(ctx, s, h.by(r, ""))
-	return slot, verifyFirst(err)
+func (h *handler) check(ctx context.Context, r *http.Request, s seal.Share) (seal.Checked, error) {
+	checked, err := h.Barrier.Admin().CheckShare(ctx, s, h.by(r, ""))
+	return checked, verifyFirst(err)
 }
 
 // verifyFirst says where a share is asked for that opens nothing yet. Whoever
@@ -120,11 +120,15 @@ func (h *handler) checkShare(_ http.ResponseWriter, r *http.Request) (any, error
 		return nil, err
 	}
 	defer s.Wipe()
-	slot, err := h.check(r.Context(), r, s)
+	found, err := h.check(r.Context(), r, s)
 	if err != nil {
 		return nil, vaultWords(err)
 	}
-	return map[string]any{"opens": true, "slot": slot, "share": s.String(), "sealed": h.Barrier.Sealed() != nil}, nil
+	out := map[string]any{"opens": true, "slot": found.Slot, "share": s.String(), "set": found.Set, "number": found.Number, "sealed": h.Barrier.Sealed() != nil}
+	if found.Custodian != "" {
+		out["custodian"] = found.Custodian
+	}
+	return out, nil
 }
 
 // A consent is the shares given with -migrate to a sealed server: they unseal
