@@ -1,0 +1,33 @@
+package main
+
+import "time"
+
+const description = `Opens what a server's seal protects when the server is gone: by people's shares, or a KMS.
+
+Begin with:  sealwright inspect --store FILE
+
+It exits with 0 if the store opened or what was asked is done, with 2 if the store stays sealed by
+what was given, and with 1 for any other error.`
+
+// cli is the grammar.
+type cli struct {
+	Store         string   `placeholder:"STORE" env:"SEALWRIGHT_STORE" help:"Where the record is: a file (filestore, bbolt, SQLite, or a bare record), postgres://…, mysql://…, or @FILE that holds such a URL."`
+	Table         string   `default:"sealwright_records" help:"The SQL table of the record."`
+	RecordName    string   `name:"record" default:"default" help:"The name of the record in that table."`
+	Bucket        string   `name:"record-bucket" default:"seal" help:"The bbolt bucket of the record."`
+	Config        string   `placeholder:"FILE" help:"A configuration with seal stanzas, as the server has it: the KMS."`
+	Pin           []string `placeholder:"FINGERPRINT" sep:"none" help:"Believe only these slots; repeat it."`
+	TrustUnpinned bool     `help:"Believe a slot that a stranger could have made (RSA-OAEP, bare shares of Vault's)."`
+	JSON          bool     `name:"json" help:"One JSON object on standard output, for scripts."`
+	As            string   `placeholder:"NAME" help:"Who you are, for the record's journal. Default: sealwright."`
+
+	Inspect    inspectCmd    `cmd:"" help:"What this record is and who opens it. Opens nothing."`
+	CheckShare checkShareCmd `cmd:"" help:"Is a share right, and of which slot? Opens nothing."`
+	Open       openCmd       `cmd:"" help:"Open a copy of the record by shares or a KMS: the proof that it opens."`
+}
+
+// sharesFlags say where shares come from.
+type sharesFlags struct {
+	Shares []string      `placeholder:"FILE" sep:"none" help:"A file with shares, or - for standard input; repeat it. Default: standard input if it is no terminal, then the terminal, without echo."`
+	Wait   time.Duration `default:"2m" help:"For how long a KMS is asked."`
+}

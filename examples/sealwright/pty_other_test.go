@@ -1,0 +1,8 @@
+//go:build !unix
+
+package main_test
+
+import "os/exec"
+
+func detach(*exec.Cmd) {}
+func attach(*exec.Cmd) {}
