@@ -59,7 +59,7 @@ func main() {
 	if *create {
 		start = func() error { return createKey(ctx, *dir, *key) }
 	}
-	if err := start(); err != nil && !errors.Is(err, context.Canceled) {
+	if err := start(); err != nil {
 		fmt.Fprintln(os.Stderr, "host:", err)
 		os.Exit(1)
 	}

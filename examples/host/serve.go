@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"sync"
 	"time"
 
 	"github.com/sealwright/sealwright/kms"
@@ -49,21 +48,9 @@ func serve(ctx context.Context, l net.Listener, db *sql.DB, store seal.Store, cl
 	sealhttp.Mount(mux, b, sealhttp.Routes{App: tokens, Operator: sys, Metrics: &metrics})
 	server := &http.Server{Handler: mux, ReadTimeout: time.Minute}
 
-	var running sync.WaitGroup
-	defer running.Wait()
-	ctx, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
-	running.Go(func() { b.Run(ctx) })                         // unseals by itself, follows other replicas, drills the keys
-	running.Go(func() { keeper.Run(ctx) })                    // rotates, rewraps, counts and retires
-	running.Go(func() { stop(b.While(ctx, tokens.refresh)) }) // what needs the keys, while they are there; its error ends the server
-	running.Go(func() {
-		<-ctx.Done()
-		soon, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
-		defer cancel()
-		server.Shutdown(soon)
-	})
-	if err := server.Serve(l); ctx.Err() == nil {
-		return err
-	}
-	return context.Cause(ctx)
+	return sealhttp.Serve(ctx, l, server, // and at the end the requests end first, then these, then b
+		b.Run,      // unseals by itself, follows other replicas, drills the keys
+		keeper.Run, // rotates, rewraps, counts and retires
+		func(ctx context.Context) error { return b.While(ctx, tokens.refresh) }, // what needs the keys, while they are there; its error ends the server
+	)
 }

@@ -54,11 +54,13 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
 
 	"github.com/sealwright/sealwright/examples/internal/fakeclouds"
 	"github.com/sealwright/sealwright/examples/internal/flags"
+	"github.com/sealwright/sealwright/seal/sealhttp"
 )
 
 func main() {
@@ -107,47 +109,38 @@ func start(ctx context.Context, file, tokenFile, fakes string, demo bool) error 
 func serve(ctx context.Context, cfg *config, l net.Listener, log *slog.Logger) error {
 	defer l.Close()
 	web := &http.Server{ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn)}
-	listen := web.Serve
 	if cfg.cert != "" {
 		cert, err := loadCertificate(cfg.cert, cfg.key, log)
 		if err != nil {
 			return err
 		}
 		web.TLSConfig = &tls.Config{GetCertificate: cert.get, MinVersion: tls.VersionTLS12}
-		listen = func(l net.Listener) error { return web.ServeTLS(l, "", "") }
 	}
 	s, err := newServer(cfg, log)
 	if err != nil {
 		return err
 	}
 	defer s.close()
-	background, stop := context.WithCancel(context.Background())
-	defer stop()
+	web.Handler = s
+	beside := append(slices.Clone(cfg.seals.Run), s.barrier.Run, func(ctx context.Context) error {
+		return s.barrier.While(ctx, func(ctx context.Context) error { return s.rotateDue(ctx, log) })
+	})
 	if cfg.tokenFile != "" {
-		go func() {
-			if err := s.writeToken(background, cfg.tokenFile); err != nil && background.Err() == nil {
-				log.Error("no new root token was written", "error", err)
+		beside = append(beside, func(ctx context.Context) error {
+			if err := s.writeToken(ctx, cfg.tokenFile); err != nil {
+				return fmt.Errorf("no new root token was written: %w", err)
 			}
-		}()
+			return nil
+		})
 	}
-	for _, run := range append(cfg.seals.Run, s.barrier.Run) {
-		go func() {
-			if err := run(background); err != nil && background.Err() == nil {
+	for i, run := range beside {
+		beside[i] = func(ctx context.Context) error {
+			if err := run(ctx); err != nil && ctx.Err() == nil {
 				log.Error("what runs beside the requests has ended: restart the server when this is mended", "error", err)
 			}
-		}()
+			return nil // requests go on
+		}
 	}
-	go s.barrier.While(background, func(ctx context.Context) error { return s.rotateDue(ctx, log) })
-	web.Handler = s
-	failed := make(chan error, 1)
-	go func() { failed <- listen(l) }()
 	log.Info("listening", "address", l.Addr())
-	select {
-	case err := <-failed:
-		return err
-	case <-ctx.Done():
-	}
-	draining, cancel := context.WithTimeout(background, 10*time.Second)
-	defer cancel()
-	return web.Shutdown(draining)
+	return sealhttp.Serve(ctx, l, web, beside...)
 }

@@ -34,6 +34,7 @@ import (
 	"time"
 
 	"github.com/sealwright/sealwright/examples/internal/flags"
+	"github.com/sealwright/sealwright/seal/sealhttp"
 )
 
 func main() {
@@ -97,23 +98,15 @@ func serve(ctx context.Context, dir string, l net.Listener, cert, key string, lo
 	defer s.close()
 	web := &http.Server{
 		Handler: s.routes(), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute,
-		TLSConfig: &tls.Config{MinVersion: tls.VersionTLS12}, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
-	failed := make(chan error, 1)
-	go func() {
-		if cert != "" {
-			failed <- web.ServeTLS(l, cert, key)
-			return
+	if cert != "" {
+		pair, err := tls.LoadX509KeyPair(cert, key)
+		if err != nil {
+			return err
 		}
-		failed <- web.Serve(l)
-	}()
-	log.Info("listening", "address", l.Addr())
-	select {
-	case err := <-failed:
-		return err
-	case <-ctx.Done():
+		web.TLSConfig = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
 	}
-	draining, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	return web.Shutdown(draining)
+	log.Info("listening", "address", l.Addr())
+	return sealhttp.Serve(ctx, l, web)
 }

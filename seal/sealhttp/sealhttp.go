@@ -1,7 +1,8 @@
 // Package sealhttp lets an HTTP server be up while it is sealed: it answers 503
 // with the reason until the barrier is unsealed, and has the two probes that an
 // orchestrator asks, and metrics. [Mount] puts all of it on a mux; [Error] answers
-// for what was under way when the barrier was sealed.
+// for what was under way when the barrier was sealed; [Serve] runs it all, and ends
+// it in the right order.
 //
 // Do not use it to unseal over HTTP: package operator does that.
 //
