@@ -19,6 +19,7 @@ var layers = map[string][]string{
 	"seal/operator":               {"seal", "seal/sealhttp", "migrate", "kms", "keyring", "shamir"},
 	"seal/transitengine":          {"keyring/named", "seal", "kms", "keyring", "shamir", "migrate"},
 	"seal/sealhttp":               {"seal", "kms", "keyring", "shamir"},
+	"seal/sealotel":               {"seal", "seal/sealhttp", "kms", "keyring", "shamir"},
 	"seal/sealconf":               {"seal", "kms", "keyring", "shamir"},
 	"kms/awskms/awsseal":          {"seal/sealconf", "seal", "kms", "keyring", "shamir"}, // stanzas, beside their providers
 	"kms/azurekeyvault/azureseal": {"seal/sealconf", "seal", "kms", "keyring", "shamir"},
