@@ -136,7 +136,9 @@ func (c *checkShareCmd) Run(ctx context.Context, a *app) error {
 		v := shareView{From: g.from, Number: int(g.share.X()), Set: g.share.Set()}
 		err := g.err
 		if err == nil {
-			v.Slot, err = b.Admin().CheckShare(ctx, g.share, a.by())
+			var found seal.Checked
+			found, err = b.Admin().CheckShare(ctx, g.share, a.by())
+			v.Slot = found.Slot
 			g.share.Wipe()
 		}
 		if v.Right = err == nil; !v.Right {
