@@ -12,7 +12,7 @@ what was given, and with 1 for any other error.`
 // cli is the grammar.
 type cli struct {
 	Store         string   `placeholder:"STORE" env:"SEALWRIGHT_STORE" help:"Where the record is: a file (filestore, bbolt, SQLite, or a bare record), postgres://…, mysql://…, or @FILE that holds such a URL."`
-	Table         string   `default:"sealwright_records" help:"The SQL table of the record."`
+	RecordTable   string   `default:"sealwright_records" help:"The SQL table of the record."`
 	RecordName    string   `name:"record" default:"default" help:"The name of the record in that table."`
 	Bucket        string   `name:"record-bucket" default:"seal" help:"The bbolt bucket of the record."`
 	Config        string   `placeholder:"FILE" help:"A configuration with seal stanzas, as the server has it: the KMS."`
@@ -24,6 +24,8 @@ type cli struct {
 	Inspect    inspectCmd    `cmd:"" help:"What this record is and who opens it. Opens nothing."`
 	CheckShare checkShareCmd `cmd:"" help:"Is a share right, and of which slot? Opens nothing."`
 	Open       openCmd       `cmd:"" help:"Open a copy of the record by shares or a KMS: the proof that it opens."`
+	Decrypt    decryptCmd    `cmd:"" help:"Decrypt one value."`
+	Export     exportCmd     `cmd:"" help:"Decrypt a SQL column, a bbolt bucket, or files."`
 }
 
 // sharesFlags say where shares come from.

@@ -108,12 +108,13 @@ Next: sealwright open.`
 
 // A shareView is what --json prints of a share.
 type shareView struct {
-	From   string `json:"from"`
-	Number int    `json:"number,omitempty"`
-	Set    uint32 `json:"set,omitempty"`
-	Slot   string `json:"slot,omitempty"`
-	Right  bool   `json:"right"` // it helps to open the store
-	Error  string `json:"error,omitempty"`
+	From      string `json:"from"`
+	Number    int    `json:"number,omitempty"`
+	Set       uint32 `json:"set,omitempty"`
+	Slot      string `json:"slot,omitempty"`
+	Custodian string `json:"custodian,omitempty"`
+	Right     bool   `json:"right"` // it helps to open the store
+	Error     string `json:"error,omitempty"`
 }
 
 func (c *checkShareCmd) Run(ctx context.Context, a *app) error {
@@ -136,9 +137,9 @@ func (c *checkShareCmd) Run(ctx context.Context, a *app) error {
 		v := shareView{From: g.from, Number: int(g.share.X()), Set: g.share.Set()}
 		err := g.err
 		if err == nil {
-			var found seal.Checked
-			found, err = b.Admin().CheckShare(ctx, g.share, a.by())
-			v.Slot = found.Slot
+			var checked seal.Checked
+			checked, err = b.Admin().CheckShare(ctx, g.share, a.by())
+			v.Slot, v.Custodian = checked.Slot, checked.Custodian
 			g.share.Wipe()
 		}
 		if v.Right = err == nil; !v.Right {
@@ -156,7 +157,7 @@ func (c *checkShareCmd) Run(ctx context.Context, a *app) error {
 		for _, s := range out.Shares {
 			switch {
 			case s.Right:
-				fmt.Fprintf(w, "right: share %d of set %d, slot %s (%s)\n", s.Number, s.Set, s.Slot, s.From)
+				fmt.Fprintf(w, "right: share %d of set %d, slot %s%s (%s)\n", s.Number, s.Set, s.Slot, whose(s.Custodian), s.From)
 			case s.Slot != "":
 				fmt.Fprintf(w, "of slot %s (%s): %s\n", s.Slot, s.From, s.Error)
 			default:
@@ -168,6 +169,13 @@ func (c *checkShareCmd) Run(ctx context.Context, a *app) error {
 		return errTold
 	}
 	return err
+}
+
+func whose(custodian string) string {
+	if custodian == "" {
+		return ""
+	}
+	return ", held by " + custodian
 }
 
 // everyShare calls see with each share that is given, also those that are none.
@@ -272,7 +280,7 @@ func (a *app) next(err error) string {
 	case errors.Is(err, seal.ErrCorrupt), errors.Is(err, seal.ErrMissing):
 		return "sealwright restore --help"
 	case errors.Is(err, seal.ErrNotFound), errors.Is(err, seal.ErrUninitialized):
-		return "look whether the volume is mounted and the name is right (--store, --table, --record); with a backup: sealwright restore --help"
+		return "look whether the volume is mounted and the name is right (--store, --record-table, --record); with a backup: sealwright restore --help"
 	case errors.Is(err, seal.ErrNewerFormat):
 		return "get a newer sealwright"
 	case errors.Is(err, errInterrupted):

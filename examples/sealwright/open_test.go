@@ -183,7 +183,7 @@ func TestCheckShare(t *testing.T) {
 	w, at := fileWorld(t, false)
 	other, _ := fileWorld(t, false)
 	secretOf(t, other.shares[0])
-	run(t, w.shares[0]+"\n"+w.shares[1], "check-share", "--store", at).want(t, 0, "right: share 1 of set 1, slot people", "right: share 2")
+	run(t, w.shares[0]+"\n"+w.shares[1], "check-share", "--store", at).want(t, 0, "right: share 1 of set 1, slot people, held by alice", "right: share 2")
 	run(t, other.shares[0], "check-share", "--store", at).want(t, 1, "WRONG", "bring a share of this store")
 	r := run(t, w.shares[0][:70]+"\n"+w.shares[1], "check-share", "--store", at, "--json")
 	r.want(t, 1)

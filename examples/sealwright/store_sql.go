@@ -95,7 +95,7 @@ func (a *app) openSQLStore(p place) (seal.Store, error) {
 		return nil, err
 	}
 	dialect := map[string]sqlstore.Dialect{kindPostgres: sqlstore.PostgreSQL, kindMySQL: sqlstore.MySQL, kindSQLite: sqlstore.SQLite}[p.kind]
-	return sqlstore.Open(db, sqlstore.Config{Dialect: dialect, Table: a.cli.Table, Name: a.cli.RecordName})
+	return sqlstore.Open(db, sqlstore.Config{Dialect: dialect, Table: a.cli.RecordTable, Name: a.cli.RecordName})
 }
 
 // sourceDialect is the same for a column.
