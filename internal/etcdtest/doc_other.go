@@ -1,0 +1,4 @@
+//go:build !unix
+
+// Package etcdtest is for systems with POSIX shells.
+package etcdtest
