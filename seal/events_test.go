@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -18,6 +20,7 @@ import (
 	"github.com/sealwright/sealwright/kms/kmstest"
 	"github.com/sealwright/sealwright/migrate"
 	"github.com/sealwright/sealwright/seal"
+	"github.com/sealwright/sealwright/seal/journal"
 )
 
 // A deed is something that an auditor wants to know, and how it is done.
@@ -221,11 +224,15 @@ func TestNoSecretIsShown(t *testing.T) {
 		}
 		v, b := scenario{begin: threeSlots}.prepare(ctx, t).from(ctx, t, seal.NewMemStore())
 		b.Close()
+		file := filepath.Join(t.TempDir(), "journal")
+		kept, err := journal.Open(journal.Config{Place: journal.File{Path: file}})
+		must(t, err)
 		cfg := seal.Config{Store: v.faulty, KMS: v.own(), Retry: kms.Policy{Attempts: 1}, OnEvent: func(e seal.Event) {
 			toLog(e)
+			kept.Event(e)
 			show(e, e.Err)
 		}}
-		b, err := seal.Open(cfg)
+		b, err = seal.Open(cfg)
 		must(t, err)
 		defer b.Close()
 		err = b.Unseal(ctx)
@@ -263,6 +270,15 @@ func TestNoSecretIsShown(t *testing.T) {
 		for name, form := range secrettest.FindAny(log.String(), secrets) {
 			t.Errorf("%s was logged: %s", name, form)
 		}
+		must(t, kept.Close())
+		journaled, err := os.ReadFile(file)
+		must(t, err)
+		if n := bytes.Count(journaled, []byte("\n")); n < len(deeds) {
+			t.Errorf("only %d lines in the journal", n)
+		}
+		for name, form := range secrettest.FindAny(string(journaled), secrets) {
+			t.Errorf("%s is in the journal: %s", name, form)
+		}
 		if len(secrets) < 10 {
 			t.Errorf("only %d secrets", len(secrets))
 		}
@@ -272,7 +288,7 @@ func TestNoSecretIsShown(t *testing.T) {
 		if !control {
 			t.Error("a planted secret was not found")
 		}
-		t.Logf("GUARANTEE 20 barrier-shows-no-secret: secrets=%d bytes=%d leaks=0 control=%v", len(secrets), shown.Len()+log.Len(), control)
+		t.Logf("GUARANTEE 20 barrier-shows-no-secret: secrets=%d bytes=%d leaks=0 control=%v", len(secrets), shown.Len()+log.Len()+len(journaled), control)
 	})
 }
 

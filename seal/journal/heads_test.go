@@ -1,0 +1,149 @@
+package journal_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sealwright/sealwright/seal"
+	"github.com/sealwright/sealwright/seal/journal"
+)
+
+// run runs a journal until stop is called.
+func run(t *testing.T, j *journal.Journal) (stop func()) {
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { defer close(done); j.Run(ctx) }()
+	return func() { cancel(); <-done }
+}
+
+func keptHead(t *testing.T, s seal.Store) journal.Head {
+	t.Helper()
+	text, _, err := s.Load(t.Context())
+	must(t, err)
+	head, err := journal.ParseHead(string(text))
+	must(t, err)
+	return head
+}
+
+// sometimes is a store that is out of reach while there is a fault.
+type sometimes struct {
+	seal.Store
+	fault
+}
+
+func (s *sometimes) Load(ctx context.Context) ([]byte, string, error) {
+	if err := s.ask(); err != nil {
+		return nil, "", err
+	}
+	return s.Store.Load(ctx)
+}
+
+// The head kept elsewhere follows the journal, over restarts and outages.
+func TestHeadsAreKept(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		place, heads := inDir(t), &sometimes{Store: seal.NewMemStore()}
+		for range 2 {
+			j, err := journal.Open(journal.Config{Place: place, Heads: heads})
+			must(t, err)
+			stop := run(t, j)
+			for n := range 3 {
+				j.Event(event(n))
+			}
+			synctest.Wait()
+			if got := keptHead(t, heads); got != j.Status().Head {
+				t.Errorf("kept is %v, want %v", got, j.Status().Head)
+			}
+			heads.set(errors.New("out of reach"))
+			j.Event(event(4))
+			synctest.Wait()
+			if s := j.Status(); s.Heads == nil || s.Err != nil || !strings.Contains(s.Heads.Error(), "out of reach") {
+				t.Errorf("status %+v", s)
+			}
+			heads.set(nil)
+			time.Sleep(2 * time.Minute)
+			if s := j.Status(); s.Heads != nil || keptHead(t, heads) != s.Head {
+				t.Errorf("status %+v, kept %v", s, keptHead(t, heads))
+			}
+			must(t, j.Close())
+			stop()
+		}
+		if _, err := journal.Verify(t.Context(), place, keptHead(t, heads)); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// A journal that was cut, or is another one, while no process ran, is noticed by
+// the next one; the head kept stays, as evidence.
+func TestHeadIsMissed(t *testing.T) {
+	for name, spoil := range map[string]func(*testing.T, journal.File){
+		"cut": func(t *testing.T, p journal.File) {
+			text := content(t, p)
+			must(t, os.WriteFile(p.Path, text[:len(text)*2/3], 0o600))
+		},
+		"another": func(t *testing.T, p journal.File) {
+			must(t, os.Remove(p.Path))
+			tell(t, p)
+		},
+		"gone": func(t *testing.T, p journal.File) { must(t, os.Remove(p.Path)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			virtual(t, func(t *testing.T) {
+				place, heads := inDir(t), seal.NewMemStore()
+				j, err := journal.Open(journal.Config{Place: place, Heads: heads})
+				must(t, err)
+				stop := run(t, j)
+				for n := range 3 {
+					j.Event(event(n))
+				}
+				synctest.Wait()
+				must(t, j.Close())
+				stop()
+				kept := keptHead(t, heads)
+				spoil(t, place)
+				var failures told
+				j, err = journal.Open(journal.Config{Place: place, Heads: heads, OnFailure: failures.tell})
+				must(t, err)
+				stop = run(t, j)
+				j.Event(event(4))
+				synctest.Wait()
+				s := j.Status()
+				if !errors.Is(s.Missing, journal.ErrCut) || !errors.Is(s.Heads, journal.ErrCut) || !strings.Contains(failures.String(), "was the journal cut, or replaced?") {
+					t.Errorf("status %+v, told %q", s, failures.String())
+				}
+				j.Event(event(5))
+				must(t, j.Close())
+				stop()
+				if got := keptHead(t, heads); got != kept {
+					t.Errorf("the head kept was moved from %v to %v", kept, got)
+				}
+				_, err = journal.Verify(t.Context(), place)
+				wantFault(t, err, journal.ErrCut, j.Status().Head.Seq-2, kept.String())
+			})
+		})
+	}
+}
+
+// What is kept elsewhere and is no head is not written over.
+func TestNotAHead(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		heads := seal.NewMemStore()
+		_, err := heads.Swap(t.Context(), []byte("a record"), "")
+		must(t, err)
+		j, err := journal.Open(journal.Config{Place: inDir(t), Heads: heads})
+		must(t, err)
+		stop := run(t, j)
+		j.Event(event(1))
+		synctest.Wait()
+		if s := j.Status(); !errors.Is(s.Heads, journal.ErrHead) || s.Err != nil {
+			t.Errorf("status %+v", s)
+		}
+		must(t, j.Close())
+		stop()
+	})
+}
