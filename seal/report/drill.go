@@ -61,7 +61,8 @@ type Drill struct {
 	Confirmed int        `json:"confirmed"` // of them, since it began
 	Met       bool       `json:"met"`       // the confirmed ones open the slot, its keys willing
 	Sets      []Set      `json:"sets"`
-	Attempts  []Attempt  `json:"attempts"` // with shares that were wrong since it began, newest first
+	Attempts  []Attempt  `json:"attempts"`       // with shares that were wrong since it began, newest first
+	More      int        `json:"more,omitempty"` // that are not listed
 }
 
 // end is when a campaign is looked at: what comes after its end is not of it.
@@ -75,7 +76,8 @@ func (c Campaign) end(at time.Time) time.Time {
 // drill says how far a campaign is, by the events up to its end.
 func (t *trail) drill(s *seal.Status, c Campaign, at time.Time) Drill {
 	slot := find(*s, c.Slot)
-	d := Drill{Slot: line(c.Slot), Began: second(c.Began), Until: second(c.Until), State: DrillRunning, Sets: t.sets(slot, second(c.Began)), Attempts: t.attempts(second(c.Began))}
+	d := Drill{Slot: line(c.Slot), Began: second(c.Began), Until: second(c.Until), State: DrillRunning, Sets: t.sets(slot, second(c.Began))}
+	d.Attempts, d.More = few(t.attempts(second(c.Began)))
 	for i := range d.Sets {
 		d.Asked += d.Sets[i].Shares
 		d.Confirmed += d.Sets[i].Confirmed

@@ -3,6 +3,7 @@ package report
 import (
 	"cmp"
 	"iter"
+	"maps"
 	"slices"
 	"sync"
 
@@ -59,29 +60,35 @@ func (m *Memory) Add(e seal.Event) {
 	if m.events == nil {
 		m.events = map[memoryKey]remembered{}
 	}
-	if _, met := m.events[key]; !met && len(m.events) >= maxMemory {
+	switch old, met := m.events[key]; {
+	case met && old.Time.After(e.Time):
+		return
+	case !met && len(m.events) >= maxMemory:
 		m.forget()
 	}
 	m.added++
 	m.events[key] = remembered{e, m.added}
 }
 
-// forget drops the oldest wrong share, or else the oldest of all; m.mu is held.
+// forget drops a quarter: the oldest of the shares that anybody can make, then of
+// the altered ones, and then of the others; m.mu is held.
 func (m *Memory) forget() {
-	wrong := func(k memoryKey) int {
-		if k.kind == seal.EventShare && k.verdict != seal.ShareRight {
-			return 0
+	keys := slices.Collect(maps.Keys(m.events))
+	worth := func(k memoryKey) int {
+		switch {
+		case k.kind != seal.EventShare, k.verdict == seal.ShareRight:
+			return 2
+		case k.verdict == seal.ShareAltered:
+			return 1
 		}
-		return 1
+		return 0
 	}
-	var oldest memoryKey
-	first := true
-	for k, e := range m.events {
-		if first || cmp.Or(cmp.Compare(wrong(k), wrong(oldest)), cmp.Compare(e.order, m.events[oldest].order)) < 0 {
-			oldest, first = k, false
-		}
+	slices.SortFunc(keys, func(a, b memoryKey) int {
+		return cmp.Or(cmp.Compare(worth(a), worth(b)), cmp.Compare(m.events[a].order, m.events[b].order))
+	})
+	for _, k := range keys[:len(keys)/4] {
+		delete(m.events, k)
 	}
-	delete(m.events, oldest)
 }
 
 // Events returns what is kept, oldest first, for [Input] Events.

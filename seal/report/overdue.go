@@ -257,6 +257,8 @@ func (d *due) events() {
 	switch t := d.trail; {
 	case t.Error != "":
 		d.add(Item{Kind: Untold}, "the events could not all be read: "+t.Error, "verify the journal, and report again")
+	case t.Gaps > 0:
+		d.add(Item{Kind: Untold}, fmt.Sprintf("events are missing from the journal, in %d places", t.Gaps), "verify the journal against a head kept elsewhere; ask again whoever is missing here")
 	case t.Events == 0:
 		d.add(Item{Kind: Untold}, "there are no events: what is said of custodians is that nobody wrote it down", "keep a journal")
 	case d.old(t.First, longest):

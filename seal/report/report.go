@@ -85,7 +85,8 @@ type Report struct {
 	Terms    []Term    `json:"terms"` // oldest first
 	Destroy  []Item    `json:"destroy"`
 	Drills   []Drill   `json:"drills"`
-	Attempts []Attempt `json:"attempts"` // with shares that were wrong, within Limits.Share, newest first, the last of each share
+	Attempts []Attempt `json:"attempts"`       // with shares that were wrong, within Limits.Share, newest first, the last of each share
+	More     int       `json:"more,omitempty"` // attempts that are not listed
 	Trail    Trail     `json:"trail"`
 }
 
@@ -189,6 +190,7 @@ type Trail struct {
 	Events int       `json:"events"`
 	First  time.Time `json:"first,omitzero"`
 	Last   time.Time `json:"last,omitzero"`
+	Gaps   int       `json:"gaps,omitempty"`  // where the journal says that some were lost
 	Error  string    `json:"error,omitempty"` // the first, where they could not all be read
 }
 
@@ -217,8 +219,9 @@ func New(in Input) (*Report, error) {
 		Format: Format, At: in.At, Title: line(in.Title), Store: line(s.Store), Generation: s.Generation, Replica: line(s.Replica),
 		Sealed: s.Sealed, Vouched: !s.Sealed,
 		Overdue: []Item{}, Slots: []Slot{}, Keys: []Key{}, Terms: []Term{}, Destroy: []Item{}, Drills: []Drill{},
-		Attempts: t.attempts(since(in.At, in.Limits.Share)), Trail: t.Trail,
+		Trail: t.Trail,
 	}
+	r.Attempts, r.More = few(t.attempts(since(in.At, in.Limits.Share)))
 	if r.Title == "" {
 		r.Title = r.Store
 	}

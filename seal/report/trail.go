@@ -36,9 +36,15 @@ type attemptID struct {
 	share   shareID
 }
 
-// maxAttempts is how many wrong shares are told apart: anybody can bring as many as
-// they like.
+// maxAttempts is about how many wrong shares are told apart: anybody can bring as many
+// as they like.
 const maxAttempts = 1000
+
+// What a journal says of itself between the events: that some are not there.
+const (
+	journalLost    seal.EventKind = "journal-lost"
+	journalMissing seal.EventKind = "journal-missing"
+)
 
 // read reads the events once, and returns what they tell up to each of the times.
 func read(events iter.Seq2[seal.Event, error], until ...time.Time) (out []*trail) {
@@ -85,6 +91,8 @@ func (t *trail) add(e seal.Event) {
 		return
 	}
 	switch e.Kind {
+	case journalLost, journalMissing:
+		t.Gaps++
 	case seal.EventInit, seal.EventRestore: // from an older record on, sets and slots are numbered and named anew
 		t.begin()
 	case seal.EventAdd:
@@ -146,12 +154,32 @@ func (t *trail) share(e seal.Event, at time.Time) {
 
 func (t *trail) attempt(id attemptID, e seal.Event, at time.Time) {
 	old, met := t.wrong[id]
-	if met && at.Before(old.At) || !met && len(t.wrong) >= maxAttempts {
+	if met && at.Before(old.At) {
 		return
+	}
+	if !met && len(t.wrong) >= 2*maxAttempts {
+		t.thin()
 	}
 	t.wrong[id] = Attempt{
 		At: at, Verdict: seal.Verdict(line(string(e.Verdict))), Set: id.share.set, Number: id.share.number,
 		Slot: line(e.Slot), Name: line(e.Custodian), Actor: line(e.Actor),
+	}
+}
+
+// thin forgets the older half of the stale shares that were never right: anybody can
+// write any number on one. The altered ones are no more than the shares there are.
+func (t *trail) thin() {
+	var ids []attemptID
+	for id := range t.wrong {
+		if _, ok := t.right[id.share]; !ok && id.verdict != seal.ShareAltered {
+			ids = append(ids, id)
+		}
+	}
+	slices.SortFunc(ids, func(a, b attemptID) int {
+		return cmp.Or(t.wrong[a].At.Compare(t.wrong[b].At), cmp.Compare(a.share.set, b.share.set), cmp.Compare(a.share.number, b.share.number))
+	})
+	for _, id := range ids[:len(ids)/2] {
+		delete(t.wrong, id)
 	}
 }
 
@@ -172,6 +200,13 @@ func (t *trail) attempts(since time.Time) []Attempt {
 		return cmp.Or(b.At.Compare(a.At), cmp.Compare(a.Verdict, b.Verdict), cmp.Compare(a.Set, b.Set), cmp.Compare(a.Number, b.Number))
 	})
 	return out
+}
+
+// few returns the first of a list, and how many more there are.
+func few(list []Attempt) ([]Attempt, int) {
+	const most = 50
+	n := min(len(list), most)
+	return list[:n], len(list) - n
 }
 
 // slot is what is known of a slot; whoever last confirmed before since is missing.

@@ -74,6 +74,9 @@ func (r *Report) WriteText(w io.Writer) error {
 		for _, a := range d.Attempts {
 			say("  %s", attemptText(a))
 		}
+		if d.More > 0 {
+			say("  and %d more", d.More)
+		}
 	}
 
 	say("\nKEYS OF A KMS")
@@ -107,6 +110,9 @@ func (r *Report) WriteText(w io.Writer) error {
 	}
 	for _, a := range r.Attempts {
 		say("  %s", attemptText(a))
+	}
+	if r.More > 0 {
+		say("  and %d more", r.More)
 	}
 	say("\n%s", trailText(r.Trail))
 	_, err := io.WriteString(w, b.String())
