@@ -18,6 +18,7 @@ var layers = map[string][]string{
 	"seal":                        {"kms", "keyring", "shamir"},
 	"seal/operator":               {"seal", "seal/sealhttp", "migrate", "kms", "keyring", "shamir"},
 	"seal/transitengine":          {"keyring/named", "seal", "kms", "keyring", "shamir", "migrate"},
+	"seal/ceremony":               {"seal", "migrate", "kms", "keyring", "shamir"},
 	"seal/sealhttp":               {"seal", "kms", "keyring", "shamir"},
 	"seal/sealotel":               {"seal", "seal/sealhttp", "kms", "keyring", "shamir"},
 	"seal/sealconf":               {"seal", "kms", "keyring", "shamir"},
