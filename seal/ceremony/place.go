@@ -210,7 +210,7 @@ func (h *handler) prove(ctx context.Context, r *http.Request, rt *rite, s seal.S
 		return done, err
 	}
 	if verify == "" || !h.inProgress(verify) {
-		if slot, err := h.Barrier.Admin().CheckShare(ctx, s, h.by(r, "")); err == nil && h.active(slot, s) {
+		if checked, err := h.Barrier.Admin().CheckShare(ctx, s, h.by(r, "")); err == nil && h.active(checked.Slot, s) {
 			return true, nil // enough of the others gave theirs
 		}
 		verify = seal.OperationID(verifyPrefix + rand.Text())

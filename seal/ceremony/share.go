@@ -42,14 +42,14 @@ func (h *handler) check(r *http.Request) (*page, error) {
 		return h.refused(r, "check", "", err)
 	}
 	defer s.Wipe()
-	slot, err := h.Barrier.Admin().CheckShare(r.Context(), s, h.by(r, ""))
+	checked, err := h.Barrier.Admin().CheckShare(r.Context(), s, h.by(r, ""))
 	if err != nil {
 		return h.failed(r, "check", "", err)
 	}
 	if s.Raw() {
-		return h.said(r, "check", "", &message{Good: true, Key: "right.raw", Args: []any{int(s.X()), slot}}), nil
+		return h.said(r, "check", "", &message{Good: true, Key: "right.raw", Args: []any{checked.Number, checked.Slot}}), nil
 	}
-	return h.said(r, "check", "", &message{Good: true, Key: "right", Args: []any{int(s.X()), s.Set(), slot}}), nil
+	return h.said(r, "check", "", &message{Good: true, Key: "right", Args: []any{checked.Number, checked.Set, checked.Slot}}), nil
 }
 
 // operationPage shows what is in progress, to whom its link was sent.
