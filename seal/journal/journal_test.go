@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"reflect"
 	"runtime"
 	"strings"
 	"testing"
@@ -25,9 +26,15 @@ func TestEventsComeBack(t *testing.T) {
 		{},
 		{
 			Time: time.Date(2026, 1, 2, 3, 4, 5, 678, zone), Kind: seal.EventUnseal, Replica: "r-1", Actor: "José \"J\" \\ 管理者 😀", Operation: "OP",
-			Slot: "people", KMS: "aws,azure", Generation: 1<<64 - 1, Detail: "two\nlines\t\x00\x1b[2J\u202e", Err: errors.New("kms: denied: \u2028 \x7f"),
+			Slot: "people", Set: 1<<32 - 1, Number: 255, Custodian: "José", Verdict: seal.ShareAltered, KMS: "aws,azure", Generation: 1<<64 - 1, Detail: "two\nlines\t\x00\x1b[2J\u202e", Err: errors.New("kms: denied: \u2028 \x7f"),
 		},
 		{Time: time.Date(12026, 1, 1, 0, 0, 0, 0, time.UTC), Kind: "of a later release", Err: errors.New("")},
+	}
+	full := reflect.ValueOf(events[1])
+	for i := range full.NumField() {
+		if full.Field(i).IsZero() {
+			t.Errorf("nobody looks whether %s comes back", full.Type().Field(i).Name)
+		}
 	}
 	for _, e := range events {
 		j.Event(e)
@@ -54,6 +61,7 @@ func TestTextsAreBounded(t *testing.T) {
 	long := strings.Repeat("\x00", 1<<20)
 	j.Event(seal.Event{
 		Kind: seal.EventKind(long), Replica: long, Actor: strings.Repeat("é", 1<<20), Operation: seal.OperationID(long), Slot: long, KMS: long,
+		Set: 1<<32 - 1, Number: 1<<31 - 1, Custodian: long, Verdict: seal.Verdict(long),
 		Detail: long, Err: errors.New(long), Generation: 1<<64 - 1,
 	})
 	j.Event(seal.Event{Kind: "journal-lost", Detail: "\xff\xfe", Err: errors.New("a\xe2\x82")})

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -56,6 +57,10 @@ type line struct {
 	Actor      string  `json:"actor"`
 	Operation  string  `json:"operation"`
 	Slot       string  `json:"slot"`
+	Set        uint64  `json:"set"`
+	Number     uint64  `json:"number"`
+	Custodian  string  `json:"custodian"`
+	Verdict    string  `json:"verdict"`
 	KMS        string  `json:"kms"`
 	Generation uint64  `json:"generation"`
 	Detail     string  `json:"detail"`
@@ -79,17 +84,17 @@ func (l *line) appendTo(dst []byte) []byte {
 	dst = appendSome(dst, "actor", l.Actor)
 	dst = appendSome(dst, "operation", l.Operation)
 	dst = appendSome(dst, "slot", l.Slot)
+	dst = appendCount(dst, "set", l.Set)
+	dst = appendCount(dst, "number", l.Number)
+	dst = appendSome(dst, "custodian", l.Custodian)
+	dst = appendSome(dst, "verdict", l.Verdict)
 	dst = appendSome(dst, "kms", l.KMS)
-	if l.Generation != 0 {
-		dst = appendNumber(dst, "generation", l.Generation)
-	}
+	dst = appendCount(dst, "generation", l.Generation)
 	dst = appendSome(dst, "detail", l.Detail)
 	if l.Error != nil {
 		dst = appendText(dst, "error", *l.Error)
 	}
-	if l.Count != 0 {
-		dst = appendNumber(dst, "count", l.Count)
-	}
+	dst = appendCount(dst, "count", l.Count)
 	dst = appendSome(dst, "from", l.From)
 	dst = appendSome(dst, "to", l.To)
 	dst = appendSome(dst, "sha256", l.SHA256)
@@ -99,6 +104,14 @@ func (l *line) appendTo(dst []byte) []byte {
 
 func appendNumber(dst []byte, name string, n uint64) []byte {
 	return strconv.AppendUint(append(append(append(dst, `,"`...), name...), `":`...), n, 10)
+}
+
+// appendCount leaves out a zero.
+func appendCount(dst []byte, name string, n uint64) []byte {
+	if n == 0 {
+		return dst
+	}
+	return appendNumber(dst, name, n)
 }
 
 func appendSome(dst []byte, name, text string) []byte {
@@ -163,7 +176,7 @@ func (l *line) complete() bool {
 			return false
 		}
 	}
-	return (l.Count != 0) == counts && isTime(l.From) == spans && isTime(l.To) == spans &&
+	return l.Set <= math.MaxUint32 && l.Number <= math.MaxInt32 && (l.Count != 0) == counts && isTime(l.From) == spans && isTime(l.To) == spans &&
 		(spans || l.From == "" && l.To == "") && isHash(l.SHA256) == sums && (sums || l.SHA256 == "") && (heads || l.Head == "")
 }
 
@@ -224,6 +237,7 @@ func lineOf(e seal.Event) line {
 	l := line{
 		Version: version, Time: formatTime(e.Time), Kind: cut(kind, maxName), Replica: cut(e.Replica, maxName),
 		Actor: cut(e.Actor, maxName), Operation: cut(string(e.Operation), maxName), Slot: cut(e.Slot, maxName),
+		Set: uint64(e.Set), Number: uint64(max(0, e.Number)), Custodian: cut(e.Custodian, maxName), Verdict: cut(string(e.Verdict), maxName),
 		KMS: cut(e.KMS, maxName), Generation: e.Generation, Detail: cut(e.Detail, maxText),
 	}
 	if e.Err != nil {
@@ -237,7 +251,7 @@ func lineOf(e seal.Event) line {
 func (l *line) event() seal.Event {
 	e := seal.Event{
 		Time: l.when(), Kind: seal.EventKind(l.Kind), Replica: l.Replica, Actor: l.Actor, Operation: seal.OperationID(l.Operation),
-		Slot: l.Slot, KMS: l.KMS, Generation: l.Generation, Detail: l.Detail,
+		Slot: l.Slot, Set: uint32(l.Set), Number: int(l.Number), Custodian: l.Custodian, Verdict: seal.Verdict(l.Verdict), KMS: l.KMS, Generation: l.Generation, Detail: l.Detail,
 	}
 	if l.Error != nil {
 		e.Err = errors.New(*l.Error)
