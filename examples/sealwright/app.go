@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"sync"
 
 	"github.com/sealwright/sealwright/kms/awskms/awsseal"
 	"github.com/sealwright/sealwright/kms/azurekeyvault/azureseal"
@@ -23,10 +24,16 @@ type app struct {
 	out io.Writer
 	err io.Writer
 
-	setup    *sealconf.Setup
-	closers  []func()
-	inputIs  string // what standard input was taken for; "" for nothing yet
-	unsealed string // the slot that unsealed last
+	setup   *sealconf.Setup
+	closers []func()
+	inputIs string          // what standard input was taken for; "" for nothing yet
+	read    map[string]bool // the sources of shares that were read
+	spare   []given         // shares for what is asked next
+	changes bool            // one set of shares opens the store and proves that it does
+
+	mu       sync.Mutex
+	unsealed string          // the slot that unsealed last
+	proved   map[string]bool // the slots that were proven, by name
 }
 
 var (
@@ -41,6 +48,7 @@ func (a *app) close() {
 		a.closers[i]()
 	}
 	a.closers = nil
+	wipeAll(a.spare)
 }
 
 // say tells people something, and scripts nothing.
@@ -150,8 +158,14 @@ func (a *app) barrier(ctx context.Context, store seal.Store, adjust func(*seal.C
 }
 
 func (a *app) event(e seal.Event) {
-	if e.Kind == seal.EventUnseal && e.Err == nil {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	switch {
+	case e.Err != nil:
+	case e.Kind == seal.EventUnseal:
 		a.unsealed = e.Slot
+	case e.Kind == seal.EventProve || e.Kind == seal.EventReplace:
+		a.proved[e.Slot] = true
 	}
 }
 

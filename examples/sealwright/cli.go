@@ -26,6 +26,12 @@ type cli struct {
 	Open       openCmd       `cmd:"" help:"Open a copy of the record by shares or a KMS: the proof that it opens."`
 	Decrypt    decryptCmd    `cmd:"" help:"Decrypt one value."`
 	Export     exportCmd     `cmd:"" help:"Decrypt a SQL column, a bbolt bucket, or files."`
+
+	AddSlot  addSlotCmd  `cmd:"" help:"Make one more way in: people, or a KMS."`
+	Rekey    rekeyCmd    `cmd:"" help:"New shares for a slot, or another shape."`
+	Prove    proveCmd    `cmd:"" help:"Show that a slot opens the store: what makes a new one count."`
+	DropSlot dropSlotCmd `cmd:"" help:"Remove slots."`
+	Cancel   cancelCmd   `cmd:"" help:"End the operation in progress."`
 }
 
 // sharesFlags say where shares come from.

@@ -22,6 +22,7 @@ type exported struct {
 	Empty  int    `json:"empty"`  // that hold nothing
 	Failed int    `json:"failed"` // each stands in the output with its error
 	Out    string `json:"out"`
+	Error  string `json:"error,omitempty"`
 }
 
 var errFailed = errors.New("not every value could be decrypted")
@@ -30,15 +31,21 @@ var errFailed = errors.New("not every value could be decrypted")
 // plaintext does not.
 func (a *app) tell(e exported, slot string) error {
 	a.say("exported %d values to %s, by slot %s; %d are empty, %d failed", e.Items, e.Out, slot, e.Empty, e.Failed)
+	var err error
+	if e.Failed > 0 {
+		err = fmt.Errorf("%w: %d of %d: their lines say why", errFailed, e.Failed, e.Items+e.Failed)
+		e.Error = err.Error()
+	}
 	if a.cli.JSON && e.Out != standardOutput {
 		if err := a.print(e); err != nil {
 			return err
 		}
+		if err != nil {
+			a.say("sealwright: %v", err)
+			return errTold
+		}
 	}
-	if e.Failed > 0 {
-		return fmt.Errorf("%w: %d of %d: their lines say why", errFailed, e.Failed, e.Items+e.Failed)
-	}
-	return nil
+	return err
 }
 
 const standardOutput = "standard output"

@@ -66,7 +66,7 @@ func run(ctx context.Context, args, env []string) (code int) {
 		return exitError
 	}
 	var c cli
-	a := &app{cli: &c, in: os.Stdin, out: os.Stdout, err: os.Stderr}
+	a := &app{cli: &c, proved: map[string]bool{}, read: map[string]bool{}, in: os.Stdin, out: os.Stdout, err: os.Stderr}
 	parser, err := kong.New(&c,
 		kong.Name("sealwright"),
 		kong.Description(description),

@@ -83,29 +83,42 @@ func progress(sets []seal.SetProgress) string {
 	return strings.Join(parts, "; ")
 }
 
-// gather gives shares to take until they suffice: from the files, from standard
-// input where it is no terminal, and then from the terminal. A share that is not
-// right is told, and the others go on. The error is errNoMore where they end.
+// gather gives shares to take until they suffice: those that are left over, from
+// the files, from standard input where it is no terminal, and then from the
+// terminal. A share that is not right is told, and the others go on; what is not
+// needed is kept for what is asked next. The error is errNoMore where they end.
 func (a *app) gather(ctx context.Context, f *sharesFlags, how func() string, take taker) error {
+	left := a.spare
+	a.spare = nil
 	sources := f.Shares
 	if len(sources) == 0 && a.inputIsPipe() {
 		sources = []string{"-"}
 	}
 	for _, path := range sources {
+		if a.read[path] {
+			continue
+		}
+		a.read[path] = true
 		found, err := a.readShares(path)
 		if err != nil {
 			return err
 		}
-		for i, g := range found {
-			enough, err := a.give(g, i+1, take)
-			if err != nil || enough {
-				wipeAll(found[i:])
-				return err
-			}
+		left = append(left, found...)
+	}
+	for i, g := range left {
+		if ctx.Err() != nil {
+			return errInterrupted
+		}
+		enough, err := a.give(g, take)
+		if err != nil || enough {
+			a.spare = append(a.spare, left[i+1:]...)
+			return err
 		}
 	}
-	if ctx.Err() != nil {
-		return errInterrupted
+	for _, g := range a.spare {
+		if g.why != "" {
+			a.say("%s: %s: %s", g.from, g.share, g.why)
+		}
 	}
 	return a.ask(ctx, how, take)
 }
@@ -120,14 +133,27 @@ func wipeAll(shares []given) {
 	}
 }
 
-// give gives one share. What is wrong with it alone is told and is no error.
-func (a *app) give(g given, n int, take taker) (enough bool, err error) {
-	defer g.share.Wipe()
+// give gives one share. What is wrong with it alone is told and is no error. One
+// that may count for what is asked next is kept.
+func (a *app) give(g given, take taker) (enough bool, err error) {
 	if err = g.err; err == nil {
 		enough, err = take(g.share)
 	}
+	switch {
+	case err == nil && a.changes:
+		g.why = ""
+		a.spare = append(a.spare, given{share: g.share, from: g.from, used: true})
+		return enough, nil
+	case errors.Is(err, seal.ErrNoOperation):
+		if !g.used {
+			g.why = trim(err)
+		}
+		a.spare = append(a.spare, g)
+		return false, nil
+	}
+	g.share.Wipe()
 	if err != nil && shareFault(err) {
-		a.say("%s: share %d: %s", g.from, n, trim(err))
+		a.say("%s: %s: %s", g.from, g.share, trim(err))
 		return false, nil
 	}
 	return enough, err
@@ -155,7 +181,11 @@ func (a *app) ask(ctx context.Context, how func() string, take taker) error {
 			return err
 		}
 		enough, err := take(share)
-		share.Wipe()
+		if err == nil && a.changes {
+			a.spare = append(a.spare, given{share: share, from: "terminal", used: true})
+		} else {
+			share.Wipe()
+		}
 		switch {
 		case err != nil && shareFault(err):
 			t.printf("  %s\n", trim(err))

@@ -24,6 +24,8 @@ type given struct {
 	share seal.Share
 	from  string
 	err   error
+	used  bool   // it counted for something in this run
+	why   string // why it did not count
 }
 
 // readShares reads the shares in a file, or in standard input for "-".
@@ -80,7 +82,7 @@ func splitShares(text []byte, name string) ([]given, error) {
 	for _, found := range shareTexts(text) {
 		s, err := parseShare(found)
 		clear(found)
-		out = append(out, given{s, name, err})
+		out = append(out, given{share: s, from: name, err: err})
 	}
 	if out == nil && len(bytes.TrimSpace(text)) > 0 {
 		return nil, fmt.Errorf("%s: %w: %d bytes, and nothing that begins with sw1. Did the tool before the pipe fail?", name, errNoShare, len(text))
