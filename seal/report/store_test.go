@@ -181,7 +181,7 @@ func TestAStoresLife(t *testing.T) {
 	if leaks != 0 || found(control, texts) == 0 {
 		t.Errorf("%d leaks", leaks)
 	}
-	t.Logf("GUARANTEE 20: report: secrets=%d reports=%d forms=%d leaks=%d control=true", len(secrets), len(reports), len(forms), leaks)
+	t.Logf("GUARANTEE 20 report: secrets=%d reports=%d forms=%d leaks=%d control=true", len(secrets), len(reports), len(forms), leaks)
 }
 
 func proofs(r *report.Report) map[string]report.Evidence {

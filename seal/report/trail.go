@@ -3,6 +3,7 @@ package report
 import (
 	"cmp"
 	"iter"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -49,9 +50,9 @@ const (
 // read reads the events once, and returns what they tell up to each of the times.
 func read(events iter.Seq2[seal.Event, error], until ...time.Time) (out []*trail) {
 	for range until {
-		t := &trail{wrong: map[attemptID]Attempt{}}
-		t.begin()
-		out = append(out, t)
+		out = append(out, &trail{
+			proofs: map[string]map[Evidence]Proof{}, pending: map[string]time.Time{}, right: map[shareID]confirmed{}, wrong: map[attemptID]Attempt{},
+		})
 	}
 	if events == nil {
 		return out
@@ -69,9 +70,13 @@ func read(events iter.Seq2[seal.Event, error], until ...time.Time) (out []*trail
 	return out
 }
 
-// begin forgets what was before: what it was about is not there any more.
-func (t *trail) begin() {
-	t.proofs, t.pending, t.right = map[string]map[Evidence]Proof{}, map[string]time.Time{}, map[shareID]confirmed{}
+// begin forgets what was before a time: what it was about is not there any more.
+func (t *trail) begin(at time.Time) {
+	for _, of := range t.proofs {
+		maps.DeleteFunc(of, func(_ Evidence, p Proof) bool { return !p.At.After(at) })
+	}
+	maps.DeleteFunc(t.pending, func(_ string, since time.Time) bool { return !since.After(at) })
+	maps.DeleteFunc(t.right, func(_ shareID, c confirmed) bool { return !c.at.After(at) })
 }
 
 func (t *trail) add(e seal.Event) {
@@ -94,7 +99,7 @@ func (t *trail) add(e seal.Event) {
 	case journalLost, journalMissing:
 		t.Gaps++
 	case seal.EventInit, seal.EventRestore: // from an older record on, sets and slots are numbered and named anew
-		t.begin()
+		t.begin(at)
 	case seal.EventAdd:
 		t.pending[e.Slot] = at
 	case seal.EventReissue:
