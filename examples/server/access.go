@@ -10,6 +10,7 @@ import (
 
 	"github.com/sealwright/sealwright/examples/internal/boltfile"
 	"github.com/sealwright/sealwright/seal"
+	"github.com/sealwright/sealwright/seal/ceremony"
 	"github.com/sealwright/sealwright/seal/operator"
 )
 
@@ -155,6 +156,29 @@ func (s *server) authorize(r *http.Request, a operator.Action) error {
 		needs = []string{maySudo, mayDelete}
 	}
 	if !may(who.policies, pathOf(r), needs...) {
+		return errNoToken
+	}
+	return nil
+}
+
+// authorizePage answers for the custodians' page, whose forms have a field for a token.
+// Before there is a store nobody has one: whoever comes first may make it, as by the
+// operator's routes.
+func (s *server) authorizePage(r *http.Request, a ceremony.Action, token string) error {
+	path, needs := "sys/rekey/init", []string{maySudo, mayUpdate}
+	switch {
+	case a == ceremony.Init:
+		return nil
+	case a == ceremony.Detail && s.trustLoopback && local(r):
+		return nil
+	case a != ceremony.Rekey:
+		path, needs = "sys/seal-backend-status", []string{maySudo, mayRead}
+	}
+	who, err := s.bearerOf(r.Context(), token)
+	if err != nil {
+		return err
+	}
+	if !may(who.policies, path, needs...) {
 		return errNoToken
 	}
 	return nil

@@ -24,6 +24,11 @@
 // unseal -migrate; to move back, set disabled = "true" in it. With -pgp-keys,
 // init and rekey encrypt each share to its holder.
 //
+// At /ceremony/ is a page for the custodians themselves: it says why the server is
+// sealed, takes and checks shares, and makes new ones that each holder alone sees, at
+// init and at a rekey. Over TLS, or on this machine. A store that was made there has no
+// root token yet: start once with -new-root-token.
+//
 // Where the answer of an init was lost, -new-root-token FILE, for one start,
 // writes a root token to that file; bao operator rotate-keys -init
 // -target=recovery then makes recovery shares that nobody has ever shown anew.

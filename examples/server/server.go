@@ -14,6 +14,7 @@ import (
 	"github.com/sealwright/sealwright/keyring/named"
 	"github.com/sealwright/sealwright/migrate"
 	"github.com/sealwright/sealwright/seal"
+	"github.com/sealwright/sealwright/seal/ceremony"
 	"github.com/sealwright/sealwright/seal/operator"
 	"github.com/sealwright/sealwright/seal/operator/pgp"
 	"github.com/sealwright/sealwright/seal/sealhttp"
@@ -61,6 +62,8 @@ func (s *server) build(cfg *config, sealed seal.Config) error {
 	// Bbolt lets one process have the file: a server that is started again is
 	// the same replica, and goes on with what it gathered shares for.
 	sealed.Replica = "server"
+	events := ceremony.NewRing(1000) // for the page: those of a week, as far as they are in memory
+	sealed.OnEvent = seal.JoinEvents(sealed.OnEvent, events.OnEvent)
 	var err error
 	if s.barrier, err = seal.Open(sealed); err != nil {
 		return err
@@ -85,13 +88,28 @@ func (s *server) build(cfg *config, sealed seal.Config) error {
 	if err != nil {
 		return err
 	}
-	s.Handler = s.routes(sys, transit)
+	page, err := ceremony.New(ceremony.Config{
+		Barrier:   s.barrier,
+		Title:     "sealwright server",
+		Authorize: s.authorizePage,
+		Slots:     cfg.plan().Slots,
+		Plan:      func(context.Context) (migrate.Plan, error) { return cfg.plan(), nil },
+		Events:    events.Newest,
+		OnEvent:   sealed.OnEvent,
+
+		ParseRecipient: pgp.Parse,
+	})
+	if err != nil {
+		return err
+	}
+	s.Handler = s.routes(sys, transit, page)
 	return nil
 }
 
-func (s *server) routes(sys, transit http.Handler) http.Handler {
+func (s *server) routes(sys, transit, page http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/v1/sys/", sys)
+	mux.Handle("/ceremony/", page)
 	mux.Handle("/v1/transit/", transit)
 	mux.HandleFunc("GET /v1/sys/internal/ui/mounts/", s.guarded(mount))
 	mux.HandleFunc("/v1/secret/", s.guarded(s.secrets))
