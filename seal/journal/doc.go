@@ -1,12 +1,19 @@
 // Package journal writes down every attempt on a seal (init, unseal, a wrong
 // share, rekey, migration, drill, restore: every [seal.Event]), also while the
-// server is sealed, in a file in which each line names the one before, so that a
-// line that was edited, taken out, put in, moved or cut off is noticed.
+// server is sealed, in a file or a SQL table in which each line names the one
+// before, so that a line that was edited, taken out, put in, moved or cut off is
+// noticed.
 //
 //	j, err := journal.Open(journal.Config{Place: journal.File{Path: "/var/lib/server/journal"}, Name: replica})
 //	…
 //	b, err := seal.Open(seal.Config{…, Replica: replica, OnEvent: seal.JoinEvents(seal.LogEvents(log), j.Event)})
 //	go j.Run(ctx)
+//
+// In a table of the host's database, made by the host's migrations, the place is
+//
+//	lines, err := sqlstore.OpenLines(db, sqlstore.Config{Dialect: sqlstore.PostgreSQL, Name: replica})
+//	…
+//	journal.Table{Rows: lines}
 //
 // An auditor reads it with [Read] and [Verify]. It is for attempts on the seal,
 // some a day, and no audit log of requests: each event is a write that waits for

@@ -25,9 +25,9 @@ type gatedShelf struct {
 	before func() error
 }
 
-func (g gatedShelf) put(ctx context.Context, lines [][]byte) error {
+func (g gatedShelf) put(ctx context.Context, lines [][]byte) (int, error) {
 	if err := g.before(); err != nil {
-		return err
+		return 0, err
 	}
 	return g.shelf.put(ctx, lines)
 }

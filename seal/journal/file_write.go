@@ -16,12 +16,12 @@ import (
 // not repeated on the same file: the kernel may have dropped the pages and say that
 // all is well the next time (see package durable). So the file is opened anew, and
 // the same bytes are written to the same place.
-func (s *fileShelf) put(_ context.Context, lines [][]byte) error {
+func (s *fileShelf) put(_ context.Context, lines [][]byte) (n int, err error) {
 	data := bytes.Join(lines, nil)
 	if s.newline {
 		data = append([]byte("\n"), data...)
 	}
-	err := s.ready()
+	err = s.ready()
 	if err == nil {
 		err = s.write(data)
 	}
@@ -33,11 +33,11 @@ func (s *fileShelf) put(_ context.Context, lines [][]byte) error {
 			s.f.Close()
 		}
 		s.f = nil
-		return err
+		return 0, err
 	}
 	s.end += int64(len(data))
 	s.newline, s.doubt, s.noDir = false, false, false
-	return nil
+	return len(lines), nil
 }
 
 // ready opens the file, and makes sure that it is still the one of that name, with

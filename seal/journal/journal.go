@@ -100,7 +100,7 @@ type Status struct {
 // [seal.ErrConfig].
 func Open(cfg Config) (*Journal, error) {
 	if cfg.Place == nil {
-		return nil, fmt.Errorf("%w: journal: Place is nil, want a File", seal.ErrConfig)
+		return nil, fmt.Errorf("%w: journal: Place is nil, want a File or a Table", seal.ErrConfig)
 	}
 	if err := cfg.Place.check(); err != nil {
 		return nil, err

@@ -25,8 +25,9 @@ type Place interface {
 type shelf interface {
 	// put has lines, with their ends, follow what is there, for good. After an error
 	// they may be there in part; it is called with the same ones again then, until it
-	// returns nil or errMoved.
-	put(ctx context.Context, lines [][]byte) error
+	// returns nil or errMoved. The first n are there for good: all of them without an
+	// error.
+	put(ctx context.Context, lines [][]byte) (n int, err error)
 
 	// rotate has the next line begin a new file, and this one keep a name with seq.
 	rotate(seq uint64) error

@@ -21,7 +21,7 @@ type desk struct {
 	shelf shelf
 	last  Head     // of the last line there
 	batch [][]byte // encoded, and perhaps there in part
-	after Head     // the head once the batch is there
+	heads []Head   // of its lines
 }
 
 func (d *desk) leave() {
@@ -50,8 +50,9 @@ func (j *Journal) write(ctx context.Context) error {
 				return nil
 			}
 		}
-		err := j.put(ctx)
+		n, err := j.put(ctx)
 		if errors.Is(err, errMoved) {
+			j.wrote(n)
 			j.desk.leave()
 			j.forget()
 			if moves++; moves < 4 {
@@ -61,22 +62,22 @@ func (j *Journal) write(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("journal: write to %s: %w", j.cfg.Place, err)
 		}
-		j.wrote()
+		j.wrote(n)
 		j.turnOver()
 	}
 }
 
 // forget takes the batch back, to be encoded anew.
 func (j *Journal) forget() {
-	j.desk.batch = nil
+	j.desk.batch, j.desk.heads = nil, nil
 	j.mu.Lock()
 	j.encoded = 0
 	j.mu.Unlock()
 }
 
-func (j *Journal) put(ctx context.Context) error {
+func (j *Journal) put(ctx context.Context) (n int, err error) {
 	if len(j.desk.batch) == 0 {
-		return nil
+		return 0, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, callBound)
 	defer cancel()
@@ -154,24 +155,23 @@ func (j *Journal) encode() bool {
 		}
 		data := l.appendTo(make([]byte, 0, 512))
 		head = Head{l.Chain, l.Seq, hashLine(data)}
-		j.desk.batch = append(j.desk.batch, append(data, '\n'))
+		j.desk.batch, j.desk.heads = append(j.desk.batch, append(data, '\n')), append(j.desk.heads, head)
 	}
-	j.desk.after = head
 	return len(lines) > 0
 }
 
-// wrote takes what is written out of the queue.
-func (j *Journal) wrote() {
-	n := len(j.desk.batch)
+// wrote takes the first n lines of the batch, which are written, out of the queue.
+func (j *Journal) wrote(n int) {
 	if n == 0 {
 		return
 	}
-	j.desk.batch, j.desk.last = nil, j.desk.after
+	j.desk.last = j.desk.heads[n-1]
+	j.desk.batch, j.desk.heads = j.desk.batch[n:], j.desk.heads[n:]
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.queue = append([]line(nil), j.queue[n:]...)
 	j.written += uint64(max(0, n-j.own))
-	j.own, j.encoded = max(0, j.own-n), 0
+	j.own, j.encoded = max(0, j.own-n), len(j.desk.batch)
 	j.late = false
 	j.status.Head, j.status.Size = j.desk.last, j.desk.shelf.size()
 	j.status.Err, j.status.Since = nil, time.Time{}

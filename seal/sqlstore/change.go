@@ -96,13 +96,18 @@ func (s *Store) insert(ctx context.Context, next int64, rec []byte) (changed boo
 	if _, err := s.revision(ctx); !errors.Is(err, sql.ErrNoRows) {
 		return false, err // nil: there is a record
 	}
-	return s.change(ctx, s.stm.insert, s.cfg.Name, next, rec)
+	present := func(ctx context.Context) error {
+		_, err := s.revision(ctx)
+		return err
+	}
+	return s.change(ctx, present, s.stm.insert, s.cfg.Name, next, rec)
 }
 
 // change executes an INSERT or an UPDATE and reports whether it changed the row,
 // for good. It never runs twice, as statements outside of a transaction or of one
-// connection may when database/sql takes a lost connection for an unused one.
-func (s *Store) change(ctx context.Context, text string, args ...any) (changed bool, err error) {
+// connection may when database/sql takes a lost connection for an unused one. Of an
+// INSERT, present returns nil if the row is there now.
+func (s *Store) change(ctx context.Context, present func(context.Context) error, text string, args ...any) (changed bool, err error) {
 	if s.cfg.Dialect == SQLite {
 		return s.changeSQLite(ctx, text, args...)
 	}
@@ -128,10 +133,10 @@ func (s *Store) change(ctx context.Context, text string, args ...any) (changed b
 		err = tx.Commit()
 		return err == nil, unlessLost(err)
 	}
-	if err = unlessLost(err); err != nil && text == s.stm.insert {
+	if err = unlessLost(err); err != nil && present != nil {
 		// Nothing was committed, so a row that is there now is somebody else's.
 		end() // in a pool of one connection there is no other to ask with
-		if _, missing := s.revision(ctx); missing == nil {
+		if present(ctx) == nil {
 			return false, nil
 		}
 	}

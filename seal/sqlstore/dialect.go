@@ -18,14 +18,7 @@ type statements struct {
 }
 
 func (c Config) statements() statements {
-	schema, table := "", c.Table
-	if before, after, ok := strings.Cut(c.Table, "."); ok {
-		schema, table = before, after
-	}
-	quoted := c.quote(table)
-	if schema != "" {
-		quoted = c.quote(schema) + "." + quoted
-	}
+	schema, table, quoted := c.table()
 	s := statements{
 		load:     "SELECT revision, record FROM " + quoted + " WHERE name = ?",
 		revision: "SELECT revision FROM " + quoted + " WHERE name = ?",
@@ -87,6 +80,16 @@ const (
 // and asks what else decides whether the commit lasts.
 const durablePostgreSQL = `SELECT set_config('synchronous_commit', CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, true),
 	current_setting('fsync'), (SELECT relpersistence::text FROM pg_class WHERE oid = to_regclass('%s'))`
+
+// table returns the parts of the table's name, and all of it in quotes.
+func (c Config) table() (schema, table, quoted string) {
+	schema, table, ok := strings.Cut(c.Table, ".")
+	if !ok {
+		schema, table = "", c.Table
+		return schema, table, c.quote(table)
+	}
+	return schema, table, c.quote(schema) + "." + c.quote(table)
+}
 
 // quote quotes an identifier, which holds no quotes.
 func (c Config) quote(identifier string) string {

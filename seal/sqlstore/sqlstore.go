@@ -99,7 +99,7 @@ import (
 // ErrNoTable is returned where the database was reached and has no such table,
 // or none that this database user may see. It is never [seal.ErrNotFound]: a
 // migration that did not run is no reason to initialize.
-var ErrNoTable = errors.New("sqlstore: the table is missing: run the migration with Config.Schema, or call CreateTable")
+var ErrNoTable = errors.New("sqlstore: the table is missing: run the migration with its Schema, or call CreateTable")
 
 // Store is a [seal.Store] and a [seal.Watcher] in a SQL database. It is safe for
 // concurrent use, from several processes at once. Make it with [Open].
@@ -107,6 +107,7 @@ type Store struct {
 	db  *sql.DB
 	cfg Config
 	stm statements
+	of  string // what is in the table, for errors
 }
 
 // Open returns a store in the database, which stays the caller's to close, and is
@@ -120,7 +121,7 @@ func Open(db *sql.DB, cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Store{db: db, cfg: cfg, stm: cfg.statements()}, nil
+	return &Store{db: db, cfg: cfg, stm: cfg.statements(), of: "record"}, nil
 }
 
 // CreateTable makes the table unless it exists. It needs the right to do so,
@@ -175,7 +176,7 @@ func (s *Store) swap(ctx context.Context, rec []byte, old string, next int64) (s
 		if !ok {
 			return false, ctx.Err() // no revision of ours
 		}
-		return s.change(ctx, s.stm.update, next, rec, s.cfg.Name, revision)
+		return s.change(ctx, nil, s.stm.update, next, rec, s.cfg.Name, revision)
 	}
 	return s.insert(ctx, next, rec)
 }
@@ -217,7 +218,7 @@ func (s *Store) errorf(ctx context.Context, op string, err error) error {
 	if pool := s.db.Stats(); errors.Is(err, context.DeadlineExceeded) && pool.MaxOpenConnections > 0 && pool.InUse >= pool.MaxOpenConnections {
 		err = fmt.Errorf("%w: all connections of the pool are in use (%d), perhaps by requests that wait for this: give the store a pool of its own", err, pool.InUse)
 	}
-	return fmt.Errorf("sqlstore: %s record %q in table %s: %w", op, s.cfg.Name, s.cfg.Table, err)
+	return fmt.Errorf("sqlstore: %s %s %q in table %s: %w", op, s.of, s.cfg.Name, s.cfg.Table, err)
 }
 
 // newRevision returns a positive random number.

@@ -118,7 +118,7 @@ func TestMissingTable(t *testing.T) {
 			_, createErr := s.Swap(t.Context(), nil, "")
 			_, swapErr := s.Swap(t.Context(), nil, "1")
 			for op, err := range map[string]error{"load": loadErr, "create": createErr, "swap": swapErr} {
-				if !errors.Is(err, sqlstore.ErrNoTable) || !strings.Contains(err.Error(), "run the migration with Config.Schema, or call CreateTable: fake: what table?") {
+				if !errors.Is(err, sqlstore.ErrNoTable) || !strings.Contains(err.Error(), "run the migration with its Schema, or call CreateTable: fake: what table?") {
 					t.Errorf("%s: error %v, want ErrNoTable and the cause", op, err)
 				}
 			}

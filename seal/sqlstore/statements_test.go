@@ -27,6 +27,10 @@ func TestStatements(t *testing.T) {
 			for _, text := range []string{s.schema, s.load, s.revision, s.insert, s.update, s.tables, s.durable} {
 				fmt.Fprintf(&b, "%s\n", text)
 			}
+			l := c.lineStatements()
+			for _, text := range []string{l.schema, l.insert, l.has, l.last, l.after} {
+				fmt.Fprintf(&b, "%s\n", text)
+			}
 			fmt.Fprintln(&b)
 			if schema, err := (Config{Dialect: d, Table: table}).Schema(); err != nil || schema != s.schema {
 				t.Errorf("Schema() = %q, %v, want %q", schema, err, s.schema)
