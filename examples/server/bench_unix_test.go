@@ -72,7 +72,7 @@ func inClear(b *testing.B) *side {
 	b.Helper()
 	s := &server{db: &boltfile.File{Path: filepath.Join(b.TempDir(), "plain.db")}, keys: plain{}}
 	b.Cleanup(func() { s.db.Close() })
-	s.Handler = s.routes(http.NotFoundHandler(), http.NotFoundHandler(), http.NotFoundHandler())
+	s.Handler = s.routes(http.NotFoundHandler(), http.NotFoundHandler(), http.NotFoundHandler(), http.NotFoundHandler())
 	const token = "s.123456789012345678901234"
 	digest := sha256.Sum256([]byte(token))
 	err := s.db.Update(func(tx *bbolt.Tx) error {

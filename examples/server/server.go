@@ -17,6 +17,7 @@ import (
 	"github.com/sealwright/sealwright/seal/ceremony"
 	"github.com/sealwright/sealwright/seal/operator"
 	"github.com/sealwright/sealwright/seal/operator/pgp"
+	"github.com/sealwright/sealwright/seal/report"
 	"github.com/sealwright/sealwright/seal/sealhttp"
 )
 
@@ -63,7 +64,8 @@ func (s *server) build(cfg *config, sealed seal.Config) error {
 	// the same replica, and goes on with what it gathered shares for.
 	sealed.Replica = "server"
 	events := ceremony.NewRing(1000) // for the page: those of a week, as far as they are in memory
-	sealed.OnEvent = seal.JoinEvents(sealed.OnEvent, events.OnEvent)
+	heard := &report.Memory{}        // for the report: of each share and slot the last
+	sealed.OnEvent = seal.JoinEvents(sealed.OnEvent, events.OnEvent, heard.Add)
 	var err error
 	if s.barrier, err = seal.Open(sealed); err != nil {
 		return err
@@ -102,13 +104,18 @@ func (s *server) build(cfg *config, sealed seal.Config) error {
 	if err != nil {
 		return err
 	}
-	s.Handler = s.routes(sys, transit, page)
+	audit, err := s.buildReport(heard)
+	if err != nil {
+		return err
+	}
+	s.Handler = s.routes(sys, transit, page, audit)
 	return nil
 }
 
-func (s *server) routes(sys, transit, page http.Handler) http.Handler {
+func (s *server) routes(sys, transit, page, audit http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/v1/sys/", sys)
+	mux.Handle("/v1/sys/seal-report", audit)
 	mux.Handle("/ceremony/", page)
 	mux.Handle("/v1/transit/", transit)
 	mux.HandleFunc("GET /v1/sys/internal/ui/mounts/", s.guarded(mount))
