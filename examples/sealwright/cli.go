@@ -31,11 +31,17 @@ type cli struct {
 	Rekey    rekeyCmd    `cmd:"" help:"New shares for a slot, or another shape."`
 	Prove    proveCmd    `cmd:"" help:"Show that a slot opens the store: what makes a new one count."`
 	DropSlot dropSlotCmd `cmd:"" help:"Remove slots."`
+	Migrate  migrateCmd  `cmd:"" help:"Move to the slots that a configuration wants."`
+	Restore  restoreCmd  `cmd:"" help:"Go on with a record from a backup."`
+	Drill    drillCmd    `cmd:"" help:"Does each slot still open the store?"`
+	Report   reportCmd   `cmd:"" help:"Who holds what, last shown when, and what is overdue."`
+	Journal  journalCmd  `cmd:"" help:"The server's journal."`
 	Cancel   cancelCmd   `cmd:"" help:"End the operation in progress."`
 }
 
 // sharesFlags say where shares come from.
 type sharesFlags struct {
-	Shares []string      `placeholder:"FILE" sep:"none" help:"A file with shares, or - for standard input; repeat it. Default: standard input if it is no terminal, then the terminal, without echo."`
-	Wait   time.Duration `default:"2m" help:"For how long a KMS is asked."`
+	Shares   []string `placeholder:"FILE" sep:"none" help:"A file with shares, or - for standard input; repeat it. Default: standard input if it is no terminal, then the terminal, without echo."`
+	byPeople bool
+	Wait     time.Duration `default:"2m" help:"For how long a KMS is asked."`
 }

@@ -28,7 +28,7 @@ func (a *app) unseal(ctx context.Context, b *seal.Barrier, f *sharesFlags) error
 	}
 	people := slices.ContainsFunc(stored.Slots, func(s seal.SlotStatus) bool { return seal.HasPeople(s.Spec) })
 	switch {
-	case setup != nil && len(setup.KMS) > 0:
+	case setup != nil && len(setup.KMS) > 0 && !f.byPeople:
 		asking, cancel := context.WithTimeout(ctx, f.Wait)
 		err := b.Unseal(asking)
 		cancel()
