@@ -14,6 +14,7 @@ type config struct {
 	cert, key string // both empty: no TLS
 	loopback  bool   // whoever connects from this machine sits at it
 	tokenFile string // where a new root token goes; "" for none
+	audit     string // where the journal is; "" for none
 	db        string // the bbolt file
 	seals     *sealconf.Setup
 }

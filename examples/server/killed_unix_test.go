@@ -33,7 +33,7 @@ func TestChild(t *testing.T) {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
-	if err := start(ctx, config, "", fakes, false); err != nil {
+	if err := start(ctx, config, "", "", fakes, false); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -33,6 +33,9 @@
 // writes a root token to that file; bao operator rotate-keys -init
 // -target=recovery then makes recovery shares that nobody has ever shown anew.
 //
+// With -journal FILE every attempt on the seal is a line of that file, which names
+// the line before; the log has its head whenever the server starts and ends.
+//
 // It comes up whether or not it can reach its KMS and its file, and says what it
 // waits for; on SIGTERM it seals.
 //
@@ -71,11 +74,12 @@ import (
 func main() {
 	file := flag.String("config", "", "the configuration `file`, in Vault's HCL")
 	tokenFile := flag.String("new-root-token", "", "write a new root token to this `file`, which must not be there, once the server is unsealed: where the old one is lost")
+	journal := flag.String("journal", "", "write every attempt on the seal to this `file`, in which what is changed later is noticed; see package seal/journal")
 	demo := flag.Bool("demo", false, "go through a server's life in a temporary directory, and verify every step")
 	flags.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := start(ctx, *file, *tokenFile, "", *demo); err != nil {
+	if err := start(ctx, *file, *tokenFile, *journal, "", *demo); err != nil {
 		fmt.Fprintln(os.Stderr, "server:", err)
 		os.Exit(1)
 	}
@@ -83,8 +87,8 @@ func main() {
 
 // start runs what the flags say. Fakes is the file of fake clouds; "" for the
 // true ones.
-func start(ctx context.Context, file, tokenFile, fakes string, demo bool) error {
-	if demo == (file != "") || demo && tokenFile != "" {
+func start(ctx context.Context, file, tokenFile, auditFile, fakes string, demo bool) error {
+	if demo == (file != "") || demo && tokenFile+auditFile != "" {
 		return errors.New("say either -config FILE or -demo")
 	}
 	if demo {
@@ -102,7 +106,7 @@ func start(ctx context.Context, file, tokenFile, fakes string, demo bool) error 
 	if err != nil {
 		return err
 	}
-	cfg.tokenFile = tokenFile
+	cfg.tokenFile, cfg.audit = tokenFile, auditFile
 	l, err := net.Listen("tcp", cfg.address)
 	if err != nil {
 		return err
@@ -137,6 +141,9 @@ func serve(ctx context.Context, cfg *config, l net.Listener, log *slog.Logger) e
 			}
 			return nil
 		})
+	}
+	if s.audit != nil {
+		beside = append(beside, func(ctx context.Context) error { return s.runAudit(ctx, log) })
 	}
 	for i, run := range beside {
 		beside[i] = func(ctx context.Context) error {

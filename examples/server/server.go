@@ -15,6 +15,7 @@ import (
 	"github.com/sealwright/sealwright/migrate"
 	"github.com/sealwright/sealwright/seal"
 	"github.com/sealwright/sealwright/seal/ceremony"
+	audit "github.com/sealwright/sealwright/seal/journal"
 	"github.com/sealwright/sealwright/seal/operator"
 	"github.com/sealwright/sealwright/seal/operator/pgp"
 	"github.com/sealwright/sealwright/seal/report"
@@ -30,6 +31,10 @@ type server struct {
 	sources []migrate.Source // what is encrypted beside the secrets
 	http.Handler
 
+	audit      *audit.Journal // nil: none
+	auditPlace audit.Place
+	log        *slog.Logger
+
 	trustLoopback bool        // whoever connects from this machine sits at it
 	settled       atomic.Bool // no fresh token is believed any more
 }
@@ -41,8 +46,18 @@ type cipher interface {
 	Decrypt(dst, ciphertext, aad []byte) ([]byte, error)
 }
 
+// replica is this server's name.
+const replica = "server"
+
 func newServer(cfg *config, log *slog.Logger) (*server, error) {
-	s := &server{db: &boltfile.File{Path: cfg.db}}
+	s := &server{db: &boltfile.File{Path: cfg.db}, log: log}
+	if cfg.audit != "" {
+		var err error
+		s.auditPlace = audit.File{Path: cfg.audit}
+		if s.audit, err = openAudit(s.auditPlace, log); err != nil {
+			return nil, err
+		}
+	}
 	if err := s.build(cfg, seal.Config{Store: boltfile.Record{File: s.db}, OnEvent: seal.LogEvents(log)}); err != nil {
 		s.close()
 		return nil, err
@@ -62,10 +77,14 @@ func (s *server) build(cfg *config, sealed seal.Config) error {
 	s.trustLoopback = cfg.loopback
 	// Bbolt lets one process have the file: a server that is started again is
 	// the same replica, and goes on with what it gathered shares for.
-	sealed.Replica = "server"
+	sealed.Replica = replica
 	events := ceremony.NewRing(1000) // for the page: those of a week, as far as they are in memory
 	heard := &report.Memory{}        // for the report: of each share and slot the last
 	sealed.OnEvent = seal.JoinEvents(sealed.OnEvent, events.OnEvent, heard.Add)
+	requests := sealed.OnEvent // also those that are no attempts on the seal, and are many
+	if s.audit != nil {
+		sealed.OnEvent = seal.JoinEvents(sealed.OnEvent, s.audit.Event)
+	}
 	var err error
 	if s.barrier, err = seal.Open(sealed); err != nil {
 		return err
@@ -86,7 +105,7 @@ func (s *server) build(cfg *config, sealed seal.Config) error {
 	if err != nil {
 		return err
 	}
-	transit, err := s.buildTransit(sealed.OnEvent)
+	transit, err := s.buildTransit(requests)
 	if err != nil {
 		return err
 	}
@@ -141,6 +160,7 @@ func (s *server) close() {
 		s.barrier.Seal(seal.By{Actor: "shutdown"})
 		s.barrier.Close()
 	}
+	s.closeAudit()
 	s.db.Close()
 }
 

@@ -344,7 +344,7 @@ func TestDemo(t *testing.T) {
 	if !strings.Contains(out.String(), "Every step verified itself") {
 		t.Error(out.String())
 	}
-	if err := start(t.Context(), "", "", "", false); err == nil || !strings.Contains(err.Error(), "-demo") {
+	if err := start(t.Context(), "", "", "", "", false); err == nil || !strings.Contains(err.Error(), "-demo") {
 		t.Error(err)
 	}
 }
