@@ -1,8 +1,10 @@
 package seal_test
 
 import (
+	"bytes"
 	"encoding/base64"
 	"errors"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -121,6 +123,11 @@ func TestACheckNamesWhose(t *testing.T) {
 		}
 		if b.Sealed() != nil {
 			must(t, b.Unseal(ctx))
+		}
+		var log bytes.Buffer
+		seal.LogEvents(slog.New(slog.NewTextHandler(&log, nil)))(seal.Event{Kind: seal.EventShare, Slot: "people", Custodian: "emil"})
+		if !strings.Contains(log.String(), "custodian=emil") {
+			t.Errorf("the log: %s", log.String())
 		}
 		s := b.Status()
 		if !slices.Equal(s.Former, []uint32{1}) {

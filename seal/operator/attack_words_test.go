@@ -113,7 +113,7 @@ func TestAttackForeignShareWhileUnsealed(t *testing.T) {
 		}
 	}
 	expect(t, s.unseal(shares[2]), object{"sealed": false})
-	expect(t, s.must("PUT", "/v1/sys/unseal/check", "", object{"key": shares[2]}), object{"opens": true, "slot": "shamir", "sealed": false})
+	expect(t, s.must("PUT", "/v1/sys/unseal/check", "", object{"key": shares[2]}), object{"opens": true, "slot": "shamir", "set": 1.0, "number": 3.0, "sealed": false})
 	// Sealed, it is compared with the stored record, and is not taken.
 	s.must("PUT", "/v1/sys/seal", token, nil)
 	expect(t, s.must("PUT", "/v1/sys/unseal/check", "", object{"key": shares[2]}), object{"opens": true, "sealed": true})

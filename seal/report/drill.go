@@ -76,7 +76,7 @@ func (c Campaign) end(at time.Time) time.Time {
 // drill says how far a campaign is, by the events up to its end.
 func (t *trail) drill(s *seal.Status, c Campaign, at time.Time) Drill {
 	slot := find(*s, c.Slot)
-	d := Drill{Slot: line(c.Slot), Began: second(c.Began), Until: second(c.Until), State: DrillRunning, Sets: t.sets(slot, second(c.Began))}
+	d := Drill{Slot: line(c.Slot), Began: second(c.Began), Until: second(c.Until), State: DrillRunning, Sets: t.held(slot, second(c.Began))}
 	d.Attempts, d.More = few(t.attempts(second(c.Began)))
 	for i := range d.Sets {
 		d.Asked += d.Sets[i].Shares

@@ -47,7 +47,8 @@ func TestOverdue(t *testing.T) {
 			in.Events = past(nil, append(quarter(), share(ago(1), 2, 3, "carla", seal.ShareAltered))...)
 		}, report.WrongShare, "of carla: what was brought as it on 2026-11-29 12:00 UTC was altered", "ask carla to compare",
 			func(in *input) {
-				in.Events = past(nil, append(quarter(), share(ago(2), 2, 3, "carla", seal.ShareAltered), share(ago(1), 2, 3, "carla", seal.ShareRight))...)
+				in.Events = past(nil, append(quarter(), share(ago(2), 2, 3, "carla", seal.ShareAltered), share(ago(1), 2, 3, "carla", seal.ShareRight),
+					share(now, 2, 3, "", seal.ShareStale))...) // of another slot, with a number of this one
 			}},
 		"an old share": {func(in *input) {
 			in.Events = past(nil, append(append([]seal.Event{quarter()[0], share(ago(300), 1, 9, "carla", seal.ShareRight)}, quarter()[1:]...), share(ago(1), 1, 9, "", seal.ShareStale))...)

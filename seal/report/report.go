@@ -212,7 +212,7 @@ func New(in Input) (*Report, error) {
 	for _, c := range in.Campaigns {
 		ends = append(ends, c.end(in.At))
 	}
-	trails := read(in.Events, ends...)
+	trails := read(in.Status.Slots, in.Events, ends...)
 	t := trails[0]
 	s := &in.Status
 	r := &Report{

@@ -18,6 +18,7 @@ type trail struct {
 	pending map[string]time.Time          // when the slot of that name that waits was made
 	right   map[shareID]confirmed
 	wrong   map[attemptID]Attempt
+	sets    map[uint32]bool // that the store is at
 }
 
 // A shareID is a share. Sets are never used twice in a store, unless an older record
@@ -47,11 +48,19 @@ const (
 	journalMissing seal.EventKind = "journal-missing"
 )
 
-// read reads the events once, and returns what they tell up to each of the times.
-func read(events iter.Seq2[seal.Event, error], until ...time.Time) (out []*trail) {
+// read reads the events once, and returns what they tell up to each of the times of a
+// store with these slots.
+func read(slots []seal.SlotStatus, events iter.Seq2[seal.Event, error], until ...time.Time) (out []*trail) {
+	sets := map[uint32]bool{}
+	for _, s := range slots {
+		for _, leaf := range s.Leaves {
+			sets[leaf.Set] = true
+		}
+	}
 	for range until {
 		out = append(out, &trail{
 			proofs: map[string]map[Evidence]Proof{}, pending: map[string]time.Time{}, right: map[shareID]confirmed{}, wrong: map[attemptID]Attempt{},
+			sets: sets,
 		})
 	}
 	if events == nil {
@@ -196,7 +205,7 @@ func (t *trail) attempts(since time.Time) []Attempt {
 			continue
 		}
 		// A stale share's set is gone; who held it, those tell who showed it before.
-		if c, ok := t.right[id.share]; ok && a.Name == "" && a.Verdict == seal.ShareStale {
+		if c, ok := t.right[id.share]; ok && !t.sets[id.share.set] && a.Name == "" && a.Verdict == seal.ShareStale {
 			a.Name, a.Slot = c.custodian, line(c.slot)
 		}
 		out = append(out, a)
@@ -218,7 +227,7 @@ func few(list []Attempt) ([]Attempt, int) {
 func (t *trail) slot(s *seal.SlotStatus, since time.Time) Slot {
 	out := Slot{
 		Name: line(s.Name), Shape: line(s.Spec.String()), State: line(string(s.State)), Opens: s.State != seal.SlotPending, Fingerprint: line(s.Fingerprint),
-		Evidence: t.evidence(s), Sets: t.sets(s, since),
+		Evidence: t.evidence(s), Sets: t.held(s, since),
 	}
 	if len(out.Evidence) > 0 {
 		out.Proven = &out.Evidence[0]
@@ -251,8 +260,8 @@ func (t *trail) evidence(s *seal.SlotStatus) []Proof {
 	return out
 }
 
-// sets lists the shares of a slot with who holds them.
-func (t *trail) sets(s *seal.SlotStatus, since time.Time) []Set {
+// held lists the shares of a slot with who holds them.
+func (t *trail) held(s *seal.SlotStatus, since time.Time) []Set {
 	out, attempts := []Set{}, t.attempts(time.Time{})
 	for _, leaf := range s.Leaves {
 		if leaf.Set == 0 {
