@@ -112,7 +112,8 @@ type Config struct {
 	// OnEvent, if set, is called for each event, from the goroutine that
 	// caused it, also from several at once. It must not block for long, and
 	// must not call the Barrier; if it panics, its event is lost. [LogEvents]
-	// makes one that logs, and [JoinEvents] one of several.
+	// makes one that logs, package journal one that writes them down, and
+	// [JoinEvents] one of several.
 	OnEvent func(Event)
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/sealwright/sealwright/seal/journal"
@@ -154,6 +155,9 @@ func TestReplacedWhileRunning(t *testing.T) {
 			}
 			must(t, j.Close())
 			_, err := journal.Verify(t.Context(), place)
+			if kinds, _, _ := read(place); !strings.HasSuffix(kinds, "share journal-close") {
+				t.Errorf("what was written afterwards is not read: %s", kinds)
+			}
 			if c.missing {
 				wantFault(t, err, journal.ErrCut, 2+seqOf(name), "who wrote it knew a line that was not there any more: "+head.String())
 			} else if result, err := journal.Verify(t.Context(), place, head, j.Status().Head); err != nil || result.Opened != 2 {

@@ -87,7 +87,11 @@ func (f File) pieces(ctx context.Context) iter.Seq2[piece, error] {
 				yield(piece{}, fmt.Errorf("journal: %w", err))
 				return
 			}
-			more := now != nil && sameFile(now, old) || filePieces(ctx, old, name, yield)
+			if now != nil && sameFile(now, old) { // it was rotated just now, and others perhaps begun
+				old.Close()
+				break
+			}
+			more := filePieces(ctx, old, name, yield)
 			old.Close()
 			if !more {
 				return

@@ -90,6 +90,11 @@ func TestHeadIsMissed(t *testing.T) {
 			must(t, os.Remove(p.Path))
 			tell(t, p)
 		},
+		"begun anew, later": func(t *testing.T, p journal.File) { // by who hopes that the head passes for one of lines taken away
+			text := string(content(t, p))
+			text = strings.Replace(text[:strings.Index(text, "\n")+1], `"seq":1,`, `"seq":1000,`, 1)
+			must(t, os.WriteFile(p.Path, []byte(text), 0o600))
+		},
 		"gone": func(t *testing.T, p journal.File) { must(t, os.Remove(p.Path)) },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -122,6 +127,11 @@ func TestHeadIsMissed(t *testing.T) {
 				if got := keptHead(t, heads); got != kept {
 					t.Errorf("the head kept was moved from %v to %v", kept, got)
 				}
+				if name == "begun anew, later" {
+					_, err = journal.Verify(t.Context(), place, kept)
+					wantFault(t, err, journal.ErrGap, 1000, "should be before it")
+					return
+				}
 				_, err = journal.Verify(t.Context(), place)
 				wantFault(t, err, journal.ErrCut, j.Status().Head.Seq-2, kept.String())
 			})
@@ -145,5 +155,35 @@ func TestNotAHead(t *testing.T) {
 		}
 		must(t, j.Close())
 		stop()
+	})
+}
+
+// Old files that were archived since a head was kept are not missed by a process
+// that starts, where the next line follows that head.
+func TestHeadOfAnArchivedFile(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		place, heads := inDir(t), seal.NewMemStore()
+		j, err := journal.Open(journal.Config{Place: place})
+		must(t, err)
+		j.Event(event(1))
+		last := j.Status().Head
+		must(t, j.Rotate(t.Context()))
+		must(t, j.Close())
+		must(t, os.Remove(place.Path+".000000000002"))
+		_, err = heads.Swap(t.Context(), []byte(last.String()), "")
+		must(t, err)
+		j, err = journal.Open(journal.Config{Place: place, Heads: heads})
+		must(t, err)
+		stop := run(t, j)
+		j.Event(event(2))
+		synctest.Wait()
+		if s := j.Status(); s.Missing != nil || s.Heads != nil || keptHead(t, heads) != s.Head {
+			t.Errorf("status %+v", s)
+		}
+		must(t, j.Close())
+		stop()
+		if _, err := journal.Verify(t.Context(), place, last, j.Status().Head); err != nil {
+			t.Error(err)
+		}
 	})
 }

@@ -114,6 +114,8 @@ type walk struct {
 	junk   junk
 	result Result
 	when   time.Time
+
+	missing *Fault // what a line says
 }
 
 // lines yields the lines that are in their place, and ends with the first fault.
@@ -191,8 +193,8 @@ func (w *walk) follow(l *line, p piece) *Fault {
 			return fault(ErrEdited, "its head is not the one given")
 		}
 	}
-	if seal.EventKind(l.Kind) == KindMissing {
-		return fault(ErrCut, "who wrote it knew a line that was not there any more: %s", l.Head)
+	if seal.EventKind(l.Kind) == KindMissing && w.missing == nil { // to be told in the end: what follows is read
+		w.missing = fault(ErrCut, "who wrote it knew a line that was not there any more: %s", l.Head)
 	}
 	w.last, w.at = head, piece{place: strings.Clone(p.place), line: p.line}
 	return nil
@@ -245,6 +247,9 @@ func (w *walk) end() error {
 		}
 		w.result.Tail = w.junk.size
 	}
+	if w.missing != nil {
+		return w.missing
+	}
 	for _, h := range w.heads {
 		switch last, first := w.last, w.result.First; {
 		case last.Seq == 0:
@@ -260,10 +265,9 @@ func (w *walk) end() error {
 	return nil
 }
 
-// find looks for the line of a head. Lines that were taken away in order are not
-// missed: nothing is here then that is older.
+// find looks for the line of a head, or for the one that follows it, where those
+// before that were taken away.
 func find(ctx context.Context, place Place, head Head) (there bool, err error) {
-	first := uint64(0)
 	for p, err := range place.pieces(ctx) {
 		if errors.Is(err, fs.ErrNotExist) {
 			return false, nil
@@ -275,12 +279,9 @@ func find(ctx context.Context, place Place, head Head) (there bool, err error) {
 		if err != nil || !p.ended || p.part || l.Chain != head.Chain {
 			continue
 		}
-		if first == 0 {
-			first = l.Seq
-		}
-		if l.Seq == head.Seq && hashLine(p.data) == head.Hash {
+		if l.Seq == head.Seq && hashLine(p.data) == head.Hash || l.Seq == head.Seq+1 && l.Prev == hex.EncodeToString(head.Hash[:]) {
 			return true, nil
 		}
 	}
-	return first > head.Seq, nil
+	return false, nil
 }
