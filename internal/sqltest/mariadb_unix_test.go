@@ -41,18 +41,9 @@ func disturbedMariaDBStores(t testing.TB, n int) func() []seal.Store {
 	admin := openMariaDB(t, "root")
 	user := unique("disturbed")
 	execute(t, admin, `CREATE USER `+user+`@localhost`, `GRANT ALL ON app.* TO `+user+`@localhost`)
-	fresh := mariadbStores(t, user, n)
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		for ctx.Err() == nil {
-			time.Sleep(20 * time.Millisecond)
-			admin.ExecContext(ctx, `KILL CONNECTION USER `+user+`@localhost`)
-		}
-	}()
-	t.Cleanup(func() { cancel(); <-ended })
-	return fresh
+	return disturbed(t, mariadbStores(t, user, n), func(ctx context.Context) {
+		admin.ExecContext(ctx, `KILL CONNECTION USER `+user+`@localhost`)
+	})
 }
 
 // What a host may make of its sessions and its driver does not change what a store

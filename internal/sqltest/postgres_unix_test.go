@@ -43,19 +43,10 @@ func postgresStores(t testing.TB, n int) func() []seal.Store {
 // disturbedPostgresStores are such stores whose connections are ended by the
 // server again and again, whatever goes on in them.
 func disturbedPostgresStores(t testing.TB, n int) func() []seal.Store {
-	fresh := postgresStores(t, n)
 	admin := openPostgres(t, "admin")
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		for ctx.Err() == nil {
-			time.Sleep(50 * time.Millisecond)
-			admin.ExecContext(ctx, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'admin' AND pid <> pg_backend_pid()`)
-		}
-	}()
-	t.Cleanup(func() { cancel(); <-ended })
-	return fresh
+	return disturbed(t, postgresStores(t, n), func(ctx context.Context) {
+		admin.ExecContext(ctx, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'admin' AND pid <> pg_backend_pid()`)
+	})
 }
 
 func TestPostgreSQL(t *testing.T) {
