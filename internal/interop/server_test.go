@@ -43,7 +43,7 @@ func newServer(t *testing.T) *server {
 	s := &server{t: t, dir: t.TempDir(), program: filepath.Join(t.TempDir(), "server")}
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
-	build := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", s.program, "./server")
+	build := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-ldflags=-s -w", "-o", s.program, "./server")
 	build.Dir = filepath.Join("..", "..", "examples")
 	build.Env = append(os.Environ(), "GOWORK=off")
 	if out, err := build.CombinedOutput(); err != nil {

@@ -186,7 +186,7 @@ func TestOpens(t *testing.T) {
 func ageCommand(t *testing.T) string {
 	t.Helper()
 	out := filepath.Join(t.TempDir(), "age")
-	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", out, "filippo.io/age/cmd/age")
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-ldflags=-s -w", "-o", out, "filippo.io/age/cmd/age")
 	if text, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("build age: %v: %s", err, text)
 	}

@@ -53,7 +53,7 @@ func run(starts int) error {
 	fmt.Printf("%s, %s/%s, median of %d starts\n\n", runtime.Version(), runtime.GOOS, runtime.GOARCH, starts)
 	fmt.Println("| program | modules of others | size | stripped | start to unsealed |\n|---|---|---|---|---|")
 	for _, program := range programs {
-		w, err := measure(program, filepath.Join(dir, program), starts)
+		w, err := measure(program, filepath.Join(dir, program), starts, true)
 		if err != nil {
 			return fmt.Errorf("%s: %w", program, err)
 		}
@@ -63,24 +63,21 @@ func run(starts int) error {
 	return nil
 }
 
-func measure(program, dir string, starts int) (w weight, err error) {
+// measure builds the program and runs it; where whole is set, it builds it once
+// more, with its symbols, for their size alone.
+func measure(program, dir string, starts int, whole bool) (w weight, err error) {
 	w.program = program
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return w, err
 	}
 	binary := filepath.Join(dir, "stripped.exe")
-	for _, b := range []struct {
-		name, flags string
-		size        *int64
-	}{{filepath.Join(dir, "whole.exe"), "", &w.size}, {binary, "-s -w", &w.stripped}} {
-		if err := build(program, b.name, b.flags); err != nil {
+	if w.stripped, err = build(program, binary, "-s -w"); err != nil {
+		return w, err
+	}
+	if whole {
+		if w.size, err = build(program, filepath.Join(dir, "whole.exe"), ""); err != nil {
 			return w, err
 		}
-		info, err := os.Stat(b.name)
-		if err != nil {
-			return w, err
-		}
-		*b.size = info.Size()
 	}
 	if w.modules, err = linked(binary); err != nil {
 		return w, err
@@ -106,12 +103,16 @@ func measure(program, dir string, starts int) (w weight, err error) {
 	return w, nil
 }
 
-func build(program, to, flags string) error {
+func build(program, to, flags string) (size int64, err error) {
 	cmd := exec.Command("go", "build", "-ldflags="+flags, "-o", to, module+"/internal/cloudtest/weight/"+program)
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("%w: %s", err, out)
+		return 0, fmt.Errorf("%w: %s", err, out)
 	}
-	return nil
+	info, err := os.Stat(to)
+	if err != nil {
+		return 0, err
+	}
+	return info.Size(), nil
 }
 
 // linked returns the modules of others in a program.
