@@ -92,15 +92,14 @@ func (n noted) right() Checked {
 // note says which share one is, or calls itself, and what is wrong with it.
 func note(rec *record.Record, s Share) (n noted, slot *record.Slot, err error) {
 	slot, set, err := custody.Match(rec, s.part)
-	n = noted{Checked{Set: s.Set(), Number: int(s.X())}, ShareRight}
-	if e, ok := errors.AsType[*custody.ShareError](err); ok {
+	n.Set, n.Number = s.Set(), int(s.X())
+	if err == nil {
+		n.verdict, n.Set = ShareRight, set // which a raw share does not say
+	} else if e, ok := errors.AsType[*custody.ShareError](err); ok {
 		n.verdict = verdicts(e.Kind)
-		err = shareError(err)
 	}
+	err = shareError(err)
 	named := n.verdict == ShareRight || n.verdict == ShareAltered
-	if n.verdict == ShareRight {
-		n.Set = set // which a raw share does not say
-	}
 	custody.EachSet(rec, func(of *record.Slot, leaf *record.Shares, _ string) {
 		fingerprint := s.Fingerprint()
 		if !named || leaf.Set != n.Set || n.verdict == ShareAltered && !bytes.Equal(of.Fingerprint, fingerprint[:]) {

@@ -2,11 +2,18 @@ package report_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"iter"
 	"log"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/sealwright/sealwright/seal"
+	"github.com/sealwright/sealwright/seal/journal"
 	"github.com/sealwright/sealwright/seal/report"
 )
 
@@ -53,4 +60,54 @@ func Example() {
 	// Output:
 	// running: 2 of 3 confirmed
 	// ask carla
+}
+
+// A server lets its auditor read the report. Several replicas keep a journal each.
+func ExampleHandler() {
+	dir, err := os.MkdirTemp("", "journals")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	mine, other := journal.File{Path: filepath.Join(dir, "one")}, journal.File{Path: filepath.Join(dir, "two")}
+	var journals []*journal.Journal
+	for _, place := range []journal.File{mine, other} { // the other one's comes from its machine
+		j, err := journal.Open(journal.Config{Place: place, Name: filepath.Base(place.Path)})
+		if err != nil {
+			log.Fatal(err)
+		}
+		defer j.Close()
+		journals = append(journals, j)
+	}
+	b, err := seal.Open(seal.Config{Store: seal.NewMemStore(), OnEvent: journals[0].Event})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer b.Close()
+	if _, err := b.Init(context.Background(), map[string]seal.Spec{"people": seal.Shamir{Shares: 3, Threshold: 2}}, seal.By{}); err != nil {
+		log.Fatal(err)
+	}
+
+	handler, err := report.Handler(report.Config{
+		Barrier: b, Title: "payments",
+		Authorize: func(r *http.Request) error {
+			if r.Header.Get("Authorization") != "Bearer auditor" { // yours, in constant time
+				return errors.New("not the auditor")
+			}
+			return nil
+		},
+		Events: func(ctx context.Context) iter.Seq2[seal.Event, error] {
+			return report.Merge(journal.Read(ctx, mine), journal.Read(ctx, other))
+		},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	request := httptest.NewRequest("GET", "/report?format=text&drill=people&since=2026-11-01", nil)
+	request.Header.Set("Authorization", "Bearer auditor")
+	answer := httptest.NewRecorder()
+	handler.ServeHTTP(answer, request)
+	fmt.Println(answer.Code)
+	// Output: 200
 }
