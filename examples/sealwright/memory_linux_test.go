@@ -27,7 +27,7 @@ func TestNoTextOfSharesInMemory(t *testing.T) {
 			p.expect("1 of the 2 shares")
 			p.expect("Enter alone ends): ")
 			memory := memoryOf(t, p.cmd.Process.Pid)
-			if !bytes.Contains(memory, []byte("Enter alone ends)")) {
+			if !bytes.Contains(memory, []byte(at)) {
 				t.Fatal("the search does not find what is there")
 			}
 			for i := 20; i+12 <= 89; i += 8 {
@@ -57,7 +57,7 @@ func memoryOf(t *testing.T, pid int) (out []byte) {
 		var from, to int64
 		var rights string
 		fmt.Sscanf(strings.Replace(lines.Text(), "-", " ", 1), "%x %x %s", &from, &to, &rights)
-		if !strings.HasPrefix(rights, "r") || to-from > 1<<30 {
+		if !strings.HasPrefix(rights, "rw") || to-from > 1<<28 {
 			continue
 		}
 		part := make([]byte, to-from)

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/term"
 
+	"github.com/sealwright/sealwright/examples/sealwright/internal/sharetext"
 	"github.com/sealwright/sealwright/seal"
 )
 
@@ -203,7 +204,7 @@ func (t *tty) share(ctx context.Context, prompt string) (seal.Share, error) {
 	for {
 		var whole [1024]byte
 		text := whole[:0]
-		for ask := prompt; ; ask = fmt.Sprintf("  %d of %d characters; the rest: ", len(text), shareTextLen) {
+		for ask := prompt; ; ask = fmt.Sprintf("  %d of %d characters; the rest: ", len(text), sharetext.Len) {
 			line, err := t.line(ctx, ask)
 			if err != nil {
 				clear(whole[:])
@@ -216,14 +217,14 @@ func (t *tty) share(ctx context.Context, prompt string) (seal.Share, error) {
 				}
 			}
 			clear(line)
-			if len(text) == n || indexShare(text) != 0 || len(text) >= shareTextLen {
+			if len(text) == n || sharetext.Index(text) != 0 || len(text) >= sharetext.Len {
 				break
 			}
 		}
 		if len(text) == 0 {
 			return seal.Share{}, errNoMore
 		}
-		s, err := parseShare(text)
+		s, err := sharetext.Parse(text)
 		clear(whole[:])
 		if err == nil {
 			return s, nil

@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"unsafe"
 
+	"github.com/sealwright/sealwright/examples/sealwright/internal/sharetext"
 	"github.com/sealwright/sealwright/seal"
 )
 
@@ -79,8 +79,8 @@ func splitShares(text []byte, name string) ([]given, error) {
 		}
 	}
 	var out []given
-	for _, found := range shareTexts(text) {
-		s, err := parseShare(found)
+	for _, found := range sharetext.Split(text) {
+		s, err := sharetext.Parse(found)
 		clear(found)
 		out = append(out, given{share: s, from: name, err: err})
 	}
@@ -88,98 +88,4 @@ func splitShares(text []byte, name string) ([]given, error) {
 		return nil, fmt.Errorf("%s: %w: %d bytes, and nothing that begins with sw1. Did the tool before the pipe fail?", name, errNoShare, len(text))
 	}
 	return out, nil
-}
-
-const shareTextLen = 89
-
-// parseShare reads a share. The text is seen as a string for as long as that takes,
-// since a true string could not be wiped.
-func parseShare(text []byte) (seal.Share, error) {
-	if len(text) == 0 {
-		return seal.ParseShare("")
-	}
-	return seal.ParseShare(unsafe.String(&text[0], len(text)))
-}
-
-// shareTexts returns copies of what is, or begins as, a share.
-func shareTexts(text []byte) (out [][]byte) {
-	var open []byte // one that goes on
-	end := func() {
-		if len(open) > 0 {
-			out = append(out, open)
-		}
-		open = nil
-	}
-	for word := range bytes.FieldsSeq(text) {
-		for len(word) > 0 {
-			begin := indexShare(word)
-			if begin < 0 {
-				begin = len(word)
-			}
-			before := word[:begin]
-			switch {
-			case len(before) == 0:
-			case open != nil && len(open) < shareTextLen && bech32(before):
-				open = append(open, before...)
-			case open == nil && bare(before):
-				out = append(out, bytes.Clone(before))
-			default:
-				end() // a word of a tool's
-				if bare(before) {
-					out = append(out, bytes.Clone(before))
-				}
-			}
-			if word = word[begin:]; len(word) == 0 {
-				break
-			}
-			end()
-			next := indexShare(word[3:])
-			if next < 0 {
-				next = len(word) - 3
-			}
-			next += 3
-			if next > shareTextLen && whole(word[:shareTextLen]) {
-				next = shareTextLen // a tool's word follows at once
-			}
-			open = append(make([]byte, 0, 2*shareTextLen), word[:min(next, 2*shareTextLen)]...)
-			word = word[next:]
-		}
-	}
-	end()
-	return out
-}
-
-// indexShare is where a share's text begins in a word, -1 for nowhere. What a
-// ciphertext begins with, "sw1.", is none.
-func indexShare(word []byte) int {
-	for i := 0; i+3 <= len(word); i++ {
-		if word[i]|0x20 == 's' && word[i+1]|0x20 == 'w' && word[i+2] == '1' && !(i+3 < len(word) && word[i+3] == '.') {
-			return i
-		}
-	}
-	return -1
-}
-
-func bech32(word []byte) bool {
-	for _, c := range word {
-		if c >= 'A' && c <= 'Z' {
-			c |= 0x20
-		}
-		if bytes.IndexByte([]byte("qpzry9x8gf2tvdw0s3jn54khce6mua7l"), c) < 0 {
-			return false
-		}
-	}
-	return true
-}
-
-// bare reports whether a word is a bare share of Vault's.
-func bare(word []byte) bool {
-	return (len(word) == 44 || len(word) == 66) && whole(word)
-}
-
-// whole reports whether a text is a share.
-func whole(word []byte) bool {
-	s, err := parseShare(word)
-	s.Wipe()
-	return err == nil
 }

@@ -1,0 +1,149 @@
+//go:build unix
+
+package main_test
+
+import (
+	"database/sql"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"filippo.io/age"
+	"filippo.io/age/armor"
+
+	"github.com/sealwright/sealwright/seal"
+	"github.com/sealwright/sealwright/seal/sqlstore"
+)
+
+// Each command of docs/OPERATIONS.md, "The server is gone", does what the page says.
+func TestPage(t *testing.T) {
+	dir := t.TempDir()
+	prepare(t, dir)
+	env := append(environment(), "PATH="+dir+"/bin:"+os.Getenv("PATH"), "LC_ALL=C")
+	ran := 0
+	for _, c := range commandsOf(t) {
+		if name, ok := strings.CutPrefix(c.line, "export "); ok {
+			env = append(env, name)
+			continue
+		}
+		cmd := exec.CommandContext(t.Context(), "sh", "-c", c.line)
+		cmd.Dir, cmd.Env = dir, env
+		detach(cmd)
+		out, err := cmd.CombinedOutput()
+		got := string(out)
+		if err != nil {
+			got += strings.ReplaceAll(err.Error(), "exit status ", "[") + "]\n"
+		}
+		if !c.want.MatchString(got) {
+			t.Fatalf("$ %s\n%s\nthe page says:\n%s", c.line, got, c.text)
+		}
+		if name := shown(t, got); name != "" {
+			t.Errorf("$ %s shows %s", c.line, name)
+		}
+		ran++
+	}
+	if ran < 10 {
+		t.Errorf("the page has %d commands", ran)
+	}
+}
+
+// A documented is a command of the page, and what it prints.
+type documented struct {
+	line, text string
+	want       *regexp.Regexp
+}
+
+func commandsOf(t *testing.T) (out []documented) {
+	t.Helper()
+	page := string(fileContent(t, filepath.Join("..", "..", "docs", "OPERATIONS.md")))
+	_, page, ok := strings.Cut(page, "## The server is gone\n")
+	if !ok {
+		t.Fatal("the page has no such chapter")
+	}
+	page, _, _ = strings.Cut(page, "\n## ")
+	for i, block := range strings.Split(page, "```\n") {
+		if i%2 == 0 {
+			continue
+		}
+		for _, part := range strings.Split("\n"+block, "\n$ ")[1:] {
+			line, text, _ := strings.Cut(part+"\n", "\n")
+			pattern := regexp.QuoteMeta(strings.TrimRight(text, "\n"))
+			pattern = regexp.MustCompile(`(?m)^…\n?`).ReplaceAllString(pattern, `(?s:.*)`)
+			pattern = strings.ReplaceAll(pattern, "…", `.*`)
+			out = append(out, documented{line, text, regexp.MustCompile(`^` + pattern + `\n*$`)})
+		}
+	}
+	return out
+}
+
+// prepare makes what the page begins with.
+func prepare(t *testing.T, dir string) {
+	t.Helper()
+	bin := filepath.Join(dir, "bin")
+	if err := os.Mkdir(bin, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", bin, "filippo.io/age/cmd/age").CombinedOutput(); err != nil {
+		t.Fatalf("build age: %v: %s", err, out)
+	}
+	if err := os.Symlink(program, filepath.Join(bin, "sealwright")); err != nil {
+		t.Fatal(err)
+	}
+	write := func(name, text string) {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	db, err := sql.Open("sqlite3", "file:"+filepath.Join(dir, "host.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	s, err := sqlstore.Open(db, sqlstore.Config{Dialect: sqlstore.SQLite})
+	if err == nil {
+		err = s.CreateTable(t.Context())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newWorld(t, s, false, func(b *seal.Barrier) {
+		must(t, db, "CREATE TABLE tokens (id INTEGER PRIMARY KEY, secret TEXT)")
+		for i, id := range []string{"1", "2"} {
+			text, err := b.Box("tokens", "secret").EncryptString(t.Context(), "a token", id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			must(t, db, "INSERT INTO tokens VALUES (?, ?)", i+1, text)
+		}
+	})
+	write("backup.json", string(recordOf(t, s)))
+	for i, name := range []string{"alice", "bob", "dora"} {
+		id, err := age.GenerateX25519Identity()
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(name+".key", id.String()+"\n")
+		write(name+".pub", id.Recipient().String()+"\n")
+		if name == "dora" {
+			continue
+		}
+		var b strings.Builder
+		a := armor.NewWriter(&b)
+		e, err := age.Encrypt(a, id.Recipient())
+		if err != nil {
+			t.Fatal(err)
+		}
+		e.Write([]byte(w.shares[i]))
+		e.Close()
+		a.Close()
+		write(name+".age", b.String())
+	}
+	if _, err := exec.LookPath("ssh-keygen"); err != nil {
+		t.Skip("skipped: no ssh-keygen here, with whose key the page goes on")
+	}
+	say(t, nil, nil, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", filepath.Join(dir, "erin.key"))
+	os.Rename(filepath.Join(dir, "erin.key.pub"), filepath.Join(dir, "erin.pub"))
+}
