@@ -26,6 +26,7 @@ type app struct {
 
 	setup   *sealconf.Setup
 	closers []func()
+	tty     *tty            // nil until it is needed
 	inputIs string          // what standard input was taken for; "" for nothing yet
 	read    map[string]bool // the sources of shares that were read
 	spare   []given         // shares for what is asked next

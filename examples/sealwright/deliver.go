@@ -151,7 +151,7 @@ func (f *deliverFlags) custodian(to string) (custodian, error) {
 }
 
 // ready finds out, before anything is changed, that the shares can be delivered.
-func (p *post) ready() error {
+func (p *post) ready(a *app) error {
 	files, shows := false, false
 	for _, c := range p.to {
 		files = files || c.way != byTerminal
@@ -161,11 +161,9 @@ func (p *post) ready() error {
 		}
 	}
 	if shows {
-		t, err := openTTY()
-		if err != nil {
+		if _, err := a.terminal(); err != nil {
 			return fmt.Errorf("%w: %w: give the shares to keys or to paper", errDelivery, err)
 		}
-		t.close()
 	}
 	if !files {
 		return nil
@@ -219,11 +217,11 @@ func (p *post) deliver(ctx context.Context, a *app, d seal.Delivery) ([]delivere
 	if len(show) == 0 {
 		return out, nil
 	}
-	t, err := openTTY()
+	t, err := a.terminal()
 	if err != nil {
 		return out, err
 	}
-	defer t.close()
+	defer t.loud()
 	for _, f := range show {
 		if err := f(t); err != nil {
 			return out, err

@@ -28,6 +28,7 @@ require (
 	cloud.google.com/go/longrunning v1.5.0 // indirect
 	filippo.io/edwards25519 v1.2.0 // indirect
 	filippo.io/hpke v0.4.0 // indirect
+	filippo.io/nistec v0.0.4 // indirect
 	github.com/Azure/azure-sdk-for-go/sdk/azcore v1.24.0 // indirect
 	github.com/Azure/azure-sdk-for-go/sdk/azidentity v1.15.0 // indirect
 	github.com/Azure/azure-sdk-for-go/sdk/internal v1.13.0 // indirect
@@ -95,3 +96,5 @@ replace github.com/sealwright/sealwright/seal/agerecipient => ../../seal/agereci
 replace github.com/sealwright/sealwright/seal/operator/pgp => ../../seal/operator/pgp
 
 replace github.com/sealwright/sealwright/seal/paper => ../../seal/paper
+
+tool filippo.io/age/cmd/age

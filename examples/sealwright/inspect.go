@@ -199,11 +199,11 @@ func (a *app) everyShare(ctx context.Context, f *sharesFlags, see func(given)) e
 	if n > 0 {
 		return nil
 	}
-	t, err := openTTY()
+	t, err := a.terminal()
 	if err != nil {
 		return fmt.Errorf("%w: %w: pipe the share in, or give --shares FILE", errNoMore, err)
 	}
-	defer t.close()
+	defer t.loud()
 	s, err := t.share(ctx, "Share (not shown): ")
 	if err != nil {
 		return err

@@ -144,7 +144,7 @@ func (c *migrateCmd) migrate(ctx context.Context, a *app, b *seal.Barrier, plan 
 		v.Delivered = append(v.Delivered, delivered...)
 		return err
 	}
-	if err := c.deliverable(ctx, b, plan, p); err != nil {
+	if err := c.deliverable(a, b, plan, p); err != nil {
 		return err
 	}
 	for {
@@ -183,7 +183,7 @@ func (c *migrateCmd) migrate(ctx context.Context, a *app, b *seal.Barrier, plan 
 
 // deliverable finds out, before anything is changed, that new shares have somebody
 // to go to.
-func (c *migrateCmd) deliverable(ctx context.Context, b *seal.Barrier, plan migrate.Plan, p *post) error {
+func (c *migrateCmd) deliverable(a *app, b *seal.Barrier, plan migrate.Plan, p *post) error {
 	makes := slices.ContainsFunc(plan.Moves(b.Status()), func(m migrate.Move) bool { return m.Kind == migrate.MoveAdd && seal.HasPeople(m.Spec) })
 	if !makes && !c.Reissue {
 		return nil
@@ -191,5 +191,5 @@ func (c *migrateCmd) deliverable(ctx context.Context, b *seal.Barrier, plan migr
 	if len(c.To) == 0 {
 		return fmt.Errorf("%w: the plan makes shares: say for each who gets it, with --to", errDelivery)
 	}
-	return p.ready()
+	return p.ready(a)
 }

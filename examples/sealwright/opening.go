@@ -168,11 +168,11 @@ func shareFault(err error) bool {
 
 // ask asks for shares on the terminal.
 func (a *app) ask(ctx context.Context, how func() string, take taker) error {
-	t, err := openTTY()
+	t, err := a.terminal()
 	if err != nil {
 		return errNoMore
 	}
-	defer t.close()
+	defer t.loud()
 	for {
 		if text := how(); text != "" {
 			t.printf("%s\n", text)

@@ -3,6 +3,7 @@
 package main_test
 
 import (
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -70,4 +71,42 @@ func TestPipeAndKeyboard(t *testing.T) {
 	p.expect("1 of the 2 shares")
 	p.enter(w.shares[1] + "\r")
 	p.wait().want(t, 0, "slot people opens")
+}
+
+// What is pasted at once, or typed while it is busy, is shown as little.
+func TestPasteOfSeveral(t *testing.T) {
+	w, at := fileWorld(t, false)
+	for range 3 {
+		p := onTerminal(t, false, "open", "--store", at)
+		p.expect("Enter alone ends): ")
+		p.enter("hello\r" + w.shares[0] + "\r" + w.shares[0] + "\r" + w.shares[2] + "\r")
+		p.expect("share given already")
+		p.expect("slot people opens")
+		r := p.wait()
+		r.want(t, 0)
+		if shown(t, r.err) != "" {
+			t.Fatalf("the terminal shows a share: %s", r.err)
+		}
+	}
+}
+
+// Two questions of one run, for what opens the store and for what proves.
+func TestTwoRoundsOfQuestions(t *testing.T) {
+	w, at := fileWorld(t, false)
+	old := w.shares[0] + w.shares[1]
+	ada := newHolder(t, w, "ada")
+	out := filepath.Join(w.dir, "out")
+	run(t, old, "rekey", "people", "--people", "1/1", "--to", "ada="+ada.recipient, "--out-dir", out, "--store", at, stopped).want(t, 0)
+	fresh := opened(t, ada, one(t, out, "*-ada.age"))
+	p := onTerminal(t, false, "prove", "people", "--store", at, stopped)
+	before := p.modes()
+	for _, s := range []string{w.shares[2], w.shares[0], fresh} {
+		p.expect("Enter alone ends): ")
+		p.enter(s + "\r")
+	}
+	p.expect("is proven")
+	p.wait().want(t, 0)
+	if p.modes() != before {
+		t.Error("the terminal is not as it was")
+	}
 }

@@ -34,7 +34,7 @@ func (t *tty) show(ctx context.Context, share seal.Share, v deliveredView, share
 			t.out.Write(text[j:min(j+5, len(text))])
 			t.printf(" ")
 		}
-		t.printf("\r\n")
+		t.printf("\n")
 	}
 	prompt := "\nWrite it down. Then type its last 6 characters (not shown): "
 	for {

@@ -124,7 +124,7 @@ func (a *app) makeSlot(ctx context.Context, name string, f *changeFlags, shape *
 	if err := b.Admin().DrillSpec(ctx, spec); err != nil { // before anything is changed
 		return err
 	}
-	if err := post.ready(); err != nil {
+	if err := post.ready(a); err != nil {
 		return err
 	}
 	if reissue {

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"runtime"
+	"strings"
 
 	"golang.org/x/term"
 )
@@ -21,6 +23,44 @@ type tty struct {
 	in, out *os.File
 	keys    chan byte // what was typed
 	failed  chan error
+	before  *term.State // while nothing is shown of what is typed; else nil
+}
+
+// terminal returns the terminal, of which there is one: a second reader would take
+// the first one's keys.
+func (a *app) terminal() (*tty, error) {
+	if a.tty == nil {
+		t, err := openTTY()
+		if err != nil {
+			return nil, err
+		}
+		a.tty = t
+		a.closers = append(a.closers, t.loud)
+	}
+	return a.tty, nil
+}
+
+// quiet has nothing shown of what is typed, from the first question to the last:
+// what is pasted comes between questions too.
+func (t *tty) quiet() error {
+	if t.before != nil {
+		return nil
+	}
+	before, err := term.MakeRaw(int(t.in.Fd()))
+	if err != nil {
+		return errNoTerminal
+	}
+	t.before = before
+	t.listen()
+	return nil
+}
+
+// loud leaves the terminal as it was.
+func (t *tty) loud() {
+	if t.before != nil {
+		_ = term.Restore(int(t.in.Fd()), t.before)
+		t.before = nil
+	}
 }
 
 // openTTY returns the terminal.
@@ -47,14 +87,13 @@ func openTTY() (*tty, error) {
 	return &tty{in: r, out: w}, nil
 }
 
-// close leaves the file open where a read waits in it: the program ends.
-func (t *tty) close() {
-	if t.keys == nil {
-		t.in.Close()
+func (t *tty) printf(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	if t.before != nil { // the terminal makes no line ends by itself
+		text = strings.ReplaceAll(text, "\n", "\r\n")
 	}
+	io.WriteString(t.out, text)
 }
-
-func (t *tty) printf(format string, args ...any) { fmt.Fprintf(t.out, format, args...) }
 
 // listen reads keys, one by one, from the first question on.
 func (t *tty) listen() {
@@ -70,6 +109,9 @@ func (t *tty) listen() {
 				t.failed <- errNoTerminal
 				return
 			}
+			if one[0] == keyInterrupt { // as the terminal does otherwise
+				interruptSelf()
+			}
 			t.keys <- one[0]
 			one[0] = 0
 		}
@@ -81,20 +123,20 @@ const (
 	keyInterrupt, keyEnd, keyBack, keyDelete, keyKill, keyEscape = 3, 4, 8, 127, 21, 27
 )
 
-// line asks for a line that is not shown. The bytes are the caller's to wipe. The
-// terminal is left as it was, whatever ends the question.
-func (t *tty) line(ctx context.Context, prompt string) (text []byte, err error) {
-	fd := int(t.in.Fd())
-	before, err := term.MakeRaw(fd)
-	if err != nil {
-		return nil, errNoTerminal
+// interruptSelf ends what the program is doing, a call of a KMS too.
+func interruptSelf() {
+	if p, err := os.FindProcess(os.Getpid()); err == nil {
+		_ = p.Signal(os.Interrupt)
 	}
-	defer func() {
-		err = errors.Join(err, term.Restore(fd, before))
-		t.printf("\n")
-	}()
+}
+
+// line asks for a line that is not shown. The bytes are the caller's to wipe.
+func (t *tty) line(ctx context.Context, prompt string) (text []byte, err error) {
+	if err := t.quiet(); err != nil {
+		return nil, err
+	}
+	defer t.printf("\n")
 	t.printf("%s", prompt)
-	t.listen()
 	text = make([]byte, 0, 1024) // it never grows, which would leave copies
 	defer func() {
 		if err != nil {
