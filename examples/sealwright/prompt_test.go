@@ -48,7 +48,9 @@ func TestPromptEnds(t *testing.T) {
 			p.expect("Enter alone ends): ")
 			for p.modes() == before { // it asks in a moment
 			}
-			p.enter(w.shares[0][:30])
+			if !strings.HasPrefix(name, "SIG") { // what arrives after the end is anybody's
+				p.enter(w.shares[0][:30])
+			}
 			end(p)
 			r := p.wait()
 			if code := map[bool]int{true: 2, false: 1}[name == "Enter"]; r.code != code {

@@ -58,6 +58,7 @@ func (t *tty) quiet() error {
 // loud leaves the terminal as it was.
 func (t *tty) loud() {
 	if t.before != nil {
+		discard(int(t.in.Fd()))
 		_ = term.Restore(int(t.in.Fd()), t.before)
 		t.before = nil
 	}
