@@ -87,6 +87,7 @@ function show(next, quietly) {
   if (!main) throw new Error('not a page of this server');
   stopCamera();
   document.title = next.title;
+  main.querySelectorAll('[autofocus]').forEach((e) => e.removeAttribute('autofocus')); // it is for who has no script
   document.querySelector('main').replaceWith(document.adoptNode(main));
   prepare(main);
   if (quietly) return;

@@ -78,6 +78,7 @@ var english = map[string]string{
 	"lead.making": "The shares are being made.", "lead.asking": "The holders of the old shares are asked. Send them this link:", "lead.ask": "Agree to the new shares",
 	"lead.made": "The shares are made. Each holder sees theirs, writes it down and gives it back: %d of the %d that are needed have.", "lead.done": "The new shares count.",
 	"lead.make.init": "The numbers fit: make the shares", "lead.make.rekey": "The numbers fit: ask the holders of the old shares",
+	"lead.table": "Table of the places", "place.text": "The encrypted text",
 	"lead.cancel": "End it", "lead.cancel.summary": "End this ceremony", "lead.cancel.intro": "Places and new shares are forgotten. Nothing is lost: old shares stay valid.",
 	"made.init": "The shares are made. Everybody finds theirs on their own page.", "made.rekey": "The holders of the old shares can agree now.", "ended": "The ceremony was ended. The old shares are valid.",
 	"seat.here": "is here", "seat.keyed": "is here, with a public key", "seat.made": "has not looked yet", "seat.shown": "has seen the share", "seat.back": "has written it down",
