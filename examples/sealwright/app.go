@@ -14,6 +14,7 @@ import (
 	"github.com/sealwright/sealwright/kms/azurekeyvault/azureseal"
 	"github.com/sealwright/sealwright/kms/gcpckms/gcpseal"
 	"github.com/sealwright/sealwright/seal"
+	"github.com/sealwright/sealwright/seal/journal"
 	"github.com/sealwright/sealwright/seal/sealconf"
 )
 
@@ -26,11 +27,12 @@ type app struct {
 
 	setup   *sealconf.Setup
 	closers []func()
-	tty     *tty            // nil until it is needed
-	inputIs string          // what standard input was taken for; "" for nothing yet
-	read    map[string]bool // the sources of shares that were read
-	spare   []given         // shares for what is asked next
-	changes bool            // one set of shares opens the store and proves that it does
+	tty     *tty             // nil until it is needed
+	journal *journal.Journal // nil for none
+	inputIs string           // what standard input was taken for; "" for nothing yet
+	read    map[string]bool  // the sources of shares that were read
+	spare   []given          // shares for what is asked next
+	changes bool             // one set of shares opens the store and proves that it does
 
 	mu       sync.Mutex
 	unsealed string          // the slot that unsealed last
@@ -150,6 +152,9 @@ func (a *app) barrier(ctx context.Context, store seal.Store, adjust func(*seal.C
 	if adjust != nil {
 		adjust(&cfg)
 	}
+	if err := a.openJournal(); err != nil {
+		return nil, err
+	}
 	b, err := seal.Open(cfg)
 	if err != nil {
 		return nil, err
@@ -159,6 +164,9 @@ func (a *app) barrier(ctx context.Context, store seal.Store, adjust func(*seal.C
 }
 
 func (a *app) event(e seal.Event) {
+	if a.journal != nil {
+		a.journal.Event(e)
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	switch {
@@ -168,6 +176,25 @@ func (a *app) event(e seal.Event) {
 	case e.Kind == seal.EventProve || e.Kind == seal.EventReplace:
 		a.proved[e.Slot] = true
 	}
+}
+
+// openJournal opens the journal of --journal-to, once. What cannot be written there
+// holds up nothing, and is told in the end.
+func (a *app) openJournal() error {
+	if a.journal != nil || a.cli.JournalTo == "" {
+		return nil
+	}
+	j, err := journal.Open(journal.Config{Place: journal.File{Path: a.cli.JournalTo}, Name: replica()})
+	if err != nil {
+		return fmt.Errorf("--journal-to: %w", err)
+	}
+	a.journal = j
+	a.closers = append(a.closers, func() {
+		if err := j.Close(); err != nil {
+			a.say("warning: not everything stands in the journal %s: %v", a.cli.JournalTo, err)
+		}
+	})
+	return nil
 }
 
 // replica is this program's name in the record, the same for each run on a

@@ -19,6 +19,7 @@ type cli struct {
 	Pin           []string `placeholder:"FINGERPRINT" sep:"none" help:"Believe only these slots; repeat it."`
 	TrustUnpinned bool     `help:"Believe a slot that a stranger could have made (RSA-OAEP, bare shares of Vault's)."`
 	JSON          bool     `name:"json" help:"One JSON object on standard output, for scripts."`
+	JournalTo     string   `placeholder:"FILE" help:"Write each attempt into this journal, as a server does into its own: a file of its own."`
 	As            string   `placeholder:"NAME" help:"Who you are, for the record's journal. Default: sealwright."`
 
 	Inspect    inspectCmd    `cmd:"" help:"What this record is and who opens it. Opens nothing."`

@@ -146,3 +146,29 @@ func TestKilledExport(t *testing.T) {
 	shares := w.shares[0] + w.shares[1]
 	run(t, shares, "export", "sql", "--store", at, "--table", "tokens", "--columns", "secret", "--out", out).want(t, 1, "an earlier run left it")
 }
+
+// A restore that is killed at any time leaves the record that was there, or the next.
+func TestKilledRestore(t *testing.T) {
+	w, at := fileWorld(t, false)
+	backup := w.write(t, "backup.json", string(recordOf(t, w.store)))
+	old := w.shares[0] + w.shares[1]
+	run(t, old, "prove", "people", "--store", at, stopped).want(t, 0)
+	before := string(fileContent(t, at))
+	shares := w.write(t, "shares", old)
+	for step := range 5 {
+		p := onTerminal(t, true, "restore", backup, "--shares", shares, "--store", at, stopped)
+		select {
+		case <-p.ended:
+		case <-time.After(time.Duration(step*step) * 15 * time.Millisecond):
+			p.cmd.Process.Kill()
+		}
+		p.cmd.Wait()
+		run(t, old, "open", "--store", at).want(t, 0, "slot people opens")
+		if string(fileContent(t, at)) != before {
+			break
+		}
+	}
+	if string(fileContent(t, at)) == before {
+		run(t, old, "restore", backup, "--store", at, stopped).want(t, 0, "restored")
+	}
+}

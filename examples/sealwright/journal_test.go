@@ -1,0 +1,42 @@
+package main_test
+
+import (
+	"path/filepath"
+	"testing"
+)
+
+// What is tried without the server stands in a journal, wrong shares too, and the
+// journal is found to be whole, or not.
+func TestJournal(t *testing.T) {
+	w, at := fileWorld(t, false)
+	for _, s := range w.shares {
+		secretOf(t, s)
+	}
+	file := filepath.Join(w.dir, "journal")
+	wrong, _ := fileWorld(t, false)
+	secretOf(t, wrong.shares[0])
+	to := []string{"--store", at, "--journal-to", file, "--as", "the night shift"}
+	run(t, wrong.shares[0]+w.shares[0], append([]string{"open"}, to...)...).want(t, 2, "bring a share of this store")
+	run(t, w.shares[1]+w.shares[0], append([]string{"prove", "people", stopped}, to...)...).want(t, 0)
+	r := run(t, "", "journal", "verify", file, "--json")
+	r.want(t, 0, `"whole":true`, `"vouched":false`, `"crashes":0`)
+	var v struct {
+		Head  string
+		Lines int
+	}
+	r.decode(t, &v)
+	if v.Lines < 6 {
+		t.Errorf("%+v", v)
+	}
+	run(t, "", "journal", "verify", file, "--head", v.Head).want(t, 0, "whole: ", "keep this head elsewhere")
+	run(t, "", "report", "--store", at, "--journal", file).want(t, 0, "alice")
+	text := string(fileContent(t, file))
+	if shown(t, text) != "" {
+		t.Error("the journal holds a share")
+	}
+	cut := w.write(t, "cut", text[:len(text)/2])
+	run(t, "", "journal", "verify", cut, "--head", v.Head).want(t, 1, "NOT WHOLE")
+	run(t, "", "journal", "verify", file, "--head", "nonsense").want(t, 1, "--head")
+	// One that cannot be written holds up nothing.
+	run(t, w.shares[1]+w.shares[0], "open", "--store", at, "--journal-to", filepath.Join(w.dir, "nosuch", "journal")).want(t, 0, "slot people opens", "not everything stands in the journal")
+}
