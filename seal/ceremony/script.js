@@ -22,12 +22,13 @@ function checksumFits(text) {
 function isRaw(text) {
   if (/^[0-9a-fA-F]{66}$/.test(text)) return text.slice(64) !== '00';
   const part = [alphabet + '1', (alphabet + '1').toUpperCase()].some((a) => [...text].every((c) => a.includes(c)));
-  return text.length === 44 && !part && /^[A-Za-z0-9+/]{44}$/.test(text);
+  const zero = /[AEIMQUYcgkosw048]A$/.test(text); // its last byte, the number of the share
+  return text.length === 44 && !part && !zero && /^[A-Za-z0-9+/]{44}$/.test(text);
 }
 
 // What is wrong with a text, as faultOf of the server names it; null if nothing is.
 function faultOf(typed) {
-  const text = [...typed.replace(/[\s\u0085]/gu, '')];
+  const text = [...typed.replace(/[\t-\r \u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]/g, '')];
   const n = text.length;
   const joined = text.join('');
   if (n === 0) return { key: 'empty' };
@@ -124,8 +125,9 @@ async function look() {
     address = form.action;
   }
   const answer = await fetch(address, options);
-  if (!answer.ok) return;
   const page = new DOMParser().parseFromString(await answer.text(), 'text/html');
+  if (answer.status === 404) show(page, true); // it is over, as that page says
+  if (!answer.ok) return;
   const next = page.querySelector('[data-live]');
   const still = document.querySelector('[data-live]');
   if (!next || still !== now || still.contains(document.activeElement)) return;
