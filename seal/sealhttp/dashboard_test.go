@@ -9,7 +9,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 	"unicode"
 )
@@ -83,7 +82,7 @@ func TestDashboard(t *testing.T) {
 		t.Fatal(err)
 	}
 	shown := map[string]bool{}
-	synctest.Test(t, func(t *testing.T) {
+	virtual(t, func(t *testing.T) {
 		s := newSite(t, nil)
 		s.init("a", "people")
 		s.metrics.Keeper("idle", time.Now(), time.Now(), errors.New("an item"))

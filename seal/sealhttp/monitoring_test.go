@@ -2,6 +2,7 @@ package sealhttp_test
 
 import (
 	"context"
+	"crypto/fips140"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -35,6 +36,20 @@ func promtool(t *testing.T, stdin string, args ...string) (string, error) {
 	cmd.Stdin = strings.NewReader(stdin)
 	out, err := cmd.CombinedOutput()
 	return string(out), err
+}
+
+// virtual runs f in virtual time.
+func virtual(t *testing.T, f func(*testing.T)) {
+	t.Helper()
+	needVirtual(t)
+	synctest.Test(t, f)
+}
+
+func needVirtual(t *testing.T) {
+	t.Helper()
+	if fips140.Enabled() {
+		t.Skip("needs virtual time, in which crypto/rand finds no entropy in FIPS mode before Go 1.27")
+	}
 }
 
 // A site is a server that Prometheus scrapes, in virtual time.
@@ -289,6 +304,7 @@ func TestAlerts(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: it takes ten seconds of a processor")
 	}
+	needVirtual(t)
 	rules, err := filepath.Abs(monitoring + "alerts.yml")
 	if err != nil {
 		t.Fatal(err)
@@ -304,7 +320,7 @@ func TestAlerts(t *testing.T) {
 		}
 		var s *site
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			virtual(t, func(t *testing.T) {
 				s = newSite(t, func(s *site) {
 					s.fake.Forgeable = name == "believed without a pin"
 					s.cfg.Store = &rollback{Store: s.cfg.Store}

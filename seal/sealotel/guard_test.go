@@ -5,7 +5,6 @@ import (
 	"runtime"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"go.opentelemetry.io/otel/metric"
@@ -63,7 +62,7 @@ func TestProviderHoldsUpNothing(t *testing.T) {
 	} {
 		for where := range 3 {
 			t.Run(what+[]string{" at a start", " at an end", " at a record"}[where], func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
+				virtual(t, func(t *testing.T) {
 					forever := make(chan struct{})
 					letGo := sync.OnceFunc(func() { close(forever) })
 					defer letGo()

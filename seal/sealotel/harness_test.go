@@ -2,10 +2,12 @@ package sealotel_test
 
 import (
 	"context"
+	"crypto/fips140"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"go.opentelemetry.io/otel/attribute"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
@@ -24,6 +26,15 @@ func must(t testing.TB, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// virtual runs f in virtual time.
+func virtual(t *testing.T, f func(*testing.T)) {
+	t.Helper()
+	if fips140.Enabled() {
+		t.Skip("needs virtual time, in which crypto/rand finds no entropy in FIPS mode before Go 1.27")
+	}
+	synctest.Test(t, f)
 }
 
 // A bench has a barrier that tells the SDK, and what the SDK was told.

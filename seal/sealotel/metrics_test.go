@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -50,7 +49,7 @@ func scrape(t *testing.T, m *sealhttp.Metrics, b *seal.Barrier) (samples []strin
 // TestAgreesWithScrape: whoever looks at both sees one server, in every state that
 // the page of sealhttp tells apart.
 func TestAgreesWithScrape(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual(t, func(t *testing.T) {
 		ctx := t.Context()
 		var m sealhttp.Metrics
 		s := newBench(t, func(_ *bench, c *seal.Config) { c.OnEvent = seal.JoinEvents(c.OnEvent, m.Event) })
@@ -123,7 +122,7 @@ func TestAgreesWithScrape(t *testing.T) {
 
 // TestVaultNames: what dashboards for Vault ask for, and what they are told.
 func TestVaultNames(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual(t, func(t *testing.T) {
 		ctx := t.Context()
 		s := newBench(t)
 		const by = `{seal_wrapper_name="cloud"} `
