@@ -397,7 +397,7 @@ func (tb *tab) quiet(expected ...string) {
 }
 
 // picture keeps the page as it is, where that was asked for.
-func (tb *tab) picture(name string) {
+func (tb *tab) picture(name, device string) {
 	tb.t.Helper()
 	if *pictures == "" {
 		return
@@ -406,6 +406,9 @@ func (tb *tab) picture(name string) {
 		name          string
 		width, height int64
 	}{{"phone", 390, 800}, {"desktop", 900, 700}} {
+		if size.name != device {
+			continue
+		}
 		tb.run(emulation.SetDeviceMetricsOverride(size.width, size.height, 1, size.name == "phone"))
 		var png []byte
 		tb.run(chromedp.FullScreenshot(&png, 100))

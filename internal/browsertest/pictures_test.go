@@ -34,8 +34,8 @@ func TestPictures(t *testing.T) {
 			places = append(places, p)
 		}
 		lead.waits("button[value=make]")
-		lead.picture("begun")
-		places[1].picture("place")
+		lead.picture("begun", "desktop")
+		places[1].picture("place", "phone")
 		lead.clicks("button[value=make]")
 		var all secrets
 		for _, p := range places {
@@ -43,7 +43,7 @@ func TestPictures(t *testing.T) {
 			p.clicks("button[value=show]")
 			all = append(all, p.shown())
 		}
-		places[0].picture("share")
+		places[0].picture("share", "phone")
 		s.unseal(all[:2]...)
 		s.seal()
 		tb := s.open(t, options...)
@@ -53,12 +53,12 @@ func TestPictures(t *testing.T) {
 		tb.waits("#answer.good")
 		tb.paste("#share", mistype(all[0], 40))
 		tb.waits(".fault.bad")
-		tb.picture("mistyped")
+		tb.picture("mistyped", "phone")
 		tb.goTo("/ceremony/check")
 		tb.paste("#share", all[1])
 		tb.clicks("form button:not([type=button])")
 		tb.waits("#answer.good")
 		tb.dark(true)
-		tb.picture("check-dark")
+		tb.picture("check-dark", "desktop")
 	}
 }

@@ -56,7 +56,7 @@ func (h *handler) canBegin(p *page) error {
 		return seal.ErrSealed
 	case p.Action == Rekey && len(p.Choices) == 0:
 		return errNoPeople
-	case p.Action == Rekey && s.Operation != nil && !orphaned(s.Operation.ID):
+	case p.Action == Rekey && s.Operation != nil && !h.orphaned(s.Operation):
 		return seal.ErrInProgress
 	case p.Action == Init && s.Proved:
 		return seal.ErrInitialized
@@ -68,10 +68,10 @@ func (h *handler) canBegin(p *page) error {
 	return nil
 }
 
-// orphaned reports whether an operation is a ceremony's: while none is in progress here,
-// whoever may begin one ends it.
-func orphaned(id seal.OperationID) bool {
-	return strings.HasPrefix(string(id), askPrefix) || strings.HasPrefix(string(id), verifyPrefix)
+// orphaned reports whether an operation is a ceremony's of this replica: while none is in
+// progress here, whoever may begin one ends it. Another replica's may be alive.
+func (h *handler) orphaned(op *operationView) bool {
+	return op.Replica == h.Barrier.Status().Replica && (strings.HasPrefix(string(op.ID), askPrefix) || strings.HasPrefix(string(op.ID), verifyPrefix))
 }
 
 // begin begins a ceremony: places can be taken.

@@ -229,6 +229,15 @@ func TestRestart(t *testing.T) {
 	s.want(tb.place(0, "look"), 404)
 	tb = s.begins("rekey", "2", "Cleo", "Dan")
 	s.want(tb.lead("make"), 200, "can agree now")
+
+	other := newSite(t, func(sc *seal.Config, _ *ceremony.Config) { sc.Store, sc.Replica = s.store, "two" })
+	other.post("/ceremony/unseal", "share", old[0])
+	other.want(other.post("/ceremony/unseal", "share", old[1]), 200, "The server is unsealed.")
+	other.want(other.post("/ceremony/begin/rekey", "shares", "2", "threshold", "2", "token", "let-me"), 400, "Something else is in progress")
+	other.want(other.get("/ceremony/operation/"+string(s.b.Status().Operation.ID)), 200, "with another server")
+	if s.b.Admin().Refresh(t.Context()) != nil || s.b.Status().Operation == nil {
+		t.Error("another replica ended the ceremony")
+	}
 }
 
 // TestEnds: a ceremony that nobody ends is forgotten in its time, with the shares.

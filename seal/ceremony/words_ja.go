@@ -73,7 +73,7 @@ var japanese = map[string]string{
 	"begin.button": "始める", "token.label": "トークン（サーバーが求める場合）",
 
 	"lead.invite": "このリンクを送る", "lead.invite.intro": "シェアを持つ人たちだけに送ってください。席に着くためのもので、これだけではシェアは表示されません。",
-	"lead.places": "席は %d、ストアを開くには任意の %d 人", "lead.number": "席", "lead.name": "名前", "lead.check": "読み上げられる番号", "lead.state": "進み具合",
+	"lead.places": "席は %d つ、任意の %d 人でストアを開けます", "lead.number": "席", "lead.name": "名前", "lead.check": "読み上げられる番号", "lead.state": "進み具合",
 	"lead.waiting": "空いている席：%d", "lead.ready": "全員が席に着きました。一人ずつ電話をかけて番号を読み上げてもらい、この表と照らし合わせてください。一つでも合わなければ、中止してやり直してください。",
 	"lead.making": "シェアを作成しています。", "lead.asking": "古いシェアの保持者に同意を求めています。次のリンクを送ってください：", "lead.ask": "新しいシェアに同意する",
 	"lead.made": "シェアが作成されました。それぞれが自分のシェアを見て書き留め、入力して返します。必要な %[2]d 人のうち %[1]d 人が済みました。", "lead.done": "新しいシェアが有効になりました。",
