@@ -186,6 +186,7 @@ func TestHost(t *testing.T) {
 	h.must("PUT", "/v1/sys/rotate", "", nil)
 	h.must("POST", "/tokens/", "written under the next key", nil)
 	reads("after a rotation")
+	h.monitored()
 	if err := h.stop(); err != nil {
 		t.Errorf("it ended with %v", err)
 	}
