@@ -4,14 +4,26 @@ go 1.26.0
 
 require (
 	github.com/anishathalye/porcupine v1.3.1
+	github.com/aws/aws-sdk-go-v2 v1.48.0
+	github.com/aws/aws-sdk-go-v2/service/s3 v1.114.10
+	github.com/aws/smithy-go v1.28.9
 	github.com/sealwright/sealwright v0.0.0
 	github.com/sealwright/sealwright/internal/sqltest v0.0.0
 	github.com/sealwright/sealwright/seal/etcdstore v0.0.0
+	github.com/sealwright/sealwright/seal/objectstore/s3store v0.0.0
 	go.etcd.io/etcd/client/v3 v3.7.3
 	go.uber.org/zap v1.27.1
 )
 
 require (
+	github.com/aws/aws-sdk-go-v2/aws/protocol/eventstream v1.7.27 // indirect
+	github.com/aws/aws-sdk-go-v2/internal/configsources v1.5.12 // indirect
+	github.com/aws/aws-sdk-go-v2/internal/endpoints/v2 v2.8.12 // indirect
+	github.com/aws/aws-sdk-go-v2/internal/v4a v1.5.12 // indirect
+	github.com/aws/aws-sdk-go-v2/service/internal/accept-encoding v1.13.25 // indirect
+	github.com/aws/aws-sdk-go-v2/service/internal/checksum v1.11.13 // indirect
+	github.com/aws/aws-sdk-go-v2/service/internal/presigned-url v1.14.12 // indirect
+	github.com/aws/aws-sdk-go-v2/service/internal/s3shared v1.20.12 // indirect
 	github.com/coreos/go-semver v0.3.1 // indirect
 	github.com/coreos/go-systemd/v22 v22.7.0 // indirect
 	github.com/golang/protobuf v1.5.4 // indirect
@@ -32,4 +44,5 @@ replace (
 	github.com/sealwright/sealwright => ../..
 	github.com/sealwright/sealwright/internal/sqltest => ../sqltest
 	github.com/sealwright/sealwright/seal/etcdstore => ../../seal/etcdstore
+	github.com/sealwright/sealwright/seal/objectstore/s3store => ../../seal/objectstore/s3store
 )
