@@ -63,6 +63,9 @@ type Barrier struct {
 	caughtUp    *catchUp      // the last load for an unknown term
 	changed     chan struct{} // closed and replaced when the state changes
 	observed    map[uint32]observation
+	handed      bucket                // of the root keys handed to other replicas
+	asks        map[[32]byte]struct{} // requests to other replicas that wait for their answer
+	peersSaid   outcome               // what the last round of asking them came to, as far as it was told
 
 	hooks hooks
 }
@@ -73,6 +76,8 @@ type hooks struct {
 	rewrite func(event EventKind, before, after record.State) record.State
 	// believe makes Drop take any proof ever recorded.
 	believe bool
+	// answered is called when a hand-off's answer is made and not yet given out.
+	answered func()
 }
 
 // Open returns a sealed Barrier over the configured store. It checks the
@@ -99,6 +104,7 @@ func Open(cfg Config) (*Barrier, error) {
 		renewed:  map[uint32]string{},
 		changed:  make(chan struct{}),
 		observed: map[uint32]observation{},
+		asks:     map[[32]byte]struct{}{},
 	}
 	if s, ok := cfg.Store.(Limited); ok {
 		b.limit = s.MaxRecord()

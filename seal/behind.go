@@ -115,9 +115,10 @@ func (b *Barrier) seeActive(s *record.State) {
 
 // strands returns ErrStrands where other replicas share the store, as
 // Config.Propagation says, and no slot lets them follow a new root key: none
-// opens without people, or none did when it was drilled last.
+// opens without people, or none did when it was drilled last. Where replicas hand
+// it to each other they follow by that.
 func (b *Barrier) strands(s *record.State) error {
-	if b.cfg.Propagation == 0 {
+	if b.cfg.Propagation == 0 || b.cfg.Peers != nil {
 		return nil
 	}
 	b.mu.Lock()

@@ -1,6 +1,7 @@
 package seal
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -56,6 +57,17 @@ type Config struct {
 	// To go on with an older record on purpose, take the anchor away and start
 	// anew; an empty one believes the first record that opens.
 	Anchor Store
+
+	// Peers, if set, returns the other replicas, of which a process that is sealed, or
+	// that a new root key has left behind, asks for the root key, after the KMS slots
+	// and while those are asked: people unseal one replica, and the others come up by
+	// themselves. Package handoff has one over HTTP, and the asked side, which is
+	// [Admin.HandOff]. Who may ask is decided there, by the host. What is handed over
+	// opens the record that this process has loaded itself, or nothing; Pins, Shapes
+	// and Anchor hold for it as for shares in text. Set it in every replica or in
+	// none: with it a root key is rotated where no KMS slot lets the others follow.
+	// An operator's [Barrier.Seal] is not undone by it. Nil: nobody is asked.
+	Peers func(context.Context) ([]Peer, error)
 
 	// Replica names this process in Status, events and errors; it must differ
 	// between the processes that share a store. One that stays the same over

@@ -73,6 +73,10 @@ var (
 	// ErrStrands: other replicas could not follow this change by themselves.
 	ErrStrands = errors.New("seal: other replicas could not follow")
 
+	// ErrHandOff: another replica did not hand the root key over, or asked for it and
+	// may not have it. The text says what to look into.
+	ErrHandOff = errors.New("seal: hand-off")
+
 	// ErrNoSlot: no slot of that name.
 	ErrNoSlot = record.ErrNoSlot
 	// ErrSlotExists: a slot of that name stands already.

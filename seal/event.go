@@ -17,6 +17,7 @@ const (
 	EventInit         EventKind = "init"
 	EventUnseal       EventKind = "unseal"        // an attempt, by KMS or with the last share
 	EventShare        EventKind = "share"         // a share was given; Err says why not taken
+	EventHandOff      EventKind = "hand-off"      // the root key was handed to the replica Actor, or refused; or what others said to this one
 	EventExpire       EventKind = "expire"        // shares given long ago were wiped
 	EventSeal         EventKind = "seal"          // this process was sealed
 	EventOverrun      EventKind = "overrun"       // the keys were wiped under what While runs: it had not returned in time
@@ -147,10 +148,11 @@ func (b *Barrier) emit(kind EventKind, by By, slot string, detail string, err er
 	b.emitEvent(by, Event{Kind: kind, Slot: slot, Detail: detail, Err: err})
 }
 
-// How the server was unsealed: with or without shares.
+// How the server was unsealed: with or without shares, or by another replica.
 const (
 	byKMS    = "by KMS"
 	byPeople = "by people"
+	byPeer   = "by the hand-off of replica "
 )
 
 // emitEvent is emit of what has more to say. By who has the turn, [turn.tell] is

@@ -1,6 +1,7 @@
 package seal
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -23,7 +24,7 @@ func (b *Barrier) expireShares() {
 			gone[id] = n
 		}
 	}
-	if _, waits := b.why.(waiting); gone[""] > 0 && b.open == nil && waits && b.why != ErrSealedByOperator {
+	if _, waits := errors.AsType[waiting](b.why); gone[""] > 0 && b.open == nil && waits && b.why != ErrSealedByOperator {
 		b.setWhy(waiting(fmt.Sprintf("waiting for people: the shares given more than %v ago are forgotten: give them again", b.cfg.ShareTTL)))
 	}
 	b.mu.Unlock()

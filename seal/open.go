@@ -318,15 +318,15 @@ func (b *Barrier) load(ctx context.Context) (*ledger.Stored, error) {
 	return b.ledger.Load(ctx)
 }
 
-// follow opens, through a KMS slot, a record whose root key this process does not
-// have; patience is that of fetchWithin.
+// follow opens, through a KMS slot or by another replica, a record whose root key
+// this process does not have; patience is that of fetchWithin.
 func (b *Barrier) follow(ctx context.Context, l *ledger.Stored, patience time.Duration) (*ledger.Opened, error) {
 	if patience > 0 {
 		var cancel func()
 		ctx, cancel = context.WithTimeout(ctx, patience)
 		defer cancel()
 	}
-	o, _, err := b.openByKMS(ctx, l, b.custody)
+	o, _, err := b.openAlone(ctx, l, b.custody)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w: give this process the shares of a slot, or mend a KMS", ErrRootMoved, err)
 	}

@@ -3,6 +3,7 @@ package seal
 import (
 	"context"
 	"errors"
+	"strconv"
 	"strings"
 
 	"github.com/sealwright/sealwright/internal/causes"
@@ -12,7 +13,7 @@ import (
 )
 
 // Unseal opens the keyring through the KMS slots, together with the shares
-// given so far where a slot needs both. It makes one round: Run repeats it.
+// given so far where a slot needs both, or by another replica ([Config.Peers]). It makes one round: Run repeats it.
 // Where only people can open the store the error says how many shares are
 // missing. On an unsealed Barrier it does nothing.
 func (b *Barrier) Unseal(ctx context.Context) error {
@@ -43,7 +44,7 @@ func (b *Barrier) unsealOnce(ctx context.Context, as intent) error {
 		b.emit(EventUnseal, By{}, "", byKMS, err)
 		return err
 	}
-	o, slot, err := b.openByKMS(ctx, l, b.custody)
+	o, slot, err := b.openAlone(ctx, l, b.custody)
 	nobodyAsked := errors.Is(err, custody.ErrNeedsPeople) // no KMS slot is there
 	name := ""
 	switch {
@@ -53,7 +54,9 @@ func (b *Barrier) unsealOnce(ctx context.Context, as intent) error {
 		}
 		return nil
 	case err == nil:
-		name = slot.Name
+		if slot != nil {
+			name = slot.Name
+		}
 		err = b.admitIfStill(ctx, l, o, slot, byKMS, By{}, as)
 	default:
 		err = b.openWithShares(ctx, err, as)
@@ -72,9 +75,15 @@ var errFaster = errors.New("seal: unsealed by another caller")
 
 // admitIfStill makes an opened record the Barrier's own, and tells of it, if it is
 // still the one in the store, else ErrConflict; where somebody was faster it does
-// nothing, and returns errFaster.
+// nothing, and returns errFaster. Slot is nil where another replica's root key
+// opened it, which proves no slot.
 func (b *Barrier) admitIfStill(ctx context.Context, l *ledger.Stored, o *ledger.Opened, slot *record.Slot, how string, by By, as intent) error {
-	opened := o.By
+	opened, name := o.By, ""
+	if slot != nil {
+		name = slot.Name
+	} else {
+		how = byPeer + strconv.Quote(o.Peer)
+	}
 	t, err := b.takeIfStill(ctx, l)
 	if err != nil {
 		o.Wipe()
@@ -85,15 +94,18 @@ func (b *Barrier) admitIfStill(ctx context.Context, l *ledger.Stored, o *ledger.
 		o.Wipe()
 		return errFaster
 	}
-	if err = b.ledger.Descends(o); err == nil {
-		err = t.admit(ctx, o, slot.ID, by, as)
-	} else {
+	switch err = b.ledger.Descends(o); {
+	case err != nil:
 		o.Wipe()
+	case slot == nil:
+		err = t.enter(o, as)
+	default:
+		err = t.admit(ctx, o, slot.ID, by, as)
 	}
 	t.end()
 	if err == nil {
 		b.followed(nil)
-		b.emitEvent(by, Event{Kind: EventUnseal, Slot: slot.Name, KMS: strings.Join(opened, ","), Detail: how})
+		b.emitEvent(by, Event{Kind: EventUnseal, Slot: name, KMS: strings.Join(opened, ","), Detail: how})
 	}
 	b.advanceAnchor(ctx)
 	return err
@@ -114,7 +126,7 @@ func (b *Barrier) openWithShares(ctx context.Context, why error, as intent) erro
 	q.Sift(l.Record)
 	err = b.openByQuorum(ctx, l, "", By{}, why, as)
 	if errors.Is(err, custody.ErrNeedsPeople) {
-		return missing(l.Record, q)
+		return causes.Join(missing(l.Record, q), onlyHandOff(why))
 	}
 	return err
 }

@@ -37,8 +37,11 @@ type unsealer struct {
 	changed chan struct{} // the store may have changed
 
 	mu   sync.Mutex
-	said map[string]error // what each slot said last, by its name
+	said map[string]error // what each slot said last, by its name; nil: nothing to say
 }
+
+// saidByPeers is where in said the other replicas stand, behind all slots.
+const saidByPeers = "\xff"
 
 func (b *Barrier) startUnsealer(ctx context.Context) *unsealer {
 	u := &unsealer{b: b, as: b.toUnseal(), changed: make(chan struct{}, 1)}
@@ -58,6 +61,7 @@ func (u *unsealer) look() {
 // A clock is the pauses between attempts; the zero one has made none.
 type clock struct {
 	bound time.Duration
+	most  time.Duration // the longest bound; 0: maxPause
 }
 
 // wait pauses, from earliest on; it reports false when ctx ended.
@@ -67,7 +71,11 @@ func (c *clock) wait(ctx context.Context, earliest time.Time) bool {
 
 // pause returns the next pause.
 func (c *clock) pause() time.Duration {
-	c.bound = max(minPause, min(2*c.bound, maxPause))
+	most := c.most
+	if most == 0 {
+		most = maxPause
+	}
+	c.bound = max(minPause, min(2*c.bound, most))
 	return rand.N(c.bound)
 }
 
@@ -131,24 +139,61 @@ func (u *unsealer) try(ctx context.Context, l *ledger.Stored) error {
 		defer clean()()
 		u.quorum(ctx, l, len(slots) == 0, cancel)
 	})
-	if len(slots) == 0 {
+	ways := slots
+	if u.b.cfg.Peers != nil {
+		ways = append(ways, nil) // the other replicas, after the slots
+	}
+	if len(ways) == 0 {
 		<-ctx.Done()
 		return context.Cause(ctx)
 	}
-	o, i, _ := custody.Race(ctx, len(slots), u.b.cfg.HeadStart, func(ctx context.Context, i int, next func()) (*ledger.Opened, error) {
-		return u.slot(ctx, l, slots[i], next)
+	o, i, _ := custody.Race(ctx, len(ways), u.b.cfg.HeadStart, func(ctx context.Context, i int, next func()) (*ledger.Opened, error) {
+		if ways[i] == nil {
+			return u.peers(ctx, l, len(slots) == 0)
+		}
+		return u.slot(ctx, l, ways[i], next)
 	}, (*ledger.Opened).Wipe)
 	if i < 0 {
 		return context.Cause(ctx)
 	}
-	err := u.b.admitIfStill(ctx, l, o, slots[i], byKMS, By{}, u.as)
+	name := ""
+	if ways[i] != nil {
+		name = ways[i].Name
+	}
+	err := u.b.admitIfStill(ctx, l, o, ways[i], byKMS, By{}, u.as)
 	if err == nil || errors.Is(err, errFaster) {
 		return nil
 	}
 	if !errors.Is(err, ErrConflict) {
-		u.b.emit(EventUnseal, By{}, slots[i].Name, byKMS, err)
+		u.b.emit(EventUnseal, By{}, name, byKMS, err)
 	}
 	return err
+}
+
+// peers asks the other replicas, round after round. It returns without having
+// opened the record only when ctx has ended.
+func (u *unsealer) peers(ctx context.Context, l *ledger.Stored, alone bool) (*ledger.Opened, error) {
+	c := clock{most: peerPause}
+	spoke := false
+	for {
+		o, err := u.b.openByPeers(ctx, l)
+		if err == nil || ctx.Err() != nil {
+			return o, err
+		}
+		if errors.Is(err, ErrRolledBack) {
+			u.look() // another one knows a later record
+		}
+		if why := onlyHandOff(err); why != nil || spoke {
+			spoke = why != nil
+			if alone {
+				u.say(ctx, "", missing(l.Record, u.b.gathered("")))
+			}
+			u.say(ctx, saidByPeers, why)
+		}
+		if !c.wait(ctx, time.Time{}) {
+			return nil, ctx.Err()
+		}
+	}
 }
 
 // watch ends the attempts when the store has another record, or none that can be
@@ -188,7 +233,7 @@ func (u *unsealer) quorum(ctx context.Context, l *ledger.Stored, alone bool, end
 		case !errors.Is(err, custody.ErrNeedsPeople):
 			u.say(ctx, "", err)
 		case alone:
-			u.b.because(u.as, missing(l.Record, q))
+			u.say(ctx, "", missing(l.Record, q))
 		}
 		if !c.wait(ctx, time.Time{}) {
 			return
@@ -243,5 +288,7 @@ func (u *unsealer) say(ctx context.Context, slot string, err error) {
 	for _, name := range slices.Sorted(maps.Keys(u.said)) {
 		errs = append(errs, u.said[name])
 	}
-	u.b.because(u.as, causes.Join(errs...))
+	if why := causes.Join(errs...); why != nil {
+		u.b.because(u.as, why)
+	}
 }

@@ -36,6 +36,9 @@ type Opened struct {
 	// By is what opened it, as whoever did so calls it, for the tale alone.
 	By []string
 
+	// Peer is the replica whose root key opened it; "" for none.
+	Peer string
+
 	clear  [sha256.Size]byte // digest of the clear part
 	sealed []byte
 }
