@@ -2,8 +2,6 @@ package operator_test
 
 import (
 	"crypto/rand"
-	"crypto/subtle"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -24,14 +22,9 @@ func Example() {
 	defer b.Close()
 	token := rand.Text() // a host has its operators' own
 	h, err := operator.New(operator.Config{
-		Barrier: b,
-		Authorize: func(r *http.Request, a operator.Action) error {
-			if subtle.ConstantTimeCompare([]byte(r.Header.Get("X-Vault-Token")), []byte(token)) != 1 {
-				return errors.New("not the operators' token")
-			}
-			return nil
-		},
-		Version: "1.0.0",
+		Barrier:   b,
+		Authorize: operator.Token(token),
+		Version:   "1.0.0",
 	})
 	if err != nil {
 		fmt.Println(err)

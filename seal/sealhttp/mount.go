@@ -22,32 +22,19 @@ type Routes struct {
 	Metrics *Metrics
 
 	// Hold, if set, is asked by /readyz while the barrier is unsealed: an error is
-	// why the host is not ready all the same, such as that what it loads in
-	// [seal.Barrier.While] is not there yet, or could not be. The answer is 503
+	// why the host is not ready all the same, such as that its [seal.Loaded] is not
+	// there yet, or could not be. The answer is 503
 	// and does not show the error. It is called by several requests at once, and
 	// holds back /readyz alone, not App.
 	Hold func() error
 }
 
 // Mount puts on mux what a server that can be sealed has: /livez ([Live]),
-// /readyz ([Ready]), and r. A host that is ready once it has loaded its data:
+// /readyz ([Ready]), and r. A host that is ready once it has loaded its data has a
+// [seal.Loaded]:
 //
-//	var loaded atomic.Bool
-//	routes.Hold = func() error {
-//		if !loaded.Load() {
-//			return errors.New("loading")
-//		}
-//		return nil
-//	}
-//	err := b.While(ctx, func(ctx context.Context) error {
-//		if err := load(ctx); err != nil {
-//			return err // ends While: end the server, or try again
-//		}
-//		loaded.Store(true)
-//		defer loaded.Store(false)
-//		<-ctx.Done()
-//		return nil
-//	})
+//	data := seal.NewLoaded(b, load) // Serve runs data.Run
+//	sealhttp.Mount(mux, b, sealhttp.Routes{App: app, Hold: data.Ready})
 func Mount(mux *http.ServeMux, b *seal.Barrier, r Routes) {
 	mux.Handle("/livez", Live())
 	mux.Handle("/readyz", held(r.Hold, Ready(b), b))
