@@ -136,9 +136,12 @@ func TestAnswersThatAreNone(t *testing.T) {
 			say(w, 403, "Forbidden", "secrets", "seal")
 			return true
 		},
-		"busy":           func(w http.ResponseWriter, r *http.Request) bool { say(w, 429, "TooManyRequests", "", ""); return true },
-		"no etcd":        func(w http.ResponseWriter, r *http.Request) bool { say(w, 500, "InternalError", "", ""); return true },
-		"a redirect":     func(w http.ResponseWriter, r *http.Request) bool { http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect); return true },
+		"busy":    func(w http.ResponseWriter, r *http.Request) bool { say(w, 429, "TooManyRequests", "", ""); return true },
+		"no etcd": func(w http.ResponseWriter, r *http.Request) bool { say(w, 500, "InternalError", "", ""); return true },
+		"a redirect": func(w http.ResponseWriter, r *http.Request) bool {
+			http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect)
+			return true
+		},
 		"an empty 200":   func(w http.ResponseWriter, r *http.Request) bool { return true },
 		"a page of HTML": func(w http.ResponseWriter, r *http.Request) bool { w.Write([]byte("<html>")); return true },
 	}
