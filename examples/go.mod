@@ -20,6 +20,9 @@ require (
 	cloud.google.com/go/auth v0.24.4 // indirect
 	cloud.google.com/go/compute/metadata v0.10.0 // indirect
 	cloud.google.com/go/longrunning v1.5.0 // indirect
+	filippo.io/age v1.3.2 // indirect
+	filippo.io/edwards25519 v1.2.0 // indirect
+	filippo.io/hpke v0.4.0 // indirect
 	github.com/Azure/azure-sdk-for-go/sdk/azcore v1.24.0 // indirect
 	github.com/Azure/azure-sdk-for-go/sdk/azidentity v1.15.0 // indirect
 	github.com/Azure/azure-sdk-for-go/sdk/internal v1.13.0 // indirect
@@ -77,6 +80,7 @@ require (
 	github.com/sealwright/sealwright/kms/azurekeyvault v0.0.0
 	github.com/sealwright/sealwright/kms/gcpckms v0.0.0
 	github.com/sealwright/sealwright/migrate/vaultstore v0.0.0
+	github.com/sealwright/sealwright/seal/agerecipient v0.0.0
 	github.com/sealwright/sealwright/seal/operator/pgp v0.0.0
 	golang.org/x/sys v0.49.0 // indirect
 )
@@ -88,6 +92,8 @@ replace github.com/sealwright/sealwright/kms/awskms => ../kms/awskms
 replace github.com/sealwright/sealwright/kms/azurekeyvault => ../kms/azurekeyvault
 
 replace github.com/sealwright/sealwright/kms/gcpckms => ../kms/gcpckms
+
+replace github.com/sealwright/sealwright/seal/agerecipient => ../seal/agerecipient
 
 replace github.com/sealwright/sealwright/seal/operator/pgp => ../seal/operator/pgp
 

@@ -22,7 +22,8 @@
 // stanzas are those of package sealconf and of the three clouds. To move from
 // shares to a KMS, add its stanza, restart, and give the shares to bao operator
 // unseal -migrate; to move back, set disabled = "true" in it. With -pgp-keys,
-// init and rekey encrypt each share to its holder.
+// init and rekey encrypt each share to its holder, whose key may be of OpenPGP, of
+// age, or of SSH.
 //
 // At /ceremony/ is a page for the custodians themselves: it says why the server is
 // sealed, takes and checks shares, and makes new ones that each holder alone sees, at

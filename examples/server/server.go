@@ -14,6 +14,7 @@ import (
 	"github.com/sealwright/sealwright/keyring/named"
 	"github.com/sealwright/sealwright/migrate"
 	"github.com/sealwright/sealwright/seal"
+	"github.com/sealwright/sealwright/seal/agerecipient"
 	"github.com/sealwright/sealwright/seal/ceremony"
 	audit "github.com/sealwright/sealwright/seal/journal"
 	"github.com/sealwright/sealwright/seal/operator"
@@ -90,6 +91,7 @@ func (s *server) build(cfg *config, sealed seal.Config) error {
 		return err
 	}
 	s.keys = s.barrier.Keyring()
+	recipients := agerecipient.Config{Else: pgp.Parse} // keys of age, SSH and OpenPGP, told apart by their text
 	sys, err := operator.New(operator.Config{
 		Barrier:       s.barrier,
 		Authorize:     s.authorize,
@@ -100,7 +102,7 @@ func (s *server) build(cfg *config, sealed seal.Config) error {
 		Version:       "1.0.0",
 		StorageType:   "bbolt",
 
-		ParseRecipient: pgp.Parse, // bao operator init -pgp-keys=…
+		ParseRecipient: recipients.Parse, // bao operator init -pgp-keys=…
 	})
 	if err != nil {
 		return err
@@ -118,7 +120,7 @@ func (s *server) build(cfg *config, sealed seal.Config) error {
 		Events:    events.Newest,
 		OnEvent:   sealed.OnEvent,
 
-		ParseRecipient: pgp.Parse,
+		ParseRecipient: recipients.Parse,
 	})
 	if err != nil {
 		return err

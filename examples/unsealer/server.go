@@ -12,6 +12,7 @@ import (
 	"github.com/sealwright/sealwright/keyring/named"
 	"github.com/sealwright/sealwright/migrate"
 	"github.com/sealwright/sealwright/seal"
+	"github.com/sealwright/sealwright/seal/agerecipient"
 	"github.com/sealwright/sealwright/seal/operator"
 	"github.com/sealwright/sealwright/seal/operator/pgp"
 	"github.com/sealwright/sealwright/seal/sealhttp"
@@ -38,7 +39,7 @@ func newServer(dir string, log *slog.Logger) (*server, error) {
 	}
 	s.sys, err = operator.New(operator.Config{
 		Barrier: s.barrier, Authorize: s.authorizeOperator, OnEvent: events, Version: "1.0.0", StorageType: "bbolt",
-		ParseRecipient: pgp.Parse,
+		ParseRecipient: agerecipient.Config{Else: pgp.Parse}.Parse, // keys of age, SSH and OpenPGP
 	})
 	if err != nil {
 		return nil, err
