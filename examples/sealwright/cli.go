@@ -31,6 +31,7 @@ type cli struct {
 	AddSlot  addSlotCmd  `cmd:"" help:"Make one more way in: people, or a KMS."`
 	Rekey    rekeyCmd    `cmd:"" help:"New shares for a slot, or another shape."`
 	Prove    proveCmd    `cmd:"" help:"Show that a slot opens the store: what makes a new one count."`
+	Card     cardCmd     `cmd:"" help:"A share as a card to print, or a blank form."`
 	DropSlot dropSlotCmd `cmd:"" help:"Remove slots."`
 	Migrate  migrateCmd  `cmd:"" help:"Move to the slots that a configuration wants."`
 	Restore  restoreCmd  `cmd:"" help:"Go on with a record from a backup."`

@@ -156,8 +156,10 @@ func (p *post) ready(a *app) error {
 	for _, c := range p.to {
 		files = files || c.way != byTerminal
 		shows = shows || c.way == byTerminal
-		if c.way == byPaper && (strings.TrimSpace(p.flags.About) == "" || strings.TrimSpace(p.flags.Contact) == "") {
-			return fmt.Errorf("%w: a card says what it is for and whom to call: give --about and --contact", errDelivery)
+		if c.way == byPaper {
+			if err := cardTexts(p.flags.About, p.flags.Contact); err != nil {
+				return err
+			}
 		}
 	}
 	if shows {
@@ -243,7 +245,7 @@ func (p *post) content(set seal.ShareSet, i int, c custodian) (content []byte, e
 		}
 	}
 	card := paper.Card{
-		About: paper.About{Store: p.flags.About, Contact: p.flags.Contact, Check: "sealwright check-share --store … asks for it, and says whether it is still right. Do it once a year."},
+		About: paper.About{Store: p.flags.About, Contact: p.flags.Contact, Check: cardCheck},
 		Slot:  set.Slot, Set: set.Set, Number: i + 1, Shares: len(set.Shares), Threshold: set.Threshold, Custodian: set.Custodians[i], Share: set.Shares[i],
 	}
 	var b bytes.Buffer
