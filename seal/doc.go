@@ -142,6 +142,11 @@
 // record, says so in [Status.Behind] and goes on with the keys it has; shares
 // given to it open the new record without a Seal.
 //
+// Where people alone open the store each replica wants their shares, at each start.
+// With [Config.Peers] they unseal one, and the others ask it for the root key, as
+// does one that a new root key has left behind. Package handoff does it over HTTP;
+// who may ask is the host's decision, and whoever may ask can read everything.
+//
 // # A KMS that is away
 //
 // What one KMS does concerns it alone: no other slot, no other member of a tree

@@ -64,6 +64,10 @@ var deeds = []deed{
 	{"a share for an operation that is not", seal.EventShare, true, func(ctx context.Context, v *vault, b *seal.Barrier) {
 		b.Submit(ctx, v.held[1].Shares[0], seal.By{Operation: "none"})
 	}},
+	{"a hand-off", seal.EventHandOff, false, func(ctx context.Context, v *vault, b *seal.Barrier) { askAnother(ctx, v, b, nil) }},
+	{"a hand-off to whom the host does not know", seal.EventHandOff, true, func(ctx context.Context, v *vault, b *seal.Barrier) {
+		askAnother(ctx, v, b, errors.New("no certificate of ours"))
+	}},
 	{"seal", seal.EventSeal, false, func(ctx context.Context, v *vault, b *seal.Barrier) { b.Seal(seal.By{Actor: "ops"}); b.Unseal(ctx) }},
 	{"init of a store in use", seal.EventInit, true, func(ctx context.Context, v *vault, b *seal.Barrier) { b.Init(ctx, threeSlots, seal.By{}) }},
 	{"rotate", seal.EventRotate, false, func(ctx context.Context, v *vault, b *seal.Barrier) { b.Rotate(ctx, seal.By{}) }},
@@ -204,6 +208,19 @@ func TestEveryDeedIsAnEvent(t *testing.T) {
 		}
 	}
 	proved(t, "GUARANTEE 25 every-event: deeds=%d sinks=3 missing=%d broken=%d", len(deeds), missing, broken)
+}
+
+// askAnother has a sealed replica ask b for its root key.
+func askAnother(ctx context.Context, v *vault, b *seal.Barrier, refused error) {
+	other, err := seal.Open(seal.Config{Store: v.inner, Replica: "asker", Peers: func(context.Context) ([]seal.Peer, error) {
+		return []seal.Peer{{Name: "other", Ask: func(ctx context.Context, request []byte) ([]byte, error) {
+			answer, _ := b.Admin().HandOff(ctx, request, "asker", refused)
+			return answer, nil
+		}}}, nil
+	}})
+	must(v.t, err)
+	defer other.Close()
+	_ = other.Unseal(ctx)
 }
 
 // TestNoSecretIsShown does everything, and searches all that was shown for

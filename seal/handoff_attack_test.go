@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sealwright/sealwright/internal/handoff"
+	"github.com/sealwright/sealwright/internal/secret/secrettest"
 	"github.com/sealwright/sealwright/kms"
 	"github.com/sealwright/sealwright/kms/kmstest"
 	"github.com/sealwright/sealwright/seal"
@@ -22,6 +23,7 @@ type stage struct {
 	*fleet
 	good, asker *seal.Barrier
 	answer      func(ctx context.Context, request []byte) ([]byte, error)
+	secrets     map[string][]byte // of the good one, while it was unsealed
 }
 
 // setStage makes one; change is made to the asker's configuration.
@@ -31,6 +33,7 @@ func setStage(t *testing.T, change func(*seal.Config)) *stage {
 	s.good = s.open("good")
 	t.Cleanup(func() { s.good.Close() })
 	s.unseal(s.good)
+	s.secrets = s.good.SecretsNow()
 	s.answer = func(ctx context.Context, request []byte) ([]byte, error) { return s.hand(ctx, request), nil }
 	s.asker = s.another("asker", change)
 	return s
@@ -102,7 +105,10 @@ func TestHandOffAttacks(t *testing.T) {
 					t.Errorf("an event says that it was unsealed: %v", e)
 				}
 			}
-			s.answer = func(ctx context.Context, request []byte) ([]byte, error) { return s.hand(ctx, request), nil }
+			shown := fmt.Sprintf("%v %v %+v", err, s.events.list, s.asker.Status())
+			for name, form := range secrettest.FindAny(shown, s.secrets) {
+				t.Errorf("%s was shown: %s", name, form)
+			}
 			if !t.Failed() {
 				refused++
 			}
