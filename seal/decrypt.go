@@ -17,9 +17,10 @@ const catchUpPause = 100 * time.Millisecond
 // A catchUp is such a load, for everybody who waits for it: when it began, and
 // what came of it once done is closed.
 type catchUp struct {
-	began time.Time
-	done  chan struct{}
-	err   error
+	number uint64 // of the loads, in the order in which they begin
+	began  time.Time
+	done   chan struct{}
+	err    error
 }
 
 // Decrypt is [keyring.Keyring.Decrypt] that takes in a rotation by another
@@ -66,9 +67,9 @@ func (b *Barrier) lastTerm() uint32 {
 // catchUp returns when the record was loaded after the call began, for this
 // call or for another one that waited with it. It holds nothing while it waits.
 func (b *Barrier) catchUp(ctx context.Context) error {
-	since := time.Now()
+	seen := b.caughtUpTo()
 	for {
-		c, pause := b.catching(since)
+		c, pause := b.catching(seen)
 		if c == nil {
 			select {
 			case <-time.After(pause):
@@ -82,15 +83,26 @@ func (b *Barrier) catchUp(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		if !c.began.Before(since) {
+		if c.number > seen {
 			return c.err
 		}
 	}
 }
 
-// catching returns the load in flight, or one that began after since, or a new
+// caughtUpTo returns the number of the newest load that has begun. What it finds is
+// no answer for who asks now: by the clock, two may begin at once.
+func (b *Barrier) caughtUpTo() uint64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.caughtUp == nil {
+		return 0
+	}
+	return b.caughtUp.number
+}
+
+// catching returns the load in flight, or one that began after those seen, or a new
 // one. Where one ended just now it returns how long to wait for the next.
-func (b *Barrier) catching(since time.Time) (*catchUp, time.Duration) {
+func (b *Barrier) catching(seen uint64) (*catchUp, time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if last := b.caughtUp; last != nil {
@@ -100,14 +112,17 @@ func (b *Barrier) catching(since time.Time) (*catchUp, time.Duration) {
 			inFlight = false
 		default:
 		}
-		if inFlight || last.began.After(since) {
+		if inFlight || last.number > seen {
 			return last, 0
 		}
 		if pause := catchUpPause - time.Since(last.began); pause > 0 {
 			return nil, pause
 		}
 	}
-	next := &catchUp{began: time.Now(), done: make(chan struct{})}
+	next := &catchUp{number: 1, began: time.Now(), done: make(chan struct{})}
+	if b.caughtUp != nil {
+		next.number = b.caughtUp.number + 1
+	}
 	b.caughtUp = next
 	go b.catchUpNow(next)
 	return next, 0

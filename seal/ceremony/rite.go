@@ -28,7 +28,6 @@ type rite struct {
 	places []*seat
 	making bool             // the shares are being made
 	made   bool             // they are there
-	lost   bool             // they were to be made, and it is not known whether they were
 	ask    seal.OperationID // of a rekey: by which the old shares are asked
 	verify seal.OperationID // by which the new ones are, "" where they unseal
 	done   bool             // the new shares count
