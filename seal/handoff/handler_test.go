@@ -249,7 +249,7 @@ func TestPeersThatDoOtherThings(t *testing.T) {
 		words  string
 	}{
 		"a page":     {do(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "<html>") }), "no hand-off: HTTP status 200"},
-		"a redirect": {do(func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, real, 307) }), "no hand-off: HTTP status 307"},
+		"a redirect": {do(func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, real, http.StatusTemporaryRedirect) }), "no hand-off: HTTP status 307"},
 		"without end": {do(func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Type", "application/x-sealwright-handoff")
 			for r.Context().Err() == nil {
