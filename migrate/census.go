@@ -241,7 +241,7 @@ func Retire(ctx context.Context, b *seal.Barrier, term uint32, by seal.By, sourc
 			return fmt.Errorf("migrate: retire: %w: term %d is %s: rotate, and rewrap, first", seal.ErrTermInUse, term, t.State)
 		}
 	}
-	if err := b.Admin().CheckRetire(term); err != nil {
+	if err := b.Admin().CheckRetire(ctx, term); err != nil {
 		return fmt.Errorf("migrate: retire: %w", err)
 	}
 	use := &InUseError{Term: term}

@@ -67,6 +67,8 @@ type Barrier struct {
 	asks        map[[32]byte]struct{} // requests to other replicas that wait for their answer
 	peersSaid   outcome               // what the last round of asking them came to, as far as it was told
 
+	roster rosterState // its fields say what guards them
+
 	hooks hooks
 }
 
@@ -105,6 +107,7 @@ func Open(cfg Config) (*Barrier, error) {
 		changed:  make(chan struct{}),
 		observed: map[uint32]observation{},
 		asks:     map[[32]byte]struct{}{},
+		roster:   newRosterState(),
 	}
 	if s, ok := cfg.Store.(Limited); ok {
 		b.limit = s.MaxRecord()

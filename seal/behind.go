@@ -89,12 +89,14 @@ func (b *Barrier) propagating(what string, since time.Time) error {
 }
 
 // CheckRetire reports whether a term may be retired by now: that it is not the
-// active one, and that the active one is known here for longer than
-// [Config.Propagation], so that no replica writes under an older one any more.
-// Ask before the data is counted: what is written until then is not in a count
-// that began earlier. It returns [ErrPropagating], [ErrTermInUse], or
-// [ErrSealed].
-func (a *Admin) CheckRetire(term uint32) error {
+// active one, that the active one is known here for longer than
+// [Config.Propagation], and that no replica of the [Config.Roster] encrypts under
+// the term, or has until just now, so that nobody writes under it any more. Ask
+// before the data is counted: what is written until then is not in a count that
+// began earlier. It returns [ErrPropagating], whose text names who is waited for,
+// [ErrTermInUse], or [ErrSealed].
+func (a *Admin) CheckRetire(ctx context.Context, term uint32) error {
+	a.b.lookAtRoster(ctx)
 	a.b.mu.Lock()
 	defer a.b.mu.Unlock()
 	switch {
@@ -103,7 +105,7 @@ func (a *Admin) CheckRetire(term uint32) error {
 	case term == a.b.activeTerm:
 		return fmt.Errorf("%w: it is the active one: rotate first", ErrTermInUse)
 	}
-	return a.b.propagating(fmt.Sprintf("another replica may still write under term %d", term), a.b.activeSince)
+	return a.b.underTerm(term)
 }
 
 // seeActive notes since when this process knows the active term; b.mu is held.
@@ -116,22 +118,15 @@ func (b *Barrier) seeActive(s *record.State) {
 // strands returns ErrStrands where other replicas share the store, as
 // Config.Propagation says, and no slot lets them follow a new root key: none
 // opens without people, or none did when it was drilled last. Where replicas hand
-// it to each other they follow by that.
+// it to each other they follow by that. Of a replica in the roster that is asked
+// which it says of itself.
 func (b *Barrier) strands(s *record.State) error {
-	if b.cfg.Propagation == 0 || b.cfg.Peers != nil {
-		return nil
-	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	why := "no slot opens the store without people"
-	for _, slot := range machines(&s.Record) {
-		if err := b.health[slot.ID].err; err != nil && !errors.Is(err, ErrUnpinned) {
-			why = fmt.Sprintf("slot %q did not open the store when it was drilled last: %v", slot.Name, err)
-			continue
-		}
-		return nil
+	if why := b.followsAlone(&s.Record); why != "" && b.cfg.Propagation > 0 {
+		return fmt.Errorf("%w: %s: give each of them its shares afterwards, and call RotateRootStranding; or add a KMS slot first", ErrStrands, why)
 	}
-	return fmt.Errorf("%w: %s: give each of them its shares afterwards, and call RotateRootStranding; or add a KMS slot first", ErrStrands, why)
+	return b.strandsOthers()
 }
 
 // RotateRootStranding is [Admin.RotateRoot] also where other replicas cannot

@@ -207,7 +207,7 @@ func TestNothingIsRetiredUnderAReplicaThatStillWrites(t *testing.T) {
 		must(t, p.one.Admin().Activate(ctx, 2, seal.By{}))
 		for name, retire := range map[string]func() error{
 			"retire": func() error { return p.one.Admin().RetireUncounted(ctx, 1, seal.By{}) },
-			"check":  func() error { return p.one.Admin().CheckRetire(1) },
+			"check":  func() error { return p.one.Admin().CheckRetire(ctx, 1) },
 		} {
 			if err := retire(); !errors.Is(err, seal.ErrPropagating) || !strings.Contains(err.Error(), "may still write under term 1") {
 				t.Errorf("%s at once: %v", name, err)
@@ -229,7 +229,7 @@ func TestNothingIsRetiredUnderAReplicaThatStillWrites(t *testing.T) {
 		if out, err := p.one.Admin().Decrypt(ctx, nil, ct, nil); err != nil || string(out) != "after" {
 			t.Errorf("written under a retired term: %v", err)
 		}
-		if err := p.one.Admin().CheckRetire(2); !errors.Is(err, seal.ErrTermInUse) {
+		if err := p.one.Admin().CheckRetire(ctx, 2); !errors.Is(err, seal.ErrTermInUse) {
 			t.Errorf("the active term: %v", err)
 		}
 	})

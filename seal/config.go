@@ -69,6 +69,21 @@ type Config struct {
 	// An operator's [Barrier.Seal] is not undone by it. Nil: nobody is asked.
 	Peers func(context.Context) ([]Peer, error)
 
+	// Roster, if set, keeps which replicas there are and what each has taken in: one
+	// small document, beside the record and never in its place, in a store of any
+	// kind that replicas share. Then a term is activated, one is retired, and a root
+	// key replaced, not only after the time that others should need, but when each
+	// has said that it has, or can; what is refused names who has not. Run keeps it;
+	// without Run a process is not in it. It is lost, or put back, without harm:
+	// then time decides, as without it. Set it in every replica, with Propagation.
+	Roster Store
+
+	// MemberTTL is for how long a replica is waited for that is in the Roster, and
+	// gives no sign of life any more. After that it counts as one that does not run:
+	// what it writes all the same, under a term that others have retired, is lost.
+	// Zero: 15 minutes.
+	MemberTTL time.Duration
+
 	// Replica names this process in Status, events and errors; it must differ
 	// between the processes that share a store. One that stays the same over
 	// restarts lets a process go on with the operations that it gathered shares
@@ -192,6 +207,7 @@ func (c *Config) validate() error {
 		{&c.StoreTimeout, 15 * time.Second, "StoreTimeout"},
 		{&c.Grace, 10 * time.Second, "Grace"},
 		{&c.Propagation, 0, "Propagation"},
+		{&c.MemberTTL, 15 * time.Minute, "MemberTTL"},
 	} {
 		if *d.value < 0 {
 			return fmt.Errorf("%w: %s is negative", ErrConfig, d.name)
@@ -199,6 +215,9 @@ func (c *Config) validate() error {
 		if *d.value == 0 {
 			*d.value = d.zero
 		}
+	}
+	if c.Roster != nil && (c.Propagation == 0 || c.MemberTTL < 5*c.Poll) {
+		return fmt.Errorf("%w: Roster needs a Propagation, and a MemberTTL of five times Poll at least, which is %v", ErrConfig, c.Poll)
 	}
 	if c.Drill == 0 {
 		c.Drill = 6 * time.Hour

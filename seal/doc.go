@@ -140,7 +140,8 @@
 // looks for a term that this process has not seen yet. A process that cannot
 // take in a change, since the root key was replaced and no KMS slot opens the new
 // record, says so in [Status.Behind] and goes on with the keys it has; shares
-// given to it open the new record without a Seal.
+// given to it open the new record without a Seal. With a [Config.Roster] each says
+// what it has taken in, and what another may not have seen waits for it, by name.
 //
 // Where people alone open the store each replica wants their shares, at each start.
 // With [Config.Peers] they unseal one, and the others ask it for the root key, as

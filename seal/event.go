@@ -37,6 +37,7 @@ const (
 	EventClaim        EventKind = "claim"         // an operation was taken over by this replica
 	EventLease        EventKind = "lease"         // the lease was taken, ended, or lost to another replica
 	EventRefresh      EventKind = "refresh"       // a change by another replica was taken in
+	EventRoster       EventKind = "roster"        // the roster cannot be read or written, or can again
 	EventBehind       EventKind = "behind"        // an unsealed process cannot take in the stored record, or can again
 	EventDrill        EventKind = "drill"         // Run tried whether a slot still opens the store
 	EventStore        EventKind = "store"         // the store failed, or holds what it must not

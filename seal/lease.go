@@ -18,9 +18,10 @@ import (
 // done by its methods is refused with [ErrLeased] once another replica has taken
 // it over. Package migrate's Keeper takes one.
 type Lease struct {
-	b  *Barrier
-	id string
-	by By
+	b     *Barrier
+	id    string
+	by    By
+	taken time.Time // before what is done under it began
 }
 
 // LeaseStatus is who has the lease.
@@ -46,7 +47,7 @@ func (a *Admin) TakeLease(ctx context.Context, every time.Duration, over *LeaseS
 	if every < time.Second || every > record.MaxEvery*time.Second {
 		return nil, wrapError("take the lease", "", fmt.Errorf("%w: a sign of life is every 1 second to 24 hours, not %v", ErrConfig, every))
 	}
-	l := &Lease{a.b, rand.Text(), by}
+	l := &Lease{a.b, rand.Text(), by, time.Now()}
 	detail := "taken"
 	var seen *record.Lease
 	if over != nil {
@@ -73,9 +74,15 @@ func (l *Lease) Keep(ctx context.Context) error {
 }
 
 // Retire is [Admin.RetireUncounted] under the lease, and waits for longer: it refuses
-// with [ErrPropagating] as long as [Admin.Settling] says.
+// with [ErrPropagating] as long as [Admin.Settling] says, and where another replica
+// was heard to encrypt under the term since the lease was taken: what was counted
+// under it is not all.
 func (l *Lease) Retire(ctx context.Context, term uint32) error {
-	if err := l.b.Admin().CheckRetire(term); errors.Is(err, ErrPropagating) {
+	err := l.b.Admin().CheckRetire(ctx, term)
+	if !errors.Is(err, ErrPropagating) {
+		err = l.b.since(term, l.taken)
+	}
+	if errors.Is(err, ErrPropagating) {
 		return wrapError("retire", "", err)
 	}
 	if left, err := l.b.Admin().Settling(); err == nil && left > 0 {
@@ -136,7 +143,9 @@ func (b *Barrier) leaseStatus(l *record.Lease) *LeaseStatus {
 
 // Settling is how long it takes yet until every replica has had twice the time
 // that it needs to see the active term, which is 2×([Config.Propagation] +
-// [Config.Poll]): what is counted then under older ones, nobody adds to. The error is [ErrSealed].
+// [Config.Poll]), after the last time that one of the [Config.Roster] encrypted under
+// an older one: what is counted then under older ones, nobody adds to. The error is
+// [ErrSealed].
 func (a *Admin) Settling() (time.Duration, error) {
 	b := a.b
 	b.mu.Lock()
@@ -144,7 +153,7 @@ func (a *Admin) Settling() (time.Duration, error) {
 	if b.open == nil {
 		return 0, ErrSealed
 	}
-	return max(0, 2*(b.cfg.Propagation+b.cfg.Poll)-time.Since(b.activeSince)), nil
+	return max(0, 2*(b.cfg.Propagation+b.cfg.Poll)-time.Since(b.settled())), nil
 }
 
 // Changed returns a channel that is closed at the next change: of the record that

@@ -176,7 +176,7 @@ func (b *Barrier) submitTo(ctx context.Context, s Share, by By) (n noted, _ stri
 		}
 		list := strings.Join(names, " ")
 		err := b.drop(ctx, names, by, g)
-		b.emit(EventDrop, by, list, "", err)
+		b.emit(EventDrop, by, list, b.leaves(err), err)
 		return n, list, err == nil, err
 	}
 	return n, slot.Name, true, nil

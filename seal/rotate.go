@@ -36,28 +36,26 @@ func (b *Barrier) rotated(st record.Step, o *ledger.Opened) (record.State, []byt
 }
 
 // Activate makes a passive term the one that encrypts, as Run does when
-// [Config.Propagation] has passed; until then it fails with [ErrPropagating].
+// [Config.Propagation] has passed, and each replica that the [Config.Roster] has has
+// taken it in; until then it fails with [ErrPropagating].
 func (a *Admin) Activate(ctx context.Context, term uint32, by By) error {
-	return a.b.activate(ctx, term, by, false)
+	a.b.lookAtRoster(ctx)
+	return a.b.activate(ctx, term, by, false, func() error { return a.b.seenByAll(term) })
 }
 
 // errMade is of a change that Run makes by itself, and that another replica
 // has made already: no failure, and nothing to tell of.
 var errMade = errors.New("seal: another replica has done it")
 
-// activate is Activate, or, for Run, which does what is left to do.
-func (b *Barrier) activate(ctx context.Context, term uint32, by By, run bool) error {
+// activate is Activate, or, for Run, which does what is left to do. Seen tells
+// whether others have the term.
+func (b *Barrier) activate(ctx context.Context, term uint32, by By, run bool, seen func() error) error {
 	return b.changeTerm(ctx, EventActivate, "activate", by, term, func(_ context.Context, st record.Step, o *ledger.Opened) (record.State, []byte, error) {
 		if run && !waits(&o.State, term) {
 			return record.State{}, nil, errMade
 		}
-		b.mu.Lock()
-		seen, passive := b.observed[term]
-		b.mu.Unlock()
-		if passive {
-			if err := b.propagating(fmt.Sprintf("another replica may not have term %d yet", term), seen.since); err != nil {
-				return record.State{}, nil, err
-			}
+		if err := seen(); err != nil {
+			return record.State{}, nil, err
 		}
 		next, err := o.State.Activate(st, term)
 		return next, nil, err
@@ -81,15 +79,16 @@ func waits(s *record.State, term uint32) bool {
 // until then RetireUncounted fails with [ErrPropagating]. The active term cannot
 // go ([ErrTermInUse]).
 func (a *Admin) RetireUncounted(ctx context.Context, term uint32, by By) error {
-	if err := a.CheckRetire(term); errors.Is(err, ErrPropagating) {
+	if err := a.CheckRetire(ctx, term); errors.Is(err, ErrPropagating) {
 		return wrapError("retire", "", err)
 	}
 	return a.RetireUnseen(ctx, term, by)
 }
 
 // RetireUnseen is [Admin.RetireUncounted] also where another replica may not
-// have seen the active term yet: what that one goes on writing under the retired
-// term is lost. It is for a host that knows there is no other.
+// have seen the active term yet, or is known by the [Config.Roster] not to have it:
+// what that one goes on writing under the retired term is lost. It is for a host
+// that knows there is no other, or that it does not run.
 func (a *Admin) RetireUnseen(ctx context.Context, term uint32, by By) error {
 	return a.b.changeTerm(ctx, EventRetire, "retire", by, term, func(_ context.Context, st record.Step, o *ledger.Opened) (record.State, []byte, error) {
 		next, err := o.State.Retire(st, term)
@@ -101,13 +100,17 @@ func (a *Admin) RetireUnseen(ctx context.Context, term uint32, by By) error {
 // swap, with no custodian present and no KMS called. It does not lock out
 // somebody who once held what opens a slot: rekey that slot. Other replicas
 // follow through a KMS slot; where there is none, or none that a drill found
-// good, and [Config.Propagation] says that there are others, it changes nothing
-// and returns [ErrStrands].
+// good, and [Config.Propagation] says that there are others, or where the
+// [Config.Roster] has one that could not follow, it changes nothing and returns
+// [ErrStrands].
 func (a *Admin) RotateRoot(ctx context.Context, by By) error {
 	return a.b.rotateRoot(ctx, by, false)
 }
 
 func (b *Barrier) rotateRoot(ctx context.Context, by By, stranding bool) error {
+	if !stranding {
+		b.lookAtRoster(ctx)
+	}
 	return b.change(ctx, EventRotateRoot, "rotate root", by, func(_ context.Context, st record.Step, o *ledger.Opened) (record.State, []byte, error) {
 		if !stranding {
 			if err := b.strands(&o.State); err != nil {

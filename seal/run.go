@@ -29,6 +29,8 @@ func (b *Barrier) Run(ctx context.Context) error {
 	drill := time.NewTimer(b.nextDrill())
 	defer drill.Stop()
 	drilled, refreshed := make(chan struct{}, 1), make(chan error, 1)
+	roster := b.newRosterClock()
+	defer roster.Stop()
 	refreshing, again := false, false // a refresh goes on; the store changed since
 	var unsealing *unsealer           // while sealed, and not by an operator
 	wasSealed := true
@@ -47,6 +49,9 @@ func (b *Barrier) Run(ctx context.Context) error {
 		case !wanted && unsealing != nil:
 			unsealing.stop()
 			unsealing = nil
+		}
+		if wasSealed && !sealed {
+			roster.soon(b)
 		}
 		if wasSealed && !sealed && b.doubts() {
 			drill.Reset(rand.N(maxPause))
@@ -100,6 +105,10 @@ func (b *Barrier) Run(ctx context.Context) error {
 				b.followVersions(ctx)
 				drilled <- struct{}{}
 			}()
+		case <-roster.C:
+			roster.look(ctx, b)
+		case <-roster.looked:
+			roster.ended(b)
 		case <-drilled:
 			drill.Reset(b.nextDrill())
 		}
@@ -152,12 +161,16 @@ func (b *Barrier) watch(ctx context.Context) <-chan struct{} {
 }
 
 // nextActivation returns when the first passive term has been seen for long
-// enough.
+// enough that no replica is known to lack.
 func (b *Barrier) nextActivation() (time.Time, bool) {
+	waived := b.rosterWaives()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	var at time.Time
-	for _, o := range b.observed {
+	for number, o := range b.observed {
+		if !waived && len(b.roster.view.Lacking(number)) > 0 {
+			continue // until the roster says otherwise, which the loop then looks at
+		}
 		if t := o.since.Add(b.cfg.Propagation); at.IsZero() || t.Before(at) {
 			at = t
 		}
@@ -168,16 +181,18 @@ func (b *Barrier) nextActivation() (time.Time, bool) {
 // activateDue activates the passive terms that every replica has had the time
 // to see.
 func (b *Barrier) activateDue(ctx context.Context) {
+	b.lookAtRoster(ctx)
+	waived := b.rosterWaives()
 	b.mu.Lock()
-	var due []uint32
-	for number, o := range b.observed {
-		if time.Since(o.since) >= b.cfg.Propagation {
-			due = append(due, number)
-		}
-	}
+	due := b.dueTerms(waived)
 	b.mu.Unlock()
 	for _, number := range due {
-		err := b.activate(ctx, number, By{Actor: "sealwright"}, true)
+		err := b.activate(ctx, number, By{Actor: "sealwright"}, true, func() error {
+			if waived {
+				return b.seenInTime(number)
+			}
+			return b.seenByAll(number)
+		})
 		if err != nil {
 			// The store is away, or another replica was first, which is known here
 			// by now: look again.

@@ -129,7 +129,11 @@ func (b *Barrier) prove(ctx context.Context, id uint32, by By, g *custody.Quorum
 		next, err := o.State.Prove(st, fresh, rewrap)
 		return next, root, err
 	})
-	b.emit(event, by, name, "", err)
+	detail := ""
+	if event == EventReplace {
+		detail = b.leaves(err)
+	}
+	b.emit(event, by, name, detail, err)
 	return err
 }
 
@@ -165,7 +169,7 @@ func (a *Admin) Drop(ctx context.Context, names []string, by By, states ...SlotS
 			err = causes.Join(err, beginErr)
 		}
 	}
-	a.b.emit(EventDrop, by, list, "", err)
+	a.b.emit(EventDrop, by, list, a.b.leaves(err), err)
 	return by.Operation, err == nil, wrapError("drop", list, err)
 }
 

@@ -33,6 +33,8 @@ type Status struct {
 	Former    []uint32         // sets of shares that open nothing any more, oldest first, as far as they are remembered
 	Warnings  []string         // what an operator should mend, in words
 
+	Members []MemberStatus // the other replicas, by name, where there is a [Config.Roster]
+
 	// Behind says, while unsealed, why this process cannot take in the record
 	// that the store holds now, and Since from when on; nil where it follows. It
 	// goes on with the keys it has, and cannot read what others write under
@@ -208,7 +210,8 @@ func (b *Barrier) status() (Status, []record.Slot) {
 	for _, t := range st.Terms {
 		s.Terms = append(s.Terms, TermStatus{Number: t.Number, State: termState(t.State), Created: time.Unix(t.Created, 0).UTC()})
 	}
-	s.Warnings = b.fullness(st)
+	s.Members = b.members()
+	s.Warnings = append(b.fullness(st), b.rosterTrouble(st)...)
 	if w := skew(st.Journal, now(), b.cfg.Replica); w != "" {
 		s.Warnings = append(s.Warnings, w)
 	}

@@ -39,6 +39,7 @@ import (
 //	sealwright_memory_locked                       whether keys are never swapped out
 //	sealwright_memory_undumpable                   and left out of core dumps
 //	sealwright_behind                              1 while unsealed and unable to take in the stored record
+//	sealwright_members, sealwright_members_behind  other replicas of the roster that run; that cannot follow
 //	sealwright_warnings                            how many Status has
 //	sealwright_events_total{kind,result}           result is ok, failed, or waiting: the store waits for its Init
 //	sealwright_rewrap_items_total{source,outcome}  where the host counts them, with [Metrics.Rewrap]
@@ -149,6 +150,7 @@ func (p *page) status(s seal.Status) {
 			}
 		}
 		p.gauge("behind", "Whether this process cannot take in the stored record, and so not read what others write now.", bit(s.Behind != nil))
+		p.members(s.Members)
 		p.gauge("terms", "Terms that the keyring holds.", len(s.Terms))
 		p.gauge("warnings", "What an operator should mend, as Status says in words.", len(s.Warnings))
 	}
@@ -162,6 +164,24 @@ func (p *page) status(s seal.Status) {
 	}
 	p.gauge("memory_locked", "Whether the keys of this process are never swapped out.", bit(s.Memory.Locked))
 	p.gauge("memory_undumpable", "Whether the keys of this process are left out of core dumps.", bit(s.Memory.Undumpable))
+}
+
+// members counts the other replicas, where there is a roster that has any.
+func (p *page) members(members []seal.MemberStatus) {
+	live, behind := 0, 0
+	for _, m := range members {
+		if m.Gone {
+			continue
+		}
+		live++
+		if !m.Behind.IsZero() {
+			behind++
+		}
+	}
+	if len(members) > 0 {
+		p.gauge("members", "Other replicas that run, as the roster has them.", live)
+		p.gauge("members_behind", "Those of them that cannot take in the stored record.", behind)
+	}
 }
 
 func (p *page) slots(slots []seal.SlotStatus) {

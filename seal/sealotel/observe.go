@@ -30,6 +30,8 @@ var (
 		"sealwright.slot_drill_ok":                    "Whether the slot opened the record then.",
 		"sealwright.active_term":                      "Number of the term that encrypts.",
 		"sealwright.behind":                           "Whether this process cannot take in the stored record, and so not read what others write now.",
+		"sealwright.members":                          "Other replicas that run, as the roster has them.",
+		"sealwright.members_behind":                   "Those of them that cannot take in the stored record.",
 		"sealwright.terms":                            "Terms that the keyring holds.",
 		"sealwright.warnings":                         "What an operator should mend, as Status says in words.",
 		"sealwright.operation_in_progress":            "The operation in progress.",
@@ -98,6 +100,24 @@ func (v view) show(name string, value int64, labels ...string) {
 	v.ObserveInt64(v.of[name], value, metric.WithAttributes(attrs...))
 }
 
+// members counts the other replicas, where there is a roster that has any.
+func (v view) members(members []seal.MemberStatus) {
+	live, behind := int64(0), int64(0)
+	for _, m := range members {
+		if m.Gone {
+			continue
+		}
+		live++
+		if !m.Behind.IsZero() {
+			behind++
+		}
+	}
+	if len(members) > 0 {
+		v.show("sealwright.members", live)
+		v.show("sealwright.members_behind", behind)
+	}
+}
+
 func (v view) status(s seal.Status) {
 	v.show("vault.core.unsealed", bit(!s.Sealed))
 	v.show("sealwright.sealed", bit(s.Sealed))
@@ -120,6 +140,7 @@ func (v view) status(s seal.Status) {
 			}
 		}
 		v.show("sealwright.behind", bit(s.Behind != nil))
+		v.members(s.Members)
 		v.show("sealwright.terms", int64(len(s.Terms)))
 		v.show("sealwright.warnings", int64(len(s.Warnings)))
 	}

@@ -1,0 +1,200 @@
+// Package roster is what replicas say of themselves in a document beside the
+// record, and what follows from it for a change that another replica may not have
+// seen: the bytes of the document, the tags by which an entry is known to be of
+// somebody who held a data key, and the memory of one process of whom it heard
+// when. It must not know where the document is kept, nor what time it is, and
+// decides nothing that would be refused without it.
+package roster
+
+import (
+	"bytes"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/sealwright/sealwright/internal/aead"
+	"github.com/sealwright/sealwright/internal/record"
+)
+
+const (
+	version = 1
+
+	// MaxMembers is how many entries a roster has at most.
+	MaxMembers = 1024
+	// MaxSize is the length in bytes of the longest roster.
+	MaxSize = MaxMembers * 512
+
+	runSize = 16 // bytes of the number of a run
+	tagSize = 32
+)
+
+// label is what the key of the tags is derived for.
+const label = "sealwright/roster/v1"
+
+// An Entry is what a replica says of itself.
+type Entry struct {
+	Replica    string          `json:"replica"`
+	Run        record.HexBytes `json:"run"`        // a random number of this process
+	Beat       uint64          `json:"beat"`       // how many entries this run has made
+	Generation uint64          `json:"generation"` // of the record that it holds
+	Term       uint32          `json:"term"`       // that it encrypts under
+	Newest     uint32          `json:"newest"`     // that it can read
+	At         int64           `json:"at"`         // by its clock, for people
+	Behind     int64           `json:"behind"`     // since when it cannot follow, by its clock, for people; 0: it can
+	Alone      bool            `json:"alone"`      // it can follow a new root key with nobody present
+}
+
+// entry is an Entry as it is stored.
+type entry struct {
+	Entry
+	Tag record.HexBytes `json:"tag"`
+}
+
+type document struct {
+	Version int     `json:"roster"`
+	Store   string  `json:"store"`
+	Members []entry `json:"members"` // by replica
+}
+
+// A Keys returns the data key of a term, which the roster only reads; nil where the
+// term is not there.
+type Keys func(term uint32) []byte
+
+var (
+	// ErrNotRoster: what is there is no roster. Whoever keeps one leaves it alone.
+	ErrNotRoster = errors.New("it does not hold a roster, is it the one meant? If so, take it away: it is made anew")
+	// ErrOther: it is that of another store.
+	ErrOther = errors.New("it holds the roster of another store")
+	// ErrNewer: it was written by newer code.
+	ErrNewer = errors.New("it holds a roster of newer code: upgrade")
+	// ErrFull: there is no room for one more.
+	ErrFull = fmt.Errorf("it is full: at most %d replicas, and what its store takes", MaxMembers)
+)
+
+// A Roster is a document that was read. Nobody vouches yet for what it says.
+type Roster struct {
+	store   string
+	members []entry
+}
+
+// New returns the empty roster of a store.
+func New(store string) *Roster { return &Roster{store: store} }
+
+// Parse reads the roster of a store, and accepts only the bytes that it would
+// write.
+func Parse(store string, b []byte) (*Roster, error) {
+	if len(b) > MaxSize {
+		return nil, fmt.Errorf("%w (it has %d bytes)", ErrNotRoster, len(b))
+	}
+	var d document
+	if json.Unmarshal(b, &d) != nil || d.Version < 1 {
+		return nil, ErrNotRoster
+	}
+	if d.Version > version {
+		return nil, ErrNewer
+	}
+	r := &Roster{d.Store, d.Members}
+	sorted := slices.IsSortedFunc(d.Members, func(x, y entry) int { return strings.Compare(x.Replica, y.Replica) })
+	if !sorted || slices.ContainsFunc(d.Members, func(e entry) bool { return !e.fits() }) || len(d.Members) > MaxMembers || !bytes.Equal(r.marshal(), b) {
+		return nil, ErrNotRoster
+	}
+	if d.Store != store {
+		return nil, fmt.Errorf("%w, %.32q", ErrOther, d.Store)
+	}
+	return r, nil
+}
+
+// fits reports whether an entry's lengths are those that are written.
+func (e *entry) fits() bool {
+	return e.Replica != "" && record.CheckIdentity(e.Replica) == nil && len(e.Run) == runSize && len(e.Tag) == tagSize
+}
+
+func (r *Roster) marshal() []byte {
+	d := document{version, r.store, r.members}
+	if d.Members == nil {
+		d.Members = []entry{}
+	}
+	text, _ := json.Marshal(d) // text, numbers, hex: it does not fail
+	return append(text, '\n')
+}
+
+// Entries returns those that somebody made who held the data key that they say
+// they encrypt under, and apart the others. A term that is not among the keys is
+// newer than what this process has, or was retired.
+func (r *Roster) Entries(keys Keys) (good, strangers []Entry) {
+	for i := range r.members {
+		e := &r.members[i]
+		if tag := r.tag(&e.Entry, keys); tag != nil && subtle.ConstantTimeCompare(tag, e.Tag) == 1 {
+			good = append(good, e.Entry)
+		} else {
+			strangers = append(strangers, e.Entry)
+		}
+	}
+	return good, strangers
+}
+
+// With returns the document with this entry in the place of the replica's, and
+// without those of the replicas that are gone. A limit of bytes that its store
+// takes, if there is one, is kept: what nobody vouches for goes first.
+func (r *Roster) With(e Entry, keys Keys, gone []string, limit int) ([]byte, error) {
+	tag := r.tag(&e, keys)
+	mine := entry{e, tag}
+	if tag == nil || !mine.fits() {
+		return nil, fmt.Errorf("replica %.80q cannot be in a roster", e.Replica)
+	}
+	if limit <= 0 || limit > MaxSize {
+		limit = MaxSize
+	}
+	next := &Roster{store: r.store}
+	for _, o := range r.members {
+		if o.Replica != e.Replica && !slices.Contains(gone, o.Replica) {
+			next.members = append(next.members, o)
+		}
+	}
+	if text, ok := next.add(mine, limit); ok {
+		return text, nil
+	}
+	_, strangers := next.Entries(keys)
+	next.members = slices.DeleteFunc(next.members, func(o entry) bool {
+		return slices.ContainsFunc(strangers, func(s Entry) bool { return s.Replica == o.Replica })
+	})
+	if text, ok := next.add(mine, limit); ok {
+		return text, nil
+	}
+	return nil, ErrFull
+}
+
+// add returns the document with an entry more, if it has room.
+func (r *Roster) add(e entry, limit int) ([]byte, bool) {
+	i, _ := slices.BinarySearchFunc(r.members, e.Replica, func(o entry, name string) int { return strings.Compare(o.Replica, name) })
+	with := &Roster{r.store, slices.Insert(slices.Clone(r.members), i, e)}
+	text := with.marshal()
+	return text, len(with.members) <= MaxMembers && len(text) <= limit
+}
+
+// Run returns the run whose entry a replica has; nil for none.
+func (r *Roster) Run(replica string) []byte {
+	for i := range r.members {
+		if r.members[i].Replica == replica {
+			return r.members[i].Run
+		}
+	}
+	return nil
+}
+
+// tag returns what authenticates an entry: HMAC-SHA256 of all of it, under a key
+// that is derived from the data key that it says is encrypted under, for this
+// store. Nil where that term is not there.
+func (r *Roster) tag(e *Entry, keys Keys) []byte {
+	data := keys(e.Term)
+	if data == nil {
+		return nil
+	}
+	text, _ := json.Marshal(e)
+	key := aead.Derive(data, []byte(r.store), label, tagSize)
+	defer clear(key)
+	return aead.Expand(key, string(text), tagSize)
+}
