@@ -90,3 +90,6 @@ func (b *Barrier) FollowVersions(ctx context.Context) { b.followVersions(ctx) }
 func (b *Barrier) SealWhileAnswering() {
 	b.hooks.answered = func() { _ = b.Seal(By{}) }
 }
+
+// Report has a Barrier tell the roster of itself, as Run does.
+func Report(ctx context.Context, b *Barrier) { b.report(ctx) }

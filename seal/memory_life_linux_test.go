@@ -123,6 +123,7 @@ func (l *life) live() *seal.Barrier {
 	for _, name := range []string{"a", "b"} {
 		cfg.KMS[name] = plainKMS(name)
 	}
+	cfg.Roster, cfg.Propagation = seal.NewMemStore(), 1
 	var err error
 	if l.b, err = seal.Open(cfg); err != nil {
 		t.Fatal(err)
@@ -155,6 +156,7 @@ func (l *life) live() *seal.Barrier {
 	check(err)
 	l.submit(d, "people", seal.By{Operation: op})
 	check(b.Rotate(ctx, by))
+	check(b.Admin().Activate(ctx, 2, by))
 	l.use()
 	check(b.Admin().RotateRoot(ctx, by))
 	check(b.Admin().Renew(ctx, "cloud", by))
@@ -185,7 +187,7 @@ func (l *life) live() *seal.Barrier {
 	return b
 }
 
-// use encrypts and decrypts.
+// use encrypts and decrypts, and tells the roster.
 func (l *life) use() {
 	l.t.Helper()
 	ciphertext, err := l.b.Keyring().Encrypt(nil, []byte("plaintext"), []byte("aad"))
@@ -193,6 +195,7 @@ func (l *life) use() {
 		l.t.Fatal(err)
 	}
 	fmt.Printf("epoch=%x\n", ciphertext[:41])
+	seal.Report(l.t.Context(), l.b)
 	if _, err := l.b.Keyring().Decrypt(nil, ciphertext, []byte("aad")); err != nil {
 		l.t.Fatal(err)
 	}

@@ -88,6 +88,7 @@ func (c *collector) knowEpochs(store string) {
 		if kind != "data key" {
 			continue
 		}
+		c.know("roster key", aead.Derive([]byte(secret), []byte(store), "sealwright/roster/v1", 32))
 		for _, head := range c.epochs {
 			term, salt, commitment := head[1:5], head[9:25], head[25:41]
 			info := fmt.Sprintf("sealwright/keyring/v1/message\x00%c%s%s", len(store), store, term)
