@@ -30,9 +30,8 @@ type rosterState struct {
 	beat    uint64
 	told    roster.Entry // the entry last written
 	toldAt  time.Time    // when; zero: never
-	found   []byte       // the run that this replica's name had before this process took it
 	trouble error        // what came of the last attempt
-	twice   bool         // another process reports under this replica's name
+	twice   time.Time    // when an entry of another process was last in the place of this one's
 }
 
 // rosterAttempts is how often an entry is written again when others write theirs;
@@ -216,11 +215,9 @@ func (b *Barrier) takeRoster(r *roster.Roster, keys roster.Keys, o *ledger.Opene
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.roster.view.Take(entries, strangers, b.cfg.Replica, time.Now(), b.beatEvery(), b.cfg.MemberTTL)
-	if b.roster.toldAt.IsZero() {
-		b.roster.found = mine
+	if !b.roster.toldAt.IsZero() && mine != nil && !bytes.Equal(mine, b.roster.run) {
+		b.roster.twice = time.Now()
 	}
-	taken := mine != nil && !bytes.Equal(mine, b.roster.run) && !bytes.Equal(mine, b.roster.found)
-	b.roster.twice = taken
 	e = b.entry(&o.State)
 	due = b.entryDue(e) || !bytes.Equal(mine, b.roster.run) // it was put back, or lost
 	if due {
@@ -273,7 +270,7 @@ func (b *Barrier) rosterTrouble(s *record.State) (out []string) {
 	if err := b.roster.trouble; err != nil {
 		out = append(out, fmt.Sprintf("the roster cannot be read, or not written: what another replica may not have seen is decided by time alone: %v", err))
 	}
-	if b.roster.twice {
+	if t := b.roster.twice; !t.IsZero() && time.Since(t) < b.cfg.MemberTTL {
 		out = append(out, fmt.Sprintf("another process reports as replica %q to the roster: each has its own Config.Replica", b.cfg.Replica))
 	}
 	if names := b.roster.view.Strangers(); len(names) > 0 && b.behind.why == nil {

@@ -145,7 +145,7 @@ func TestNothingIsDecidedOverAReplicaThatHangs(t *testing.T) {
 		must(t, err)
 
 		f.thaw("c")
-		settle(20 * time.Second)
+		settle(10 * time.Second)
 		refused(t, "just after", a.Admin().CheckRetire(ctx, 1), seal.ErrPropagating)
 		settle(2 * rosterPropagation)
 		must(t, a.Admin().CheckRetire(ctx, 1)) // and a count finds what was written late
