@@ -86,11 +86,10 @@ func prepare(t *testing.T, dir string) {
 	if err := os.Mkdir(bin, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", bin, "filippo.io/age/cmd/age").CombinedOutput(); err != nil {
-		t.Fatalf("build age: %v: %s", err, out)
-	}
-	if err := os.Symlink(program, filepath.Join(bin, "sealwright")); err != nil {
-		t.Fatal(err)
+	for name, path := range map[string]string{"age": ageProgram(t), "sealwright": program} {
+		if err := os.Symlink(path, filepath.Join(bin, name)); err != nil {
+			t.Fatal(err)
+		}
 	}
 	write := func(name, text string) {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {

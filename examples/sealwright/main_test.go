@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -17,25 +18,49 @@ import (
 	"github.com/sealwright/sealwright/seal"
 )
 
-// program is the built binary, made once.
-var program string
+// program is the built binary, made once; binaries is where it is.
+var program, binaries string
 
 func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "sealwright")
-	if err != nil {
+	var err error
+	if binaries, err = os.MkdirTemp("", "sealwright"); err != nil {
 		panic(err)
 	}
-	program = filepath.Join(dir, "sealwright")
-	build := exec.Command("go", "build", "-ldflags=-s -w", "-o", program, ".")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "%v: %s", err, out)
-		os.RemoveAll(dir)
+	if program, err = build("sealwright", ".", "."); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.RemoveAll(binaries)
 		os.Exit(1)
 	}
 	code := m.Run()
-	os.RemoveAll(dir)
+	os.RemoveAll(binaries)
 	os.Exit(code)
+}
+
+func build(name, dir, pkg string) (string, error) {
+	path := filepath.Join(binaries, name)
+	cmd := exec.Command("go", "build", "-ldflags=-s -w", "-o", path, pkg)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build %s: %w: %s", pkg, err, out)
+	}
+	return path, nil
+}
+
+// Programs that some tests need are made once, when the first one does.
+var (
+	builtAge    = sync.OnceValues(func() (string, error) { return build("age", ".", "filippo.io/age/cmd/age") })
+	builtServer = sync.OnceValues(func() (string, error) { return build("server", "..", "./server") })
+)
+
+// ageProgram is the age that this module is built with.
+func ageProgram(t *testing.T) string {
+	t.Helper()
+	path, err := builtAge()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 // A ran is what a run of the program came to.

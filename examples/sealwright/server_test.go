@@ -9,83 +9,161 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 )
+
+// A served is examples/server as a process of its own, spoken to over HTTP.
+type served struct {
+	t            *testing.T
+	url, token   string
+	data, config string // its directory, and its configuration
+	flags        []string
+	cmd          *exec.Cmd
+	log          *logged
+	answers      []string
+}
+
+// A logged is what a process says, read while it runs.
+type logged struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *logged) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(b)
+}
+
+func (l *logged) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+// serve starts a server over a new directory.
+func serve(t *testing.T, w *world, flags ...string) *served {
+	t.Helper()
+	if _, err := builtServer(); err != nil {
+		t.Skipf("skipped: examples/server does not build here: %v", err)
+	}
+	s := &served{t: t, data: filepath.Join(w.dir, "data"), log: new(logged), flags: flags}
+	s.config = w.write(t, "listener.hcl", fmt.Sprintf("storage \"file\" { path = %q }\nlistener \"tcp\" {\n  address = \"127.0.0.1:0\"\n  tls_disable = true\n}\n", s.data))
+	s.start()
+	return s
+}
+
+func (s *served) start() {
+	s.t.Helper()
+	binary, _ := builtServer()
+	s.cmd = exec.CommandContext(s.t.Context(), binary, append([]string{"-config", s.config}, s.flags...)...)
+	s.cmd.Env = environment()
+	out, err := s.cmd.StderrPipe()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if err := s.cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(s.kill)
+	lines := bufio.NewScanner(io.TeeReader(out, s.log))
+	for s.url = ""; s.url == "" && lines.Scan(); {
+		if m := regexp.MustCompile(`msg=listening address=(\S+)`).FindStringSubmatch(lines.Text()); m != nil {
+			s.url = "http://" + m[1]
+		}
+	}
+	if s.url == "" {
+		s.t.Fatalf("the server does not listen: %s", s.log)
+	}
+	go io.Copy(s.log, out)
+}
+
+// kill is kill -9.
+func (s *served) kill() {
+	s.cmd.Process.Kill()
+	s.cmd.Wait()
+}
+
+// call sends a request, and returns the answer to it, also where that is an error.
+func (s *served) call(method, path string, body, answer any) (code int, text string) {
+	s.t.Helper()
+	sent, _ := json.Marshal(body)
+	return s.send(method, path, "application/json", string(sent), answer)
+}
+
+// form sends what a page's form does.
+func (s *served) form(path string, fields ...string) (code int, text string) {
+	s.t.Helper()
+	form := url.Values{}
+	for i := 0; i < len(fields); i += 2 {
+		form.Set(fields[i], fields[i+1])
+	}
+	return s.send("POST", path, "application/x-www-form-urlencoded", form.Encode(), nil)
+}
+
+func (s *served) send(method, path, kind, body string, answer any) (code int, text string) {
+	s.t.Helper()
+	r, err := http.NewRequestWithContext(s.t.Context(), method, s.url+path, strings.NewReader(body))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", kind)
+	if s.token != "" {
+		r.Header.Set("X-Vault-Token", s.token)
+	}
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	got, err := io.ReadAll(resp.Body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.answers = append(s.answers, string(got))
+	if answer != nil {
+		if resp.StatusCode >= 300 {
+			s.t.Fatalf("%s: %d %s", path, resp.StatusCode, got)
+		}
+		if err := json.Unmarshal(got, answer); err != nil {
+			s.t.Fatalf("%s: %v", path, err)
+		}
+	}
+	return resp.StatusCode, string(got)
+}
 
 // The server of examples/server is initialized, unsealed, given a secret, and killed:
 // what is left of it is one bbolt file, which nobody else's code reads.
 func TestTheServerIsGone(t *testing.T) {
-	dir := t.TempDir()
-	binary := filepath.Join(dir, "server")
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "./server")
-	build.Dir = ".."
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Skipf("skipped: examples/server does not build here: %s", out)
-	}
-	w := &world{dir: dir}
-	data := filepath.Join(dir, "data")
-	config := w.write(t, "server.hcl", fmt.Sprintf("storage \"file\" { path = %q }\nlistener \"tcp\" {\n  address = \"127.0.0.1:0\"\n  tls_disable = true\n}\n", data))
-	cmd := exec.CommandContext(t.Context(), binary, "-config", config)
-	cmd.Env = environment()
-	log, err := cmd.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer func() { cmd.Process.Kill(); cmd.Wait() }()
-	address := ""
-	lines := bufio.NewScanner(log)
-	for address == "" && lines.Scan() {
-		if m := regexp.MustCompile(`msg=listening address=(\S+)`).FindStringSubmatch(lines.Text()); m != nil {
-			address = m[1]
-		}
-	}
-	go io.Copy(io.Discard, log)
-	call := func(method, path, token string, body, answer any) {
-		t.Helper()
-		text, _ := json.Marshal(body)
-		r, _ := http.NewRequestWithContext(t.Context(), method, "http://"+address+path, bytes.NewReader(text))
-		r.Header.Set("X-Vault-Token", token)
-		resp, err := http.DefaultClient.Do(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer resp.Body.Close()
-		got, _ := io.ReadAll(resp.Body)
-		if resp.StatusCode >= 300 {
-			t.Fatalf("%s: %d %s", path, resp.StatusCode, got)
-		}
-		if answer != nil {
-			json.Unmarshal(got, answer)
-		}
-	}
+	w := &world{dir: t.TempDir()}
+	server := serve(t, w)
 	var made struct {
 		Keys  []string
 		Token string `json:"root_token"`
 	}
-	call("PUT", "/v1/sys/init", "", map[string]int{"secret_shares": 3, "secret_threshold": 2}, &made)
+	server.call("PUT", "/v1/sys/init", map[string]int{"secret_shares": 3, "secret_threshold": 2}, &made)
 	for _, k := range made.Keys[:2] {
 		secretOf(t, k)
-		call("PUT", "/v1/sys/unseal", "", map[string]string{"key": k}, nil)
+		server.call("PUT", "/v1/sys/unseal", map[string]string{"key": k}, new(any))
 	}
-	call("POST", "/v1/secret/data/app/db", made.Token, map[string]any{"data": map[string]string{"password": canary}}, nil)
+	server.token = made.Token
+	server.call("POST", "/v1/secret/data/app/db", map[string]any{"data": map[string]string{"password": canary}}, new(any))
 	secretOf(t, canary)
 
-	file := filepath.Join(data, "sealwright.db")
+	file := filepath.Join(server.data, "sealwright.db")
 	shares := strings.Join(made.Keys[:2], "\n")
-	out := filepath.Join(dir, "secrets.jsonl")
+	out := filepath.Join(w.dir, "secrets.jsonl")
 	export := []string{"export", "bolt", "--store", file, "--bucket", "secrets", "--place", "secret", "--out", out}
 	run(t, shares, export...).want(t, 1, "a server has the store open", "stop it, or ask it (bao operator …)")
 	run(t, shares, "prove", "shamir", "--store", file).want(t, 1, "a server has the store open")
-	cmd.Process.Kill()
-	cmd.Wait()
-	run(t, "", "inspect", "--store", data).want(t, 1, "name the file in it: "+file)
+	server.kill()
+	run(t, "", "inspect", "--store", server.data).want(t, 1, "name the file in it: "+file)
 	run(t, "", "inspect", "--store", file).want(t, 0, "any 2 of 3 shares")
 	run(t, shares, export...).want(t, 0, "exported 1 values")
 	if got := string(fileContent(t, out)); !strings.Contains(got, `{"id":["app/db"],"value":"`) || !strings.Contains(got, canary) {
