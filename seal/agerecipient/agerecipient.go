@@ -63,7 +63,11 @@ func (c Config) Parse(key string) (to seal.Recipient, name string, err error) {
 		return nil, "", err
 	}
 	if c.Else != nil && !strings.HasPrefix(line, "age1") && !isSSH(line) {
-		return c.Else(key)
+		to, name, err := c.Else(key)
+		if err != nil && line != "" && !isBase64(line) { // what was meant is not known
+			err = fmt.Errorf("%w; and it begins neither with age1 nor with ssh-, as keys of age and SSH do", err)
+		}
+		return to, name, err
 	}
 	if fips140.Enforced() {
 		return nil, "", fmt.Errorf("agerecipient: %w with GODEBUG=fips140=only: age needs ChaCha20-Poly1305", errors.ErrUnsupported)
@@ -96,8 +100,11 @@ func lineOf(text string) (string, error) {
 		case line == "" || strings.HasPrefix(line, "#"):
 			continue
 		case strings.HasPrefix(strings.ToUpper(line), "AGE-SECRET-KEY-"), strings.HasPrefix(strings.ToUpper(line), "AGE-PLUGIN-"),
-			strings.HasPrefix(line, "-----BEGIN ") && strings.HasSuffix(line, " PRIVATE KEY-----"):
+			strings.HasPrefix(line, "-----BEGIN ") && strings.HasSuffix(line, " PRIVATE KEY-----"),
+			strings.HasPrefix(line, "PuTTY-User-Key-File-"):
 			return "", ErrSecret
+		case strings.HasPrefix(line, "---- BEGIN SSH2 PUBLIC KEY"):
+			return "", fmt.Errorf("%w: an SSH key in the form of RFC 4716: ssh-keygen -i -f FILE prints the line that is taken", ErrMalformed)
 		}
 		lines = append(lines, line)
 	}
@@ -108,6 +115,11 @@ func lineOf(text string) (string, error) {
 		return "", nil
 	}
 	return lines[0], nil
+}
+
+func isBase64(line string) bool {
+	_, err := base64.StdEncoding.DecodeString(line)
+	return err == nil
 }
 
 func isText(b []byte) bool {
@@ -135,7 +147,7 @@ func (c Config) recipient(line string) (*recipient, error) {
 	name, _, err := plugin.ParseRecipient(line)
 	switch {
 	case err != nil, name == "pq":
-		return nil, fmt.Errorf("%w: it was cut or mistyped: its checksum is wrong", ErrMalformed)
+		return nil, fmt.Errorf("%w: an age recipient, cut or mistyped: its checksum is wrong", ErrMalformed)
 	case !slices.Contains(c.Plugins, name):
 		return nil, fmt.Errorf("%w: it is the plugin %q's, which this host does not run: send an age1… of age itself, or an SSH key", ErrKind, name)
 	}

@@ -2,6 +2,7 @@ package pgp
 
 import (
 	"crypto"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"strings"
@@ -24,7 +25,7 @@ func check(b []byte, e *openpgp.Entity, now time.Time) ([]part, error) {
 		return parts, nil
 	}
 	if e.Revoked(now) {
-		return nil, ErrRevoked
+		return nil, fmt.Errorf("%w: send another key; %s", ErrRevoked, getAnother)
 	}
 	lenient := &packet.Config{
 		Time: strict.Time, MinRSABits: 1,
@@ -56,7 +57,7 @@ func check(b []byte, e *openpgp.Entity, now time.Time) ([]part, error) {
 	}
 	switch _, err := vouched(again, time.Time{}, lenient); {
 	case err == nil:
-		return nil, fmt.Errorf("%w: add a subkey that encrypts, or send another key", ErrNoEncryption)
+		return nil, fmt.Errorf("%w: add a subkey that encrypts%s, or send another key", ErrNoEncryption, byGPG(e, "--quick-add-key %s default encr 2y", fingerprintOf(e)))
 	case len(again.Identities) == 0 && len(again.DirectSignatures) == 0:
 		return nil, fmt.Errorf("%w: it has neither a name nor a signature by itself, as key servers hand it out: export it from where it was made", ErrMalformed)
 	}
@@ -72,21 +73,40 @@ func untimely(b []byte, now time.Time, lenient *packet.Config) error {
 	}
 	self, parts, err := partsOf(e, time.Time{}, lenient)
 	if err != nil {
-		return fmt.Errorf("%w: it expired", ErrExpired)
+		return fmt.Errorf("%w: it expired: send another key; %s", ErrExpired, getAnother)
 	}
 	for _, p := range []struct {
-		what string
+		what, extend string
 		part
-	}{{"it", part{e.PrimaryKey, self}}, {"its subkey for encryption", parts[0]}} {
+	}{
+		{"it", "--quick-set-expire %s 2y", part{e.PrimaryKey, self}},
+		{"its subkey for encryption", "--quick-set-expire %s 2y %s", parts[0]},
+	} {
 		switch {
 		case p.key.CreationTime.After(now) || p.signed.CreationTime.After(now):
 			return fmt.Errorf("%w: %s was made on %s, which is still to come: look at the clocks", ErrExpired, p.what, p.signed.CreationTime.UTC().Format(date))
 		case p.key.KeyExpired(p.signed, now):
 			end := p.key.CreationTime.Add(time.Duration(*p.signed.KeyLifetimeSecs) * time.Second)
-			return fmt.Errorf("%w: %s expired on %s", ErrExpired, p.what, end.UTC().Format(date))
+			return fmt.Errorf("%w: %s expired on %s: extend it%s, or send another key", ErrExpired, p.what, end.UTC().Format(date), byGPG(e, p.extend, fingerprintOf(e), hex.EncodeToString(p.key.Fingerprint)))
 		}
 	}
-	return fmt.Errorf("%w: its signatures by itself expired", ErrExpired)
+	return fmt.Errorf("%w: its signatures by itself expired: send another key; %s", ErrExpired, getAnother)
+}
+
+// getAnother is how one comes to a key that is taken.
+const getAnother = "gpg --quick-gen-key NAME makes one, and gpg --armor --export NAME prints it"
+
+// byGPG is the command that mends a key, whose fingerprints the format takes as far
+// as it wants them. No gpg has keys of version 6.
+func byGPG(e *openpgp.Entity, format string, fingerprints ...string) string {
+	if e.PrimaryKey.Version == 6 {
+		return ""
+	}
+	var want []any
+	for _, f := range fingerprints[:strings.Count(format, "%s")] {
+		want = append(want, strings.ToUpper(f))
+	}
+	return fmt.Sprintf(" (gpg "+format+", and export it again)", want...)
 }
 
 // rsaBits returns the size of an RSA key, and whether it is one.

@@ -87,16 +87,16 @@ func encrypts(k *packet.PublicKey, signed *packet.Signature) bool {
 // usable reports why a key is too weak.
 func usable(k *packet.PublicKey, config *packet.Config) error {
 	if config.RejectPublicKeyAlgorithm(k.PubKeyAlgo) {
-		return fmt.Errorf("%w: DSA or ElGamal", ErrWeak)
+		return fmt.Errorf("%w: DSA or ElGamal; %s", ErrWeak, getAnother)
 	}
 	if n, isRSA := rsaBits(k); isRSA && n < int(config.MinimumRSABits()) {
-		return fmt.Errorf("%w: RSA of %d bits, where 2048 are needed", ErrWeak, n)
+		return fmt.Errorf("%w: RSA of %d bits, where 2048 are needed; %s", ErrWeak, n, getAnother)
 	}
 	switch k.PubKeyAlgo {
 	case packet.PubKeyAlgoECDH, packet.PubKeyAlgoEdDSA, packet.PubKeyAlgoECDSA:
 		curve, err := k.Curve()
 		if err != nil || config.RejectCurve(curve) {
-			return fmt.Errorf("%w: the elliptic curve %s", ErrWeak, curve)
+			return fmt.Errorf("%w: the elliptic curve %s; %s", ErrWeak, curve, getAnother)
 		}
 		if k.Version == 6 && (curve == packet.Curve25519 || curve == packet.Curve448) {
 			return fmt.Errorf("%w: a key of version 6 in the manner of version 4", ErrMalformed)

@@ -44,7 +44,7 @@ func binaryOf(key string) ([]byte, error) {
 	b, err := base64.StdEncoding.DecodeString(key)
 	if err != nil {
 		// The decoder's own error tells no more than a position.
-		return nil, fmt.Errorf("%w: neither base64 nor armored", ErrMalformed)
+		return nil, fmt.Errorf("%w: neither base64 nor armored: send what gpg --armor --export NAME prints", ErrMalformed)
 	}
 	if bytes.HasPrefix(b, []byte(armorHead)) {
 		return unarmor(b)
@@ -65,7 +65,7 @@ func unarmor(text []byte) ([]byte, error) {
 	case openpgp.PrivateKeyType:
 		return nil, errSecret
 	default:
-		return nil, fmt.Errorf("%w: the armor holds something else", ErrMalformed)
+		return nil, fmt.Errorf("%w: the armor holds something else: send what gpg --armor --export NAME prints", ErrMalformed)
 	}
 	b, err := io.ReadAll(block.Body)
 	if err != nil {
