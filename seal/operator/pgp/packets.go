@@ -38,7 +38,7 @@ func packetsOf(b []byte) (*collected, error) {
 			break
 		}
 		if err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
+			return nil, fmt.Errorf("%w: it is no OpenPGP key, or a part of one (%w): %s", ErrMalformed, err, asPrinted)
 		}
 		if err := own.take(raw); err != nil {
 			return nil, err
@@ -133,7 +133,7 @@ func (c *collected) take(raw *packet.OpaquePacket) error {
 		if raw.Tag >= 40 || slices.Contains(ignored, raw.Tag) {
 			return nil
 		}
-		return fmt.Errorf("%w: it holds a packet of kind %d", ErrMalformed, raw.Tag)
+		return fmt.Errorf("%w: it holds a packet of kind %d, which no key has: %s", ErrMalformed, raw.Tag, asPrinted)
 	}
 	if raw.Tag == tagPublicKey {
 		c.keys++
@@ -149,11 +149,11 @@ func (c *collected) take(raw *packet.OpaquePacket) error {
 			return nil
 		}
 	case !errors.As(err, &unsupported):
-		return fmt.Errorf("%w: %w", ErrMalformed, err)
+		return fmt.Errorf("%w: a part of it cannot be read (%w): %s", ErrMalformed, err, asPrinted)
 	case raw.Tag == tagSubkey: // and its signatures
 		p = &packet.UnsupportedPacket{IncompletePacket: &packet.PublicKey{IsSubkey: true}, Error: unsupported}
 	case raw.Tag == tagPublicKey:
-		return fmt.Errorf("%w: %w", ErrMalformed, err)
+		return fmt.Errorf("%w: a part of it cannot be read (%w): %s", ErrMalformed, err, asPrinted)
 	default:
 		return nil
 	}

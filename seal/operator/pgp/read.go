@@ -24,6 +24,9 @@ const (
 
 const export = "gpg --export --export-options export-minimal makes a small one"
 
+// asPrinted is how a key comes out as it is taken.
+const asPrinted = "send what gpg --armor --export NAME prints"
+
 const (
 	armorHead = "-----BEGIN "
 	keyHead   = armorHead + "PGP PUBLIC KEY BLOCK-----"
@@ -44,7 +47,7 @@ func binaryOf(key string) ([]byte, error) {
 	b, err := base64.StdEncoding.DecodeString(key)
 	if err != nil {
 		// The decoder's own error tells no more than a position.
-		return nil, fmt.Errorf("%w: neither base64 nor armored: send what gpg --armor --export NAME prints", ErrMalformed)
+		return nil, fmt.Errorf("%w: neither base64 nor armored: %s", ErrMalformed, asPrinted)
 	}
 	if bytes.HasPrefix(b, []byte(armorHead)) {
 		return unarmor(b)
@@ -58,18 +61,18 @@ func unarmor(text []byte) ([]byte, error) {
 	}
 	block, err := armor.Decode(bytes.NewReader(text))
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
+		return nil, fmt.Errorf("%w: its armor is broken (%w): %s", ErrMalformed, err, asPrinted)
 	}
 	switch block.Type {
 	case openpgp.PublicKeyType:
 	case openpgp.PrivateKeyType:
 		return nil, errSecret
 	default:
-		return nil, fmt.Errorf("%w: the armor holds something else: send what gpg --armor --export NAME prints", ErrMalformed)
+		return nil, fmt.Errorf("%w: the armor holds something else: %s", ErrMalformed, asPrinted)
 	}
 	b, err := io.ReadAll(block.Body)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
+		return nil, fmt.Errorf("%w: its armor is broken (%w): %s", ErrMalformed, err, asPrinted)
 	}
 	return b, nil
 }
@@ -86,7 +89,7 @@ func readEntity(b []byte) (*openpgp.Entity, error) {
 	}
 	e, err := packets.entity()
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
+		return nil, fmt.Errorf("%w: %w: %s", ErrMalformed, err, asPrinted)
 	}
 	signatures := len(e.Revocations) + len(e.DirectSignatures)
 	keys := []*packet.PublicKey{e.PrimaryKey}
