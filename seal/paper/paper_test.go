@@ -91,6 +91,57 @@ func TestCards(t *testing.T) {
 	}
 }
 
+// TestNoSecretIsShown: a card has its share and no other's, and what is said of cards,
+// their errors included, has none.
+func TestNoSecretIsShown(t *testing.T) {
+	cards := paper.Cards(delivery(t), about)
+	tags := regexp.MustCompile(`<[^>]*>|\s`)
+	shows := func(text string, c paper.Card) bool {
+		text = strings.ToLower(tags.ReplaceAllString(text, ""))
+		secret, bytes := c.Share.Reveal()[39:83], c.Share.RevealRaw()[:32]
+		for i := range len(secret) - 12 {
+			if strings.Contains(text, secret[i:i+12]) {
+				return true
+			}
+		}
+		for i := range len(bytes) - 8 {
+			if part := bytes[i : i+8]; strings.Contains(text, fmt.Sprintf("%x", part)) || strings.Contains(text, strings.Trim(tags.ReplaceAllString(fmt.Sprint(part), ""), "[]")) {
+				return true
+			}
+		}
+		return false
+	}
+	texts, leaks, control := 0, 0, 0
+	for i, c := range cards {
+		for j, other := range cards {
+			texts++
+			switch shown := shows(written(t, c), other); {
+			case i == j && shown:
+				control++
+			case shown:
+				leaks++
+				t.Errorf("card %d shows share %d", i+1, j+1)
+			}
+		}
+		long := c
+		long.Custodian = strings.Repeat("x", 201)
+		for _, text := range []string{
+			fmt.Sprintf("%v %+v %#v %s", c, c, c, c), fmt.Sprint(paper.Write(new(bytes.Buffer), long)),
+			written(t, paper.Card{About: c.About, Slot: c.Slot, Number: c.Number, Custodian: c.Custodian}),
+		} {
+			texts++
+			if shows(text, c) {
+				leaks++
+				t.Errorf("what is said of card %d shows its share", i+1)
+			}
+		}
+	}
+	t.Logf("GUARANTEE 20 cards: cards=%d texts=%d leaks=%d found_where_they_belong=%d", len(cards), texts, leaks, control)
+	if control != len(cards) {
+		t.Error("the search does not find the share on its own card")
+	}
+}
+
 // TestRefused: what would print a card that is of no use.
 func TestRefused(t *testing.T) {
 	d := delivery(t)
