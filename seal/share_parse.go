@@ -35,7 +35,7 @@ const (
 // good share belongs to a store is for the [Barrier] to say.
 func ParseShare(text string) (Share, error) {
 	if len(text) > maxShareInput {
-		return Share{}, malformed("%d bytes are too many for a share", len(text))
+		return Share{}, malformed("%d bytes are too many for a share%s", len(text), sealedStill(text))
 	}
 	text = strings.Join(strings.Fields(text), "")
 	switch {
@@ -48,8 +48,16 @@ func ParseShare(text string) (Share, error) {
 	case len(text) == rawBase64Len:
 		return parseRawShare("base64", base64.StdEncoding.Strict().DecodeString, text)
 	}
-	return Share{}, malformed("%d characters where a share has %d, or a raw one %d in base64 or %d in hexadecimal",
-		len(text), shareTextLen, rawBase64Len, rawHexLen)
+	return Share{}, malformed("%d characters where a share has %d, or a raw one %d in base64 or %d in hexadecimal%s",
+		len(text), shareTextLen, rawBase64Len, rawHexLen, sealedStill(text))
+}
+
+// sealedStill tells whoever gives a message in place of the share that is in it.
+func sealedStill(text string) string {
+	if len(text) <= shareTextLen || strings.EqualFold(text[:len(sharePrefix)+1], sharePrefix+"1") {
+		return ""
+	}
+	return ": what is encrypted to a key is opened by its holder first, as by age -d or gpg -d"
 }
 
 func parseShareText(text string) (Share, error) {

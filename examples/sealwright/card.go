@@ -146,6 +146,9 @@ func (c *cardCmd) describe(card *paper.Card) error {
 // right too.
 func (a *app) describe(ctx context.Context, card *paper.Card) error {
 	p, rec, store, err := a.snapshot(ctx)
+	if errors.Is(err, errLive) {
+		return fmt.Errorf("%w; or leave --store out (unset SEALWRIGHT_STORE), and say --people T/N", err)
+	}
 	if err != nil {
 		return err
 	}

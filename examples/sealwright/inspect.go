@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -83,7 +84,21 @@ func custodians(names []string) string {
 	if len(names) == 0 {
 		return "; whose is not recorded"
 	}
-	return ": " + strings.Join(names, ", ")
+	if !slices.ContainsFunc(names, isFingerprint) {
+		return ": " + strings.Join(names, ", ")
+	}
+	var b strings.Builder
+	b.WriteString(", known by their keys' fingerprints (gpg -K, ssh-keygen -lf FILE and age-keygen -y FILE show a holder theirs):")
+	for i, name := range names {
+		fmt.Fprintf(&b, "\n    share %d: %s", i+1, name)
+	}
+	return b.String()
+}
+
+// isFingerprint reports whether a custodian was named by a key: people know their own.
+func isFingerprint(name string) bool {
+	return strings.HasPrefix(name, "SHA256:") || strings.HasPrefix(name, "age1") && len(name) > 40 ||
+		(len(name) == 40 || len(name) == 64) && strings.Trim(name, "0123456789abcdef") == ""
 }
 
 func version(v string) string {

@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"database/sql"
+	"encoding/base64"
 	"os"
 	"path/filepath"
 	"strings"
@@ -267,4 +268,23 @@ func TestWrongStores(t *testing.T) {
 	run(t, "", "nosuch").want(t, 1, "next: sealwright --help")
 	run(t, "", "--help").want(t, 0, "Begin with")
 	run(t, "").want(t, 0, "Begin with")
+}
+
+// What is encrypted still is told apart from a tool's failure, and what opens it: also
+// as bytes, and in base64, as the operator API hands it out.
+func TestEncryptedStill(t *testing.T) {
+	_, at := fileWorld(t, false)
+	binary := "\x85\x01\x8c\x03" + strings.Repeat("\x9a\x00z", 90)
+	age := "-----BEGIN AGE ENCRYPTED FILE-----\nYWdlLWVuY3J5cHRpb24ub3JnL3Yx\n-----END AGE ENCRYPTED FILE-----\n"
+	for _, c := range []struct{ input, says string }{
+		{binary, ": it is encrypted still: gpg -d FILE, or sq decrypt"},
+		{"\xc1" + binary, ": it is encrypted still: gpg -d FILE, or sq decrypt"},
+		{base64.StdEncoding.EncodeToString([]byte(binary)) + "\n", "base64 -d FILE, and of that gpg -d FILE"},
+		{age, ": it is encrypted still: age -d -i KEY FILE"},
+		{base64.StdEncoding.EncodeToString([]byte(age)), "base64 -d FILE, and of that age -d"},
+		{"-----BEGIN PGP MESSAGE-----\n", "gpg -d FILE"},
+		{base64.StdEncoding.EncodeToString([]byte("is no message")), "Did the tool before the pipe fail?"},
+	} {
+		run(t, c.input, "open", "--store", at).want(t, 1, c.says)
+	}
 }

@@ -128,6 +128,11 @@ func (a *app) gather(ctx context.Context, f *sharesFlags, how func() string, tak
 // nothing that was read already.
 func (a *app) inputIsPipe() bool { return a.inputIs == "" && !term.IsTerminal(int(a.in.Fd())) }
 
+// gaveEarly reports whether right shares were given of a slot that opens nothing yet.
+func (a *app) gaveEarly() bool {
+	return slices.ContainsFunc(a.spare, func(g given) bool { return g.why != "" })
+}
+
 func wipeAll(shares []given) {
 	for _, g := range shares {
 		g.share.Wipe()

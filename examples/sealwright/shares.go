@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -66,17 +67,42 @@ func (a *app) takeInput(what string) error {
 	return nil
 }
 
+// opener is what opens a text that is encrypted; "" for one that is not.
+func opener(text []byte) string {
+	for mark, tool := range map[string]string{
+		"-----BEGIN AGE ENCRYPTED FILE-----": "age -d -i KEY FILE", "age-encryption.org/v1\n": "age -d -i KEY FILE",
+		"-----BEGIN PGP MESSAGE-----": "gpg -d FILE, or sq decrypt --recipient-key KEY FILE",
+	} {
+		if bytes.Contains(text, []byte(mark)) {
+			return tool
+		}
+	}
+	if len(text) > 0 && bytes.IndexByte([]byte{0x84, 0x85, 0xc1}, text[0]) >= 0 { // a packet with a key encrypted to somebody's
+		return "gpg -d FILE, or sq decrypt --recipient-key KEY FILE"
+	}
+	return ""
+}
+
+// openerIn is what opens a message in base64, as the operator API hands it out. It
+// wipes what it makes of the text.
+func openerIn(text []byte) string {
+	joined := bytes.Join(bytes.Fields(text), nil)
+	defer clear(joined)
+	plain := make([]byte, base64.StdEncoding.DecodedLen(len(joined)))
+	defer clear(plain)
+	n, err := base64.StdEncoding.Decode(plain, joined)
+	if tool := opener(plain[:n]); err == nil && tool != "" {
+		return "base64 -d FILE, and of that " + tool
+	}
+	return ""
+}
+
 // splitShares finds the shares in what tools print: one after the other with or
 // without line ends between them, in groups as on a card, beside lines of gpg's. It
 // wipes text. What begins as a share and is none is told, and never passed by.
 func splitShares(text []byte, name string) ([]given, error) {
-	for mark, tool := range map[string]string{
-		"-----BEGIN AGE ENCRYPTED FILE-----": "age -d -i KEY FILE", "age-encryption.org/v1\n": "age -d -i KEY FILE",
-		"-----BEGIN PGP MESSAGE-----": "gpg -d FILE",
-	} {
-		if bytes.Contains(text, []byte(mark)) {
-			return nil, fmt.Errorf("%s: %w: %s | sealwright … --shares -", name, errEncrypted, tool)
-		}
+	if tool := opener(text); tool != "" {
+		return nil, fmt.Errorf("%s: %w: %s | sealwright … --shares -", name, errEncrypted, tool)
 	}
 	var out []given
 	for _, found := range sharetext.Split(text) {
@@ -85,6 +111,9 @@ func splitShares(text []byte, name string) ([]given, error) {
 		out = append(out, given{share: s, from: name, err: err})
 	}
 	if out == nil && len(bytes.TrimSpace(text)) > 0 {
+		if tool := openerIn(text); tool != "" {
+			return nil, fmt.Errorf("%s: %w: %s | sealwright … --shares -", name, errEncrypted, tool)
+		}
 		return nil, fmt.Errorf("%s: %w: %d bytes, and nothing that begins with sw1. Did the tool before the pipe fail?", name, errNoShare, len(text))
 	}
 	return out, nil

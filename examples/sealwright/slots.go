@@ -142,7 +142,7 @@ func (a *app) makeSlot(ctx context.Context, name string, f *changeFlags, shape *
 		return fmt.Errorf("the shares were not all delivered: %w: slot %q is pending and opens nothing: run this again with --reissue, or sealwright drop-slot %s --pending", err, name, name)
 	}
 	if seal.NeedsPeople(spec) {
-		next := fmt.Sprintf("destroy what is not needed, have the holders' shares come back, and run: sealwright prove %s", name)
+		next := fmt.Sprintf("bring each share to its holder, destroy what is left of it here, and with enough of the new shares, and of those that open the store now, run: sealwright prove %s", name)
 		return a.tellChange(b, toldDelivery(name, delivered), changed{Done: true, Slots: []string{name}, Delivered: delivered, Next: next})
 	}
 	if _, _, err := b.Admin().Prove(ctx, name, a.by()); err != nil {
@@ -170,7 +170,10 @@ It asks for what opens the store now, then for the slot's shares.`
 
 func (c *proveCmd) Run(ctx context.Context, a *app) error {
 	b, err := a.openToChange(ctx, &c.changeFlags)
-	if err != nil {
+	switch {
+	case errors.Is(err, errStaysSealed) && a.gaveEarly():
+		return fmt.Errorf("%w; what opens it now has to be given too: shares of a slot that waits to be proven do not open it yet", err)
+	case err != nil:
 		return err
 	}
 	if !a.proved[c.Name] { // with an operation in progress the new shares prove by unsealing
