@@ -3,6 +3,7 @@ package main_test
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -61,4 +62,17 @@ func TestCard(t *testing.T) {
 	}
 	again := run(t, w.shares[0], "card", "--about", "x", "--contact", "y", "--store", at, "--out", filepath.Join(w.dir, "a.html"))
 	again.want(t, 1, "is there already")
+}
+
+// onCard reads the characters on a card, as its holder types them.
+func onCard(t *testing.T, file string) string {
+	t.Helper()
+	share := ""
+	for _, group := range regexp.MustCompile(`<td>([A-Z0-9]+)</td>`).FindAllStringSubmatch(string(fileContent(t, file)), -1) {
+		share += group[1] + " "
+	}
+	if share == "" {
+		t.Fatal("no share is on the card")
+	}
+	return share
 }

@@ -213,16 +213,3 @@ func one(t *testing.T, dir, pattern string) string {
 	}
 	return found[0]
 }
-
-// onCard reads the characters on a card, as its holder types them.
-func onCard(t *testing.T, file string) string {
-	t.Helper()
-	share := ""
-	for _, group := range regexp.MustCompile(`<td>([A-Z0-9]+)</td>`).FindAllStringSubmatch(string(fileContent(t, file)), -1) {
-		share += group[1] + " "
-	}
-	if share == "" {
-		t.Fatal("no share is on the card")
-	}
-	return share
-}
