@@ -40,7 +40,7 @@ func TestCeremony(t *testing.T) {
 	s.kill()
 	file := filepath.Join(s.data, "sealwright.db")
 	record := bareRecord(t, w, file)
-	run(t, "", "inspect", "--store", record).want(t, 0, "any 3 of 5 shares", "known by their keys' fingerprints", "\n    share 4: SHA256:")
+	run(t, "", "inspect", "--store", record).want(t, 0, "any 3 of 5 shares", "a fingerprint is of the holder's key", "\n    share 4: SHA256:")
 	choices := everyChoice(t, record, shares)
 	run(t, shares[0]+shares[4], "open", "--store", record).want(t, 2, "has 2 of the 3 shares", "says whom to call")
 

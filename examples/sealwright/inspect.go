@@ -88,7 +88,7 @@ func custodians(names []string) string {
 		return ": " + strings.Join(names, ", ")
 	}
 	var b strings.Builder
-	b.WriteString(", known by their keys' fingerprints (gpg -K, ssh-keygen -lf FILE and age-keygen -y FILE show a holder theirs):")
+	b.WriteString("; a fingerprint is of the holder's key (gpg -K, ssh-keygen -lf FILE and age-keygen -y FILE show it):")
 	for i, name := range names {
 		fmt.Fprintf(&b, "\n    share %d: %s", i+1, name)
 	}
