@@ -65,7 +65,10 @@ type Barrier struct {
 	observed    map[uint32]observation
 	handed      bucket                // of the root keys handed to other replicas
 	asks        map[[32]byte]struct{} // requests to other replicas that wait for their answer
+	passedTo    map[string]int        // how many shares each was told of to have been passed
 	peersSaid   outcome               // what the last round of asking them came to, as far as it was told
+
+	came chan struct{} // a quorum, of shares that others passed
 
 	roster rosterState // its fields say what guards them
 
@@ -107,6 +110,8 @@ func Open(cfg Config) (*Barrier, error) {
 		changed:  make(chan struct{}),
 		observed: map[uint32]observation{},
 		asks:     map[[32]byte]struct{}{},
+		passedTo: map[string]int{},
+		came:     make(chan struct{}, 1),
 		roster:   newRosterState(),
 	}
 	if s, ok := cfg.Store.(Limited); ok {

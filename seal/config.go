@@ -69,6 +69,15 @@ type Config struct {
 	// An operator's [Barrier.Seal] is not undone by it. Nil: nobody is asked.
 	Peers func(context.Context) ([]Peer, error)
 
+	// PassShares has replicas pass on, to each other and to nobody else, the shares
+	// that people give while they are sealed, so that it does not matter to which of
+	// them each is given: as behind one load balancer. It takes Peers, and what those
+	// ask; a share is encrypted to who asks, checked there as if it were given there,
+	// and wiped when it would be where it was given. A replica that others take for
+	// one of them then learns shares, which open the store until a rekey, where the
+	// hand-off alone has it learn the root key.
+	PassShares bool
+
 	// Roster, if set, keeps which replicas there are and what each has taken in: one
 	// small document, beside the record and never in its place, in a store of any
 	// kind that replicas share. Then a term is activated, one is retired, and a root

@@ -17,7 +17,7 @@ const (
 	EventInit         EventKind = "init"
 	EventUnseal       EventKind = "unseal"        // an attempt, by KMS or with the last share
 	EventShare        EventKind = "share"         // a share was given; Err says why not taken
-	EventHandOff      EventKind = "hand-off"      // the root key was handed to the replica Actor, or refused; or what others said to this one
+	EventHandOff      EventKind = "hand-off"      // the root key, or shares, were handed to or by the replica Actor, or refused; or what others said to this one
 	EventExpire       EventKind = "expire"        // shares given long ago were wiped
 	EventSeal         EventKind = "seal"          // this process was sealed
 	EventOverrun      EventKind = "overrun"       // the keys were wiped under what While runs: it had not returned in time

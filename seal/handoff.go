@@ -57,7 +57,8 @@ func (b *bucket) take(now time.Time, rate, burst float64) bool {
 // request must name the same replica, and this process must be unsealed.
 //
 // The answer is to be sent also where there is an error: it tells the asker what
-// to do. The error is [ErrHandOff] for what somebody should look into, which is an
+// to do, and with [Config.PassShares] has the shares that were given to this process
+// while it is sealed. The error is [ErrHandOff] for what somebody should look into, which is an
 // [EventHandOff] like each root key that was handed over; and otherwise, with no
 // event, [ErrSealed], [ErrRolledBack] (the asker's record is older),
 // [ErrPropagating] (it is newer), or [ErrClosed].
@@ -99,7 +100,11 @@ func (b *Barrier) handOff(ctx context.Context, request []byte, replica string, r
 	case ctx.Err() != nil:
 		return nil, handoff.Busy, ctx.Err()
 	}
-	return b.answer(r)
+	answer, why, err := b.answer(r)
+	if why == handoff.Sealed {
+		answer = b.passed(r)
+	}
+	return answer, why, err
 }
 
 // isAsking reports whether a request is of this process itself.

@@ -43,18 +43,25 @@ const (
 
 // openByPeers opens the record with the root key of another replica, in one round.
 func (b *Barrier) openByPeers(ctx context.Context, l *ledger.Stored) (*ledger.Opened, error) {
+	return b.roundOfPeers(ctx, l, peersAsked, peerHead, func() { b.tryShares(l) })
+}
+
+// roundOfPeers asks so many others, each a while after the one before, and calls
+// after when it has said something.
+func (b *Barrier) roundOfPeers(ctx context.Context, l *ledger.Stored, most int, head time.Duration, after func()) (*ledger.Opened, error) {
 	ctx, done := b.until(ctx)
 	defer done()
-	peers, err := b.peers(ctx)
+	peers, err := b.peers(ctx, most)
 	if err != nil {
 		b.toldOfPeers(ctx, unlisted, err)
 		return nil, err
 	}
 	// Each says why not, in said; the errors that the race gathers are the same.
 	said := make([]peerError, len(peers))
-	o, i, _ := custody.Race(ctx, len(peers), peerHead, func(ctx context.Context, i int, _ func()) (*ledger.Opened, error) {
+	o, i, _ := custody.Race(ctx, len(peers), head, func(ctx context.Context, i int, _ func()) (*ledger.Opened, error) {
 		var o *ledger.Opened
 		o, said[i] = b.askPeer(ctx, l, peers[i])
+		after()
 		if o == nil {
 			return nil, said[i]
 		}
@@ -70,7 +77,7 @@ func (b *Barrier) openByPeers(ctx context.Context, l *ledger.Stored) (*ledger.Op
 }
 
 // peers returns those to ask in this round.
-func (b *Barrier) peers(ctx context.Context) ([]Peer, error) {
+func (b *Barrier) peers(ctx context.Context, most int) ([]Peer, error) {
 	ctx, cancel := context.WithTimeout(ctx, peerPatience)
 	defer cancel()
 	all, err := bounded.Call(ctx, b.cfg.Peers, nil)
@@ -79,7 +86,7 @@ func (b *Barrier) peers(ctx context.Context) ([]Peer, error) {
 	}
 	all = slices.DeleteFunc(slices.Clone(all), func(p Peer) bool { return p.Ask == nil })
 	rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
-	all = all[:min(len(all), peersAsked)]
+	all = all[:min(len(all), most)]
 	for i := range all {
 		all[i].Name = foreign.Line(all[i].Name, record.MaxIdentity)
 	}
@@ -99,10 +106,19 @@ func (b *Barrier) askPeer(ctx context.Context, l *ledger.Stored, p Peer) (*ledge
 	}
 	defer a.Wipe()
 	defer b.asking(a.ID)()
-	sent := slices.Clone(a.Bytes) // it may be kept, or written to
+	sent, at := slices.Clone(a.Bytes), time.Now() // it may be kept, or written to
 	answer, err := bounded.Call(ctx, func(ctx context.Context) ([]byte, error) { return p.Ask(ctx, sent) }, nil)
 	if err != nil {
 		return no(unreachable, err)
+	}
+	if handoff.HasShares(answer) {
+		switch err := b.takePassed(ctx, l, a, answer, at); {
+		case err == nil, errors.Is(err, ErrConflict), ctx.Err() != nil:
+			return no(quiet, handoff.Sealed)
+		default:
+			b.emit(EventHandOff, By{}, "", fmt.Sprintf("what replica %q answered was not taken", p.Name), fmt.Errorf("%w: %w", ErrHandOff, err))
+			return no(wrong, err)
+		}
 	}
 	o, from, err := b.takeAnswer(l, a, answer)
 	if why, ok := errors.AsType[handoff.Refusal](err); ok {

@@ -192,11 +192,17 @@ func (b *Barrier) submitToUnseal(ctx context.Context, s Share, by By, as intent)
 	}
 	// A share given twice may find a quorum that waited for its KMS. Other slots
 	// are not tried: what their KMS says is no news for this share's holder.
+	looked := false // whether others were given shares
 	for range conflicts {
 		q := b.gathered("")
 		b.advance(progressOf(l.Record, q))
 		err := b.openByQuorum(ctx, l, slot, by, custody.ErrNeedsPeople, as)
 		switch {
+		case errors.Is(err, custody.ErrNeedsPeople) && !looked && b.gatherShares(ctx, l, by, as):
+			if looked = true; !b.wantsRecord() {
+				return slot, false, shareErr // another one was unsealed already
+			}
+			continue
 		case errors.Is(err, custody.ErrNeedsPeople):
 			b.because(as, missing(l.Record, q))
 			return slot, false, shareErr

@@ -235,7 +235,10 @@ func (u *unsealer) quorum(ctx context.Context, l *ledger.Stored, alone bool, end
 		case alone:
 			u.say(ctx, "", missing(l.Record, q))
 		}
-		if !c.wait(ctx, time.Time{}) {
+		select {
+		case <-time.After(c.pause()):
+		case <-u.b.came:
+		case <-ctx.Done():
 			return
 		}
 	}

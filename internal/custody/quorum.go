@@ -54,6 +54,11 @@ func (q *Quorum) into(o *opener) {
 // the place of the same one in bare form: it tells more, namely which slot it is
 // of, and without that a pin may be wanting.
 func (q *Quorum) Add(rec *record.Record, s Share) (*record.Slot, error) {
+	return q.AddAt(rec, s, time.Now())
+}
+
+// AddAt is Add of a share that was given at that time, elsewhere.
+func (q *Quorum) AddAt(rec *record.Record, s Share, at time.Time) (*record.Slot, error) {
 	slot, set, err := Match(rec, s)
 	if err != nil {
 		return nil, err
@@ -75,8 +80,19 @@ func (q *Quorum) Add(rec *record.Record, s Share) (*record.Slot, error) {
 	if q.shares[set] == nil {
 		q.shares[set] = map[byte]given{}
 	}
-	q.shares[set][s.X] = given{s.clone(), time.Now()}
+	q.shares[set][s.X] = given{s.clone(), at}
 	return slot, nil
+}
+
+// Each calls f with each share, which stays the Quorum's, and when it was given.
+func (q *Quorum) Each(f func(s Share, at time.Time)) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, shares := range q.shares {
+		for _, s := range shares {
+			f(s.Share, s.at)
+		}
+	}
 }
 
 // Sift drops the shares that no longer fit the record.

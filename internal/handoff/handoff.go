@@ -43,8 +43,8 @@ const (
 	// MaxRequest is the length of the longest request.
 	MaxRequest = fixed + 1 + MaxName + hpke.PublicKeySize
 
-	// MaxAnswer is that of the longest answer or refusal.
-	MaxAnswer = 2 + 1 + MaxName + hpke.EncSize + boxSize
+	// MaxAnswer is that of the longest answer or refusal, which is one with shares.
+	MaxAnswer = 2 + 1 + MaxName + hpke.EncSize + aead.BoxOverhead + MaxShares*shareSize
 )
 
 // label is what the answer is bound to beside the request and the answerer.

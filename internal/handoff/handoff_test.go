@@ -64,7 +64,7 @@ func TestHandOff(t *testing.T) {
 			t.Errorf("a second time: %v", err)
 		}
 	}
-	if b := asking(t, long).Bytes; len(b) != handoff.MaxRequest || len(answerTo(t, b, long)) != handoff.MaxAnswer {
+	if b := asking(t, long).Bytes; len(b) != handoff.MaxRequest || len(sharesTo(t, b, long, slices.Repeat([]handoff.Share{aShare(1)}, handoff.MaxShares)...)) != handoff.MaxAnswer {
 		t.Error("the longest messages have another length than the limits")
 	}
 	for _, name := range []string{"", long + "n", "a\nb"} {

@@ -41,6 +41,10 @@
 //
 // A replica that an operator has sealed does not ask, nor answer.
 //
+// With [seal.Config] PassShares a replica that is sealed itself answers with the
+// shares that were given to it, so that people may give each to any replica: whom
+// Authorize names learns those, too.
+//
 // # Compatibility
 //
 // FORMAT.md of package seal has the messages. A replica refuses those of a version
