@@ -40,6 +40,9 @@ type faults struct {
 	believesNumbers  bool
 	hasty            bool
 	unfenced         bool
+	rosterForgets    bool
+	rosterBelieved   bool
+	rosterByNewest   bool
 }
 
 // A plant is a fault, in the scenario that shows it. Its story, the shortest
@@ -79,6 +82,9 @@ var planted = []plant{
 	{"no-reserve", "Rotations go on to the last number.", "a full record", faults{noReserve: true}},
 	{"lease-taken-early", "A lease is taken over while who has it still works.", "keepers", faults{hasty: true}},
 	{"retired-without-the-lease", "A keeper retires a term without a look whether it still has the lease that it counted under.", "keepers that retire", faults{unfenced: true}},
+	{"roster-forgotten", "A process forgets whom the roster had when it is taken away.", "a replica that hangs", faults{rosterForgets: true}},
+	{"roster-believed", "A process believes what anybody writes into the roster.", "a replica that hangs", faults{rosterBelieved: true}},
+	{"roster-by-newest", "A term is retired when every replica can read the active one.", "a replica that hangs", faults{rosterByNewest: true}},
 	{"numbers-believed", "An init takes over the numbers of a record that nobody vouches for.", "a stranger's numbers", faults{believesNumbers: true}},
 }
 

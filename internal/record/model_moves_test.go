@@ -21,6 +21,7 @@ func (m *model) moves(w *world, f yield) {
 	m.custodianMoves(w, next)
 	m.tick(w, next)
 	m.returns(w, next)
+	m.takeRoster(w, next)
 	if m.history && ok {
 		m.putBacks(w, next)
 	}
@@ -56,6 +57,11 @@ func (m *model) replicaMoves(w *world, i int, f func(string, world)) {
 	if r.waits != 0 {
 		return
 	}
+	if r.told.hangs {
+		m.wakes(w, i, f)
+		return
+	}
+	m.tells(w, i, f)
 	switch {
 	case r.flight.phase >= hand:
 		m.handOut(w, i, f)
@@ -358,7 +364,7 @@ func (m *model) can(w *world, i int, c *change) bool {
 	case doRenew:
 		return wraps(e.locks[c.i].keys) && (e.locks[c.i].asks || opens(c.i, false))
 	case doRetire:
-		return m.faults.retiresEarly || !slices.ContainsFunc(w.replica[:], func(r replica) bool { return !r.mute && m.at(r.view()).active == e.terms[c.i] })
+		return m.faults.retiresEarly || m.unused(w, i, &e.state.Terms[c.i], e.terms[c.i])
 	}
 	return true
 }

@@ -81,6 +81,10 @@ func scenarios() []scenario {
 			budget: budget{rotates: 1, leases: 2, ticks: 3, retires: 1, dataBack: 1},
 		},
 		{
+			name: "a replica that hangs", stored: []string{"a"}, knows: everybody,
+			budget: budget{rotates: 2, activates: 1, retires: 1, hangs: 1, rosters: 1, seals: 1},
+		},
+		{
 			name: "init", inits: [][]string{{people}, {"a"}, {people, "a"}, {mixed}}, knows: everybody,
 			budget: budget{inits: 3, crashes: 3, cuts: 1, deaths: 1},
 		},

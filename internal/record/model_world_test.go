@@ -43,6 +43,8 @@ type world struct {
 	written   set // data keys that data is under
 	leaked    set // root keys and data keys that somebody knows who was dropped
 
+	roster rosterState
+
 	budget budget
 	wrong  fault // what a move itself did that must not be
 }
@@ -64,6 +66,7 @@ type replica struct {
 	waits  byte // keys that it waits for, and does nothing else
 	flight flight
 	keeper keeper
+	told   told
 }
 
 // A flight is a change computed and not swapped yet, or, with phase hand, one
@@ -118,6 +121,8 @@ const (
 	beats
 	ticks
 	dataBack
+	hangs
+	rosters
 	budgets
 )
 
@@ -188,7 +193,7 @@ func (m *model) hash(w *world) uint64 {
 	for _, n := range [...]uint32{uint32(w.store), uint32(w.lost[0]), uint32(w.lost[1]), uint32(w.delivered), uint32(w.written), uint32(w.leaked)} {
 		b = binary.LittleEndian.AppendUint32(b, n)
 	}
-	b = append(b, byte(w.line), w.epoch, byte(w.wrong))
+	b = append(b, byte(w.line), w.epoch, byte(w.wrong), byte(w.roster))
 	for k := range keys {
 		b = append(b, byte(w.key[k]), w.gone[k])
 	}
@@ -222,6 +227,7 @@ func (m *model) place(w *world, i int) place {
 		k.watched = 0 // that lease, with that sign of life, never comes back
 	}
 	b = append(b, k.holds, k.silent, k.watched, k.counted, k.flying)
+	b = append(b, r.told.term, r.told.newest, bit(r.told.hangs)|bit(r.told.blind)<<1)
 	switch f := &r.flight; {
 	case f.phase >= hand:
 		b = binary.LittleEndian.AppendUint32(b, uint32(m.madeFor(f)))
