@@ -293,7 +293,7 @@ func TestSharesThatComeLateAreTried(t *testing.T) {
 		for i, name := range f.names() {
 			f.give(name, i)
 		}
-		settle(time.Hour)
+		settle(10 * time.Minute)
 		if f.unsealed() != 0 {
 			t.Fatal("unsealed")
 		}
@@ -319,11 +319,11 @@ func TestSharesThatComeLateAreTried(t *testing.T) {
 // not go round for ever.
 func TestPassedSharesExpire(t *testing.T) {
 	virtual(t, func(t *testing.T) {
-		f := newPassFleet(t, func(_ string, cfg *seal.Config) { cfg.ShareTTL = time.Hour }, "a", "b", "c", "d")
+		f := newPassFleet(t, func(_ string, cfg *seal.Config) { cfg.ShareTTL = 10 * time.Minute }, "a", "b", "c", "d")
 		defer f.end()
 		begun := time.Now()
 		f.give("a", 0)
-		time.Sleep(30 * time.Minute)
+		time.Sleep(5 * time.Minute)
 		f.give("b", 1)
 		f.within(time.Minute, "both, everywhere", func(b *seal.Barrier) error {
 			if n := given(b); n != 2 {
@@ -331,8 +331,8 @@ func TestPassedSharesExpire(t *testing.T) {
 			}
 			return nil
 		})
-		settle(time.Until(begun.Add(time.Hour + time.Second)))
-		for range 600 {
+		settle(time.Until(begun.Add(10*time.Minute + time.Second)))
+		for range 120 {
 			for _, name := range f.names() {
 				if n := given(f.replica(name)); n > 1 {
 					t.Fatalf("%s has %d shares %v after the first was given", name, n, time.Since(begun))
@@ -340,7 +340,7 @@ func TestPassedSharesExpire(t *testing.T) {
 			}
 			settle(time.Second)
 		}
-		settle(time.Hour)
+		settle(10 * time.Minute)
 		for _, name := range f.names() {
 			if n := given(f.replica(name)); n != 0 {
 				t.Errorf("%s has %d shares", name, n)
