@@ -43,6 +43,9 @@ type faults struct {
 	rosterForgets    bool
 	rosterBelieved   bool
 	rosterByNewest   bool
+	handsUnseen      bool
+	takesLate        bool
+	undoesSeal       bool
 }
 
 // A plant is a fault, in the scenario that shows it. Its story, the shortest
@@ -85,6 +88,9 @@ var planted = []plant{
 	{"roster-forgotten", "A process forgets whom the roster had when it is taken away.", "a replica that hangs", faults{rosterForgets: true}},
 	{"roster-believed", "A process believes what anybody writes into the roster.", "a replica that hangs", faults{rosterBelieved: true}},
 	{"roster-by-newest", "A term is retired when every replica can read the active one.", "a replica that hangs", faults{rosterByNewest: true}},
+	{"handed-unseen", "A process hands its root key over without a look whether the record is the one that it has.", "a hand-off of an old record", faults{handsUnseen: true}},
+	{"taken-late", "A process takes what was handed to it without a look whether that record is still the stored one.", "hand-off", faults{takesLate: true}},
+	{"seal-undone", "A process takes what was handed to it although it was sealed since it asked.", "hand-off", faults{undoesSeal: true}},
 	{"numbers-believed", "An init takes over the numbers of a record that nobody vouches for.", "a stranger's numbers", faults{believesNumbers: true}},
 }
 

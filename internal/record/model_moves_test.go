@@ -76,10 +76,14 @@ func (m *model) replicaMoves(w *world, i int, f func(string, world)) {
 	default:
 		m.work(w, i, f)
 	}
-	if w.budget[seals] > 0 && r.open && r.flight.phase == idle {
+	if r.handed.on != 0 && r.flight.phase == idle {
+		m.takesAnswer(w, i, f)
+	}
+	if w.budget[seals] > 0 && (r.open || r.handed.on != 0) && r.flight.phase == idle {
 		n := *w
 		n.budget[seals]--
 		n.replica[i].open = false
+		m.sealsAsker(&n.replica[i])
 		f(m.say("%s is sealed by an operator; it remembers which record it saw last.", who(i)), n)
 	}
 }
@@ -188,6 +192,7 @@ func (m *model) relies(f *flight) byte {
 func (m *model) unseal(w *world, i int, f func(string, world)) {
 	e, r := m.at(w.store), &w.replica[i]
 	m.asks(w, i, f)
+	m.asksOthers(w, i, f)
 	if m.accepts(r, w.store) {
 		for j := range e.locks {
 			m.unsealBy(w, i, j, f)
@@ -251,6 +256,7 @@ func (m *model) work(w *world, i int, f func(string, world)) {
 	r := &w.replica[i]
 	if r.mark != w.store {
 		m.asks(w, i, f)
+		m.asksOthers(w, i, f)
 		if m.accepts(r, w.store) && m.follows(w, i) {
 			m.takeIn(w, i, f, m.say("%s takes in the record that is stored%s.", who(i), m.writes(w.store)))
 		} else if m.reopens(w, i) {

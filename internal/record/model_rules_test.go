@@ -19,16 +19,20 @@ const (
 	twoKeys
 	twoWork
 	twoRetire
+	undidSeal
+	handedOlder
 )
 
 func (f fault) String() string {
 	return [...]string{
-		tookOlder: "a process that saw a later record took in one that does not come after it",
-		unproven:  "a process was unsealed by a slot that was never proven",
-		twoKeys:   "a process has had two keys of one number",
-		lostKey:   "a process restored a record, and gave up a data key that it had",
-		twoWork:   "two replicas go through the data at once",
-		twoRetire: "a replica retires a term by a count of before another one took its lease over",
+		tookOlder:   "a process that saw a later record took in one that does not come after it",
+		unproven:    "a process was unsealed by a slot that was never proven",
+		twoKeys:     "a process has had two keys of one number",
+		lostKey:     "a process restored a record, and gave up a data key that it had",
+		undidSeal:   "an answer that was asked for before an operator sealed a process has unsealed it",
+		handedOlder: "a process was handed the root key of a record by one that knew it to be older than its own",
+		twoWork:     "two replicas go through the data at once",
+		twoRetire:   "a replica retires a term by a count of before another one took its lease over",
 	}[f]
 }
 

@@ -45,6 +45,14 @@ func scenarios() []scenario {
 			budget: budget{rests: 2, adds: 1, drops: 1, roots: 1, crashes: 1},
 		},
 		{
+			name: "hand-off", stored: []string{people}, lags: true, knows: everybody,
+			budget: budget{roots: 1, rotates: 1, retires: 1, seals: 1, crashes: 2, mutes: 1, handOffs: 3},
+		},
+		{
+			name: "a hand-off of an old record", stored: []string{people}, history: true, knows: everybody,
+			budget: budget{rotates: 2, crashes: 1, putBacks: 2, restores: 1, handOffs: 2},
+		},
+		{
 			name: "a full record", stored: []string{people, "a"}, shapes: []string{"b"}, near: nearGrowth, knows: everybody,
 			budget: budget{adds: 1, rotates: 3, drops: 1, crashes: 1},
 		},

@@ -28,6 +28,7 @@ import (
 //	model_swap_test.go       what a swap changes in the world
 //	model_changes_test.go    the changes of a record: calls of the transitions
 //	model_branches_test.go   those that take in another branch
+//	model_handoff_test.go    a replica hands the root key to another
 //	model_adversary_test.go  what happens to them
 //	model_rules_test.go      what must hold
 //	model_scenarios_test.go  where it begins, and how much of everything there is

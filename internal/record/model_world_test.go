@@ -67,6 +67,7 @@ type replica struct {
 	flight flight
 	keeper keeper
 	told   told
+	handed handed
 }
 
 // A flight is a change computed and not swapped yet, or, with phase hand, one
@@ -123,6 +124,7 @@ const (
 	dataBack
 	hangs
 	rosters
+	handOffs
 	budgets
 )
 
@@ -205,7 +207,7 @@ func (m *model) hash(w *world) uint64 {
 }
 
 // A place is what the future of one replica depends on.
-type place [40]byte
+type place [48]byte
 
 func (m *model) place(w *world, i int) place {
 	var p place // zeros stand behind what is written
@@ -225,6 +227,17 @@ func (m *model) place(w *world, i int) place {
 	k := r.keeper
 	if m.at(r.mark).leaseOf() != m.at(w.store).leaseOf() {
 		k.watched = 0 // that lease, with that sign of life, never comes back
+	}
+	if a := r.handed; a.on != 0 {
+		if a.on != w.store && m.forwardOnly() && !m.faults.takesLate {
+			a.on, a.from = 0, 0 // it is of no use any more
+		}
+		b = append(b, 1|bit(a.late)<<1)
+		for _, n := range [...]rec{a.on, a.from} {
+			b = binary.LittleEndian.AppendUint32(b, uint32(n))
+		}
+	} else {
+		b = append(b, make([]byte, 9)...)
 	}
 	b = append(b, k.holds, k.silent, k.watched, k.counted, k.flying)
 	b = append(b, r.told.term, r.told.newest, bit(r.told.hangs)|bit(r.told.blind)<<1)
