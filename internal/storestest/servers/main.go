@@ -3,7 +3,7 @@
 //
 //	cd internal/storestest && GOWORK=off go run ./servers versitygw azurite
 //
-// It builds versitygw from the Go module proxy, in a minute or two, and has npm
+// It builds versitygw from the Go module proxy, which takes minutes, and has npm
 // install Azurite, which runs no scripts and needs Node.js. To be rid of them, delete
 // the directory that it prints.
 package main
