@@ -15,8 +15,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/anishathalye/porcupine"
-
 	"github.com/sealwright/sealwright/internal/etcdtest"
 	"github.com/sealwright/sealwright/internal/sqltest/linear"
 	"github.com/sealwright/sealwright/internal/storestest/kube/kubeserver"
@@ -130,35 +128,16 @@ func TestWhatTakesNoRecord(t *testing.T) {
 
 func TestStaleWriter(t *testing.T) {
 	s := server(t)
-	fresh := func(wrap func(seal.Store) seal.Store) (stores []seal.Store) {
+	proof := linear.Prove(t, linear.Histories(12), func() (stores []seal.Store) {
 		name := newName()
 		for range linear.Writers {
-			stores = append(stores, wrap(open(t, s, kubeserver.Admin, "default", name)))
+			stores = append(stores, open(t, s, kubeserver.Admin, "default", name))
 		}
 		return stores
+	})
+	if !t.Failed() {
+		t.Log(proof.Figures("kube-apiserver"))
 	}
-	var total linear.Tally
-	violations, mutant := 0, "missed"
-	const histories = 12
-	for i := range histories {
-		history := linear.Race(t, fresh(func(s seal.Store) seal.Store { return s }), uint64(i), &total)
-		if result := linear.Check(history); result != porcupine.Ok {
-			violations++
-			t.Errorf("history %d: %s:\n%s", i, result, linear.Describe(history))
-		}
-	}
-	for i := range 40 { // it may go well once or twice
-		var ignored linear.Tally
-		if linear.Check(linear.Race(t, fresh(storetest.BlindPut), uint64(i), &ignored)) == porcupine.Illegal {
-			mutant = "caught"
-			break
-		}
-	}
-	if mutant != "caught" || total.Conflicts == 0 || total.Applied == 0 {
-		t.Errorf("the planted store was %s; %+v", mutant, total)
-	}
-	t.Logf("GUARANTEE 3 stale-writer: histories=%d violations=%d mutant=%s stores=kube-apiserver swaps=%d conflicts=%d unknown=%d of-them-applied=%d",
-		histories, violations, mutant, total.Swaps, total.Conflicts, total.Unknown, total.Applied)
 }
 
 // The API server is killed while a writer goes on.

@@ -9,11 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/anishathalye/porcupine"
-
 	"github.com/sealwright/sealwright/internal/sqltest/linear"
 	"github.com/sealwright/sealwright/seal"
-	"github.com/sealwright/sealwright/seal/storetest"
 )
 
 // An Opener opens a store of a key; those of one key share a record. It has a client
@@ -23,37 +20,20 @@ type Opener func(key string) seal.Store
 // StaleWriter has writers race over the stores of one key, and there is an order that
 // explains all that they were told; of a store that puts blindly there is none.
 func StaleWriter(t *testing.T, name string, histories int, open Opener) {
-	violations, mutant := 0, "missed"
-	fresh := func(key string, wrap func(seal.Store) seal.Store) (stores []seal.Store) {
+	proof := linear.Prove(t, linear.Histories(histories), func() (stores []seal.Store) {
+		key := Key()
 		for range linear.Writers {
 			s := open(key)
 			if _, err := s.Swap(t.Context(), []byte("proof"), "no revision of ours"); !errors.Is(err, seal.ErrConflict) {
 				t.Fatal(err) // the proof is made before the race
 			}
-			stores = append(stores, wrap(s))
+			stores = append(stores, s)
 		}
 		return stores
+	})
+	if !t.Failed() {
+		t.Log(proof.Figures(name))
 	}
-	var total linear.Tally
-	for i := range histories {
-		history := linear.Race(t, fresh(Key(), func(s seal.Store) seal.Store { return s }), uint64(i), &total)
-		if result := linear.Check(history); result != porcupine.Ok {
-			violations++
-			t.Errorf("history %d: %s:\n%s", i, result, linear.Describe(history))
-		}
-	}
-	for i := range 40 { // it may go well once or twice
-		var ignored linear.Tally
-		if linear.Check(linear.Race(t, fresh(Key(), storetest.BlindPut), uint64(i), &ignored)) == porcupine.Illegal {
-			mutant = "caught"
-			break
-		}
-	}
-	if mutant != "caught" || total.Conflicts == 0 || total.Applied == 0 {
-		t.Errorf("the planted store was %s; %+v", mutant, total)
-	}
-	t.Logf("GUARANTEE 3 stale-writer: histories=%d violations=%d mutant=%s stores=%s swaps=%d conflicts=%d unknown=%d of-them-applied=%d",
-		histories, violations, mutant, name, total.Swaps, total.Conflicts, total.Unknown, total.Applied)
 }
 
 // Killed kills a server with SIGKILL while a writer goes on, and returns how many
