@@ -13,9 +13,9 @@ import (
 )
 
 // Unseal opens the keyring through the KMS slots, together with the shares
-// given so far where a slot needs both, or by another replica ([Config.Peers]). It makes one round: Run repeats it.
-// Where only people can open the store the error says how many shares are
-// missing. On an unsealed Barrier it does nothing.
+// given so far where a slot needs both, or by another replica ([Config.Peers]). It
+// makes one round: Run repeats it. Where only people can open the store the error
+// says how many shares are missing. On an unsealed Barrier it does nothing.
 func (b *Barrier) Unseal(ctx context.Context) error {
 	defer clean()()
 	if err := b.drained(ctx); err != nil {
