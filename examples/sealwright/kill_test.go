@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// kill ends a run as soon as something is seen.
+// kill ends a run as soon as something is seen, unless it was done by then.
 func (p *terminal) kill(seen func() bool) {
 	p.t.Helper()
 	for end := time.After(time.Minute); !seen(); {
@@ -18,6 +18,9 @@ func (p *terminal) kill(seen func() bool) {
 		case <-end:
 			p.t.Fatal("what was waited for does not come")
 		case <-p.ended:
+			if seen() {
+				return
+			}
 			p.t.Fatalf("it ended by itself: %s", p.wait().err)
 		default:
 		}
