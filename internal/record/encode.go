@@ -75,12 +75,26 @@ func Parse(stored []byte) (r *Record, clear, sealed []byte, err error) {
 		return nil, nil, nil, fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
 	if !bytes.Equal(Assemble(clear, wire.Sealed), stored) {
-		return nil, nil, nil, fmt.Errorf("%w: not in canonical form", ErrMalformed)
+		return nil, nil, nil, fmt.Errorf("%w: not in canonical form%s", ErrMalformed, lineFeeds(stored))
 	}
 	if err := wire.validate(); err != nil {
 		return nil, nil, nil, fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
 	return &wire.Record, clear, wire.Sealed, nil
+}
+
+// lineFeeds says what a tool did to the end of a record that has been through its
+// hands, or nothing.
+func lineFeeds(stored []byte) string {
+	switch {
+	case bytes.HasSuffix(stored, []byte("}\n\n")):
+		return ": it ends in one line feed too many, as tools add: take that off, by head -c -1"
+	case bytes.HasSuffix(stored, []byte("}")):
+		return ": the line feed at its end is gone, as a shell's $(…) takes it: add it, by echo"
+	case bytes.HasSuffix(stored, []byte("}\r\n")):
+		return ": it ends in a carriage return, as tools of Windows add: take that out"
+	}
+	return ""
 }
 
 // checkLists refuses a text with a longer list, or more levels, than a record

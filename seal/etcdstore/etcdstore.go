@@ -16,8 +16,8 @@
 // that was loaded, and if the value is. The second comparison is by a random number
 // in front of the record: after a snapshot is restored, etcd gives the same mod
 // revisions a second time, and a replica that was away would win with what it knew
-// before. The value is those 32 hexadecimal digits, a line feed, and the record; a
-// backup of the key by etcdctl is put back as it is.
+// before. The value is those 32 hexadecimal digits, a line feed, and the record, which
+// ends in a line feed.
 //
 // A transaction whose answer is lost may have taken place. etcd's client does not
 // send it again, and where something between does, the store knows its own number
@@ -25,6 +25,21 @@
 //
 // kine, which k3s has in place of etcd, takes transactions of some shapes only, and
 // refuses this one: keep the record in a Secret there.
+//
+// # Backup
+//
+//	etcdctl get /payments/seal --print-value-only > seal.etcd
+//	etcdctl put /payments/seal < seal.etcd
+//
+// etcdctl adds a line feed to what it prints, which Load leaves out. The command
+// sealwright reads and changes such a file; docs/OPERATIONS.md, "A record in a
+// cluster", has how it is put back. It is a restore of the record, with all that this
+// asks for, unless it is the newest.
+//
+// # The client
+//
+// It writes warnings as JSON to standard error, also where all goes well in the end,
+// unless clientv3.Config has a Logger: the host's, or zap.NewNop().
 //
 // # Rights
 //
@@ -71,9 +86,9 @@ const MaxRecordSize = 1 << 20
 // DefaultKey is where the record is kept unless [Config.Key] says so.
 const DefaultKey = "sealwright/seal"
 
-// ErrForeign is returned where the key holds a value that no Store put there. Look at
-// what the host's other programs keep under it.
-var ErrForeign = errors.New("etcdstore: the key holds something else than a record")
+// ErrForeign is returned where the key holds a value that no Store put there. It is a
+// [seal.ErrCorrupt]. Look at what the host's other programs keep under the key.
+var ErrForeign = fmt.Errorf("%w: the key holds something else than a record", seal.ErrCorrupt)
 
 // Config says where the record is.
 type Config struct {
@@ -182,7 +197,16 @@ func decode(kv *mvccpb.KeyValue) (rec []byte, rev string, err error) {
 	case len(rec) > seal.MaxRecordSize:
 		return nil, "", fmt.Errorf("%w: the value is larger than any record", seal.ErrCorrupt)
 	}
-	return rec, revision(kv.ModRevision, nonce), nil
+	return withoutAdded(rec), revision(kv.ModRevision, nonce), nil
+}
+
+// withoutAdded leaves out the line feed that etcdctl adds to what it prints, and puts
+// back with it. A record ends in one.
+func withoutAdded(rec []byte) []byte {
+	if bytes.HasSuffix(rec, []byte("}\n\n")) {
+		return rec[:len(rec)-1]
+	}
+	return rec
 }
 
 // revision is the mod revision of the key and the random number before the record.

@@ -54,13 +54,67 @@ func TestAForeignValue(t *testing.T) {
 			t.Fatal(err)
 		}
 		f.put("key", value)
-		if rec, rev, err := s.Load(t.Context()); !errors.Is(err, etcdstore.ErrForeign) || errors.Is(err, seal.ErrNotFound) {
+		if rec, rev, err := s.Load(t.Context()); !errors.Is(err, etcdstore.ErrForeign) || !errors.Is(err, seal.ErrCorrupt) {
 			t.Errorf("Load over %q = %q at %q, %v; want ErrForeign", value, rec, rev, err)
 		}
 		if _, err := s.Swap(t.Context(), []byte("ours"), ""); !errors.Is(err, seal.ErrConflict) {
 			t.Errorf("Swap over %q: %v, want seal.ErrConflict", value, err)
 		}
 	}
+}
+
+// etcdctl prints a value with a line feed behind it, and puts that back with it.
+func TestAValueThatEtcdctlPutBackIsTheRecord(t *testing.T) {
+	client, f := newClient(t)
+	s, err := etcdstore.New(client, etcdstore.Config{Key: "key"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := openOn(t, s)
+	if _, err := b.Init(t.Context(), map[string]seal.Spec{"people": seal.Shamir{Shares: 1, Threshold: 1}}, seal.By{}); err != nil {
+		t.Fatal(err)
+	}
+	want, _, err := s.Load(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.put("key", string(f.values["key"].Value)+"\n")
+	rec, rev, err := s.Load(t.Context())
+	if err != nil || string(rec) != string(want) {
+		t.Fatalf("Load = %q, %v; want %q", rec, err, want)
+	}
+	if _, err := openOn(t, s).Admin().Inspect(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if _, err := s.Swap(t.Context(), rec, rev); err != nil {
+		t.Errorf("Swap at its revision: %v", err)
+	}
+}
+
+// What is not a record is not told as a store that is away, which would come back by
+// itself.
+func TestAForeignValueIsNoStoreThatIsAway(t *testing.T) {
+	client, f := newClient(t)
+	s, err := etcdstore.New(client, etcdstore.Config{Key: "key"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.put("key", "a record of another program")
+	b := openOn(t, s)
+	b.Unseal(t.Context())
+	if why := b.Status().Reason; !errors.Is(why, seal.ErrCorrupt) || errors.Is(why, seal.ErrStoreUnavailable) || !strings.Contains(why.Error(), "something else") {
+		t.Errorf("the server is sealed because %v, want seal.ErrCorrupt", why)
+	}
+}
+
+func openOn(t *testing.T, s seal.Store) *seal.Barrier {
+	t.Helper()
+	b, err := seal.Open(seal.Config{Store: s})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { b.Close() })
+	return b
 }
 
 // A watch that outlived the restore of a snapshot tells of nothing; it is begun anew.

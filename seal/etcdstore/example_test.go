@@ -5,6 +5,7 @@ import (
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
 
 	"github.com/sealwright/sealwright/seal"
 	"github.com/sealwright/sealwright/seal/etcdstore"
@@ -14,6 +15,7 @@ func Example() {
 	client, err := clientv3.New(clientv3.Config{
 		Endpoints:   []string{"https://etcd-0:2379", "https://etcd-1:2379", "https://etcd-2:2379"},
 		DialTimeout: 5 * time.Second,
+		Logger:      zap.NewNop(), // or the host's: else the client writes its warnings to standard error
 		// TLS, and a user who has readwrite on the one key
 	})
 	if err != nil {

@@ -5,7 +5,14 @@
 //	b, err := seal.Open(seal.Config{Store: store, KMS: wrappers})
 //
 // The record is no secret: whoever may read it sees which slots there are, and whoever
-// may write it can take the store away. Back it up as one backs up what etcd holds.
+// may write it can take the store away. Back it up as one backs up what etcd holds, or
+// as a file, which the command sealwright reads and changes and kubectl puts back:
+//
+//	kubectl get secret payments-seal -o json > seal.json
+//	kubectl replace -f seal.json
+//
+// kubectl refuses that where the Secret was changed meanwhile. See
+// docs/OPERATIONS.md, "A record in a cluster".
 //
 // # Rights
 //
@@ -82,8 +89,8 @@ var (
 	ErrFixed = errors.New("kubestore: the Secret takes no record")
 
 	// ErrForeign is returned where the Secret's keys hold something that no Store
-	// put there.
-	ErrForeign = errors.New("kubestore: the Secret holds something else than a record")
+	// put there. It is a [seal.ErrCorrupt].
+	ErrForeign = fmt.Errorf("%w: the Secret holds something else than a record", seal.ErrCorrupt)
 )
 
 // Store is a [seal.Store], a [seal.Watcher] and a [seal.Limited] in a Secret. It is

@@ -127,6 +127,22 @@ func TestSecretsThatTakeNone(t *testing.T) {
 	}
 }
 
+// What is not a record is not told as a store that is away, which would come back by
+// itself.
+func TestAForeignSecretIsNoStoreThatIsAway(t *testing.T) {
+	f := newFake(t)
+	f.put(t, "ns/seal", `{"kind": "Secret", "metadata": {"resourceVersion": "7"}, "data": {"record": "cmVjb3Jk"}}`)
+	b, err := seal.Open(seal.Config{Store: open(t, f, "ns")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	b.Unseal(t.Context())
+	if why := b.Status().Reason; !errors.Is(why, seal.ErrCorrupt) || errors.Is(why, seal.ErrStoreUnavailable) || !strings.Contains(why.Error(), "something else") {
+		t.Errorf("the server is sealed because %v, want seal.ErrCorrupt", why)
+	}
+}
+
 // Every answer that is not the word that the Secret is not there is another error.
 func TestAnswersThatAreNone(t *testing.T) {
 	answers := map[string]func(w http.ResponseWriter, r *http.Request) bool{

@@ -15,7 +15,8 @@
 // random number of each write: an ETag is a digest of the content, and would come
 // again where somebody writes what was there before. It also tells a store its own
 // write when something on the way sent it twice and the second was refused. A copy of
-// the object is put back as it is.
+// the object is put back as it is, and the command sealwright reads and changes one:
+// docs/OPERATIONS.md, "A record in a cluster".
 //
 // # The server proves itself
 //
@@ -65,9 +66,9 @@ var (
 	// Keep the record elsewhere: nothing on this side makes up for it.
 	ErrNoConditions = errors.New("the server does not keep the conditions of a write")
 
-	// ErrForeign is returned where the object is none that a Store wrote. Look at
-	// what else has that name.
-	ErrForeign = errors.New("the object is something else than a record")
+	// ErrForeign is returned where the object is none that a Store wrote. It is a
+	// [seal.ErrCorrupt]. Look at what else has that name.
+	ErrForeign = fmt.Errorf("%w: the object is something else than a record", seal.ErrCorrupt)
 )
 
 // A Bucket is object storage with conditional writes, as much as a [Store] needs. It

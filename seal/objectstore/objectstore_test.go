@@ -55,12 +55,28 @@ func TestFormat(t *testing.T) {
 	}
 }
 
+// What is not a record is not told as a store that is away, which would come back by
+// itself.
+func TestAForeignObjectIsNoStoreThatIsAway(t *testing.T) {
+	m := newMemory()
+	m.objects["key"] = object{content: []byte("a record of another program"), tag: "1"}
+	b, err := seal.Open(seal.Config{Store: open(t, m)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	b.Unseal(t.Context())
+	if why := b.Status().Reason; !errors.Is(why, seal.ErrCorrupt) || errors.Is(why, seal.ErrStoreUnavailable) || !strings.Contains(why.Error(), "something else") {
+		t.Errorf("the server is sealed because %v, want seal.ErrCorrupt", why)
+	}
+}
+
 func TestAForeignObject(t *testing.T) {
 	for _, content := range []string{"", "\n", "a record of another program", strings.Repeat("g", 32) + "\n", strings.Repeat("a", 32)} {
 		m := newMemory()
 		m.objects["key"] = object{content: []byte(content), tag: "1"}
 		s := open(t, m)
-		if rec, rev, err := s.Load(t.Context()); !errors.Is(err, objectstore.ErrForeign) || errors.Is(err, seal.ErrNotFound) {
+		if rec, rev, err := s.Load(t.Context()); !errors.Is(err, objectstore.ErrForeign) || !errors.Is(err, seal.ErrCorrupt) {
 			t.Errorf("Load of %q = %q at %q, %v; want ErrForeign", content, rec, rev, err)
 		}
 		if _, err := s.Swap(t.Context(), []byte("ours"), ""); !errors.Is(err, seal.ErrConflict) {
