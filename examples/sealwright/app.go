@@ -33,6 +33,7 @@ type app struct {
 	read    map[string]bool  // the sources of shares that were read
 	spare   []given          // shares for what is asked next
 	changes bool             // one set of shares opens the store and proves that it does
+	putBack string           // how a store that was changed gets back to where it was taken
 
 	mu       sync.Mutex
 	unsealed string          // the slot that unsealed last

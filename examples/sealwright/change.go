@@ -35,6 +35,9 @@ func (a *app) openToChange(ctx context.Context, f *changeFlags) (*seal.Barrier, 
 	if err != nil {
 		return nil, err
 	}
+	if p.putBack() != "" && f.BesideServer {
+		return nil, fmt.Errorf("no server sees the file %s, and what one stores meanwhile is lost when that is put back: stop the servers, and say --server-stopped", p.name)
+	}
 	if p.kind != kindBolt && p.kind != kindRecord && !f.ServerStopped && !f.BesideServer {
 		return nil, fmt.Errorf("%w: a %s does not tell. Stop it and say --server-stopped, or say --beside-server: servers that no KMS unseals must then be given shares again after a drop, a rekey or a restore", errMaybeLive, p.kind)
 	}
@@ -42,6 +45,7 @@ func (a *app) openToChange(ctx context.Context, f *changeFlags) (*seal.Barrier, 
 	if err != nil {
 		return nil, err
 	}
+	a.putBack = p.putBack()
 	if f.ServerStopped || p.kind == kindBolt {
 		alone := &aloneStore{Store: store}
 		if err := a.watchLease(ctx, alone); err != nil {
@@ -146,12 +150,13 @@ type changed struct {
 	Delivered  []deliveredView `json:"delivered,omitempty"`
 	Pins       []string        `json:"pins,omitempty"` // what must stand in the servers' configuration
 	Next       string          `json:"next,omitempty"`
+	PutBack    string          `json:"put_back,omitempty"` // of a record that was taken out of a cluster
 }
 
 // tellChange says what was done, and what to do next.
 func (a *app) tellChange(b *seal.Barrier, text string, v changed) error {
 	s := b.Status()
-	v.Generation = s.Generation
+	v.Generation, v.PutBack = s.Generation, a.putBack
 	for _, slot := range s.Slots {
 		if slot.NeedsPin {
 			v.Pins = append(v.Pins, slot.Fingerprint)
@@ -166,6 +171,9 @@ func (a *app) tellChange(b *seal.Barrier, text string, v changed) error {
 	}
 	if v.Next != "" {
 		fmt.Fprintln(a.out, "next:", v.Next)
+	}
+	if v.PutBack != "" {
+		fmt.Fprintln(a.out, "then:", v.PutBack)
 	}
 	return nil
 }

@@ -11,7 +11,7 @@ what was given, and with 1 for any other error.`
 
 // cli is the grammar.
 type cli struct {
-	Store         string   `placeholder:"STORE" env:"SEALWRIGHT_STORE" help:"Where the record is: a file (filestore, bbolt, SQLite, or a bare record), postgres://…, mysql://…, or @FILE that holds such a URL."`
+	Store         string   `placeholder:"STORE" env:"SEALWRIGHT_STORE" help:"Where the record is: a file (filestore, bbolt, SQLite, a bare record, or what etcdctl, kubectl get -o json or an object storage's tool took out), postgres://…, mysql://…, or @FILE that holds such a URL."`
 	RecordTable   string   `default:"sealwright_records" help:"The SQL table of the record."`
 	RecordName    string   `name:"record" default:"default" help:"The name of the record in that table."`
 	Bucket        string   `name:"record-bucket" default:"seal" help:"The bbolt bucket of the record."`
@@ -35,6 +35,7 @@ type cli struct {
 	DropSlot dropSlotCmd `cmd:"" help:"Remove slots."`
 	Migrate  migrateCmd  `cmd:"" help:"Move to the slots that a configuration wants."`
 	Restore  restoreCmd  `cmd:"" help:"Go on with a record from a backup."`
+	Copy     copyCmd     `cmd:"" help:"The record as it is, in a file for etcd, Kubernetes, an object storage, or to keep."`
 	Drill    drillCmd    `cmd:"" help:"Does each slot still open the store?"`
 	Report   reportCmd   `cmd:"" help:"Who holds what, last shown when, and what is overdue."`
 	Journal  journalCmd  `cmd:"" help:"The server's journal."`

@@ -2,8 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"iter"
+	"slices"
 	"time"
 
 	"github.com/sealwright/sealwright/seal"
@@ -14,8 +17,8 @@ import (
 type reportCmd struct {
 	sharesFlags `embed:""`
 	Open        bool     `help:"Open a copy of the record first, so that it is vouched for, and its data keys are listed."`
-	Journal     string   `placeholder:"FILE" help:"The server's journal: proofs, drills and shares of the past."`
-	Heads       []string `name:"head" placeholder:"HEAD" sep:"none" help:"A head of the journal that was kept elsewhere."`
+	Journal     []string `placeholder:"FILE" sep:"none" help:"The server's journal: proofs, drills and shares of the past. Of several replicas, repeat it."`
+	Heads       []string `name:"head" placeholder:"HEAD" sep:"none" help:"A head of the one journal that was kept elsewhere."`
 	Title       string   `help:"What people call the store."`
 	HTML        string   `name:"html" placeholder:"FILE" help:"One page to print, in a new file, beside the text."`
 }
@@ -24,6 +27,7 @@ func (reportCmd) Help() string {
 	return `Which slots open the store, who holds them, when each was last shown to, and what is overdue.
 
   sealwright report --store … --journal /var/lib/server/journal --html report.html
+  sealwright report --store … --journal web-0/journal --journal web-1/journal
 
 Next: what stands under overdue.`
 }
@@ -34,12 +38,8 @@ func (c *reportCmd) Run(ctx context.Context, a *app) error {
 	if in.Status, err = c.status(ctx, a); err != nil {
 		return err
 	}
-	if c.Journal != "" {
-		heads, err := parseHeads(c.Heads)
-		if err != nil {
-			return err
-		}
-		in.Events = journal.Read(ctx, journal.File{Path: c.Journal}, heads...)
+	if in.Events, err = c.events(ctx); err != nil {
+		return err
 	}
 	r, err := report.New(in)
 	if err != nil {
@@ -61,6 +61,27 @@ func (c *reportCmd) Run(ctx context.Context, a *app) error {
 		return r.WriteJSON(a.out)
 	}
 	return r.WriteText(a.out)
+}
+
+// events are those of the journals, by their times; nil where there is none.
+func (c *reportCmd) events(ctx context.Context) (iter.Seq2[seal.Event, error], error) {
+	heads, err := parseHeads(c.Heads)
+	switch {
+	case err != nil:
+		return nil, err
+	case len(c.Journal) == 0 && len(heads) == 0:
+		return nil, nil
+	case len(heads) > 0 && len(c.Journal) != 1:
+		return nil, errors.New("--head is of one journal: verify each by sealwright journal verify FILE --head, and leave it out here")
+	}
+	var sources []iter.Seq2[seal.Event, error]
+	for i, path := range c.Journal {
+		if slices.Contains(c.Journal[:i], path) {
+			return nil, fmt.Errorf("--journal %s is named twice", path)
+		}
+		sources = append(sources, journal.Read(ctx, journal.File{Path: path}, heads...))
+	}
+	return report.Merge(sources...), nil
 }
 
 func (c *reportCmd) status(ctx context.Context, a *app) (seal.Status, error) {
@@ -136,7 +157,7 @@ func (c *journalVerifyCmd) Run(ctx context.Context, a *app) error {
 			fmt.Fprintln(w, "empty")
 			return
 		}
-		fmt.Fprintf(w, "whole: %d lines, from %s to %s; %d events lost, %d ends without a last line\n", v.Lines, v.From.Format(time.RFC3339), v.To.Format(time.RFC3339), v.Lost, v.Crashes)
+		fmt.Fprintf(w, "whole: %d lines, from %s to %s; %d events lost, %d processes without a last line, of which one may be writing now\n", v.Lines, v.From.Format(time.RFC3339), v.To.Format(time.RFC3339), v.Lost, v.Crashes)
 		if !v.Vouched {
 			fmt.Fprintln(w, "nothing vouches for it: give a head that was kept elsewhere")
 		}

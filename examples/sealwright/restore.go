@@ -23,6 +23,8 @@ func (restoreCmd) Help() string {
 
   sealwright restore backup/record.json --store /var/lib/server/seal/record --server-stopped
 
+Of etcd, Kubernetes and object storages the store is a file that their tools take out, and put back; where the record is gone, --store value:FILE names a new one: sealwright copy --help.
+
 A file that is damaged is first moved away: mv record record.damaged.
 Next: sealwright open, then the servers.`
 }
@@ -33,7 +35,7 @@ func (c *restoreCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return fmt.Errorf("the backup %s: %w", c.Backup, err)
 	}
-	_, store, err := c.target(ctx, a)
+	p, store, err := c.target(ctx, a)
 	if err != nil {
 		return err
 	}
@@ -55,11 +57,19 @@ func (c *restoreCmd) Run(ctx context.Context, a *app) error {
 	} else if err != nil {
 		return fmt.Errorf("store the record: %w: sealwright inspect says whether it was stored", err)
 	}
-	v := changed{Done: true, Next: "sealwright open, then start the servers"}
+	v := changed{Done: true, Next: "sealwright open, then start the servers", PutBack: p.putBack()}
+	if v.PutBack != "" {
+		v.Next = "sealwright open"
+	}
 	if view, err := viewOf(place{}, next); err == nil {
 		v.Generation = view.Generation
 	}
-	return a.answer(v, func(w io.Writer) { fmt.Fprintf(w, "%s, at generation %d\nnext: %s\n", text, v.Generation, v.Next) })
+	return a.answer(v, func(w io.Writer) {
+		fmt.Fprintf(w, "%s, at generation %d\nnext: %s\n", text, v.Generation, v.Next)
+		if v.PutBack != "" {
+			fmt.Fprintf(w, "then: %s\n", v.PutBack)
+		}
+	})
 }
 
 func (c *restoreCmd) load(ctx context.Context, a *app) ([]byte, error) {

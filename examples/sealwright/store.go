@@ -23,7 +23,7 @@ var (
 
 // A place is where a record is.
 type place struct {
-	kind string // "filestore", "bbolt", "sqlite", "postgres", "mysql", "record"
+	kind string // one of those below
 	name string // for people: a path, or a URL without its password
 	dsn  string // of a database; may hold a password
 }
@@ -35,7 +35,9 @@ const (
 	kindSQLite   = "sqlite"
 	kindPostgres = "postgres"
 	kindMySQL    = "mysql"
-	kindRecord   = "record"
+	kindRecord   = "record" // bare
+	kindValue    = "value"  // of a key of etcd, or of an object
+	kindSecret   = "secret" // of Kubernetes, as JSON
 )
 
 // locate reads what --store says. A file that is not there is one of filestore,
@@ -53,6 +55,9 @@ func (a *app) locate(address string) (place, error) {
 	}
 	if p, ok, err := databaseURL(address); ok || err != nil {
 		return p, err
+	}
+	if path, ok := strings.CutPrefix(address, "value:"); ok {
+		return place{kind: kindValue, name: path}, nil
 	}
 	path := strings.TrimPrefix(strings.TrimPrefix(address, "file:"), "sqlite:")
 	kind, err := sniff(path)
@@ -80,7 +85,7 @@ func sniff(path string) (string, error) {
 		return "", err
 	}
 	defer f.Close()
-	var head [64]byte
+	var head [512]byte
 	n, err := io.ReadFull(f, head[:])
 	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
 		return "", err
@@ -92,6 +97,10 @@ func sniff(path string) (string, error) {
 		return kindBolt, nil
 	case bytes.HasPrefix(begin, []byte(`{"format":`)):
 		return kindRecord, nil
+	default:
+		if kind, err := sniffTaken(path, begin); kind != "" || err != nil {
+			return kind, err
+		}
 	}
 	return kindFile, nil
 }
@@ -127,9 +136,11 @@ func (a *app) storeAt(ctx context.Context, p place, change bool) (seal.Store, er
 	switch p.kind {
 	case kindRecord:
 		if change {
-			return nil, fmt.Errorf("%w: %s: put it into a store with restore", errReadOnly, p.name)
+			return nil, fmt.Errorf("%w: %s: put it into a store with restore, or see sealwright copy --help", errReadOnly, p.name)
 		}
 		return readRecord(ctx, p.name)
+	case kindValue, kindSecret:
+		return &takenStore{p.name, p.kind}, nil
 	case kindFile:
 		return filestore.Open(p.name)
 	case kindBolt:
@@ -154,7 +165,7 @@ func readRecord(ctx context.Context, path string) (seal.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return copyOf(ctx, rec)
+	return copyOf(ctx, lineEnded(rec))
 }
 
 // copyOf is a store in memory that holds a record.

@@ -18,7 +18,7 @@ import (
 )
 
 // errURL does not show the URL: a password may stand in it.
-var errURL = errors.New("a database is postgres://USER@HOST/NAME or mysql://USER@HOST/NAME, without spaces")
+var errURL = errors.New("a database is postgres://USER@HOST/NAME or mysql://USER@HOST/NAME, without spaces; what etcd, Kubernetes and object storages hold is taken into a file first, by their own tools: sealwright copy --help")
 
 // databaseURL reads the URL of a database; ok is false for what is none.
 func databaseURL(text string) (p place, ok bool, err error) {
