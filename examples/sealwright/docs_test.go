@@ -14,6 +14,7 @@ import (
 	"filippo.io/age"
 	"filippo.io/age/armor"
 
+	"github.com/sealwright/sealwright/internal/etcdtest"
 	"github.com/sealwright/sealwright/seal"
 	"github.com/sealwright/sealwright/seal/sqlstore"
 )
@@ -22,9 +23,54 @@ import (
 func TestPage(t *testing.T) {
 	dir := t.TempDir()
 	prepare(t, dir)
-	env := append(environment(), "PATH="+dir+"/bin:"+os.Getenv("PATH"), "LC_ALL=C")
+	followPage(t, "The server is gone", dir)
+}
+
+// Each command of docs/OPERATIONS.md, "A record in a cluster", does what the page
+// says: to a real etcd, and a Secret as an API server keeps it.
+func TestClusterPage(t *testing.T) {
+	if _, err := exec.LookPath("etcdctl"); err != nil {
+		t.Skip("skipped: no etcdctl here, whose commands the page has")
+	}
+	c := etcdtest.Need(t, 1)
+	dir := t.TempDir()
+	prepare(t, dir)
+	rec := string(fileContent(t, filepath.Join(dir, "backup.json")))
+	file(t, dir, "server.json", secretWith(t, rec))
+	file(t, dir, "empty.json", secretWith(t, ""))
+	kubectl := file(t, dir, "bin/kubectl", kubectlScript)
+	if err := os.Chmod(kubectl, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	etcd := "ETCDCTL_ENDPOINTS=" + c.Endpoints()[0]
+	say(t, []string{etcd, "ETCDCTL_API=3"}, []byte(number+"\n"+rec), "etcdctl", "put", "/payments/seal")
+	followPage(t, "A record in a cluster", dir, etcd)
+
+	// What was put back last is a record that a server opens.
+	value := say(t, []string{etcd, "ETCDCTL_API=3"}, nil, "etcdctl", "get", "/payments/seal", "--print-value-only")
+	loadedFrom(t, "value", file(t, dir, "last.etcd", strings.TrimSuffix(value, "\n")))
+	if rec := string(loadedFrom(t, "secret", filepath.Join(dir, "server.json"))); !strings.HasPrefix(rec, `{"format":`) {
+		t.Errorf("the Secret has %.40q", rec)
+	}
+}
+
+// kubectlScript stands for kubectl before an API server: the Secret is a file.
+const kubectlScript = `#!/bin/sh
+case "$*" in
+"get secret payments-seal -o json") cat server.json ;;
+"get secret payments-seal -o jsonpath={.data.record}") sed -n 's/.*"record": "\([^"]*\)".*/\1/p' server.json | tr -d '\n' ;;
+"replace -f "*) cat "$3" > server.json && echo secret/payments-seal replaced ;;
+"create secret generic payments-seal") cat empty.json > server.json && echo secret/payments-seal created ;;
+*) echo "kubectl $*?" >&2; exit 1 ;;
+esac
+`
+
+// followPage runs the commands of a chapter.
+func followPage(t *testing.T, chapter, dir string, env ...string) {
+	t.Helper()
+	env = append(append(environment(), "PATH="+dir+"/bin:"+os.Getenv("PATH"), "LC_ALL=C"), env...)
 	ran := 0
-	for _, c := range commandsOf(t) {
+	for _, c := range commandsOf(t, chapter) {
 		if name, ok := strings.CutPrefix(c.line, "export "); ok {
 			env = append(env, name)
 			continue
@@ -56,12 +102,12 @@ type documented struct {
 	want       *regexp.Regexp
 }
 
-func commandsOf(t *testing.T) (out []documented) {
+func commandsOf(t *testing.T, chapter string) (out []documented) {
 	t.Helper()
 	page := string(fileContent(t, filepath.Join("..", "..", "docs", "OPERATIONS.md")))
-	_, page, ok := strings.Cut(page, "## The server is gone\n")
+	_, page, ok := strings.Cut(page, "\n## "+chapter+"\n")
 	if !ok {
-		t.Fatal("the page has no such chapter")
+		t.Fatalf("the page has no chapter %q", chapter)
 	}
 	page, _, _ = strings.Cut(page, "\n## ")
 	for i, block := range strings.Split(page, "```\n") {
