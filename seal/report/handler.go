@@ -69,17 +69,34 @@ func Handler(cfg Config) (http.Handler, error) {
 			http.Error(w, "permission denied", http.StatusForbidden)
 			return
 		}
-		ctx, cancel := context.WithTimeout(r.Context(), reading)
-		defer cancel()
-		select {
-		case turn <- struct{}{}:
-			defer func() { <-turn }()
-		case <-ctx.Done():
-			http.Error(w, "another report is being made: ask again", http.StatusServiceUnavailable)
+		a := cfg.inTurn(r.Context(), turn, r.URL.Query())
+		if a.code != http.StatusOK {
+			http.Error(w, a.text, a.code)
 			return
 		}
-		cfg.serve(ctx, w, r.URL.Query())
+		h.Set("Content-Type", a.mime)
+		_, _ = io.WriteString(w, a.text) // whoever left does not read it
 	}), nil
+}
+
+// An answer is a report as text, or why there is none.
+type answer struct {
+	code       int
+	mime, text string
+}
+
+// inTurn makes one report at a time. It is written when the turn is over: a reader
+// may be slow.
+func (cfg *Config) inTurn(ctx context.Context, turn chan struct{}, query url.Values) answer {
+	ctx, cancel := context.WithTimeout(ctx, reading)
+	defer cancel()
+	select {
+	case turn <- struct{}{}:
+		defer func() { <-turn }()
+		return cfg.answer(ctx, query)
+	case <-ctx.Done():
+		return answer{code: http.StatusServiceUnavailable, text: "another report is being made: ask again"}
+	}
 }
 
 // A form is how a report is written.
@@ -100,34 +117,28 @@ func forms(name string) (form, bool) {
 	return form{}, false
 }
 
-func (cfg *Config) serve(ctx context.Context, w http.ResponseWriter, query url.Values) {
+func (cfg *Config) answer(ctx context.Context, query url.Values) answer {
+	no := func(code int, err error) answer { return answer{code: code, text: line(err.Error())} }
 	f, ok := forms(query.Get("format"))
 	if !ok {
-		http.Error(w, "format is html, text or json", http.StatusBadRequest)
-		return
+		return answer{code: http.StatusBadRequest, text: "format is html, text or json"}
 	}
-	now := time.Now()
 	campaigns, err := asked(query)
 	if err != nil {
-		http.Error(w, line(err.Error()), http.StatusBadRequest)
-		return
+		return no(http.StatusBadRequest, err)
 	}
-	r, err := cfg.report(ctx, now, campaigns)
+	r, err := cfg.report(ctx, time.Now(), campaigns)
 	switch {
 	case errors.Is(err, ErrInput) && len(campaigns) > 0:
-		http.Error(w, line(err.Error()), http.StatusBadRequest)
-		return
+		return no(http.StatusBadRequest, err)
 	case err != nil:
-		http.Error(w, line(err.Error()), http.StatusServiceUnavailable)
-		return
+		return no(http.StatusServiceUnavailable, err)
 	}
 	var text strings.Builder
 	if err := f.write(r, &text); err != nil {
-		http.Error(w, line(err.Error()), http.StatusInternalServerError)
-		return
+		return no(http.StatusInternalServerError, err)
 	}
-	w.Header().Set("Content-Type", f.mime)
-	_, _ = io.WriteString(w, text.String()) // whoever left does not read it
+	return answer{http.StatusOK, f.mime, text.String()}
 }
 
 // asked returns the custody drill of the query, if there is one.

@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/sealwright/sealwright/seal"
 	"github.com/sealwright/sealwright/seal/journal"
@@ -110,4 +112,37 @@ func TestFromAJournal(t *testing.T) {
 	if a, b := written(t, want, "json"), written(t, got, "json"); a != b {
 		t.Errorf("by the journal:\n%s\nby the events:\n%s", b, a)
 	}
+}
+
+// stalled is a reader that takes nothing of its answer.
+type stalled struct {
+	*httptest.ResponseRecorder
+	end chan struct{}
+}
+
+func (s stalled) Write(b []byte) (int, error)       { <-s.end; return len(b), nil }
+func (s stalled) WriteString(b string) (int, error) { <-s.end; return len(b), nil }
+
+// One reader that takes nothing of its answer keeps the report from nobody.
+func TestAReaderThatTakesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, err := seal.Open(seal.Config{Store: seal.NewMemStore()})
+		must(t, err)
+		defer b.Close()
+		_, err = b.Init(t.Context(), map[string]seal.Spec{"people": seal.Shamir{Shares: 3, Threshold: 2}}, seal.By{})
+		must(t, err)
+		h, err := report.Handler(report.Config{Barrier: b, Authorize: func(*http.Request) error { return nil }})
+		must(t, err)
+		s := stalled{httptest.NewRecorder(), make(chan struct{})}
+		done := make(chan struct{})
+		go func() { h.ServeHTTP(s, httptest.NewRequest("GET", "/report", nil)); close(done) }()
+		time.Sleep(time.Hour)
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest("GET", "/report", nil))
+		if w.Code != http.StatusOK {
+			t.Errorf("an hour later, for somebody else: %d %s", w.Code, w.Body)
+		}
+		close(s.end)
+		<-done
+	})
 }

@@ -74,9 +74,12 @@ func (t *Telemetry) Observe(b *seal.Barrier) (stop func() error, err error) {
 		all = append(all, m[name])
 	}
 	r, err := t.meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
-		v := view{o, m}
+		var v view
 		v.status(b.Status())
 		v.counted(t)
+		for _, r := range v { // with no lock held: the provider may take its time
+			o.ObserveInt64(m[r.name], r.value, metric.WithAttributes(r.labels...))
+		}
 		return nil
 	}, all...)
 	if err != nil {
@@ -86,22 +89,25 @@ func (t *Telemetry) Observe(b *seal.Barrier) (stop func() error, err error) {
 }
 
 // A view is what one collection gets.
-type view struct {
-	metric.Observer
-	of map[string]metric.Int64Observable
+type view []shown
+
+type shown struct {
+	name   string
+	value  int64
+	labels []attribute.KeyValue
 }
 
 // show shows a value under labels, which are names and values in turn.
-func (v view) show(name string, value int64, labels ...string) {
+func (v *view) show(name string, value int64, labels ...string) {
 	var attrs []attribute.KeyValue
 	for i := 0; i < len(labels); i += 2 {
 		attrs = append(attrs, attribute.String(labels[i], labels[i+1]))
 	}
-	v.ObserveInt64(v.of[name], value, metric.WithAttributes(attrs...))
+	*v = append(*v, shown{name, value, attrs})
 }
 
 // members counts the other replicas, where there is a roster that has any.
-func (v view) members(members []seal.MemberStatus) {
+func (v *view) members(members []seal.MemberStatus) {
 	live, behind := int64(0), int64(0)
 	for _, m := range members {
 		if m.Gone {
@@ -118,7 +124,7 @@ func (v view) members(members []seal.MemberStatus) {
 	}
 }
 
-func (v view) status(s seal.Status) {
+func (v *view) status(s seal.Status) {
 	v.show("vault.core.unsealed", bit(!s.Sealed))
 	v.show("sealwright.sealed", bit(s.Sealed))
 	if s.Sealed {
@@ -155,7 +161,7 @@ func (v view) status(s seal.Status) {
 }
 
 // slot shows one; of a rekey's two of one name the times of the one that opens.
-func (v view) slot(s seal.SlotStatus) {
+func (v *view) slot(s seal.SlotStatus) {
 	v.show("sealwright.slot_info", 1, "slot", s.Name, "state", string(s.State), "fingerprint", s.Fingerprint)
 	if s.State == seal.SlotPending {
 		return
@@ -167,7 +173,7 @@ func (v view) slot(s seal.SlotStatus) {
 }
 
 // time shows a time, if it is one.
-func (v view) time(name string, at time.Time, labels ...string) bool {
+func (v *view) time(name string, at time.Time, labels ...string) bool {
 	if at.IsZero() {
 		return false
 	}
@@ -176,7 +182,7 @@ func (v view) time(name string, at time.Time, labels ...string) bool {
 }
 
 // counted shows what was counted, and what a keeper told.
-func (v view) counted(t *Telemetry) {
+func (v *view) counted(t *Telemetry) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	v.show("sealwright.telemetry_dropped", t.side.dropped.Load())
@@ -202,7 +208,7 @@ func (v view) counted(t *Telemetry) {
 	}
 }
 
-func (v view) calls(name string, c *calls) {
+func (v *view) calls(name string, c *calls) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for op, word := range vaultWords {

@@ -43,7 +43,7 @@ func Split(text []byte) (out [][]byte) {
 			switch {
 			case len(before) == 0:
 			case open != nil && len(open) < Len && bech32(before):
-				open = append(open, before...)
+				open = append(open, before[:min(len(before), cap(open)-len(open))]...) // it never moves
 			case open == nil && bare(before):
 				out = append(out, bytes.Clone(before))
 			default:
