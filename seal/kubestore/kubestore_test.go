@@ -64,6 +64,42 @@ func TestLostAnswers(t *testing.T) {
 	})
 }
 
+// Something between sends what got no answer a second time: the second answer is a
+// conflict with the first.
+func TestAnUpdateThatWasSentTwiceIsNoConflict(t *testing.T) {
+	f := newFake(t)
+	client := f.Client()
+	client.Transport = twice{client.Transport}
+	s, err := kubestore.New(kubestore.Config{Name: "seal", Namespace: "ns", Server: f.URL, Client: client})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rev := ""
+	for _, rec := range []string{"one", "two"} { // by a POST, and by a PUT
+		if rev, err = s.Swap(t.Context(), []byte(rec), rev); err != nil {
+			t.Fatalf("Swap of %q: %v", rec, err)
+		}
+		if got, at, err := s.Load(t.Context()); err != nil || string(got) != rec || at != rev {
+			t.Errorf("Load = %q at %q, %v; want %q at %q", got, at, err, rec, rev)
+		}
+	}
+}
+
+type twice struct{ http.RoundTripper }
+
+func (t twice) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Method != http.MethodGet {
+		first := r.Clone(r.Context())
+		first.Body, _ = r.GetBody()
+		answer, err := t.RoundTripper.RoundTrip(first)
+		if err != nil {
+			return nil, err
+		}
+		answer.Body.Close()
+	}
+	return t.RoundTripper.RoundTrip(r)
+}
+
 // An API server was restored, and gives a resourceVersion a second time.
 func TestAReplicaFromBeforeARestoreDoesNotWin(t *testing.T) {
 	f := newFake(t)
