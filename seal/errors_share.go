@@ -19,11 +19,13 @@ var (
 	ErrShareChecksum = errors.New("seal: mistyped share")
 
 	// ErrShareOtherStore is returned for a share whose fingerprint is that of
-	// no slot of this store.
+	// no slot of this store, as far as its record knows: one that is older than
+	// the share does not know it either.
 	ErrShareOtherStore = custody.ErrShareOtherStore
 
 	// ErrShareStale is returned for a share of this store, but of a set that
-	// it is not at: an older one after a rekey, a newer one after a rollback.
+	// it is not at: an older one after a rekey, a newer one that was given up or
+	// dropped. The record remembers the last 32 sets that opened nothing any more.
 	ErrShareStale = custody.ErrShareStale
 
 	// ErrShareAltered is returned where the share is of the right set and yet
@@ -66,14 +68,14 @@ func (e *ShareError) advice() string {
 	case ErrShareChecksum:
 		return "compare it with the original, nothing is corrected"
 	case ErrShareOtherStore:
-		return "bring a share of this store, or look whether this is the right store"
+		return "bring a share of this store, or look whether this is the right store, and its record no older than the share"
 	case ErrShareStale:
 		if e.Want == 0 {
 			return fmt.Sprintf("set %d was dropped, and people hold no other", e.Set)
 		}
 		age := "the share was replaced"
 		if e.Set > e.Want {
-			age = "the store's record is older than the share"
+			age = "the share was given up before it counted, or dropped, or the store's record is older than it"
 		}
 		return fmt.Sprintf("set %d, this store is at set %d, %s", e.Set, e.Want, age)
 	case ErrShareAltered:

@@ -103,6 +103,22 @@ func TestSharesThatWaitForTheirVerification(t *testing.T) {
 	r.readable(b)
 }
 
+// TestSharesOfARekeyThatWasGivenUp: they were said to be newer than the record. It knows
+// that it had their set, and the old ones are what counts.
+func TestSharesOfARekeyThatWasGivenUp(t *testing.T) {
+	r := newRekeyed(t, func(ctx context.Context, b *seal.Barrier) error {
+		_, _, err := b.Admin().Drop(ctx, []string{"people"}, seal.By{}, seal.SlotPending)
+		return err
+	})
+	b := r.boot()
+	err := r.give(b, r.new[:1])
+	if e, ok := errors.AsType[*seal.ShareError](err); !ok || e.Kind != seal.ErrShareStale || e.Set != 2 || e.Want != 1 || !strings.Contains(err.Error(), "given up before it counted") {
+		t.Errorf("%v", err)
+	}
+	must(t, r.give(b, r.old))
+	r.readable(b)
+}
+
 // TestOldSharesAreGoodUntilTheVerification: also to a sealed server that has one
 // of the new ones.
 func TestOldSharesAreGoodUntilTheVerification(t *testing.T) {

@@ -273,14 +273,14 @@ func TestShareWipe(t *testing.T) {
 
 func TestShareError(t *testing.T) {
 	for want, e := range map[string]*seal.ShareError{
-		"seal: malformed share: too blue":                                                                                          {Kind: seal.ErrShareMalformed, Detail: "too blue"},
-		"seal: mistyped share: compare it with the original, nothing is corrected":                                                 {Kind: seal.ErrShareChecksum},
-		"seal: share of another store (share 3 of set 2): bring a share of this store, or look whether this is the right store":    {Kind: seal.ErrShareOtherStore, X: 3, Set: 2},
-		"seal: share of another set (share 3 of set 2): set 2, this store is at set 3, the share was replaced":                     {Kind: seal.ErrShareStale, X: 3, Set: 2, Want: 3},
-		"seal: share of another set (share 3 of set 4): set 4, this store is at set 3, the store's record is older than the share": {Kind: seal.ErrShareStale, X: 3, Set: 4, Want: 3},
-		"seal: share or record altered (share 255): compare the share with the original, then the record with a backup":            {Kind: seal.ErrShareAltered, X: 255},
-		"seal: share given already (share 1 of set 2): give another one":                                                           {Kind: seal.ErrShareDuplicate, X: 1, Set: 2},
-		"seal: share given already: give another one":                                                                              {Kind: seal.ErrShareDuplicate},
+		"seal: malformed share: too blue":                                          {Kind: seal.ErrShareMalformed, Detail: "too blue"},
+		"seal: mistyped share: compare it with the original, nothing is corrected": {Kind: seal.ErrShareChecksum},
+		"seal: share of another store (share 3 of set 2): bring a share of this store, or look whether this is the right store, and its record no older than the share":              {Kind: seal.ErrShareOtherStore, X: 3, Set: 2},
+		"seal: share of another set (share 3 of set 2): set 2, this store is at set 3, the share was replaced":                                                                       {Kind: seal.ErrShareStale, X: 3, Set: 2, Want: 3},
+		"seal: share of another set (share 3 of set 4): set 4, this store is at set 3, the share was given up before it counted, or dropped, or the store's record is older than it": {Kind: seal.ErrShareStale, X: 3, Set: 4, Want: 3},
+		"seal: share or record altered (share 255): compare the share with the original, then the record with a backup":                                                              {Kind: seal.ErrShareAltered, X: 255},
+		"seal: share given already (share 1 of set 2): give another one":                                                                                                             {Kind: seal.ErrShareDuplicate, X: 1, Set: 2},
+		"seal: share given already: give another one": {Kind: seal.ErrShareDuplicate},
 	} {
 		if got := e.Error(); got != want {
 			t.Errorf("got  %s\nwant %s", got, want)

@@ -77,10 +77,20 @@ func retired(rec *record.Record, s Share) bool {
 	return false
 }
 
-// newestSet is the newest set that the record has; 0 if people hold none.
-func newestSet(rec *record.Record) (newest uint32) {
-	EachSet(rec, func(_ *record.Slot, leaf *record.Shares, _ string) { newest = max(newest, leaf.Set) })
-	return newest
+// newestSet is the newest set that opens the store, or else of those that are to; 0 if
+// people hold none.
+func newestSet(rec *record.Record) uint32 {
+	var opens, waits uint32
+	EachSet(rec, func(slot *record.Slot, leaf *record.Shares, _ string) {
+		if slot.Opens() {
+			opens = max(opens, leaf.Set)
+		}
+		waits = max(waits, leaf.Set)
+	})
+	if opens == 0 {
+		return waits
+	}
+	return opens
 }
 
 // EachSet calls f for each set of shares in the record.

@@ -91,3 +91,25 @@ func TestMatchWhereNobodyHoldsShares(t *testing.T) {
 		t.Errorf("of a record without slots: %v", err)
 	}
 }
+
+// TestMatchTheSetThatCounts: of a set that was given up, what is named as in use is the
+// set that opens the store, and not one that waits to be proven.
+func TestMatchTheSetThatCounts(t *testing.T) {
+	f := newFixture(t, shape{"opens", people(3, 2)}, shape{"given up", people(3, 2)}, shape{"waits", people(3, 2)})
+	f.drop("given up")
+	share := f.shares["given up"][0][0]
+	for i := range f.rec.Slots {
+		if f.rec.Slots[i].Name == "waits" {
+			f.rec.Slots[i].State = record.Pending
+		}
+	}
+	var sets []uint32
+	custody.EachSet(f.rec, func(_ *record.Slot, leaf *record.Shares, _ string) { sets = append(sets, leaf.Set) })
+	for _, want := range sets { // the one that opens, and, once it is gone, the one that waits
+		_, _, err := custody.Match(f.rec, share)
+		if e, ok := errors.AsType[*custody.ShareError](err); !ok || e.Kind != custody.ErrShareStale || e.Want != want {
+			t.Errorf("%v, want set %d", err, want)
+		}
+		f.rec.Slots = f.rec.Slots[1:]
+	}
+}

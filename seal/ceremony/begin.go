@@ -45,6 +45,7 @@ func (h *handler) beginPage(r *http.Request) (*page, error) {
 
 // canBegin says why what a page is to begin cannot be.
 func (h *handler) canBegin(p *page) error {
+	h.look()
 	h.mu.Lock()
 	busy := h.busy()
 	again := h.initID != ""
@@ -149,10 +150,11 @@ func (h *handler) lead(r *http.Request) (*page, error) {
 			said = &message{Good: true, Key: "made." + string(rt.action)}
 		}
 	case "cancel":
-		if err := h.cancel(r, code); err != nil {
+		key, err := h.cancel(r, code)
+		if err != nil {
 			return nil, err
 		}
-		return h.said(r, "home", "", &message{Good: true, Key: "ended"}), nil
+		return h.said(r, "home", "", &message{Good: true, Key: key}), nil
 	}
 	p := h.page(r, "lead")
 	p.Code, p.Invitation, p.Answer = code, invitation, said
@@ -165,6 +167,7 @@ func (h *handler) lead(r *http.Request) (*page, error) {
 
 // fillLead shows who began how far it is.
 func (h *handler) fillLead(p *page) error {
+	h.look()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	rt, err := h.led(p.Code)
@@ -175,40 +178,58 @@ func (h *handler) fillLead(p *page) error {
 	return nil
 }
 
-// cancel ends the ceremony. Shares that were made and count for nothing yet go with
-// it; the old ones were valid all the time.
-func (h *handler) cancel(r *http.Request, code string) error {
+// cancel ends the ceremony, and returns what to say. Shares that were made and count for
+// nothing yet go with it; the old ones were valid all the time.
+func (h *handler) cancel(r *http.Request, code string) (string, error) {
+	sealed := h.Barrier.Sealed()
 	h.mu.Lock()
 	rt, err := h.led(code)
+	switch {
+	case err != nil:
+	case rt.making:
+		err = errMaking
+	case sealed != nil && rt.action == Rekey && rt.made:
+		err = seal.ErrSealed // what was made could still be verified: it would not be ended
+	}
 	if err != nil {
 		h.mu.Unlock()
-		return err
+		return "", err
 	}
-	if rt.making {
-		h.mu.Unlock()
-		return errMaking
-	}
-	ask, verify, slot, rekeyed := rt.ask, rt.verify, rt.slot, rt.action == Rekey && rt.made && !rt.done
+	ask, verify := rt.ask, rt.verify
 	h.end()
 	h.mu.Unlock()
 	h.emit(r, "ended by who began it", "", nil)
 	ctx, done := steady(r)
 	defer done()
 	for _, id := range []seal.OperationID{ask, verify} {
-		if id == "" {
+		if id == "" || sealed != nil {
 			continue
 		}
 		if err := h.Barrier.Admin().Cancel(ctx, h.by(r, id)); err != nil && !errors.Is(err, seal.ErrNoOperation) {
-			return err
+			return "", err
 		}
 	}
-	if rekeyed {
-		_, _, err := h.Barrier.Admin().Drop(ctx, []string{slot}, h.by(r, ""), seal.SlotPending)
+	return h.undo(ctx, r, rt)
+}
+
+// undo drops the new shares of a ceremony that was ended, where they are its own and count
+// for nothing, and says what the record has now.
+func (h *handler) undo(ctx context.Context, r *http.Request, rt *rite) (string, error) {
+	switch s := h.Barrier.Status(); {
+	case rt.made && rt.in(s, seal.SlotActive):
+		return "ended.counts", nil
+	case rt.action == Init:
+		return "ended.init", nil
+	case rt.made && rt.in(s, seal.SlotPending):
+		_, _, err := h.Barrier.Admin().Drop(ctx, []string{rt.slot}, h.by(r, ""), seal.SlotPending)
 		if err != nil && !errors.Is(err, seal.ErrNoSlot) {
-			return err
+			return "", err
+		}
+		if h.counts(rt) { // somebody was faster, and verified them
+			return "ended.counts", nil
 		}
 	}
-	return nil
+	return "ended", nil
 }
 
 // make has the shares made, by the word of who began and has seen who took the places:
@@ -321,27 +342,45 @@ func (h *handler) agreed(r *http.Request, id seal.OperationID) error {
 // open: sealed, they are asked by unsealing it.
 func (h *handler) made(ctx context.Context, r *http.Request, rt *rite, d seal.Delivery, err error) error {
 	h.emit(r, "the shares were made", "", err)
+	fingerprint := ""
+	if err == nil {
+		fingerprint = h.fingerprintOf(ctx, d)
+	}
 	h.mu.Lock()
 	rt.making = false
 	switch {
 	case err != nil:
 	case h.rite != rt: // its time came while they were made
-		d.Wipe()
 		err = errNoRite
-	default:
-		rt.deliver(d)
+	case !rt.deliver(d, fingerprint):
+		err = errNotMade
 	}
+	verify := rt.verify
 	h.mu.Unlock()
-	if err != nil || h.Barrier.Sealed() != nil {
+	if err != nil {
+		d.Wipe()
 		return err
 	}
-	id := seal.OperationID(verifyPrefix + rand.Text())
-	if err := h.ask(ctx, r, rt.slot, id); err != nil {
-		h.emit(r, "the new shares cannot be verified yet", id, err)
-		return nil // they are there, and to be shown; who gives one back begins it again
+	if h.Barrier.Sealed() != nil {
+		return nil
 	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	rt.verify = id
-	return nil
+	if err := h.ask(ctx, r, rt.slot, verify); err != nil {
+		h.emit(r, "the new shares cannot be verified yet", verify, err)
+	}
+	return nil // they are there, and to be shown; who gives one back begins it again
+}
+
+// fingerprintOf is the fingerprint of the slot that was made, "" where the store does not
+// say: then the number of its set has to do.
+func (h *handler) fingerprintOf(ctx context.Context, d seal.Delivery) string {
+	s, err := h.Barrier.Admin().Inspect(ctx)
+	if err != nil || len(d.Sets) == 0 {
+		return ""
+	}
+	for _, slot := range s.Slots {
+		if slot.Name == d.Sets[0].Slot && slices.Contains(slot.Sets, d.Sets[0].Set) {
+			return slot.Fingerprint
+		}
+	}
+	return ""
 }

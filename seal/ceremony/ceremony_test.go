@@ -165,7 +165,7 @@ func TestUnseal(t *testing.T) {
 		t.Fatal("a check has unsealed")
 	}
 	s.want(s.post("/ceremony/unseal", "share", "\n "+strings.ToUpper(shares[1])+" "), 200, "The server is unsealed.")
-	s.want(s.post("/ceremony/unseal", "share", shares[1]), 200, "was unsealed already")
+	s.want(s.post("/ceremony/unseal", "share", shares[1]), 200, "unsealed already: no more")
 	s.want(s.post("/ceremony/unseal", "share", other[0]), 200, "of another store")
 }
 

@@ -50,8 +50,8 @@ type Config struct {
 	Title string
 
 	// Secure reports whether a request came over TLS, or otherwise so that nobody
-	// reads it on its way. Nil: over TLS to this process, or from this machine and
-	// not by way of a proxy. A host behind a proxy that takes the TLS off says it by
+	// reads it on its way. Nil: over TLS to this process, or from this machine, under
+	// a name of its own and not by way of a proxy. A host behind a proxy that takes the TLS off says it by
 	// what only that proxy can say; to believe X-Forwarded-Proto of anybody is a
 	// mistake.
 	Secure func(*http.Request) bool
@@ -64,7 +64,7 @@ type Config struct {
 	People string
 
 	// Slots are what opens the store without people, beside theirs: init makes them
-	// too.
+	// too. They have names of their own.
 	Slots map[string]seal.Spec
 
 	// Plan returns where the configuration wants the store to get to, as that of
@@ -82,7 +82,7 @@ type Config struct {
 	Keep time.Duration
 
 	// Events returns the events to show to whom Authorize lets see them, newest
-	// first, as [Ring.Newest] does. Nil: none are shown.
+	// first, as [Ring.Newest] does: it is not read to its end. Nil: none are shown.
 	Events func() iter.Seq[seal.Event]
 
 	// OnEvent, if set, is called with an [EventCeremony] for each step of a ceremony
@@ -113,6 +113,14 @@ func New(cfg Config) (http.Handler, error) {
 	}
 	if cfg.People == "" {
 		cfg.People = "shamir"
+	}
+	for name, spec := range cfg.Slots {
+		switch {
+		case seal.HasPeople(spec):
+			return nil, bad(fmt.Sprintf("Config.Slots has %q, which people hold: nobody would be given its shares; those of Config.People are for the places, and host or package operator add others", name))
+		case name == cfg.People:
+			return nil, bad(fmt.Sprintf("Config.Slots has %q, which is the people's slot: see Config.People", name))
+		}
 	}
 	if cfg.Actor == nil {
 		cfg.Actor = func(*http.Request) string { return "ceremony page" }

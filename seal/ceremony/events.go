@@ -71,6 +71,7 @@ func (r *Ring) Newest() iter.Seq[seal.Event] {
 const (
 	shownFor    = 7 * 24 * time.Hour
 	shownEvents = 200
+	readEvents  = 1000 // with those that are older, in between
 )
 
 // eventsPage shows the events to whom the host lets see them.
@@ -87,13 +88,16 @@ func (h *handler) eventsPage(r *http.Request) (*page, error) {
 	}
 	p := h.page(r, "events")
 	oldest := time.Now().Add(-shownFor)
+	read := 0
 	for e := range h.Events() {
-		if e.Time.Before(oldest) {
-			continue
-		}
-		if len(p.Events) == shownEvents {
-			p.More = true
+		if p.More = len(p.Events) == shownEvents || read == readEvents; p.More {
 			break
+		}
+		if err := r.Context().Err(); err != nil {
+			return nil, err
+		}
+		if read++; e.Time.Before(oldest) {
+			continue
 		}
 		v := eventView{Time: e.Time.UTC(), Kind: string(e.Kind), Actor: e.Actor, Slot: e.Slot, Detail: cut(e.Detail), Failed: e.Err != nil}
 		if e.Err != nil {

@@ -3,6 +3,7 @@ package ceremony
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 
 	"github.com/sealwright/sealwright/kms"
@@ -18,7 +19,7 @@ func (e *refusal) Error() string { return e.text }
 var (
 	errNotFound      = &refusal{"err.notfound", "ceremony: no such page"}
 	errOrigin        = &refusal{"err.origin", "ceremony: a browser sent this from another site"}
-	errHost          = &refusal{"err.host", "ceremony: without TLS, a request for a name that is not this machine's"}
+	errHost          = &refusal{"err.host", "ceremony: without TLS, from this machine, and for a name that is not its own: Config.Secure says which requests a proxy sends"}
 	errInsecure      = &refusal{"err.insecure", "ceremony: not over TLS, nor from this machine"}
 	errForm          = &refusal{"err.form", "ceremony: not the form of a page of this server"}
 	errDenied        = &refusal{"err.denied", "ceremony: permission denied"}
@@ -38,6 +39,7 @@ var (
 	errOtherPlan     = &refusal{"err.otherplan", "ceremony: the configured plan is another one now"}
 	errUndeliverable = &refusal{"err.undeliverable", "ceremony: the plan makes shares, which is not done here"}
 	errNotMade       = &refusal{"err.notmade", "ceremony: the quorum agreed, and no new shares could be made; the old ones are valid"}
+	errUnverified    = &refusal{"err.unverified", "ceremony: a share of a set that waits for its verification"}
 	errStands        = &refusal{"err.stands", "ceremony: the migration stands still"}
 )
 
@@ -45,6 +47,17 @@ var (
 type keyError struct{ err error }
 
 func (e *keyError) Error() string { return "ceremony: the public key was refused" }
+
+// An otherSet says that a share is of another set than those of the places.
+type otherSet struct {
+	given  seal.Share // its name alone is used: the key may be wiped
+	number int
+	set    uint32
+}
+
+func (e *otherSet) Error() string {
+	return fmt.Sprintf("ceremony: share %d of set %d, for place %d of set %d", e.given.X(), e.given.Set(), e.number, e.set)
+}
 
 // causes are the words for errors of the library: why a server is sealed, and what
 // came of a request. The first that fits.
@@ -111,6 +124,7 @@ func (p *page) explain(err error) *message {
 	var typed *faultError
 	var said *refusal
 	var key *keyError
+	var other *otherSet
 	var large *http.MaxBytesError
 	switch {
 	case errors.As(err, &typed):
@@ -118,6 +132,9 @@ func (p *page) explain(err error) *message {
 		return m
 	case errors.As(err, &share):
 		m.Key, m.Args = ofShare(share)
+		return m
+	case errors.As(err, &other):
+		m.Key, m.Args = "err.otherset", []any{int(other.given.X()), other.given.Set(), other.number, other.set}
 		return m
 	case errors.As(err, &key):
 		m.Key = "err.key"
@@ -133,8 +150,6 @@ func (p *page) explain(err error) *message {
 		if error(said) == err {
 			return m
 		}
-	case errors.Is(err, seal.ErrNoOperation) && p.Status != nil && p.Status.Sealed:
-		m.Key = "err.unverified"
 	default:
 		if errors.Is(err, seal.ErrSealed) {
 			m.Key = "err.sealed"

@@ -146,7 +146,7 @@ func within(r *http.Request) string {
 
 // admit does what a request wants.
 func (h *handler) admit(r *http.Request, act action) (*page, error) {
-	if r.TLS == nil && h.namesAnother(r) {
+	if r.TLS == nil && fromHere(r) && !ownName(r) && !h.Secure(r) {
 		return nil, errHost
 	}
 	if r.Method == http.MethodGet || r.Method == http.MethodHead {
@@ -178,7 +178,7 @@ func (h *handler) admit(r *http.Request, act action) (*page, error) {
 
 // private is [Config.Secure] for who serves without a proxy.
 func private(r *http.Request) bool {
-	return r.TLS != nil || fromHere(r) && !forwarded(r)
+	return r.TLS != nil || fromHere(r) && ownName(r) && !forwarded(r)
 }
 
 // fromHere reports whether a request comes from this machine.
@@ -197,19 +197,16 @@ func forwarded(r *http.Request) bool {
 	return false
 }
 
-// namesAnother reports whether a request without TLS that comes straight from this
-// machine is for another name than this machine's own: a stranger's page whose name
-// was made to lead here is of one origin with this one, and nothing else tells.
-func (h *handler) namesAnother(r *http.Request) bool {
-	if !fromHere(r) || forwarded(r) {
-		return false
-	}
+// ownName reports whether a request is for this machine's own name: a page of a
+// stranger whose name was made to lead here is of one origin with this one, and nothing
+// else tells. What it says in headers decides nothing: it can add those that proxies do.
+func ownName(r *http.Request) bool {
 	host := r.Host
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
 	}
 	host = strings.TrimSuffix(strings.ToLower(strings.Trim(host, "[]")), ".")
-	return host != "localhost" && !strings.HasSuffix(host, ".localhost") && !net.ParseIP(host).IsLoopback()
+	return host == "localhost" || strings.HasSuffix(host, ".localhost") || net.ParseIP(host).IsLoopback()
 }
 
 // by says who sent a request, and as a step of which operation.

@@ -65,15 +65,15 @@ func (h *handler) page(r *http.Request, view string) *page {
 		return p
 	}
 	p.detail = h.may(r, Detail, "")
-	h.look(r, p)
+	h.fill(r, p)
 	return p
 }
 
 func (h *handler) home(r *http.Request) (*page, error) { return h.page(r, "home"), nil }
 
-// look fills in how the store and the server are. It never fails: a page says what is
+// fill fills in how the store and the server are. It never fails: a page says what is
 // known.
-func (h *handler) look(r *http.Request, p *page) {
+func (h *handler) fill(r *http.Request, p *page) {
 	ctx, cancel := context.WithTimeout(r.Context(), lookBound)
 	defer cancel()
 	s, err := h.Barrier.Admin().Inspect(ctx)
@@ -144,6 +144,7 @@ type statusView struct {
 	Why       string
 	Reason    string // in full, for who may see it
 	Behind    bool
+	Moved     bool // it follows by shares, as they would unseal it
 	Slots     []slotView
 	Operation *operationView
 
@@ -174,7 +175,7 @@ type operationView struct {
 
 // view is a status in words.
 func (p *page) view(s seal.Status, err error) *statusView {
-	v := &statusView{Sealed: s.Sealed, Fresh: errors.Is(err, seal.ErrUninitialized), Behind: s.Behind != nil, err: err}
+	v := &statusView{Sealed: s.Sealed, Fresh: errors.Is(err, seal.ErrUninitialized), Behind: s.Behind != nil, Moved: errors.Is(s.Behind, seal.ErrRootMoved), err: err}
 	v.Known = err == nil || v.Fresh
 	reason := s.Reason
 	if err != nil {
@@ -260,10 +261,10 @@ type riteView struct {
 	Asking            bool // the old shares are asked
 	Ask               string
 	Making, Made      bool
-	Done, AllBack     bool
+	Done              bool // the new shares count
+	Again             bool // enough are back, and they do not: what was given is lost
 	Back              int
 	Ends              string
-	Verify            bool // the new shares make themselves count by the verification
 }
 
 type seatView struct {
@@ -283,7 +284,7 @@ type seatView struct {
 func (r *rite) view() *riteView {
 	v := &riteView{
 		Action: r.action, Slot: r.slot, Shares: r.shares, Threshold: r.threshold, Free: r.shares - len(r.places),
-		Asking: r.ask != "", Making: r.making, Made: r.made, Done: r.done, AllBack: r.allBack(), Verify: r.verify != "",
+		Asking: r.ask != "", Making: r.making, Made: r.made, Done: r.counts,
 		Ends: r.ends.UTC().Format("15:04 UTC"),
 	}
 	if r.ask != "" {
@@ -296,6 +297,7 @@ func (r *rite) view() *riteView {
 			v.Back++
 		}
 	}
+	v.Again = v.Made && !v.Done && v.Back >= v.Threshold
 	return v
 }
 

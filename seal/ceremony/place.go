@@ -2,8 +2,8 @@ package ceremony
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/subtle"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/http"
@@ -113,6 +113,7 @@ func (h *handler) place(r *http.Request) (*page, error) {
 // placePage shows a place, and with show the share of it.
 func (h *handler) placePage(r *http.Request, ticket string, show bool) (*page, error) {
 	p := h.page(r, "place")
+	h.look()
 	h.mu.Lock()
 	rt, s, err := h.seated(ticket)
 	if err != nil {
@@ -149,100 +150,80 @@ func (h *handler) back(r *http.Request, ticket string) *message {
 		return p.explain(err)
 	}
 	defer s.Wipe()
+	h.look()
 	h.mu.Lock()
 	rt, st, err := h.seated(ticket)
 	if err != nil {
 		h.mu.Unlock()
 		return nil
 	}
-	err = st.owns(s)
-	back, verify := st.back, rt.verify
+	err = rt.owns(st, s)
+	already := st.back && rt.counts
 	h.mu.Unlock()
-	if back {
-		return &message{Good: true, Key: "back.already"}
-	}
 	if err != nil {
 		return p.explain(err)
+	}
+	if already {
+		return &message{Good: true, Key: "back.already"}
 	}
 	ctx, cancel := steady(r)
 	defer cancel()
-	done, err := h.prove(ctx, r, rt, s, verify)
-	if err != nil {
-		return p.explain(err)
+	if err := h.prove(ctx, r, rt, s); err != nil {
+		return p.explain(unverified(err))
 	}
+	status := h.Barrier.Status()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	st.back = true
 	st.forget()
-	rt.done = rt.done || done
-	if done {
+	if rt.look(status); rt.counts {
 		h.initID = ""
 		return &message{Good: true, Key: "back.done"}
 	}
 	return &message{Good: true, Key: "back.taken"}
 }
 
-// owns reports why a share is not that of the place.
-func (s *seat) owns(given seal.Share) error {
-	if s.back {
+// owns reports why a share is not that of a place. Of what was encrypted, and of what is
+// forgotten, the server has its name alone: the record tells whether the rest is right.
+// The handler's lock is held.
+func (r *rite) owns(s *seat, given seal.Share) error {
+	switch fingerprint := given.Fingerprint(); {
+	case !r.made:
+		return errNotYours
+	case given.Set() != r.set && !given.Raw():
+		return &otherSet{given, s.number, r.set}
+	case given.Set() != r.set, int(given.X()) != s.number, r.fingerprint != "" && hex.EncodeToString(fingerprint[:]) != r.fingerprint:
+		return errNotYours
+	case s.back || s.encrypted != nil:
 		return nil
-	}
-	if s.encrypted != nil { // the server never keeps what it encrypted
-		if int(given.X()) != s.number {
-			return errNotYours
-		}
-		return nil
-	}
-	if subtle.ConstantTimeCompare([]byte(s.share.Reveal()), []byte(given.Reveal())) != 1 {
+	case subtle.ConstantTimeCompare([]byte(s.share.Reveal()), []byte(given.Reveal())) != 1:
 		return errNotYours
 	}
 	return nil
 }
 
-// prove gives a new share to what makes the new set count, and reports whether it does
-// now.
-func (h *handler) prove(ctx context.Context, r *http.Request, rt *rite, s seal.Share, verify seal.OperationID) (bool, error) {
-	if h.Barrier.Sealed() != nil {
-		done, err := h.Barrier.Submit(ctx, s, h.by(r, ""))
-		if errors.Is(err, seal.ErrShareDuplicate) {
-			err = nil
-		}
-		return done, err
-	}
-	if verify == "" || !h.inProgress(verify) {
-		if checked, err := h.Barrier.Admin().CheckShare(ctx, s, h.by(r, "")); err == nil && h.active(checked.Slot, s) {
-			return true, nil // enough of the others gave theirs
-		}
-		verify = seal.OperationID(verifyPrefix + rand.Text())
-		if err := h.ask(ctx, r, rt.slot, verify); err != nil {
-			return false, err
+// prove gives a new share to what makes the new set count: sealed, to unseal by it, else
+// to its verification, which it begins where that is not in progress. Without an error the
+// share is right by the record; whether its set counts, the record says.
+func (h *handler) prove(ctx context.Context, r *http.Request, rt *rite, s seal.Share) error {
+	var verify seal.OperationID
+	if h.Barrier.Sealed() == nil {
+		switch _, err := h.Barrier.Admin().CheckShare(ctx, s, h.by(r, "")); {
+		case err != nil && !errors.Is(err, seal.ErrNoOperation):
+			return err
+		case err == nil && h.counts(rt):
+			return nil // enough of the others gave theirs
 		}
 		h.mu.Lock()
-		rt.verify = verify
+		verify = rt.verify
 		h.mu.Unlock()
-	}
-	done, err := h.Barrier.Submit(ctx, s, h.by(r, verify))
-	if errors.Is(err, seal.ErrShareDuplicate) {
-		err = nil
-	}
-	return done, err
-}
-
-func (h *handler) inProgress(id seal.OperationID) bool {
-	op := h.Barrier.Status().Operation
-	return op != nil && op.ID == id
-}
-
-// active reports whether the slot of a share has been proven.
-func (h *handler) active(name string, s seal.Share) bool {
-	for _, slot := range h.Barrier.Status().Slots {
-		if slot.Name == name && slot.State == seal.SlotActive {
-			for _, set := range slot.Sets {
-				if set == s.Set() {
-					return true
-				}
-			}
+		if err := h.ask(ctx, r, rt.slot, verify); err != nil {
+			return err
 		}
 	}
-	return false
+	_, err := h.Barrier.Submit(ctx, s, h.by(r, verify))
+	if errors.Is(err, seal.ErrShareDuplicate) {
+		return nil
+	}
+	return err
 }

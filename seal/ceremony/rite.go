@@ -29,8 +29,13 @@ type rite struct {
 	making bool             // the shares are being made
 	made   bool             // they are there
 	ask    seal.OperationID // of a rekey: by which the old shares are asked
-	verify seal.OperationID // by which the new ones are, "" where they unseal
-	done   bool             // the new shares count
+	verify seal.OperationID // by which the new ones are, once they are made
+
+	// Of the shares made: their set, and the fingerprint of its slot, "" where nobody
+	// could say; and whether the set opened the store as the record was last seen.
+	set         uint32
+	fingerprint string
+	counts      bool
 }
 
 // A seat is a custodian's place.
@@ -84,7 +89,7 @@ func (h *handler) current() *rite {
 // is held.
 func (h *handler) busy() bool {
 	r := h.current()
-	return r != nil && !(r.done && r.allBack())
+	return r != nil && !(r.counts && r.allBack())
 }
 
 func (r *rite) allBack() bool {
@@ -159,27 +164,63 @@ func (h *handler) seated(ticket string) (*rite, *seat, error) {
 	return r, found, nil
 }
 
-// deliver gives each place its share of what was made for them; h.mu is held. Whoever
-// made the delivery wipes what is left of it.
-func (r *rite) deliver(d seal.Delivery) {
-	for _, set := range d.Sets {
-		if set.Slot != r.slot {
-			continue
+// look notes whether the new set opens the store, by the record as the barrier has it:
+// no answer says so, since a share may have been taken for something else. Sealed, it
+// has none that anybody vouches for. h.mu is held.
+func (r *rite) look(s seal.Status) {
+	if !s.Sealed {
+		r.counts = r.made && r.in(s, seal.SlotActive)
+	}
+}
+
+// in reports whether the record has the new set in a slot of that state; h.mu is held, or
+// the ceremony has ended.
+func (r *rite) in(s seal.Status, state seal.SlotState) bool {
+	return slices.ContainsFunc(s.Slots, func(o seal.SlotStatus) bool {
+		known := r.fingerprint == o.Fingerprint || r.fingerprint == "" && slices.Contains(o.Sets, r.set)
+		return o.Name == r.slot && o.State == state && known
+	})
+}
+
+// look notes whether the shares of the ceremony in progress count.
+func (h *handler) look() {
+	s := h.Barrier.Status()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if r := h.current(); r != nil {
+		r.look(s)
+	}
+}
+
+// counts reports whether the shares of a ceremony count now.
+func (h *handler) counts(r *rite) bool {
+	s := h.Barrier.Status()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return r.in(s, seal.SlotActive)
+}
+
+// deliver gives each place its share of what was made for them, of the slot with that
+// fingerprint; h.mu is held. Where they are not there it reports false, and whoever had
+// them made wipes them.
+func (r *rite) deliver(d seal.Delivery, fingerprint string) bool {
+	i := slices.IndexFunc(d.Sets, func(s seal.ShareSet) bool { return s.Slot == r.slot && len(s.Shares) == len(r.places) })
+	if i < 0 {
+		return false
+	}
+	set := d.Sets[i]
+	for i, p := range r.places {
+		p.share = set.Shares[i]
+		if i < len(set.Encrypted) {
+			p.encrypted = set.Encrypted[i]
 		}
-		for i, p := range r.places {
-			if i >= len(set.Shares) {
-				return
-			}
-			p.share = set.Shares[i]
-			if i < len(set.Encrypted) {
-				p.encrypted = set.Encrypted[i]
-			}
-			if i < len(set.Hints) {
-				p.hint = set.Hints[i]
-			}
+		if i < len(set.Hints) {
+			p.hint = set.Hints[i]
 		}
 	}
-	r.made = true
+	r.set, r.fingerprint, r.made = set.Set, fingerprint, true
+	r.verify = seal.OperationID(verifyPrefix + rand.Text())
+	return true
 }
 
 // custodians are those of the new set.

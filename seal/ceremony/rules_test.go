@@ -164,7 +164,7 @@ func TestRefused(t *testing.T) {
 		"null origin":            {all(func(r *http.Request) { r.Header.Del("Sec-Fetch-Site") }, header("Origin", "null")), 403, "does not say where from"},
 		"plain":                  {plain("203.0.113.7:1", "seal.example"), 403, "not encrypted"},
 		"plain, forwarded proto": {all(plain("203.0.113.7:1", "seal.example"), header("X-Forwarded-Proto", "https")), 403, "not encrypted"},
-		"proxy on this machine":  {all(plain("127.0.0.1:1", "seal.example"), header("X-Forwarded-For", "203.0.113.7")), 403, "not encrypted"},
+		"proxy on this machine":  {all(plain("127.0.0.1:1", "seal.example"), header("X-Forwarded-For", "203.0.113.7")), 421, "Behind a proxy"},
 		"rebound name":           {plain("127.0.0.1:1", "evil.example:8200"), 421, "own name"},
 		"rebound, no host":       {plain("127.0.0.1:1", ""), 421, "own name"},
 		"no name of ours":        {plain("[::1]:1", "localhost.evil.example"), 421, "own name"},
@@ -445,6 +445,13 @@ func TestConfig(t *testing.T) {
 		"begins and ends":         {Barrier: b, Authorize: allow, Path: "/seal"},
 		"Config.Title":            {Barrier: b, Authorize: allow, Title: strings.Repeat("x", 201)},
 		"Config.Keep":             {Barrier: b, Authorize: allow, Keep: -1},
+
+		// Shares that nobody would be given.
+		`"board", which people hold`: {Barrier: b, Authorize: allow, Slots: map[string]seal.Spec{"board": seal.Shamir{Shares: 3, Threshold: 2}}},
+		`"both", which people hold`: {Barrier: b, Authorize: allow, Slots: map[string]seal.Spec{"both": seal.Threshold{K: 2, Of: []seal.Spec{
+			seal.KMS{Wrapper: "cloud"}, seal.Threshold{K: 1, Of: []seal.Spec{seal.Shamir{Shares: 1, Threshold: 1}, seal.KMS{Wrapper: "other"}}},
+		}}}},
+		`which is the people's slot`: {Barrier: b, Authorize: allow, People: "board", Slots: map[string]seal.Spec{"board": seal.KMS{Wrapper: "cloud"}}},
 	} {
 		if _, err := ceremony.New(c); !errors.Is(err, seal.ErrConfig) || !strings.Contains(err.Error(), says) {
 			t.Errorf("%s: %v", says, err)

@@ -19,14 +19,13 @@ func (h *handler) unseal(r *http.Request) (*page, error) {
 		return h.refused(r, "home", "", err)
 	}
 	defer s.Wipe()
-	sealed := h.Barrier.Sealed() != nil
 	done, err := h.Barrier.Submit(r.Context(), s, h.by(r, ""))
 	switch {
 	case err != nil:
-		return h.failed(r, "home", "", err)
+		return h.failed(r, "home", "", unverified(err))
 	case done:
 		return h.said(r, "home", "", &message{Good: true, Key: "unsealed"}), nil
-	case !sealed:
+	case h.Barrier.Sealed() == nil && !errors.Is(h.Barrier.Status().Behind, seal.ErrRootMoved):
 		return h.said(r, "home", "", &message{Good: true, Key: "in.vain"}), nil
 	}
 	return h.said(r, "home", "", &message{Good: true, Key: "taken"}), nil
@@ -44,7 +43,7 @@ func (h *handler) check(r *http.Request) (*page, error) {
 	defer s.Wipe()
 	checked, err := h.Barrier.Admin().CheckShare(r.Context(), s, h.by(r, ""))
 	if err != nil {
-		return h.failed(r, "check", "", err)
+		return h.failed(r, "check", "", unverified(err))
 	}
 	if s.Raw() {
 		return h.said(r, "check", "", &message{Good: true, Key: "right.raw", Args: []any{checked.Number, checked.Slot}}), nil
@@ -151,6 +150,16 @@ func (h *handler) refused(r *http.Request, view string, op seal.OperationID, err
 // failed answers with an error, on the page where it was met.
 func (h *handler) failed(r *http.Request, view string, op seal.OperationID, err error) (*page, error) {
 	return h.said(r, view, op, h.page(r, "").explain(err)), nil
+}
+
+// unverified is the error of a share that was given to no operation, or only checked:
+// without one, that nothing asks for it says that it is right, and its slot opens nothing
+// yet.
+func unverified(err error) error {
+	if errors.Is(err, seal.ErrNoOperation) {
+		return errors.Join(errUnverified, err)
+	}
+	return err
 }
 
 // armored is what is encrypted as its holder's tool reads it: as it is where it is
