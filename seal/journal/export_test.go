@@ -3,13 +3,15 @@ package journal
 import (
 	"bytes"
 	"context"
+	"encoding/hex"
 	"iter"
 )
 
 // A Gate is a file before whose every write, and opening, Before is called.
 type Gate struct {
 	File
-	Before func() error
+	Before  func() error
+	Closing func() // if set, called before it is given back
 }
 
 func (g Gate) open(ctx context.Context) (shelf, ending, error) {
@@ -17,16 +19,23 @@ func (g Gate) open(ctx context.Context) (shelf, ending, error) {
 		return nil, ending{}, err
 	}
 	s, end, err := g.File.open(ctx)
-	return gatedShelf{s, g.Before}, end, err
+	return gatedShelf{s, g}, end, err
 }
 
 type gatedShelf struct {
 	shelf
-	before func() error
+	gate Gate
+}
+
+func (g gatedShelf) close() {
+	if g.gate.Closing != nil {
+		g.gate.Closing()
+	}
+	g.shelf.close()
 }
 
 func (g gatedShelf) put(ctx context.Context, lines [][]byte) (int, error) {
-	if err := g.before(); err != nil {
+	if err := g.gate.Before(); err != nil {
 		return 0, err
 	}
 	return g.shelf.put(ctx, lines)
@@ -54,6 +63,7 @@ type Bytes []byte
 
 func (b Bytes) String() string { return "bytes" }
 func (b Bytes) check() error   { return nil }
+func (b Bytes) archived() Head { return Head{} }
 func (b Bytes) open(context.Context) (shelf, ending, error) {
 	panic("it is for reading")
 }
@@ -61,9 +71,33 @@ func (b Bytes) pieces(ctx context.Context) iter.Seq2[piece, error] {
 	return piecesOf(ctx, bytes.NewReader(b), "bytes")
 }
 
+// A Rest is what is left of a journal whose lines up to a head were archived.
+type Rest struct {
+	Bytes
+	After Head
+}
+
+func (r Rest) archived() Head { return r.After }
+
 // Canonical reports whether data is a line, and if so whether it is the one
 // encoding that this line has.
 func Canonical(data []byte) (is, same bool) {
 	l, err := parseLine(data)
 	return err == nil, err == nil && bytes.Equal(l.appendTo(nil), data)
+}
+
+// Rechain has lines follow one another, as who writes a journal anew does.
+func Rechain(lines ...string) (text []byte) {
+	var last Head
+	for _, one := range lines {
+		l, err := parseLine(bytes.TrimSuffix([]byte(one), []byte("\n")))
+		if err != nil {
+			panic(err)
+		}
+		l.Seq, l.Prev = last.Seq+1, hex.EncodeToString(last.Hash[:])
+		data := l.appendTo(nil)
+		last = Head{l.Chain, l.Seq, hashLine(data)}
+		text = append(append(text, data...), '\n')
+	}
+	return text
 }

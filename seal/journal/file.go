@@ -23,6 +23,11 @@ import (
 // 0600. The file name.lock beside it is held while a process writes.
 type File struct {
 	Path string
+
+	// After says that files were archived: all lines up to that of this head were
+	// taken away from here, and the journal begins behind it. It is the head of the
+	// last line archived, as [Verify] of the archive returns it. Zero: nothing was.
+	After Head
 }
 
 func (f File) String() string { return fmt.Sprintf("file %q", f.Path) }
@@ -31,8 +36,10 @@ func (f File) check() error {
 	if f.Path == "" || os.IsPathSeparator(f.Path[len(f.Path)-1]) {
 		return fmt.Errorf("%w: journal: %q is not the name of a file", seal.ErrConfig, f.Path)
 	}
-	return nil
+	return checkArchived(f.After)
 }
+
+func (f File) archived() Head { return f.After }
 
 const seqDigits = 12
 
@@ -150,7 +157,7 @@ func (f File) open(ctx context.Context) (shelf, ending, error) {
 		return nil, ending{}, err
 	}
 	s := &fileShelf{path: path, unlock: unlock, openFile: openFile}
-	end, err := s.begin(ctx, File{path})
+	end, err := s.begin(ctx, File{Path: path})
 	if err != nil {
 		s.close()
 		return nil, ending{}, err

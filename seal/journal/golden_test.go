@@ -7,6 +7,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/cryptotest"
@@ -102,25 +103,43 @@ func goldenHead(t testing.TB) journal.Head {
 	return head
 }
 
-// Whatever is done to a journal is noticed by who has its head: every byte
-// changed, the file cut at every byte, each line taken out, doubled, put elsewhere,
-// made of another journal.
+// Whatever is done to a journal, up to the line of a head, is noticed by who has that
+// head: every byte changed, the file cut at every byte, each line taken out, doubled,
+// put elsewhere, made of another journal. The head is that of each line, for what is
+// done to whole lines, and all of them at once; for a byte, that of its line and the
+// last.
 func TestTampered(t *testing.T) {
 	text, err := os.ReadFile(golden)
 	must(t, err)
-	head := goldenHead(t)
+	heads, ends := headsOf(t, text)
 	tampered, noticed, unseen := 0, 0, 0
+	check := func(what string, changed []byte, heads ...journal.Head) {
+		t.Helper()
+		tampered++
+		_, err := journal.Verify(t.Context(), journal.Bytes(changed), heads...)
+		if fault, ok := errors.AsType[*journal.Fault](err); ok && fault.Words != "" {
+			noticed++
+		} else {
+			t.Errorf("%s, and with heads %v: %v", what, heads, err)
+		}
+	}
 	try := func(what string, changed []byte) {
 		t.Helper()
 		if bytes.Equal(changed, text) {
 			return
 		}
-		tampered++
-		_, err := journal.Verify(t.Context(), journal.Bytes(changed), head)
-		if fault, ok := errors.AsType[*journal.Fault](err); ok && fault.Words != "" {
-			noticed++
-		} else {
-			t.Errorf("%s: %v", what, err)
+		first := slices.IndexFunc(ends, func(end int) bool { return !bytes.HasPrefix(changed, text[:end]) })
+		if first < 0 {
+			return // it is after them all
+		}
+		last := len(heads) - 1
+		if strings.Contains(what, "line") {
+			for _, head := range heads[first:] {
+				check(what, changed, head)
+			}
+			check(what, changed, heads...)
+		} else if check(what, changed, heads[last]); first < last {
+			check(what, changed, heads[first])
 		}
 		if what == "a byte changed" {
 			return
@@ -152,18 +171,19 @@ func TestTampered(t *testing.T) {
 	}
 	for _, other := range others(t) {
 		theirs := bytes.SplitAfter(other, []byte("\n"))
-		try("another journal", other)
+		try("lines of another journal alone", other)
 		for i := range min(len(lines), len(theirs)) - 1 {
 			spliced := append(append(append([][]byte{}, lines[:i]...), theirs[i]), lines[i+1:]...)
 			try("a line of another journal", bytes.Join(spliced, nil))
-			try("the end of another journal", bytes.Join(append(append([][]byte{}, lines[:i]...), theirs[i:]...), nil))
+			try("the lines at the end of another journal", bytes.Join(append(append([][]byte{}, lines[:i]...), theirs[i:]...), nil))
 		}
 	}
+	cuts, cutsNoticed := cutAnywhere(t, text, heads, ends)
 	if unseen == 0 || unseen == tampered {
 		t.Errorf("%d of %d were not seen without a head", unseen, tampered)
 	}
 	if !testing.Short() {
-		t.Logf("GUARANTEE 25 journal: tampered=%d noticed=%d; without a head %d would not be", tampered, noticed, unseen)
+		t.Logf("GUARANTEE 25 journal: tampered=%d noticed=%d; without a head %d would not be; runs of lines cut out=%d noticed=%d", tampered, noticed, unseen, cuts, cutsNoticed)
 	}
 }
 

@@ -159,8 +159,15 @@ func TestNotAHead(t *testing.T) {
 }
 
 // Old files that were archived since a head was kept are not missed by a process
-// that starts, where the next line follows that head.
+// that starts and is told so; one that is not told takes them for cut off, whatever
+// the next line follows.
 func TestHeadOfAnArchivedFile(t *testing.T) {
+	for name, told := range map[string]bool{"told": true, "not told": false} {
+		t.Run(name, func(t *testing.T) { headOfAnArchivedFile(t, told) })
+	}
+}
+
+func headOfAnArchivedFile(t *testing.T, told bool) {
 	virtual(t, func(t *testing.T) {
 		place, heads := inDir(t), seal.NewMemStore()
 		j, err := journal.Open(journal.Config{Place: place})
@@ -172,17 +179,27 @@ func TestHeadOfAnArchivedFile(t *testing.T) {
 		must(t, os.Remove(place.Path+".000000000002"))
 		_, err = heads.Swap(t.Context(), []byte(last.String()), "")
 		must(t, err)
+		if told {
+			place.After = last
+		}
 		j, err = journal.Open(journal.Config{Place: place, Heads: heads})
 		must(t, err)
 		stop := run(t, j)
 		j.Event(event(2))
 		synctest.Wait()
-		if s := j.Status(); s.Missing != nil || s.Heads != nil || keptHead(t, heads) != s.Head {
-			t.Errorf("status %+v", s)
-		}
+		s, kept := j.Status(), keptHead(t, heads)
 		must(t, j.Close())
 		stop()
-		if _, err := journal.Verify(t.Context(), place, last, j.Status().Head); err != nil {
+		if !told {
+			if !errors.Is(s.Missing, journal.ErrCut) || !errors.Is(s.Heads, journal.ErrCut) || kept != last || !strings.Contains(string(content(t, place)), `"kind":"journal-missing"`) {
+				t.Errorf("status %+v", s)
+			}
+			return
+		}
+		if s.Missing != nil || s.Heads != nil || kept != s.Head {
+			t.Errorf("status %+v", s)
+		}
+		if _, err := journal.Verify(t.Context(), place, j.Status().Head); err != nil {
 			t.Error(err)
 		}
 	})

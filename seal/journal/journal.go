@@ -77,6 +77,8 @@ type Journal struct {
 	status   Status
 	news     []error // to be told
 
+	telling, keeping gate // calls of OnFailure, and of Heads
+
 	desk desk // belongs to the round
 }
 
@@ -114,7 +116,7 @@ func Open(cfg Config) (*Journal, error) {
 	if cfg.Keep == 0 {
 		cfg.Keep = 1000
 	}
-	j := &Journal{cfg: cfg, wake: make(chan struct{}, 1), moved: make(chan struct{})}
+	j := &Journal{cfg: cfg, wake: make(chan struct{}, 1), moved: make(chan struct{}), telling: make(gate, 1), keeping: make(gate, 1)}
 	j.life, j.end = context.WithCancelCause(context.Background())
 	return j, nil
 }
@@ -322,7 +324,10 @@ func (j *Journal) Close() error {
 	j.mu.Unlock()
 	j.end(ErrClosed)
 	if last {
-		j.desk.leave()
+		// Also to close a file may hang.
+		if _, late := bounded.Call(ctx, func(context.Context) (struct{}, error) { j.desk.leave(); return struct{}{}, nil }, nil); late != nil && err == nil {
+			err = fmt.Errorf("%w: it was not given back: %w", ErrLate, late)
+		}
 	}
 	return err
 }

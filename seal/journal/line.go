@@ -41,6 +41,7 @@ const (
 
 const (
 	version    = 1
+	maxSeq     = 1 << 62 // the last line that is written: SQL's numbers and ours hold it, and no counter wraps
 	timeLayout = "2006-01-02T15:04:05.000000000Z"
 	hashDomain = "sealwright journal line 1\x00"
 )

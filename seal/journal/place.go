@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+
+	"github.com/sealwright/sealwright/seal"
 )
 
 // A Place is where a journal is: a [File] or a [Table]. There are no others.
@@ -18,7 +20,18 @@ type Place interface {
 	// possible, and says how it ends.
 	open(ctx context.Context) (shelf, ending, error)
 
+	// archived is the head of the last line that the host says it took away.
+	archived() Head
+
 	check() error
+}
+
+// checkArchived refuses a head that can be that of no line.
+func checkArchived(h Head) error {
+	if h != (Head{}) && (!isChain(h.Chain) || h.Seq == 0 || h.Seq > maxSeq) {
+		return fmt.Errorf("%w: journal: After is %q, want what Head.String or ParseHead has of the last line archived, or nothing", seal.ErrConfig, h)
+	}
+	return nil
 }
 
 // A shelf is a place opened to write to. Its methods are not called at once.
@@ -38,6 +51,18 @@ type shelf interface {
 
 // errMoved says that the place is not as it was left: to be opened anew.
 var errMoved = errors.New("what is there is not what was written")
+
+// ErrExhausted is why nothing more can be written after a line with so high a number
+// that no server has written it.
+var ErrExhausted = errors.New("the last line has a number beyond all that a server reaches, so somebody else wrote it: keep these files or rows as evidence, move them aside, and begin a new journal")
+
+// checkSeq refuses to go on after a line near the end of all numbers.
+func checkSeq(last Head) error {
+	if last.Seq >= maxSeq {
+		return fmt.Errorf("%w (seq %d, of at most %d)", ErrExhausted, last.Seq, uint64(maxSeq))
+	}
+	return nil
+}
 
 // ErrInUse is why nothing can be written where another process does, to the same file.
 var ErrInUse = errors.New("another process writes to this journal: give each process its own")

@@ -15,15 +15,24 @@ import (
 // on the head in [Config.Heads], until ctx ends, whose error it returns. Without it
 // events are written, and what failed is tried again with the next one.
 func (j *Journal) Run(ctx context.Context) error {
-	var heads sync.WaitGroup
-	defer heads.Wait()
+	var beside sync.WaitGroup // what calls the host's code, which may hang
+	defer beside.Wait()
+	telling, cancel := context.WithCancel(ctx)
+	defer cancel()
 	if j.cfg.Heads != nil {
-		heads.Go(func() { j.keepHeads(ctx) })
+		beside.Go(func() { j.keepHeads(ctx) })
+	}
+	news := make(chan struct{}, 1)
+	if j.cfg.OnFailure != nil {
+		beside.Go(func() { j.tellNews(telling, news) })
 	}
 	const first, longest = time.Second, 30 * time.Second
 	pause := first
 	for {
-		j.tellNews()
+		select {
+		case news <- struct{}{}:
+		default:
+		}
 		var again <-chan time.Time
 		if j.failing() {
 			again, pause = time.After(pause), min(2*pause, longest)
@@ -51,18 +60,47 @@ func (j *Journal) failing() bool {
 }
 
 // tellNews calls the host, without a lock and from no event's goroutine: it may
-// call the Barrier.
-func (j *Journal) tellNews() {
+// call the Barrier. One that hangs keeps Run neither from writing nor from its end.
+func (j *Journal) tellNews(ctx context.Context, news <-chan struct{}) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-news:
+		}
+		for err := j.nextNews(); err != nil && ctx.Err() == nil; err = j.nextNews() {
+			// A panic of the host's is no reason to stop.
+			_, _ = through(ctx, j.telling, func(context.Context) (struct{}, error) { j.cfg.OnFailure(err); return struct{}{}, nil })
+		}
+	}
+}
+
+func (j *Journal) nextNews() error {
 	j.mu.Lock()
-	news := j.news
-	j.news = nil
-	j.mu.Unlock()
-	if j.cfg.OnFailure == nil {
-		return
+	defer j.mu.Unlock()
+	if len(j.news) == 0 {
+		return nil
 	}
-	for _, err := range news {
-		_ = bounded.Guard(func() error { j.cfg.OnFailure(err); return nil }) // a panic of the host's is no reason to stop
+	err := j.news[0]
+	j.news = j.news[1:]
+	return err
+}
+
+// A gate lets one call through at a time, and the next one when it has come back,
+// also one that was given up on: what hangs for ever costs one goroutine.
+type gate chan struct{}
+
+func through[T any](ctx context.Context, g gate, f func(context.Context) (T, error)) (T, error) {
+	select {
+	case g <- struct{}{}:
+	case <-ctx.Done():
+		var none T
+		return none, fmt.Errorf("the call before has not come back: %w", ctx.Err())
 	}
+	return bounded.Call(ctx, func(ctx context.Context) (T, error) {
+		defer func() { <-g }()
+		return f(ctx)
+	}, nil)
 }
 
 // keepHeads keeps the newest head where the host said.
@@ -105,9 +143,9 @@ func (j *Journal) keepHeads(ctx context.Context) {
 func (j *Journal) keepHead(ctx context.Context, kept, head Head) error {
 	ctx, cancel := context.WithTimeout(ctx, callBound)
 	defer cancel()
-	_, err := bounded.Call(ctx, func(ctx context.Context) (struct{}, error) {
+	_, err := through(ctx, j.keeping, func(ctx context.Context) (struct{}, error) {
 		return struct{}{}, j.moveHead(ctx, kept, head)
-	}, nil)
+	})
 	return err
 }
 

@@ -16,6 +16,11 @@ import (
 // once all the same, behind the other's.
 type Table struct {
 	Rows Rows
+
+	// After says that rows were archived: all lines up to that of this head were
+	// taken away from here, and the journal begins behind it. Leave the last row.
+	// Zero: nothing was.
+	After Head
 }
 
 // Rows keep the lines of one journal by their numbers; sqlstore.Lines do. They say
@@ -41,14 +46,16 @@ func (t Table) check() error {
 	if t.Rows == nil {
 		return fmt.Errorf("%w: journal: Table.Rows is nil, want what sqlstore.OpenLines returns", seal.ErrConfig)
 	}
-	return nil
+	return checkArchived(t.After)
 }
+
+func (t Table) archived() Head { return t.After }
 
 func (t Table) pieces(ctx context.Context) iter.Seq2[piece, error] {
 	const page = 100
 	return func(yield func(piece, error) bool) {
 		for seq, n := uint64(0), 0; ; {
-			lines, last, err := t.Rows.After(ctx, seq, page)
+			lines, last, err := t.after(ctx, seq, page)
 			if err == nil && len(lines) > 0 && last <= seq {
 				err = fmt.Errorf("the rows after %d end with %d", seq, last)
 			}
@@ -68,6 +75,14 @@ func (t Table) pieces(ctx context.Context) iter.Seq2[piece, error] {
 			seq = last
 		}
 	}
+}
+
+// after reads a page, for which a database has its time: one that answers nothing
+// must not keep what is written from trying again.
+func (t Table) after(ctx context.Context, seq uint64, limit int) (lines []string, last uint64, err error) {
+	ctx, cancel := context.WithTimeout(ctx, callBound)
+	defer cancel()
+	return t.Rows.After(ctx, seq, limit)
 }
 
 // open finds the last line. A row that is none is gone on from as it is: the next

@@ -9,6 +9,8 @@ import (
 	"hash"
 	"io/fs"
 	"iter"
+	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,7 +20,7 @@ import (
 // Result is what a journal holds that [Verify] found nothing wrong with.
 type Result struct {
 	Lines       uint64
-	First, Last Head      // of its first and last line; keep the last one for the next time
+	First, Last Head      // of its first and last line; keep the last one for the next time. A First.Seq of more than 1 says that what is before was archived
 	From, To    time.Time // what those say; clocks differ, and go backwards
 
 	Opened    uint64 // how often a process began to write
@@ -37,10 +39,12 @@ type Result struct {
 //
 // With an error, the result is of the lines before the fault.
 //
-// A journal begins with line 1, or after a line of which heads has the head: so
-// where old files or rows were taken away, give the head of the last of them.
+// A journal begins with line 1. Where its beginning was archived, the place says so
+// ([File] After, [Table] After), with a head that is no secret of the journal's: the
+// archive's own, verified. One of heads says nothing of the kind, and none of
+// them may be that of a line archived: verify the archive with those.
 func Verify(ctx context.Context, place Place, heads ...Head) (Result, error) {
-	w := walk{place: place.String(), heads: heads}
+	w := newWalk(place, heads)
 	for _, err := range w.lines(place.pieces(ctx)) {
 		if err != nil {
 			return w.result, err
@@ -55,7 +59,7 @@ func Verify(ctx context.Context, place Place, heads ...Head) (Result, error) {
 // last thing that it yields.
 func Read(ctx context.Context, place Place, heads ...Head) iter.Seq2[seal.Event, error] {
 	return func(yield func(seal.Event, error) bool) {
-		w := walk{place: place.String(), heads: heads}
+		w := newWalk(place, heads)
 		for l, err := range w.lines(place.pieces(ctx)) {
 			if err != nil {
 				yield(seal.Event{}, err)
@@ -108,7 +112,9 @@ func (j *junk) namedBy(l *line) bool {
 // A walk goes along a chain.
 type walk struct {
 	place  string
-	heads  []Head
+	heads  []Head // of lines that must be here
+	after  Head   // of the last line archived
+	known  []Head // all of these
 	last   Head
 	at     piece // of the last line
 	junk   junk
@@ -116,6 +122,14 @@ type walk struct {
 	when   time.Time
 
 	missing *Fault // what a line says
+}
+
+func newWalk(place Place, heads []Head) *walk {
+	w := &walk{place: place.String(), heads: heads, known: heads, after: place.archived()}
+	if w.after != (Head{}) {
+		w.known = append(slices.Clip(heads), w.after)
+	}
+	return w
 }
 
 // lines yields the lines that are in their place, and ends with the first fault.
@@ -181,14 +195,14 @@ func (w *walk) follow(l *line, p piece) *Fault {
 		w.result.First = head
 	case l.Chain != w.last.Chain:
 		return fault(ErrForeign, "it is of chain %s, those before it of %s", l.Chain, w.last.Chain)
-	case l.Seq > w.last.Seq+1:
+	case l.Seq-1 > w.last.Seq:
 		return fault(ErrGap, "seq %d to %d should be before it", w.last.Seq+1, l.Seq-1)
 	case l.Seq <= w.last.Seq:
 		return fault(ErrOrder, "it stands after seq %d", w.last.Seq)
 	case l.Prev != hex.EncodeToString(w.last.Hash[:]):
 		return &Fault{w.at.place, w.at.line, w.last.Seq, ErrEdited, fmt.Sprintf("line %d names another one in its place", l.Seq)}
 	}
-	for _, h := range w.heads {
+	for _, h := range w.known {
 		if h.Chain == head.Chain && h.Seq == head.Seq && h != head {
 			return fault(ErrEdited, "its head is not the one given")
 		}
@@ -200,7 +214,8 @@ func (w *walk) follow(l *line, p piece) *Fault {
 	return nil
 }
 
-// begin looks at the first line.
+// begin looks at the first line. That lines before it may be gone, heads do not say:
+// they say what was there.
 func (w *walk) begin(l *line, fault func(error, string, ...any) *Fault) *Fault {
 	none := strings.Repeat("0", 2*sha256.Size)
 	if l.Seq == 1 {
@@ -209,13 +224,17 @@ func (w *walk) begin(l *line, fault func(error, string, ...any) *Fault) *Fault {
 		}
 		return nil
 	}
-	for _, h := range w.heads {
-		if h.Chain == l.Chain && h.Seq == l.Seq-1 && hex.EncodeToString(h.Hash[:]) == l.Prev {
-			return nil
-		}
+	switch at := w.after; {
+	case at == Head{}:
+		return fault(ErrGap, "seq 1 to %d should be before it: give the files or rows before, or, where you archived them, say so with the head of the archive's last line", l.Seq-1)
+	case at.Chain != l.Chain:
+		return fault(ErrForeign, "it is of chain %s, and what was archived of %s: was the journal replaced?", l.Chain, at.Chain)
+	case at.Seq != l.Seq-1:
+		return fault(ErrGap, "seq 1 to %d should be before it, and those archived end with seq %d", l.Seq-1, at.Seq)
+	case hex.EncodeToString(at.Hash[:]) != l.Prev:
+		return fault(ErrEdited, "it does not follow the line archived last")
 	}
-	return fault(ErrGap, "seq 1 to %d should be before it: give the files or rows before, or, where they were taken away, the head %q", l.Seq-1,
-		fmt.Sprintf("%s %s %d %s", headMagic, l.Chain, l.Seq-1, l.Prev))
+	return nil
 }
 
 func (w *walk) count(l *line) {
@@ -235,7 +254,7 @@ func (w *walk) count(l *line) {
 	case KindTorn:
 		r.Torn++
 	case KindLost:
-		r.Lost += l.Count
+		r.Lost += min(l.Count, math.MaxUint64-r.Lost)
 	}
 }
 
@@ -250,7 +269,7 @@ func (w *walk) end() error {
 	if w.missing != nil {
 		return w.missing
 	}
-	for _, h := range w.heads {
+	for i, h := range w.known {
 		switch last, first := w.last, w.result.First; {
 		case last.Seq == 0:
 			return &Fault{w.place, 0, h.Seq, ErrCut, "there is no line at all"}
@@ -258,15 +277,15 @@ func (w *walk) end() error {
 			return &Fault{w.place, 0, 0, ErrForeign, fmt.Sprintf("a head given is of chain %s, and these lines are of %s: was the journal replaced?", h.Chain, last.Chain)}
 		case h.Seq > last.Seq:
 			return &Fault{w.place, 0, h.Seq, ErrCut, fmt.Sprintf("the last line is seq %d, and a head given is of seq %d", last.Seq, h.Seq)}
-		case h.Seq+1 < first.Seq:
-			return &Fault{w.place, 0, h.Seq, ErrGap, fmt.Sprintf("the first line is seq %d, and a head given is of seq %d: give what is before, or leave out that head", first.Seq, h.Seq)}
+		case h.Seq < first.Seq && i < len(w.heads):
+			return &Fault{w.place, 0, h.Seq, ErrGap, fmt.Sprintf("the first line is seq %d, and a head given is of seq %d, which you say was archived: verify the archive with that head", first.Seq, h.Seq)}
 		}
 	}
 	return nil
 }
 
-// find looks for the line of a head, or for the one that follows it, where those
-// before that were taken away.
+// find looks for the line of a head, or, where the host says that this was the last
+// one archived, for the one that follows it.
 func find(ctx context.Context, place Place, head Head) (there bool, err error) {
 	for p, err := range place.pieces(ctx) {
 		if errors.Is(err, fs.ErrNotExist) {
@@ -279,7 +298,10 @@ func find(ctx context.Context, place Place, head Head) (there bool, err error) {
 		if err != nil || !p.ended || p.part || l.Chain != head.Chain {
 			continue
 		}
-		if l.Seq == head.Seq && hashLine(p.data) == head.Hash || l.Seq == head.Seq+1 && l.Prev == hex.EncodeToString(head.Hash[:]) {
+		if l.Seq == head.Seq && hashLine(p.data) == head.Hash {
+			return true, nil
+		}
+		if head == place.archived() && l.Seq-1 == head.Seq && l.Prev == hex.EncodeToString(head.Hash[:]) {
 			return true, nil
 		}
 	}

@@ -42,7 +42,12 @@ func (j *Journal) write(ctx context.Context) error {
 				return fmt.Errorf("journal: open %s: %w", j.cfg.Place, err)
 			}
 		}
-		if !j.encode() {
+		some, err := j.encode()
+		if err != nil {
+			j.desk.leave() // where it is moved aside, the next try finds another
+			return fmt.Errorf("journal: write to %s: %w", j.cfg.Place, err)
+		}
+		if !some {
 			j.mu.Lock()
 			done := len(j.queue) == 0 && !j.rotate
 			j.mu.Unlock()
@@ -89,6 +94,10 @@ func (j *Journal) put(ctx context.Context) (n int, err error) {
 func (j *Journal) open(ctx context.Context) error {
 	shelf, end, err := j.cfg.Place.open(ctx)
 	if err != nil {
+		return err
+	}
+	if err := checkSeq(end.last); err != nil {
+		shelf.close()
 		return err
 	}
 	var own []line
@@ -139,15 +148,21 @@ func (j *Journal) front(own ...line) {
 
 // encode makes a batch of what waits, unless there is one that may be there in
 // part. It reports whether there is one to be written.
-func (j *Journal) encode() bool {
+func (j *Journal) encode() (some bool, err error) {
 	if len(j.desk.batch) > 0 {
-		return true
+		return true, nil
 	}
+	head := j.desk.last
 	j.mu.Lock()
 	lines := append([]line(nil), j.queue[:min(len(j.queue), batchLines)]...)
+	if room := maxSeq - head.Seq; uint64(len(lines)) > room {
+		lines, err = lines[:room], checkSeq(head)
+	}
 	j.encoded = len(lines)
 	j.mu.Unlock()
-	head := j.desk.last
+	if err != nil {
+		return false, err
+	}
 	for _, l := range lines {
 		l.Chain, l.Seq, l.Prev = head.Chain, head.Seq+1, hex.EncodeToString(head.Hash[:])
 		if l.Seq == 1 {
@@ -157,7 +172,7 @@ func (j *Journal) encode() bool {
 		head = Head{l.Chain, l.Seq, hashLine(data)}
 		j.desk.batch, j.desk.heads = append(j.desk.batch, append(data, '\n')), append(j.desk.heads, head)
 	}
-	return len(lines) > 0
+	return len(lines) > 0, nil
 }
 
 // wrote takes the first n lines of the batch, which are written, out of the queue.
