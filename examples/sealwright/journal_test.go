@@ -1,7 +1,9 @@
 package main_test
 
 import (
+	"fmt"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -37,6 +39,28 @@ func TestJournal(t *testing.T) {
 	cut := w.write(t, "cut", text[:len(text)/2])
 	run(t, "", "journal", "verify", cut, "--head", v.Head).want(t, 1, "NOT WHOLE")
 	run(t, "", "journal", "verify", file, "--head", "nonsense").want(t, 1, "--head")
+	archived(t, w, at, text, v.Head)
 	// One that cannot be written holds up nothing.
 	run(t, w.shares[1]+w.shares[0], "open", "--store", at, "--journal-to", filepath.Join(w.dir, "nosuch", "journal")).want(t, 0, "slot people opens", "not everything stands in the journal")
+}
+
+// archived has the first lines of a journal archived: only who says so, with the head
+// that verifying the archive prints, finds the rest whole.
+func archived(t *testing.T, w *world, at, text, head string) {
+	t.Helper()
+	lines := strings.SplitAfter(text, "\n")
+	archive, rest := w.write(t, "archive", strings.Join(lines[:3], "")), w.write(t, "rest", strings.Join(lines[3:], ""))
+	r := run(t, "", "journal", "verify", archive, "--json")
+	r.want(t, 0, `"begins":1`)
+	var last struct{ Head string }
+	r.decode(t, &last)
+	const refused = "lines are missing: seq 1 to 3 should be before it"
+	run(t, "", "journal", "verify", rest, "--head", head).want(t, 1, "NOT WHOLE after 0 lines", refused)
+	run(t, "", "journal", "verify", rest, "--head", last.Head, "--head", head).want(t, 1, refused)
+	to := []string{rest, "--head", head, "--archived-up-to", last.Head}
+	run(t, "", append([]string{"journal", "verify"}, to...)...).want(t, 0, "begins at line 4: those before it were archived, as you say")
+	run(t, "", append([]string{"journal", "verify", "--json"}, to...)...).want(t, 0, `"begins":4`, `"vouched":true`, fmt.Sprintf(`"lines":%d`, len(lines)-4))
+	run(t, "", "journal", "verify", rest, "--archived-up-to", head).want(t, 1, "NOT WHOLE", "those archived end with seq")
+	run(t, "", "journal", "verify", rest, "--archived-up-to", "nonsense").want(t, 1, "--archived-up-to: this is no head")
+	run(t, "", append([]string{"report", "--store", at, "--journal"}, to...)...).want(t, 0, "alice")
 }

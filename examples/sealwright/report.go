@@ -15,12 +15,12 @@ import (
 )
 
 type reportCmd struct {
-	sharesFlags `embed:""`
-	Open        bool     `help:"Open a copy of the record first, so that it is vouched for, and its data keys are listed."`
-	Journal     []string `placeholder:"FILE" sep:"none" help:"The server's journal: proofs, drills and shares of the past. Of several replicas, repeat it."`
-	Heads       []string `name:"head" placeholder:"HEAD" sep:"none" help:"A head of the one journal that was kept elsewhere."`
-	Title       string   `help:"What people call the store."`
-	HTML        string   `name:"html" placeholder:"FILE" help:"One page to print, in a new file, beside the text."`
+	sharesFlags  `embed:""`
+	journalFlags `embed:""`
+	Open         bool     `help:"Open a copy of the record first, so that it is vouched for, and its data keys are listed."`
+	Journal      []string `placeholder:"FILE" sep:"none" help:"The server's journal: proofs, drills and shares of the past. Of several replicas, repeat it."`
+	Title        string   `help:"What people call the store."`
+	HTML         string   `name:"html" placeholder:"FILE" help:"One page to print, in a new file, beside the text."`
 }
 
 func (reportCmd) Help() string {
@@ -65,21 +65,23 @@ func (c *reportCmd) Run(ctx context.Context, a *app) error {
 
 // events are those of the journals, by their times; nil where there is none.
 func (c *reportCmd) events(ctx context.Context) (iter.Seq2[seal.Event, error], error) {
-	heads, err := parseHeads(c.Heads)
+	known := len(c.Head) > 0 || c.Archived != ""
 	switch {
-	case err != nil:
-		return nil, err
-	case len(c.Journal) == 0 && len(heads) == 0:
+	case len(c.Journal) == 0 && !known:
 		return nil, nil
-	case len(heads) > 0 && len(c.Journal) != 1:
-		return nil, errors.New("--head is of one journal: verify each by sealwright journal verify FILE --head, and leave it out here")
+	case len(c.Journal) != 1 && known:
+		return nil, errors.New("--head and --archived-up-to are of one journal: verify each by sealwright journal verify FILE --head, and leave them out here")
 	}
 	var sources []iter.Seq2[seal.Event, error]
 	for i, path := range c.Journal {
 		if slices.Contains(c.Journal[:i], path) {
 			return nil, fmt.Errorf("--journal %s is named twice", path)
 		}
-		sources = append(sources, journal.Read(ctx, journal.File{Path: path}, heads...))
+		place, heads, err := c.journal(path)
+		if err != nil {
+			return nil, err
+		}
+		sources = append(sources, journal.Read(ctx, place, heads...))
 	}
 	return report.Merge(sources...), nil
 }
@@ -107,22 +109,49 @@ type journalCmd struct {
 	Verify journalVerifyCmd `cmd:"" help:"Is the journal whole? A line that was edited, taken out, put in or cut off is noticed."`
 }
 
+// journalFlags say what is known of a journal.
+type journalFlags struct {
+	Head     []string `placeholder:"HEAD" sep:"none" help:"A head of the journal that was kept elsewhere, whose line must be there: without one, whoever could write to the journal could have made it up."`
+	Archived string   `name:"archived-up-to" placeholder:"HEAD" help:"The journal's beginning was archived: the head of the last line that was, as verifying the archive prints it. Without, it begins with line 1."`
+}
+
+func (f journalFlags) journal(path string) (place journal.File, heads []journal.Head, err error) {
+	place.Path = path
+	if f.Archived != "" {
+		if place.After, err = journal.ParseHead(f.Archived); err != nil {
+			return place, nil, fmt.Errorf("--archived-up-to: %w", err)
+		}
+	}
+	for _, text := range f.Head {
+		h, err := journal.ParseHead(text)
+		if err != nil {
+			return place, nil, fmt.Errorf("--head: %w", err)
+		}
+		heads = append(heads, h)
+	}
+	return place, heads, nil
+}
+
 type journalVerifyCmd struct {
-	Head []string `placeholder:"HEAD" sep:"none" help:"A head that was kept elsewhere: without one, whoever could write to the journal could have made it up."`
-	File string   `arg:"" help:"The journal's file."`
+	journalFlags `embed:""`
+	File         string `arg:"" help:"The journal's file."`
 }
 
 func (journalVerifyCmd) Help() string {
 	return `  sealwright journal verify /var/lib/server/journal --head "…"
 
-Keep the head that it prints for the next time, where the server's machine cannot change it.`
+Keep the head that it prints for the next time, where the server's machine cannot change it. Of old files that were archived:
+
+  sealwright journal verify /archive/journal --head "…"
+  sealwright journal verify /var/lib/server/journal --head "…" --archived-up-to "the head that this printed"`
 }
 
 // A verifyView is what --json prints of a journal.
 type verifyView struct {
 	Whole   bool      `json:"whole"`
 	Error   string    `json:"error,omitempty"`
-	Lines   uint64    `json:"lines"` // with an error, those before the fault
+	Lines   uint64    `json:"lines"`  // with an error, those before the fault
+	Begins  uint64    `json:"begins"` // with which line: 1, unless what is before was archived; 0 of none
 	From    time.Time `json:"from,omitzero"`
 	To      time.Time `json:"to,omitzero"`
 	Head    string    `json:"head,omitempty"`
@@ -133,13 +162,13 @@ type verifyView struct {
 }
 
 func (c *journalVerifyCmd) Run(ctx context.Context, a *app) error {
-	heads, err := parseHeads(c.Head)
+	place, heads, err := c.journal(c.File)
 	if err != nil {
 		return err
 	}
-	r, fault := journal.Verify(ctx, journal.File{Path: c.File}, heads...)
+	r, fault := journal.Verify(ctx, place, heads...)
 	v := verifyView{
-		Whole: fault == nil, Lines: r.Lines, From: r.From, To: r.To, Crashes: int64(r.Opened) - int64(r.Closed), Torn: r.Torn, Lost: r.Lost,
+		Whole: fault == nil, Lines: r.Lines, Begins: r.First.Seq, From: r.From, To: r.To, Crashes: int64(r.Opened) - int64(r.Closed), Torn: r.Torn, Lost: r.Lost,
 		Vouched: fault == nil && len(heads) > 0,
 	}
 	if r.Lines > 0 {
@@ -158,6 +187,9 @@ func (c *journalVerifyCmd) Run(ctx context.Context, a *app) error {
 			return
 		}
 		fmt.Fprintf(w, "whole: %d lines, from %s to %s; %d events lost, %d processes without a last line, of which one may be writing now\n", v.Lines, v.From.Format(time.RFC3339), v.To.Format(time.RFC3339), v.Lost, v.Crashes)
+		if v.Begins > 1 {
+			fmt.Fprintf(w, "begins at line %d: those before it were archived, as you say, and are not looked at here\n", v.Begins)
+		}
 		if !v.Vouched {
 			fmt.Fprintln(w, "nothing vouches for it: give a head that was kept elsewhere")
 		}
@@ -167,16 +199,4 @@ func (c *journalVerifyCmd) Run(ctx context.Context, a *app) error {
 		return errTold
 	}
 	return err
-}
-
-func parseHeads(texts []string) ([]journal.Head, error) {
-	var out []journal.Head
-	for _, text := range texts {
-		h, err := journal.ParseHead(text)
-		if err != nil {
-			return nil, fmt.Errorf("--head: %w", err)
-		}
-		out = append(out, h)
-	}
-	return out, nil
 }

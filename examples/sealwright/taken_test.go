@@ -251,7 +251,7 @@ func TestAReportOfSeveralJournals(t *testing.T) {
 	}
 	report := append([]string{"report", "--store", at}, args...)
 	run(t, "", report...).want(t, 0, "1 alice: confirmed", "2 bob: confirmed", "From 6 events")
-	run(t, "", append(report, "--head", head)...).want(t, 1, "--head is of one journal")
+	run(t, "", append(report, "--head", head)...).want(t, 1, "--head and --archived-up-to are of one journal")
 	run(t, "", append(report, args[:2]...)...).want(t, 1, "named twice")
 	run(t, "", append([]string{"report", "--store", at, "--head", head}, args[2:]...)...).want(t, 0, "1 alice: never confirmed", "2 bob: confirmed")
 }

@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"sync"
 	"testing"
@@ -121,5 +122,18 @@ func journalIn(t *testing.T, db *sql.DB, dialect sqlstore.Dialect) {
 	}
 	if _, err := journal.Verify(t.Context(), place, head); !errors.Is(err, journal.ErrCut) {
 		t.Errorf("the last line is gone: %v", err)
+	}
+
+	// A row of the highest number that the database has: nothing follows it.
+	must(t, lines.Insert(t.Context(), math.MaxInt64, "x"))
+	j, err := journal.Open(journal.Config{Place: place})
+	must(t, err)
+	defer j.Close()
+	j.Event(journalEvent(1))
+	if s := j.Status(); !errors.Is(s.Err, journal.ErrExhausted) || s.Waiting != 1 {
+		t.Errorf("after the highest number: %+v", s)
+	}
+	if seq, _, err := lines.Last(t.Context()); err != nil || seq != math.MaxInt64 {
+		t.Errorf("the last row is %d, %v", seq, err)
 	}
 }

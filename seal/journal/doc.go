@@ -28,6 +28,10 @@
 // the log of another machine ([Status] has it), or on paper at the end of an
 // audit. What root makes the server itself write is in no way told from the truth.
 //
+// A head is of a line that must be there. That the beginning may be gone, because it
+// was archived, is said by the host alone, as [File] After or [Table] After: whoever
+// can write to the journal could else take away all that a head vouches for.
+//
 // # A disk that fails or hangs
 //
 // The journal never holds up the seal. [Journal.Event] waits for its line to be on
@@ -38,6 +42,9 @@
 // without a line, but a process that did not end with [Journal.Close] is seen by
 // its missing [KindClose]. A host that would rather have no keys in memory than no
 // journal has [Config.OnFailure] seal the server.
+//
+// What else the journal calls may hang as well: the store of heads, OnFailure, a
+// database that is read. Each costs one goroutine, however long it lasts.
 //
 // # Crashes
 //
