@@ -1,0 +1,173 @@
+//go:build unix
+
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/sealwright/sealwright/internal/etcdtest"
+)
+
+// TestStory is guarantee 29 as a reader of the README lives it: one ceremony, and from
+// then on nobody is called, whatever is killed or rolled, as long as one pod is up.
+// The documents are in a real etcd.
+func TestStory(t *testing.T) {
+	f := newFleet(t)
+	f.args = append(f.args, "-etcd="+strings.Join(etcdtest.Need(t, 1).Endpoints(), ","))
+	s := &story{fleet: f, notes: map[string]string{}}
+	s.live()
+	if lost := s.lost(); !t.Failed() {
+		t.Logf("GUARANTEE 29 story: kills=%d rolls=%d ceremonies=%d calls=%d lost=%d", f.kills, s.rolls, s.ceremonies, f.given-2*s.ceremonies, lost)
+	}
+}
+
+// A story is what happens to a fleet.
+type story struct {
+	*fleet
+	notes             map[string]string // all that was acknowledged
+	rolls, ceremonies int
+}
+
+func (s *story) live() {
+	a, b, c := s.pods[0], s.pods[1], s.pods[2]
+	for _, p := range s.pods {
+		p.start()
+	}
+	for _, p := range s.pods {
+		p.sealed("not initialized")
+	}
+	shares := b.operate("init", map[string]any{"secret_shares": 3, "secret_threshold": 2}).Keys
+	for _, p := range s.pods {
+		p.sealed("waiting for people")
+	}
+	a.give(shares[0]) // each to another pod, as behind one address
+	c.give(shares[2])
+	s.ceremonies++
+	up(s.pods...)
+	s.readEverywhere()
+
+	for _, p := range s.pods {
+		p.end(syscall.SIGKILL)
+		s.write(s.other(p)) // the rest goes on
+		p.start()
+		up(p)
+		s.readEverywhere()
+	}
+	a.end(syscall.SIGKILL)
+	b.end(syscall.SIGKILL)
+	a.start()
+	b.start()
+	up(a, b)
+	s.readEverywhere()
+
+	for _, p := range s.pods { // as the set does it: the next when this one is ready
+		if err := p.end(syscall.SIGTERM); err != nil {
+			s.t.Errorf("%s ended with %v", p.name, err)
+		}
+		p.start()
+		up(p)
+		s.rolls++
+		s.readEverywhere()
+	}
+
+	c.end(syscall.SIGKILL) // and comes back to a record that it has never seen
+	a.operate("rotate/root", nil)
+	b.follows(a)
+	rekeyed := s.rekey(b, shares)
+	s.write(b)
+	c.start()
+	up(s.pods...)
+	s.readEverywhere()
+
+	for _, p := range s.pods {
+		p.end(syscall.SIGKILL)
+	}
+	for _, p := range s.pods {
+		p.start()
+	}
+	for _, p := range s.pods {
+		p.sealed("waiting for people")
+	}
+	for _, old := range shares {
+		if code, _ := b.do("PUT", b.operators, "/v1/sys/unseal", fmt.Sprintf(`{"key": %q}`, old)); code != http.StatusBadRequest {
+			s.t.Errorf("an old share is answered with %d", code)
+		}
+	}
+	for _, p := range s.pods {
+		p.sealed("waiting for people")
+	}
+	b.give(rekeyed[0]) // both to one pod
+	b.give(rekeyed[1])
+	s.ceremonies++
+	up(s.pods...)
+	s.readEverywhere()
+}
+
+// rekey makes new shares, and returns them when they count. The old ones agree to it,
+// at the pod that gathers them.
+func (s *story) rekey(p *pod, shares []string) []string {
+	s.t.Helper()
+	nonce := p.operate("rekey/init", map[string]any{"secret_shares": 3, "secret_threshold": 2, "require_verification": true}).Nonce
+	p.operate("rekey/update", map[string]any{"nonce": nonce, "key": shares[0]})
+	made := p.operate("rekey/update", map[string]any{"nonce": nonce, "key": shares[1]})
+	for _, share := range made.Keys[:2] {
+		p.operate("rekey/verify", map[string]any{"nonce": made.VerificationNonce, "key": share})
+	}
+	return made.Keys
+}
+
+// other is a pod that runs, and is not this one.
+func (s *story) other(than *pod) *pod {
+	for _, p := range s.pods {
+		if p != than && p.cmd != nil {
+			return p
+		}
+	}
+	s.t.Fatal("no other pod runs")
+	return nil
+}
+
+func (s *story) write(p *pod) {
+	s.t.Helper()
+	name := fmt.Sprintf("note-%d", len(s.notes))
+	text := "what " + p.name + " was told as " + name
+	if code, said := p.do("PUT", p.addr, "/notes/"+name, text); code != http.StatusOK {
+		s.t.Fatalf("%s does not take a note: %d %s", p.name, code, said)
+	}
+	s.notes[name] = text
+}
+
+// readEverywhere writes a note at each pod, and waits until each reads every one.
+func (s *story) readEverywhere() {
+	s.t.Helper()
+	for _, p := range s.pods {
+		s.write(p)
+	}
+	for _, p := range s.pods {
+		for name, text := range s.notes {
+			p.until("reading "+name, func() (string, bool) {
+				code, got := p.do("GET", p.addr, "/notes/"+name, "")
+				return fmt.Sprint(code, " ", got), code == http.StatusOK && got == text
+			})
+		}
+	}
+}
+
+// lost counts the notes that some pod does not read.
+func (s *story) lost() (lost int) {
+	s.t.Helper()
+	for name, text := range s.notes {
+		for _, p := range s.pods {
+			if code, got := p.do("GET", p.addr, "/notes/"+name, ""); code != http.StatusOK || got != text {
+				s.t.Errorf("%s at %s: %d %q", name, p.name, code, got)
+				lost++
+				break
+			}
+		}
+	}
+	return lost
+}
