@@ -215,12 +215,12 @@ func (h *handler) cancel(r *http.Request, code string) (string, error) {
 // undo drops the new shares of a ceremony that was ended, where they are its own and count
 // for nothing, and says what the record has now.
 func (h *handler) undo(ctx context.Context, r *http.Request, rt *rite) (string, error) {
-	switch s := h.Barrier.Status(); {
-	case rt.made && rt.in(s, seal.SlotActive):
+	switch {
+	case h.counts(rt):
 		return "ended.counts", nil
 	case rt.action == Init:
 		return "ended.init", nil
-	case rt.made && rt.in(s, seal.SlotPending):
+	case rt.made && rt.in(h.Barrier.Status(), seal.SlotPending):
 		_, _, err := h.Barrier.Admin().Drop(ctx, []string{rt.slot}, h.by(r, ""), seal.SlotPending)
 		if err != nil && !errors.Is(err, seal.ErrNoSlot) {
 			return "", err

@@ -36,7 +36,8 @@ type Config struct {
 	// is what its sender has typed into the page's field for one, "" for nothing: a
 	// host whose requests have an identity without it, as of a client's
 	// certificate, looks at that. The answer does not show the error. It is also
-	// called while the server is sealed, and for [Init] before there is a store.
+	// called while the server is sealed, and for [Init] before there is a store; not
+	// for requests that are not Secure, which may nothing.
 	Authorize func(r *http.Request, a Action, token string) error
 
 	// NoTokens leaves the fields for a token out.
@@ -51,9 +52,11 @@ type Config struct {
 
 	// Secure reports whether a request came over TLS, or otherwise so that nobody
 	// reads it on its way. Nil: over TLS to this process, or from this machine, under
-	// a name of its own and not by way of a proxy. A host behind a proxy that takes the TLS off says it by
-	// what only that proxy can say; to believe X-Forwarded-Proto of anybody is a
-	// mistake.
+	// a name of its own and not by way of a proxy. A host behind a proxy that takes
+	// the TLS off says it by what only that proxy can say, as the address that it
+	// comes from where nothing else runs there, or a secret that the proxy puts into a
+	// header. A page in somebody's browser can add every header that is no secret, also
+	// X-Forwarded-Proto.
 	Secure func(*http.Request) bool
 
 	// Actor names who sent a request, for events and the record's journal. Nil:

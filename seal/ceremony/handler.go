@@ -214,9 +214,10 @@ func (h *handler) by(r *http.Request, op seal.OperationID) seal.By {
 	return seal.By{Actor: h.Actor(r), Operation: op}
 }
 
-// may reports whether a request may do that.
+// may reports whether a request may do that: nothing, over a connection that others read
+// and whose names prove nothing.
 func (h *handler) may(r *http.Request, a Action, token string) bool {
-	return h.Authorize(r, a, token) == nil
+	return h.Secure(r) && h.Authorize(r, a, token) == nil
 }
 
 // emit calls the host's hook. One that panics loses its event, and not the answer.

@@ -192,12 +192,13 @@ func (h *handler) look() {
 	}
 }
 
-// counts reports whether the shares of a ceremony count now.
+// counts looks whether the shares of a ceremony count, also of one that has ended.
 func (h *handler) counts(r *rite) bool {
 	s := h.Barrier.Status()
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return r.in(s, seal.SlotActive)
+	r.look(s)
+	return r.counts
 }
 
 // deliver gives each place its share of what was made for them, of the slot with that
