@@ -216,6 +216,45 @@ func TestAttackCrossSite(t *testing.T) {
 	}
 }
 
+// TestAttackRebindingInit: a page of a stranger whose name was made to lead to this
+// machine is of one origin with this server, and would make the store and read its shares.
+// The tools send none of what browsers do; a host that knows whose page may says so.
+func TestAttackRebindingInit(t *testing.T) {
+	s := newServer(t)
+	send := func(h http.Handler, headers ...string) (int, string) {
+		r := httptest.NewRequest("PUT", "http://evil.example:8200/v1/sys/init", strings.NewReader(`{"secret_shares":1,"secret_threshold":1}`))
+		r.RemoteAddr = "127.0.0.1:4711"
+		for i := 0; i < len(headers); i += 2 {
+			r.Header.Set(headers[i], headers[i+1])
+		}
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		return w.Code, w.Body.String()
+	}
+	for _, headers := range [][]string{
+		{"Origin", "http://evil.example:8200"},
+		{"Origin", "https://evil.example:8200"},
+		{"Sec-Fetch-Site", "same-origin"},
+		{"Origin", "http://evil.example:8200", "X-Forwarded-For", "203.0.113.9"},
+	} {
+		if code, body := send(s.h, headers...); code != http.StatusForbidden || !strings.Contains(body, "AuthorizeInit") {
+			t.Errorf("%v: %d %s", headers, code, body)
+		}
+	}
+	expect(t, s.must("GET", "/v1/sys/init", "", nil), object{"initialized": false})
+	var asked []operator.Action
+	h, err := operator.New(operator.Config{Barrier: s.b, AuthorizeInit: true, Authorize: func(_ *http.Request, a operator.Action) error {
+		asked = append(asked, a)
+		return nil
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if code, body := send(h, "Origin", "http://evil.example:8200"); code != 200 || len(asked) == 0 || asked[0] != operator.Init {
+		t.Errorf("let in by the host, which was asked %v: %d %s", asked, code, body)
+	}
+}
+
 // TestAttackNamespace: what is meant for one namespace is not done to the whole
 // server: bao operator seal -namespace=team.
 func TestAttackNamespace(t *testing.T) {

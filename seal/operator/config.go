@@ -37,12 +37,16 @@ type Config struct {
 	// Authorize reports why a request may not do what it wants; nil lets it.
 	// The answer is 403 and does not show the error. The tools send their
 	// token as X-Vault-Token. It is also called while the server is sealed.
+	// An address is no identity: pages of strangers, in a browser on this machine,
+	// come from it too, and add what headers they like. Without TLS only the name in
+	// the request's Host tells them.
 	Authorize func(*http.Request, Action) error
 
 	// AuthorizeInit has Authorize decide on init too, as [Init], before the body of
 	// the request is read. Set it where requests have an identity before there is a
 	// store: a client certificate, a bootstrap token. Zero: whoever comes first may,
-	// once, as with Vault, whose tools have no token then.
+	// once, as with Vault, whose tools have no token then; but without TLS no page in a
+	// browser: a stranger's, whose name was made to lead here, is of one origin with this.
 	AuthorizeInit bool
 
 	// Actor names who sent a request, for events and the record's journal, which

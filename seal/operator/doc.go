@@ -31,7 +31,8 @@
 // unless the host says so ([Config.AuthorizeInit]), nor
 // looking at the progress of an operation, checking a share, nor giving one to an
 // operation by its id (the nonce): the share is what authorizes. Pages of other
-// sites, which a browser tells of, get nothing.
+// sites, which a browser tells of, get nothing, and without TLS, which proves names,
+// no page makes a store that way.
 //
 // A host whose requests have an identity without a token, of a client's
 // certificate or of a proxy that signs people in, looks at that: the tools send

@@ -25,6 +25,7 @@ var (
 	errSealed    = errors.New("Vault is sealed") // Vault's words, which its tools look for
 	errDenied    = errors.New("permission denied")
 	errOrigin    = errors.New("permission denied: a browser sent this from another site")
+	errBrowser   = errors.New("permission denied: without TLS a page in a browser makes no store, unless the host says whose may (AuthorizeInit): use bao or vault operator init")
 	errNamespace = badRequest("namespaces are not supported here: leave out -namespace (X-Vault-Namespace)")
 )
 
@@ -66,7 +67,7 @@ func forAll(err error) bool {
 	var share *seal.ShareError
 	var asked *kms.Error
 	switch {
-	case err == errSealed, err == errDenied, err == errOrigin, errors.As(err, &large):
+	case err == errSealed, err == errDenied, err == errOrigin, err == errBrowser, errors.As(err, &large):
 		return true
 	case errors.As(err, &asked), hides(err):
 		return false
@@ -103,7 +104,7 @@ func codeOf(err error) int {
 	var large *http.MaxBytesError
 	var share *seal.ShareError
 	switch {
-	case errors.Is(err, errDenied), errors.Is(err, errOrigin):
+	case errors.Is(err, errDenied), errors.Is(err, errOrigin), errors.Is(err, errBrowser):
 		return http.StatusForbidden
 	case errors.As(err, &large):
 		return http.StatusRequestEntityTooLarge

@@ -50,10 +50,13 @@ type initBody struct {
 }
 
 func (h *handler) initialize(_ http.ResponseWriter, r *http.Request) (any, error) {
-	if h.AuthorizeInit {
+	switch {
+	case h.AuthorizeInit:
 		if err := h.authorize(r, Init); err != nil {
 			return nil, err
 		}
+	case r.TLS == nil && (r.Header.Get("Origin") != "" || r.Header.Get("Sec-Fetch-Site") != ""):
+		return nil, errBrowser // a stranger's, whose name leads here, is of one origin with this
 	}
 	var in initRequest
 	if err := decode(r, &in); err != nil {

@@ -21,7 +21,8 @@ type Config struct {
 
 	// Authorize reports why a request may not read the report, which names custodians
 	// and keys; nil lets it. The answer is 403 and does not show the error. It is
-	// also called while the server is sealed.
+	// also called while the server is sealed. An address is no identity: a stranger's
+	// page in a browser comes from it too, as at Authorize of package operator.
 	Authorize func(*http.Request) error
 
 	// Events returns those of the past, as the Read of package journal, or
