@@ -9,6 +9,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"strings"
 
@@ -102,11 +103,13 @@ func (s *server) settle(ctx context.Context) {
 	}
 }
 
-// local reports whether a request comes from this machine, and from nobody for
-// whom a proxy sends it.
+// local reports whether a request comes from this machine under a name of its own,
+// and from nobody for whom a proxy sends it. A page of a stranger, in a browser here,
+// whose name was made to lead here comes under that name.
 func local(r *http.Request) bool {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	return err == nil && net.ParseIP(host).IsLoopback() && !forwarded(r)
+	from, _, err := net.SplitHostPort(r.RemoteAddr)
+	to := (&url.URL{Host: r.Host}).Hostname()
+	return err == nil && net.ParseIP(from).IsLoopback() && (to == "localhost" || net.ParseIP(to).IsLoopback()) && !forwarded(r)
 }
 
 // forwarded reports whether a proxy says that it sends the request for another.

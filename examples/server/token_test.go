@@ -154,7 +154,7 @@ func TestLostInitOfTheTools(t *testing.T) {
 
 // TestAttackLoopback: behind a proxy on this machine everybody connects from it,
 // and is told no more than a stranger. Where the configuration says that there
-// is none, whoever sits here is.
+// is none, whoever sits here is, and no page of a stranger in their browser.
 func TestAttackLoopback(t *testing.T) {
 	for _, trusted := range []bool{false, true} {
 		s := &server{db: &boltfile.File{Path: filepath.Join(t.TempDir(), "db")}}
@@ -169,7 +169,7 @@ func TestAttackLoopback(t *testing.T) {
 		for address, local := range map[string]bool{"127.0.0.1:4711": true, "[::1]:4711": true, "10.0.0.7:4711": false, "@": false} {
 			for _, header := range []string{"", "X-Forwarded-For", "Forwarded", "Via"} {
 				r := httptest.NewRequest("GET", "/v1/sys/seal-status", nil)
-				r.RemoteAddr = address
+				r.RemoteAddr, r.Host = address, "localhost:8200"
 				if header != "" {
 					r.Header.Set(header, "203.0.113.9")
 				}
@@ -179,6 +179,13 @@ func TestAttackLoopback(t *testing.T) {
 						t.Errorf("trusted %v, from %s with %q: %s is %v", trusted, address, header, a, got)
 					}
 				}
+			}
+		}
+		for host, own := range map[string]bool{"evil.example:8200": false, "localhost.evil.example": false, "": false, "127.0.0.1:8200": true, "[::1]:8200": true, "localhost": true} {
+			r := httptest.NewRequest("GET", "/v1/sys/seal-status", nil)
+			r.RemoteAddr, r.Host = "127.0.0.1:4711", host
+			if got := s.authorize(r, operator.Detail) == nil; got != (trusted && own) {
+				t.Errorf("trusted %v, for the name %q: %v", trusted, host, got)
 			}
 		}
 	}
