@@ -2,9 +2,13 @@ package main_test
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/sealwright/sealwright/seal"
+	"github.com/sealwright/sealwright/seal/journal"
 )
 
 // What is tried without the server stands in a journal, wrong shares too, and the
@@ -63,4 +67,39 @@ func archived(t *testing.T, w *world, at, text, head string) {
 	run(t, "", "journal", "verify", rest, "--archived-up-to", head).want(t, 1, "NOT WHOLE", "those archived end with seq")
 	run(t, "", "journal", "verify", rest, "--archived-up-to", "nonsense").want(t, 1, "--archived-up-to: this is no head")
 	run(t, "", append([]string{"report", "--store", at, "--journal"}, to...)...).want(t, 0, "alice")
+}
+
+// A server that was killed once, and runs again, has crashed once.
+func TestJournalOfAServerThatRuns(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "journal")
+	serve := func() *journal.Journal {
+		j, err := journal.Open(journal.Config{Place: journal.File{Path: file}, Name: "web-0"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		j.Event(seal.Event{Kind: seal.EventUnseal})
+		return j
+	}
+	j := serve()
+	killed := fileContent(t, file)
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, killed, 0o600); err != nil { // its last line was never written
+		t.Fatal(err)
+	}
+	const running = "one run has no end yet, the last: it may still be running"
+	run(t, "", "journal", "verify", file).want(t, 0, "events lost: 0, crashes: 0", running)
+	j = serve()
+	run(t, "", "journal", "verify", file).want(t, 0, "crashes: 1", running)
+	run(t, "", "journal", "verify", file, "--json").want(t, 0, `"crashes":1`, `"unended":true`)
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+	r := run(t, "", "journal", "verify", file)
+	r.want(t, 0, "crashes: 1")
+	if strings.Contains(r.out, running) {
+		t.Errorf("it has ended: %s", r.out)
+	}
+	run(t, "", "journal", "verify", file, "--json").want(t, 0, `"crashes":1`, `"unended":false`)
 }

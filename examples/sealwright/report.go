@@ -155,7 +155,8 @@ type verifyView struct {
 	From    time.Time `json:"from,omitzero"`
 	To      time.Time `json:"to,omitzero"`
 	Head    string    `json:"head,omitempty"`
-	Crashes int64     `json:"crashes"` // processes that did not end in order, the one that writes now among them
+	Crashes uint64    `json:"crashes"` // processes that had not ended in order when the next one began
+	Unended bool      `json:"unended"` // the last one has no end yet: it may still be running
 	Torn    uint64    `json:"torn"`
 	Lost    uint64    `json:"lost"`
 	Vouched bool      `json:"vouched"` // by a head kept elsewhere
@@ -168,7 +169,7 @@ func (c *journalVerifyCmd) Run(ctx context.Context, a *app) error {
 	}
 	r, fault := journal.Verify(ctx, place, heads...)
 	v := verifyView{
-		Whole: fault == nil, Lines: r.Lines, Begins: r.First.Seq, From: r.From, To: r.To, Crashes: int64(r.Opened) - int64(r.Closed), Torn: r.Torn, Lost: r.Lost,
+		Whole: fault == nil, Lines: r.Lines, Begins: r.First.Seq, From: r.From, To: r.To, Crashes: r.Crashed, Unended: r.Unended, Torn: r.Torn, Lost: r.Lost,
 		Vouched: fault == nil && len(heads) > 0,
 	}
 	if r.Lines > 0 {
@@ -186,9 +187,12 @@ func (c *journalVerifyCmd) Run(ctx context.Context, a *app) error {
 			fmt.Fprintln(w, "empty")
 			return
 		}
-		fmt.Fprintf(w, "whole: %d lines, from %s to %s; %d events lost, %d processes without a last line, of which one may be writing now\n", v.Lines, v.From.Format(time.RFC3339), v.To.Format(time.RFC3339), v.Lost, v.Crashes)
+		fmt.Fprintf(w, "whole: %d lines, from %s to %s; events lost: %d, crashes: %d\n", v.Lines, v.From.Format(time.RFC3339), v.To.Format(time.RFC3339), v.Lost, v.Crashes)
 		if v.Begins > 1 {
 			fmt.Fprintf(w, "begins at line %d: those before it were archived, as you say, and are not looked at here\n", v.Begins)
+		}
+		if v.Unended {
+			fmt.Fprintln(w, "one run has no end yet, the last: it may still be running")
 		}
 		if !v.Vouched {
 			fmt.Fprintln(w, "nothing vouches for it: give a head that was kept elsewhere")

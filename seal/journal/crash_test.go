@@ -160,7 +160,7 @@ func TestReplacedWhileRunning(t *testing.T) {
 			}
 			if c.missing {
 				wantFault(t, err, journal.ErrCut, 2+seqOf(name), "who wrote it knew a line that was not there any more: "+head.String())
-			} else if result, err := journal.Verify(t.Context(), place, head, j.Status().Head); err != nil || result.Opened != 2 {
+			} else if result, err := journal.Verify(t.Context(), place, head, j.Status().Head); err != nil || result.Opened != 1 || result.Crashed != 0 || result.Unended {
 				t.Errorf("%+v, %v", result, err)
 			}
 		})

@@ -37,7 +37,7 @@ func TestKilled(t *testing.T) {
 	place := inDir(t)
 	random := rand.New(rand.NewPCG(1, 4))
 	kills, torn, acknowledged := 12, uint64(0), uint64(0)
-	for range kills {
+	for n := range kills {
 		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestChild$")
 		cmd.Env = append(os.Environ(), childEnv+"="+place.Path)
 		out, err := cmd.StdoutPipe()
@@ -66,7 +66,9 @@ func TestKilled(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		torn = result.Torn
+		if torn = result.Torn; result.Crashed != uint64(n) || !result.Unended {
+			t.Errorf("killed %d times, and %d times found by the next: %+v", n+1, n, result)
+		}
 	}
 	if torn == 0 {
 		t.Error("nothing was torn")

@@ -20,6 +20,7 @@ import (
 // kinds. [Read] tells them as events, in words.
 const (
 	KindOpen     seal.EventKind = "journal-open"     // a process began to write here; Replica is Config.Name
+	KindReopen   seal.EventKind = "journal-reopen"   // it found the place not as it had left it: moved, cut, or written to by another
 	KindClose    seal.EventKind = "journal-close"    // and ended in order
 	KindContinue seal.EventKind = "journal-continue" // the first line of a file after a rotation
 	KindTorn     seal.EventKind = "journal-torn"     // names bytes before it that a crash left of a line

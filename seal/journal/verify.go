@@ -24,7 +24,9 @@ type Result struct {
 	From, To    time.Time // what those say; clocks differ, and go backwards
 
 	Opened    uint64 // how often a process began to write
-	Closed    uint64 // and ended in order: what is missing are crashes, and who writes now
+	Closed    uint64 // and ended in order
+	Crashed   uint64 // and had not, when the next one began
+	Unended   bool   // the last one has not ended in order: it may be writing now, or was killed
 	Torn      uint64 // how often a crash left a part of a line, which is named and no event
 	Lost      uint64 // events that could be neither written nor kept, as the journal says
 	Backwards uint64 // how often a line's time is before that of the line before
@@ -248,13 +250,18 @@ func (w *walk) count(l *line) {
 	r.Lines, r.Last, r.To = r.Lines+1, w.last, when
 	switch seal.EventKind(l.Kind) {
 	case KindOpen:
-		r.Opened++
+		if r.Unended {
+			r.Crashed++
+		}
+		r.Opened, r.Unended = r.Opened+1, true
 	case KindClose:
-		r.Closed++
-	case KindTorn:
+		r.Closed, r.Unended = r.Closed+1, false
+	case KindTorn: // stands before the line of who found it
 		r.Torn++
 	case KindLost:
-		r.Lost += min(l.Count, math.MaxUint64-r.Lost)
+		r.Lost, r.Unended = r.Lost+min(l.Count, math.MaxUint64-r.Lost), true
+	default: // also where the line that it began with was archived
+		r.Unended = true
 	}
 }
 

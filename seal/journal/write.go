@@ -19,6 +19,7 @@ const (
 // A desk is what a round writes with. It is kept from one to the next.
 type desk struct {
 	shelf shelf
+	wrote bool     // this process has, so that it does not begin once more
 	last  Head     // of the last line there
 	batch [][]byte // encoded, and perhaps there in part
 	heads []Head   // of its lines
@@ -89,7 +90,7 @@ func (j *Journal) put(ctx context.Context) (n int, err error) {
 	return j.desk.shelf.put(ctx, j.desk.batch)
 }
 
-// open opens the place, and has the journal say that it was opened, what a crash
+// open opens the place, and has the journal say that it was opened, or again, what a crash
 // left there, and whether the last line that was written is gone.
 func (j *Journal) open(ctx context.Context) error {
 	shelf, end, err := j.cfg.Place.open(ctx)
@@ -104,7 +105,11 @@ func (j *Journal) open(ctx context.Context) error {
 	if end.torn.sum != nil {
 		own = append(own, line{Kind: string(KindTorn), Count: uint64(end.torn.size), SHA256: hex.EncodeToString(end.torn.sum.Sum(nil))})
 	}
-	own = append(own, line{Kind: string(KindOpen)})
+	begins := KindOpen
+	if j.desk.wrote {
+		begins = KindReopen
+	}
+	own = append(own, line{Kind: string(begins)})
 	if known := j.desk.last; known.Seq > 0 && known != end.last {
 		there, err := find(ctx, j.cfg.Place, known)
 		if err != nil {
@@ -180,7 +185,7 @@ func (j *Journal) wrote(n int) {
 	if n == 0 {
 		return
 	}
-	j.desk.last = j.desk.heads[n-1]
+	j.desk.wrote, j.desk.last = true, j.desk.heads[n-1]
 	j.desk.batch, j.desk.heads = j.desk.batch[n:], j.desk.heads[n:]
 	j.mu.Lock()
 	defer j.mu.Unlock()
