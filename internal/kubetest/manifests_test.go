@@ -77,7 +77,7 @@ func TestManifests(t *testing.T) {
 				if err := o.closed(); err != nil {
 					t.Error(err)
 				}
-				confined(t, o)
+				confined(t, o, false)
 				identified(t, o, identity)
 				t.Logf("%d objects", len(documents))
 			})
@@ -85,8 +85,9 @@ func TestManifests(t *testing.T) {
 	}
 }
 
-// confined checks what the pod may do: as little as a pod can.
-func confined(t *testing.T, o *objects) {
+// confined checks what the pod may do: as little as a pod can, and whether it gets a
+// token for the cluster.
+func confined(t *testing.T, o *objects, token bool) {
 	t.Helper()
 	pod, c := o.pods.Spec, o.pods.Spec.Containers[0]
 	for what, ok := range map[string]bool{
@@ -96,7 +97,7 @@ func confined(t *testing.T, o *objects) {
 		"no escalation":        !*c.SecurityContext.AllowPrivilegeEscalation,
 		"root is read-only":    *c.SecurityContext.ReadOnlyRootFilesystem,
 		"no capability":        slices.Equal(c.SecurityContext.Capabilities.Drop, []core.Capability{"ALL"}) && len(c.SecurityContext.Capabilities.Add) == 0,
-		"no token":             !*pod.AutomountServiceAccountToken,
+		"a token":              *pod.AutomountServiceAccountToken == token,
 		"memory is bounded":    c.Resources.Limits.Memory().Cmp(resource.MustParse("64Mi")) <= 0,
 		"memory is requested":  !c.Resources.Requests.Memory().IsZero(),
 		"no secret variable":   !slices.ContainsFunc(c.Env, func(e core.EnvVar) bool { return e.ValueFrom != nil && e.ValueFrom.SecretKeyRef != nil }),
@@ -104,7 +105,7 @@ func confined(t *testing.T, o *objects) {
 		"sealed pods are met":  o.services["notes-pods"].Spec.PublishNotReadyAddresses && !o.services["notes"].Spec.PublishNotReadyAddresses,
 		"liveness has no KMS":  c.LivenessProbe.HTTPGet.Path == "/livez",
 		"readiness is readyz":  c.ReadinessProbe.HTTPGet.Path == "/readyz",
-		"one replica a volume": o.set == nil || *o.set.Spec.Replicas == 1,
+		"one replica a volume": len(o.claims) == 0 || *o.set.Spec.Replicas == 1,
 	} {
 		if !ok {
 			t.Errorf("not so: %s", what)
@@ -158,6 +159,12 @@ func TestFaultsAreFound(t *testing.T) {
 		"a Secret that is not there": {"replicas", "secretName: notes-database", "secretName: notes-db", `no Secret "notes-db"`},
 		"a volume that is not there": {"single", "- mountPath: /data\n          name: data", "- mountPath: /data\n          name: date", `no volume "date"`},
 		"no service account":         {"single", "serviceAccountName: notes", "serviceAccountName: note", `no ServiceAccount "note"`},
+		"a port let in for none":     {"fleet/etcd", "- port: handoff\n", "- port: hand-off\n", "lets in port"},
+		"a policy for others":        {"fleet/etcd", "  policyTypes:", "    matchExpressions: [{key: a, operator: Exists}]\n  policyTypes:", "NetworkPolicy does not select"},
+		"a grant that is too wide":   {"fleet/secrets", "  resourceNames:\n  - notes-seal\n  - notes-roster\n  - notes-data\n", "", "grants all [secrets]"},
+		"a grant for another Secret": {"fleet/secrets", "  - notes-roster\n", "  - notes-rooster\n", `for "notes-rooster", which is not there`},
+		"a Role that is not there":   {"fleet/secrets", "kind: Role\n  name: notes\n", "kind: Role\n  name: note\n", `no Role "note"`},
+		"a verb that is none":        {"fleet/secrets", "  verbs:\n", "  verb:\n", "strict decoding"},
 		"more asked than allowed":    {"single", "memory: 32Mi", "memory: 65Mi", "above the limit"},
 	} {
 		t.Run(name, func(t *testing.T) {

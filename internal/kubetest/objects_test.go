@@ -7,7 +7,9 @@ import (
 
 	apps "k8s.io/api/apps/v1"
 	core "k8s.io/api/core/v1"
+	network "k8s.io/api/networking/v1"
 	policy "k8s.io/api/policy/v1"
+	rbac "k8s.io/api/rbac/v1"
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -26,16 +28,19 @@ type objects struct {
 	selector *meta.LabelSelector
 	set      *apps.StatefulSet // nil: a Deployment
 	claims   []string          // volumes that the set makes
+	networks []*network.NetworkPolicy
+	roles    map[string]*rbac.Role
+	bindings []*rbac.RoleBinding
 }
 
 // parse decodes documents strictly, and validates them against the schemas.
 func parse(documents [][]byte, all schemas) (*objects, error) {
 	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{core.AddToScheme, apps.AddToScheme, policy.AddToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{core.AddToScheme, apps.AddToScheme, policy.AddToScheme, network.AddToScheme, rbac.AddToScheme} {
 		utilruntime.Must(add(scheme))
 	}
 	strict := serializer.NewCodecFactory(scheme, serializer.EnableStrict).UniversalDeserializer()
-	o := &objects{secrets: map[string]*core.Secret{}, accounts: map[string]*core.ServiceAccount{}, services: map[string]*core.Service{}}
+	o := &objects{secrets: map[string]*core.Secret{}, accounts: map[string]*core.ServiceAccount{}, services: map[string]*core.Service{}, roles: map[string]*rbac.Role{}}
 	for _, text := range documents {
 		object, kind, err := strict.Decode(text, nil, nil)
 		if err != nil {
@@ -57,6 +62,12 @@ func parse(documents [][]byte, all schemas) (*objects, error) {
 			o.services[v.Name] = v
 		case *policy.PodDisruptionBudget:
 			o.budgets = append(o.budgets, v)
+		case *network.NetworkPolicy:
+			o.networks = append(o.networks, v)
+		case *rbac.Role:
+			o.roles[v.Name] = v
+		case *rbac.RoleBinding:
+			o.bindings = append(o.bindings, v)
 		case *apps.Deployment:
 			o.pods, o.selector = v.Spec.Template, v.Spec.Selector
 		case *apps.StatefulSet:
@@ -108,6 +119,19 @@ func (o *objects) closed() error {
 			problem("a probe asks no port of the container: %v", p)
 		}
 	}
+	for _, n := range o.networks {
+		selects("the NetworkPolicy", &n.Spec.PodSelector)
+		for _, rule := range n.Spec.Ingress {
+			for _, from := range rule.From {
+				selects("the NetworkPolicy's rule", from.PodSelector)
+			}
+			for _, p := range rule.Ports {
+				if !hasPort(p.Port.StrVal) {
+					problem("the NetworkPolicy lets in port %q, which no container has", p.Port.String())
+				}
+			}
+		}
+	}
 	volumes := slices.Clone(o.claims)
 	for _, v := range o.pods.Spec.Volumes {
 		volumes = append(volumes, v.Name)
@@ -126,10 +150,48 @@ func (o *objects) closed() error {
 	if o.set != nil && o.services[o.set.Spec.ServiceName] == nil {
 		problem("no Service %q", o.set.Spec.ServiceName)
 	}
+	problems = append(problems, o.granted()...)
 	for name, request := range c.Resources.Requests {
 		if limit, ok := c.Resources.Limits[name]; ok && request.Cmp(limit) > 0 {
 			problem("%s: the request is above the limit", name)
 		}
 	}
 	return errors.Join(problems...)
+}
+
+// granted returns what the roles and their bindings name and nothing else has.
+func (o *objects) granted() (problems []error) {
+	for _, b := range o.bindings {
+		if o.roles[b.RoleRef.Name] == nil {
+			problems = append(problems, fmt.Errorf("no Role %q", b.RoleRef.Name))
+		}
+		for _, s := range b.Subjects {
+			if s.Kind != rbac.ServiceAccountKind || o.accounts[s.Name] == nil {
+				problems = append(problems, fmt.Errorf("no %s %q", s.Kind, s.Name))
+			}
+		}
+	}
+	for _, r := range o.roles {
+		for _, rule := range r.Rules {
+			if len(rule.ResourceNames) == 0 {
+				problems = append(problems, fmt.Errorf("role %s grants all %v", r.Name, rule.Resources))
+			}
+			for _, name := range rule.ResourceNames {
+				if o.secrets[name] == nil && !slices.Contains(o.podNames(), name) {
+					problems = append(problems, fmt.Errorf("role %s is for %q, which is not there", r.Name, name))
+				}
+			}
+		}
+	}
+	return problems
+}
+
+// podNames are those of a set's pods.
+func (o *objects) podNames() (names []string) {
+	for i := range 3 {
+		if o.set != nil && i < int(*o.set.Spec.Replicas) {
+			names = append(names, fmt.Sprintf("%s-%d", o.set.Name, i))
+		}
+	}
+	return names
 }

@@ -25,6 +25,9 @@ var kinds = map[string][]string{
 	"api__v1_openapi.json":          {"io.k8s.api.core.v1.Secret", "io.k8s.api.core.v1.Service", "io.k8s.api.core.v1.ServiceAccount"},
 	"apis__apps__v1_openapi.json":   {"io.k8s.api.apps.v1.Deployment", "io.k8s.api.apps.v1.StatefulSet"},
 	"apis__policy__v1_openapi.json": {"io.k8s.api.policy.v1.PodDisruptionBudget"},
+
+	"apis__networking.k8s.io__v1_openapi.json":         {"io.k8s.api.networking.v1.NetworkPolicy"},
+	"apis__rbac.authorization.k8s.io__v1_openapi.json": {"io.k8s.api.rbac.v1.Role", "io.k8s.api.rbac.v1.RoleBinding"},
 }
 
 // schemas are those of one document, by name.
@@ -109,7 +112,7 @@ func (all schemas) resolve(name string) *spec.Schema {
 
 // validateSchema checks an object, as JSON decodes it, against the API's schema.
 func (all schemas) validateSchema(kind schema.GroupVersionKind, object any) error {
-	group := kind.Group
+	group := strings.TrimSuffix(strings.TrimSuffix(kind.Group, ".k8s.io"), ".authorization")
 	if group == "" {
 		group = "core"
 	}
