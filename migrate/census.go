@@ -237,8 +237,8 @@ func Retire(ctx context.Context, b *seal.Barrier, term uint32, by seal.By, sourc
 		return fmt.Errorf("migrate: retire: %w", err)
 	}
 	for _, t := range b.Status().Terms {
-		if t.Number == term && t.State != "old" {
-			return fmt.Errorf("migrate: retire: %w: term %d is %s: rotate, and rewrap, first", seal.ErrTermInUse, term, t.State)
+		if t.Number == term && t.State == seal.TermPassive {
+			return fmt.Errorf("migrate: retire: %w: term %d is passive: it is the one that is to encrypt, when each replica has it", seal.ErrTermInUse, term)
 		}
 	}
 	if err := b.Admin().CheckRetire(ctx, term); err != nil {

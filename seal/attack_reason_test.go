@@ -52,7 +52,7 @@ func TestAttackStrangerTurnsTheReason(t *testing.T) {
 	if _, err := b.Submit(ctx, d.Sets[0].Shares[0], seal.By{}); !errors.Is(err, seal.ErrShareDuplicate) {
 		t.Fatal(err)
 	}
-	if now := b.Status().Reason; now != why {
+	if now := b.Status().Reason; now.Error() != why.Error() {
 		t.Errorf("given twice, the reason is %v, and was %v", now, why)
 	}
 }

@@ -117,7 +117,7 @@ func Open(cfg Config) (*Barrier, error) {
 	if s, ok := cfg.Store.(Limited); ok {
 		b.limit = s.MaxRecord()
 	}
-	b.setWhy(ErrSealed)
+	b.setWhy(ErrStarting)
 	return b, nil
 }
 

@@ -100,10 +100,13 @@ func (a *Admin) CheckRetire(ctx context.Context, term uint32) error {
 	a.b.mu.Lock()
 	defer a.b.mu.Unlock()
 	switch {
+	case a.b.closed:
+		return ErrClosed
 	case a.b.open == nil:
 		return ErrSealed
-	case term == a.b.activeTerm:
-		return fmt.Errorf("%w: it is the active one: rotate first", ErrTermInUse)
+	}
+	if err := a.b.retirable(&a.b.open().State, term); err != nil {
+		return err
 	}
 	return a.b.underTerm(term)
 }

@@ -20,6 +20,9 @@ var (
 	// ErrSealedByOperator: the server was sealed by Seal, which Run does not undo: give
 	// it shares, or call Unseal. It is an ErrSealed.
 	ErrSealedByOperator error = waiting("by an operator: it stays so until it is given shares, or Unseal is called")
+	// ErrStarting: no attempt to unseal the server has come to an end yet. The text
+	// says what is waited for. It is an ErrSealed.
+	ErrStarting error = starting("nothing was tried yet: Run unseals it, or Unseal, or shares")
 	// ErrClosed: Close was called.
 	ErrClosed = errors.New("seal: the barrier is closed")
 	// ErrConfig: the configuration or an argument can never work.
@@ -112,7 +115,8 @@ var (
 	// ErrExhausted: a number of the record is near its end, where no store gets
 	// by itself: find out who wrote the record.
 	ErrExhausted = record.ErrExhausted
-	// ErrTermInUse: the term is the active one, or unknown.
+	// ErrTermInUse: the term is the active one, or gone, or never was. The text says
+	// which, and what the active one waits for.
 	ErrTermInUse = record.ErrTermInUse
 )
 
@@ -134,14 +138,6 @@ func (e *Error) Error() string {
 
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
-
-// A waiting is the ErrSealed of a Barrier that nothing is wrong with: it says
-// what it waits for.
-type waiting string
-
-func (w waiting) Error() string { return "seal: sealed, " + string(w) }
-
-func (w waiting) Is(target error) bool { return target == ErrSealed }
 
 func wrapError(op, slot string, err error) error {
 	if err == nil {

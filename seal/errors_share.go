@@ -42,7 +42,7 @@ type ShareError struct {
 	Kind   error  // one of the ErrShare sentinels
 	X      byte   // the share's number in its set; 0 if it is not known
 	Set    uint32 // the share's set; 0 if it is not known or has none
-	Want   uint32 // with ErrShareStale, the newest set in use; 0 if none is
+	Want   uint32 // with ErrShareStale, the newest set in use; with ErrShareOtherStore, of a share of a later set, the newest that the record ever had; 0 if none is
 	Detail string // what is malformed, if that is the Kind
 }
 
@@ -68,6 +68,9 @@ func (e *ShareError) advice() string {
 	case ErrShareChecksum:
 		return "compare it with the original, nothing is corrected"
 	case ErrShareOtherStore:
+		if e.Want != 0 {
+			return fmt.Sprintf("set %d is later than all that the record knows, which are %d: it is a share of another store, or this record is older than the share, as a backup from before a rekey is: look which", e.Set, e.Want)
+		}
 		return "bring a share of this store, or look whether this is the right store, and its record no older than the share"
 	case ErrShareStale:
 		if e.Want == 0 {

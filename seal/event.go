@@ -154,6 +154,7 @@ const (
 	byKMS    = "by KMS"
 	byPeople = "by people"
 	byPeer   = "by the hand-off of replica "
+	byPeers  = "by other replicas" // those that were asked, and of which none did
 )
 
 // emitEvent is emit of what has more to say. By who has the turn, [turn.tell] is

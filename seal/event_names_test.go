@@ -172,7 +172,7 @@ func TestNewStoreIsNoWarning(t *testing.T) {
 			want  string
 			not   string
 		}{
-			"new":         {lines: 1, want: `level=INFO msg="seal unseal" replica=one detail="by KMS" reason=`, not: "WARN"},
+			"new":         {lines: 1, want: `level=INFO msg="seal unseal" replica=one reason=`, not: "WARN"},
 			"one is gone": {pins: []string{strings.Repeat("0", 24)}, want: "level=WARN", not: "level=INFO"},
 		} {
 			var mu sync.Mutex

@@ -25,7 +25,7 @@ func (b *Barrier) expireShares() {
 		}
 	}
 	if _, waits := errors.AsType[waiting](b.why); gone[""] > 0 && b.open == nil && waits && b.why != ErrSealedByOperator {
-		b.setWhy(waiting(fmt.Sprintf("waiting for people: the shares given more than %v ago are forgotten: give them again", b.cfg.ShareTTL)))
+		b.setWhy(b.besides(waiting(fmt.Sprintf("waiting for people: the shares given more than %v ago are forgotten: give them again", b.cfg.ShareTTL))))
 	}
 	b.mu.Unlock()
 	for id, n := range gone {

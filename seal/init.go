@@ -162,7 +162,11 @@ func (b *Barrier) initOnce(ctx context.Context, slots map[string]Spec, by By, ag
 		return d, err
 	}
 	as := b.toUnseal()
-	if err := b.openNew(ctx, len(d.Sets) > 0); err != nil && !errors.Is(err, ErrSealed) {
+	err = b.openNew(ctx, len(d.Sets) > 0)
+	if _, waits := errors.AsType[waiting](err); waits {
+		b.because(as, err) // what was said of the store before is over
+	}
+	if err != nil && !errors.Is(err, ErrSealed) {
 		if len(d.Sets) > 0 {
 			// People hold shares that open the store. They must have them.
 			b.because(as, err)

@@ -27,6 +27,7 @@ func (a *Admin) Inspect(ctx context.Context) (Status, error) {
 	if err != nil {
 		return s, wrapError("inspect", "", err)
 	}
+	a.b.recordIsThere(l.Record)
 	if s = a.b.Status(); !s.Sealed {
 		return s, nil
 	}

@@ -79,10 +79,10 @@ func (l *Lease) Keep(ctx context.Context) error {
 // under it is not all.
 func (l *Lease) Retire(ctx context.Context, term uint32) error {
 	err := l.b.Admin().CheckRetire(ctx, term)
-	if !errors.Is(err, ErrPropagating) {
+	if err == nil {
 		err = l.b.since(term, l.taken)
 	}
-	if errors.Is(err, ErrPropagating) {
+	if errors.Is(err, ErrPropagating) || errors.Is(err, ErrTermInUse) {
 		return wrapError("retire", "", err)
 	}
 	if left, err := l.b.Admin().Settling(); err == nil && left > 0 {
@@ -90,6 +90,9 @@ func (l *Lease) Retire(ctx context.Context, term uint32) error {
 	}
 	return l.b.changeTerm(ctx, EventRetire, "retire", l.by, term, func(_ context.Context, st record.Step, o *ledger.Opened) (record.State, []byte, error) {
 		st.Lease = l.id
+		if err := l.b.checkRetirable(&o.State, term); err != nil {
+			return record.State{}, nil, err
+		}
 		next, err := o.State.Retire(st, term)
 		return next, nil, err
 	})

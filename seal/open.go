@@ -314,8 +314,12 @@ func (b *Barrier) load(ctx context.Context) (*ledger.Stored, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer t.end()
-	return b.ledger.Load(ctx)
+	l, err := b.ledger.Load(ctx)
+	t.end()
+	if err == nil {
+		b.recordIsThere(l.Record)
+	}
+	return l, err
 }
 
 // follow opens, through a KMS slot or by another replica, a record whose root key

@@ -53,7 +53,7 @@ func TestWhoIsSecondToActivateHasNotFailed(t *testing.T) {
 			t.Error("activated twice, by an operator: he is told of it")
 		}
 		want := []string{"rotate, term 2: <nil>", "activate, term 2: <nil>", "retire, term 1: <nil>", "rotate, term 3: <nil>",
-			"activate, term 2: record: term 2 is not waiting to be activated"}
+			"activate, term 2: seal: configuration: activate: term 2 is active already"}
 		if !slices.Equal(events, want) {
 			t.Errorf("events %q,\nwant %q", events, want)
 		}

@@ -37,7 +37,8 @@ func (b *Barrier) rotated(st record.Step, o *ledger.Opened) (record.State, []byt
 
 // Activate makes a passive term the one that encrypts, as Run does when
 // [Config.Propagation] has passed, and each replica that the [Config.Roster] has has
-// taken it in; until then it fails with [ErrPropagating].
+// taken it in; until then it fails with [ErrPropagating], and for a term that does
+// not wait to be activated with [ErrConfig].
 func (a *Admin) Activate(ctx context.Context, term uint32, by By) error {
 	a.b.lookAtRoster(ctx)
 	return a.b.activate(ctx, term, by, false, func() error { return a.b.seenByAll(term) })
@@ -53,6 +54,9 @@ func (b *Barrier) activate(ctx context.Context, term uint32, by By, run bool, se
 	return b.changeTerm(ctx, EventActivate, "activate", by, term, func(_ context.Context, st record.Step, o *ledger.Opened) (record.State, []byte, error) {
 		if run && !waits(&o.State, term) {
 			return record.State{}, nil, errMade
+		}
+		if err := activatable(&o.State, term); err != nil {
+			return record.State{}, nil, err
 		}
 		if err := seen(); err != nil {
 			return record.State{}, nil, err
@@ -91,6 +95,9 @@ func (a *Admin) RetireUncounted(ctx context.Context, term uint32, by By) error {
 // that knows there is no other, or that it does not run.
 func (a *Admin) RetireUnseen(ctx context.Context, term uint32, by By) error {
 	return a.b.changeTerm(ctx, EventRetire, "retire", by, term, func(_ context.Context, st record.Step, o *ledger.Opened) (record.State, []byte, error) {
+		if err := a.b.checkRetirable(&o.State, term); err != nil {
+			return record.State{}, nil, err
+		}
 		next, err := o.State.Retire(st, term)
 		return next, nil, err
 	})

@@ -15,16 +15,6 @@ func (b *Barrier) Sealed() error {
 	return nil
 }
 
-// setWhy remembers why the Barrier is sealed, nil when it is not; b.mu is held.
-func (b *Barrier) setWhy(err error) {
-	b.why = err
-	if err == nil {
-		b.reason.Store(nil)
-		return
-	}
-	b.reason.Store(&err)
-}
-
 // InitializedBy reports whether the store was made by the Init of that id, as
 // far as the journal reaches back. The id is known to whoever asked for the
 // Init: a host may let them have a [Admin.Reissue] of a slot that nobody has

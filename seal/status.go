@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/sealwright/sealwright/internal/aead"
@@ -320,19 +319,4 @@ func progressOf(rec *record.Record, g *custody.Quorum) []SetProgress {
 		}
 	})
 	return out
-}
-
-// missing says what the people slots still need.
-func missing(rec *record.Record, g *custody.Quorum) waiting {
-	var parts []string
-	custody.EachSet(rec, func(slot *record.Slot, leaf *record.Shares, path string) {
-		if slot.Opens() || asked(rec, slot) && g.Count(leaf.Set) > 0 {
-			parts = append(parts, fmt.Sprintf("%d of %d shares given for slot %q", g.Count(leaf.Set), leaf.Threshold, slot.Name))
-		}
-	})
-	if len(parts) == 0 {
-		return "and no slot is held by people"
-	}
-	slices.Sort(parts)
-	return waiting("waiting for people: " + strings.Join(slices.Compact(parts), ", "))
 }

@@ -41,12 +41,12 @@ func (b *Barrier) unsealOnce(ctx context.Context, as intent) error {
 	}
 	l, err := b.load(ctx)
 	if err != nil {
-		b.emit(EventUnseal, By{}, "", byKMS, err)
+		b.emit(EventUnseal, By{}, "", "", err)
 		return err
 	}
 	o, slot, err := b.openAlone(ctx, l, b.custody)
 	nobodyAsked := errors.Is(err, custody.ErrNeedsPeople) // no KMS slot is there
-	name := ""
+	name, how := "", b.askedOf(l.Record)
 	switch {
 	case !b.isSealed(): // people were faster
 		if o != nil {
@@ -54,9 +54,7 @@ func (b *Barrier) unsealOnce(ctx context.Context, as intent) error {
 		}
 		return nil
 	case err == nil:
-		if slot != nil {
-			name = slot.Name
-		}
+		name, how = openedBy(o, slot)
 		err = b.admitIfStill(ctx, l, o, slot, byKMS, By{}, as)
 	default:
 		err = b.openWithShares(ctx, err, as)
@@ -65,9 +63,29 @@ func (b *Barrier) unsealOnce(ctx context.Context, as intent) error {
 		return nil
 	}
 	if _, waits := errors.AsType[waiting](err); !errors.Is(err, ErrConflict) && !(nobodyAsked && waits) {
-		b.emit(EventUnseal, By{}, name, byKMS, err)
+		b.emit(EventUnseal, By{}, name, how, err)
 	}
 	return err
+}
+
+// askedOf says who was asked to open a record, for an attempt that failed.
+func (b *Barrier) askedOf(rec *record.Record) string {
+	switch {
+	case len(machines(rec)) > 0:
+		return byKMS
+	case b.cfg.Peers != nil:
+		return byPeers
+	}
+	return byPeople
+}
+
+// openedBy says what has opened a record with nobody present: a slot, by its name,
+// or another replica.
+func openedBy(o *ledger.Opened, slot *record.Slot) (name, how string) {
+	if slot == nil {
+		return "", byPeer + strconv.Quote(o.Peer)
+	}
+	return slot.Name, byKMS
 }
 
 // errFaster: somebody else has unsealed. It is no news, and no caller's error.
@@ -78,11 +96,10 @@ var errFaster = errors.New("seal: unsealed by another caller")
 // nothing, and returns errFaster. Slot is nil where another replica's root key
 // opened it, which proves no slot.
 func (b *Barrier) admitIfStill(ctx context.Context, l *ledger.Stored, o *ledger.Opened, slot *record.Slot, how string, by By, as intent) error {
-	opened, name := o.By, ""
-	if slot != nil {
-		name = slot.Name
-	} else {
-		how = byPeer + strconv.Quote(o.Peer)
+	opened := o.By
+	name, alone := openedBy(o, slot)
+	if slot == nil {
+		how = alone
 	}
 	t, err := b.takeIfStill(ctx, l)
 	if err != nil {
@@ -318,16 +335,6 @@ func (b *Barrier) isSealed() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.open == nil
-}
-
-// because remembers why the Barrier is sealed. After a Seal that is why, and not
-// what came of an attempt that began before.
-func (b *Barrier) because(as intent, err error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.open == nil && !b.closed && as.seals == b.seals {
-		b.setWhy(err)
-	}
 }
 
 // advance shows the shares given so far in Status.

@@ -92,45 +92,101 @@ func pause(ctx context.Context, d time.Duration) bool {
 
 // run tries the record now stored, and the next one when it changes.
 func (u *unsealer) run(ctx context.Context) {
-	if !pause(ctx, rand.N(u.b.cfg.Spread)) {
+	first := rand.N(u.b.cfg.Spread)
+	u.b.becauseNow(u.as, starting(fmt.Sprintf("the first attempt comes in %v (Config.Spread)", first.Round(time.Millisecond))), isStarting)
+	if !pause(ctx, first) {
 		return
 	}
-	var c clock
-	waits := false // for an Init: told once
+	// A record that changes all the time is no reason to ask a KMS as often: what
+	// was tried has a clock that no change hurries.
+	var looks, tries clock
+	said, woken := "", false // what is wrong with the store; whether a change of it had this look
 	for {
-		l, err := u.b.load(ctx)
-		if err == nil {
+		l, err := u.fetch(ctx)
+		none := err != nil
+		told := false
+		if !none {
+			looks = clock{}
+			if woken && len(machines(l.Record)) > 0 && !pause(ctx, rand.N(u.b.cfg.Spread)) { // each replica was woken
+				return
+			}
 			begun := time.Now()
-			if err = u.try(ctx, l); time.Since(begun) > maxPause {
-				c = clock{} // a record that changes all the time is no reason to ask a KMS as often
+			if told, err = u.try(ctx, l); time.Since(begun) > maxPause {
+				tries = clock{}
 			}
 		}
 		switch {
 		case ctx.Err() != nil:
 			return
-		case errors.Is(err, ErrConflict): // the record has changed
-		case err != nil:
+		case err == nil, errors.Is(err, ErrConflict): // opened, or the record has changed
+			said = ""
+		default:
 			u.b.because(u.as, err)
-			if !waits || !errors.Is(err, ErrUninitialized) {
-				u.b.emit(EventUnseal, By{}, "", byKMS, err)
+			again := err.Error() == said && (woken || errors.Is(err, ErrUninitialized))
+			if said = err.Error(); !told && !again {
+				u.b.emit(EventUnseal, By{}, "", "", err)
 			}
 		}
-		waits = errors.Is(err, ErrUninitialized)
-		if !c.wait(ctx, time.Time{}) {
+		woken = false
+		if !none {
+			if !tries.wait(ctx, time.Time{}) {
+				return
+			}
+			continue
+		}
+		if woken = u.rest(ctx, looks.pause(), err); ctx.Err() != nil {
 			return
 		}
 	}
 }
 
+// rest waits before the next look at a store that had no record to try, no longer
+// than until it changes, and reports whether it did. One that is out of reach is not
+// asked because of what it told before.
+func (u *unsealer) rest(ctx context.Context, d time.Duration, err error) (changed bool) {
+	if errors.Is(err, ErrStoreUnavailable) {
+		select {
+		case <-u.changed:
+		default:
+		}
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-u.changed:
+		return true
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return false
+}
+
+// fetch loads the record, and says, as long as nothing else is known, that it does.
+func (u *unsealer) fetch(ctx context.Context) (*ledger.Stored, error) {
+	u.b.becauseNow(u.as, starting("the store is being asked for the record"), isStarting)
+	asking, answered := context.WithCancel(ctx)
+	defer answered()
+	slow := time.AfterFunc(u.b.cfg.HeadStart, func() {
+		u.b.becauseNow(u.as, fmt.Errorf("%w: no answer for %v so far", ErrStoreUnavailable, u.b.cfg.HeadStart), func(said error) bool {
+			return asking.Err() == nil && isStarting(said)
+		})
+	})
+	defer slow.Stop()
+	return u.b.load(ctx)
+}
+
 // try tries one record until it is opened, or the store has another one:
-// ErrConflict.
-func (u *unsealer) try(ctx context.Context, l *ledger.Stored) error {
+// ErrConflict. Told is whether what failed was told of already.
+func (u *unsealer) try(ctx context.Context, l *ledger.Stored) (told bool, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	u.mu.Lock()
 	u.said = map[string]error{}
 	u.mu.Unlock()
 	slots := machines(l.Record)
+	if len(slots) > 0 {
+		u.b.becauseNow(u.as, beingAsked(slots), isOfStore)
+	}
 	var others sync.WaitGroup
 	defer others.Wait()
 	defer cancel(nil)
@@ -145,7 +201,7 @@ func (u *unsealer) try(ctx context.Context, l *ledger.Stored) error {
 	}
 	if len(ways) == 0 {
 		<-ctx.Done()
-		return context.Cause(ctx)
+		return false, context.Cause(ctx)
 	}
 	o, i, _ := custody.Race(ctx, len(ways), u.b.cfg.HeadStart, func(ctx context.Context, i int, next func()) (*ledger.Opened, error) {
 		if ways[i] == nil {
@@ -154,20 +210,17 @@ func (u *unsealer) try(ctx context.Context, l *ledger.Stored) error {
 		return u.slot(ctx, l, ways[i], next)
 	}, (*ledger.Opened).Wipe)
 	if i < 0 {
-		return context.Cause(ctx)
+		return false, context.Cause(ctx)
 	}
-	name := ""
-	if ways[i] != nil {
-		name = ways[i].Name
-	}
-	err := u.b.admitIfStill(ctx, l, o, ways[i], byKMS, By{}, u.as)
+	name, how := openedBy(o, ways[i])
+	err = u.b.admitIfStill(ctx, l, o, ways[i], byKMS, By{}, u.as)
 	if err == nil || errors.Is(err, errFaster) {
-		return nil
+		return false, nil
 	}
 	if !errors.Is(err, ErrConflict) {
-		u.b.emit(EventUnseal, By{}, name, byKMS, err)
+		u.b.emit(EventUnseal, By{}, name, how, err)
 	}
-	return err
+	return true, err
 }
 
 // peers asks the other replicas, round after round. It returns without having
@@ -250,9 +303,11 @@ func (u *unsealer) slot(ctx context.Context, l *ledger.Stored, slot *record.Slot
 	var c clock
 	keys := u.b.custody.Once() // the clock here repeats it
 	for {
-		slow := time.AfterFunc(u.b.cfg.HeadStart, func() { u.say(ctx, slot.Name, notYet(slot, u.b.cfg.HeadStart)) })
+		asking, answered := context.WithCancel(ctx)
+		slow := time.AfterFunc(u.b.cfg.HeadStart, func() { u.say(asking, slot.Name, notYet(slot, u.b.cfg.HeadStart)) })
 		o, err := u.b.openByKeys(ctx, l, slot, keys)
 		slow.Stop()
+		answered()
 		if err == nil || ctx.Err() != nil {
 			return o, err
 		}

@@ -10,8 +10,9 @@ import (
 // or says with a [*ShareError] what is wrong with it. The verdicts in their
 // order: the share of a set that the record has, whatever else fits; altered,
 // where the record has its set; stale, where its slot or its set is or was
-// known; and of another store. A raw share names neither set nor slot, so that
-// one without a commitment is of another store, as far as anybody can tell.
+// known; and of another store, or of this one at a later time. A raw share names
+// neither set nor slot, so that one without a commitment is of another store, as
+// far as anybody can tell.
 func Match(rec *record.Record, s Share) (*record.Slot, uint32, error) {
 	y := s.Y.Reveal()
 	defer clear(y)
@@ -33,6 +34,8 @@ func Match(rec *record.Record, s Share) (*record.Slot, uint32, error) {
 		wrong.Kind, wrong.Want = ErrShareStale, newest
 	case retired(rec, s):
 		wrong.Kind, wrong.Want = ErrShareStale, newestSet(rec)
+	case s.Set > rec.LastSet: // of another store, or of this one after a rekey that the record does not know
+		wrong.Want = rec.LastSet
 	}
 	return nil, 0, wrong
 }

@@ -41,7 +41,7 @@ type ShareError struct {
 	Kind error  // one of the ErrShare sentinels
 	X    byte   // the share's number in its set
 	Set  uint32 // the share's set; 0 if it has none
-	Want uint32 // with ErrShareStale, the newest set in use; 0 if none is
+	Want uint32 // with ErrShareStale, the newest set in use; with ErrShareOtherStore, of a share of a later set, the newest there was; 0 if none is
 }
 
 func (e *ShareError) Error() string { return e.Kind.Error() }

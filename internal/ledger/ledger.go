@@ -128,8 +128,14 @@ var errBusy = errors.New("the store has not answered the call before")
 // call calls f when the call before it has come back, within the time of one
 // call in all.
 func call[T any](ctx context.Context, l *Ledger, gate chan struct{}, f func(context.Context) (T, error)) (out T, err error) {
+	caller := ctx
 	ctx, cancel := context.WithTimeout(ctx, l.cfg.Timeout)
 	defer cancel()
+	defer func() {
+		if late := ctx.Err() != nil && caller.Err() == nil; late && (errors.Is(err, context.DeadlineExceeded) || errors.Is(err, bounded.ErrNoAnswer)) {
+			err = fmt.Errorf("no answer within %v (Config.StoreTimeout): %w", l.cfg.Timeout, err)
+		}
+	}()
 	select {
 	case gate <- struct{}{}:
 	case <-ctx.Done():

@@ -73,7 +73,7 @@ func (l *Ledger) Peek(ctx context.Context) (*Stored, error) {
 	case <-p.done:
 		return p.s, p.err
 	case <-ctx.Done():
-		return nil, fmt.Errorf("%w: %w", ErrUnavailable, ctx.Err())
+		return nil, fmt.Errorf("%w: it has not answered so far: %w", ErrUnavailable, ctx.Err())
 	}
 }
 

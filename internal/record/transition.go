@@ -20,7 +20,7 @@ var (
 	// ErrSlotExists: the name is taken, or the record is full.
 	ErrSlotExists = errors.New("seal: the slot exists")
 	// ErrLastSlot: nothing else would open the store.
-	ErrLastSlot = errors.New("seal: the last proven slot cannot go")
+	ErrLastSlot = errors.New("seal: the last proven slot cannot go: add another one, and prove it, before")
 	// ErrStaleProof: no other slot has opened the present record.
 	ErrStaleProof = errors.New("seal: no fresh proof that another slot opens the store")
 	// ErrUnproven: no slot of the store was ever proven.

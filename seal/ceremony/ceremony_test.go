@@ -169,6 +169,22 @@ func TestUnseal(t *testing.T) {
 	s.want(s.post("/ceremony/unseal", "share", other[0]), 200, "of another store")
 }
 
+// TestAShareOfALaterSet: the record was put back from before a rekey, and whoever came
+// with a new share was sent to look for another server.
+func TestAShareOfALaterSet(t *testing.T) {
+	s, later := newSite(t), newSite(t)
+	s.stored(1, 1)
+	later.stored(1, 1)
+	d, err := later.b.Admin().Rekey(t.Context(), "shamir", seal.Shamir{Shares: 1, Threshold: 1}, seal.By{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.seal()
+	for _, path := range []string{"/ceremony/unseal", "/ceremony/check"} {
+		s.want(s.post(path, "share", d.Sets[0].Shares[0].Reveal()), 200, "This share is of set 2", "record knows is 1", "the record is older than your share", "Keep the share")
+	}
+}
+
 // swap is another character of the alphabet.
 func swap(c byte) string {
 	if c == 'q' {

@@ -110,7 +110,7 @@ func why(reason error) string {
 			return c.key
 		}
 	}
-	if reason == seal.ErrSealed || !errors.Is(reason, seal.ErrSealed) {
+	if reason == seal.ErrSealed || errors.Is(reason, seal.ErrStarting) || !errors.Is(reason, seal.ErrSealed) {
 		return "why.sealed"
 	}
 	return "why.shares"
@@ -171,6 +171,9 @@ func (p *page) explain(err error) *message {
 func ofShare(e *seal.ShareError) (key string, args []any) {
 	switch e.Kind {
 	case seal.ErrShareOtherStore:
+		if e.Want != 0 {
+			return "share.later", []any{e.Set, e.Want}
+		}
 		return "share.otherstore", nil
 	case seal.ErrShareStale:
 		switch {

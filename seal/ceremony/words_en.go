@@ -32,6 +32,7 @@ var english = map[string]string{
 	"share.malformed": "This is no share that this server can read. Compare it with the original; a newer share may need a newer server.",
 
 	"share.otherstore": "This share is of another store, or of one whose record is older than the share. Look whether this is the right server, and the right share.",
+	"share.later":      "This share is of set %d, and the newest set that this store’s record knows is %d. Either it is of another store, or the record is older than your share. Keep the share, and ask whoever runs the server.",
 	"share.dropped":    "This share is of set %d, which was dropped: it opens nothing any more, and people hold no other set.",
 	"share.stale":      "This share is of set %d, which was replaced; set %d counts now. Use the newer share, and destroy this one only once the newer one was found right while the server was unsealed.",
 	"share.ahead":      "This share is of set %d, and this store is at set %d. Either these new shares were given up before they counted, or the store’s record is older than your share. Keep the share, and ask whoever runs the server.",

@@ -69,6 +69,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net/url"
 	"strconv"
 	"strings"
 
@@ -240,11 +241,30 @@ func isNonce(s string) bool {
 // errorf says what failed. etcd's client says in words of gRPC that the context was
 // done.
 func (s *Store) errorf(ctx context.Context, op string, err error) error {
-	if done := ctx.Err(); done != nil && !errors.Is(err, done) {
-		err = fmt.Errorf("%w: %w", done, err)
+	if done := ctx.Err(); done != nil {
+		if !errors.Is(err, done) {
+			err = fmt.Errorf("%w: %w", done, err)
+		}
+		err = fmt.Errorf("no answer of %s: %w", hosts(s.client.Endpoints()), err)
 	}
 	if errors.Is(err, rpctypes.ErrNoSpace) {
 		err = fmt.Errorf("%w: compact and defragment the cluster, then disarm its alarm", err)
 	}
 	return fmt.Errorf("etcdstore: %s %q: %w", op, s.key, err)
+}
+
+// hosts names endpoints by their hosts and ports alone: an address may hold more.
+func hosts(endpoints []string) string {
+	const most = 5
+	var names []string
+	for _, e := range endpoints[:min(len(endpoints), most)] {
+		if u, err := url.Parse(e); err == nil && u.Host != "" {
+			e = u.Host
+		}
+		names = append(names, strconv.Quote(e[strings.LastIndex(e, "@")+1:]))
+	}
+	if more := len(endpoints) - most; more > 0 {
+		names = append(names, fmt.Sprintf("%d more", more))
+	}
+	return strings.Join(names, ", ")
 }

@@ -112,7 +112,7 @@ func TestMetrics(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.Submit(ctx, d.Sets[0].Shares[0], seal.By{})
-	check("a share given", `sealed 1`, `sealed_reason{reason="waiting for shares"} 1`, `generation 2`,
+	check("a share given", `sealed 1`, `sealed_reason{reason="sealed by an operator"} 1`, `generation 2`,
 		`unseal_shares_given{slot="people",set="1"} 1`, `unseal_shares_needed{slot="people",set="1"} 2`,
 		`events_total{kind="drill",result="failed"} 1`, `events_total{kind="init",result="ok"} 1`,
 		`events_total{kind="prove",result="ok"} 1`, `events_total{kind="seal",result="ok"} 1`, `events_total{kind="share",result="ok"} 1`,

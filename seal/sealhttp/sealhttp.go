@@ -85,9 +85,9 @@ func Require(b *seal.Barrier, next http.Handler) http.Handler {
 }
 
 // Kind says in a few words why a server is sealed, without names: "sealed" where
-// nothing was tried since it started, or since an operator sealed it.
+// no attempt has come to an end since it started.
 func Kind(reason error) string {
-	if reason == seal.ErrSealed || errors.Is(reason, seal.ErrSealedByOperator) { // as it is: a server that waits for shares says how many
+	if reason == seal.ErrSealed { // as it is: a server that waits for shares says how many
 		return "sealed"
 	}
 	for _, k := range []struct {
@@ -118,6 +118,8 @@ func Kind(reason error) string {
 		{kms.ErrWrongKey, "the KMS key is another one"},
 		{kms.ErrCorrupt, "the KMS answered wrongly"},
 		{kms.ErrMisconfigured, "the KMS is misconfigured"},
+		{seal.ErrStarting, "sealed"},
+		{seal.ErrSealedByOperator, "sealed by an operator"},
 		{seal.ErrSealed, "waiting for shares"},
 	} {
 		if errors.Is(reason, k.err) {
