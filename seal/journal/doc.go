@@ -8,6 +8,9 @@
 //	…
 //	b, err := seal.Open(seal.Config{…, Replica: replica, OnEvent: seal.JoinEvents(seal.LogEvents(log), j.Event)})
 //	go j.Run(ctx)
+//	…
+//	b.Close() // its last words are events
+//	j.Close() // ends Run, once that has kept the last head
 //
 // In a table of the host's database, made by the host's migrations, the place is
 //

@@ -204,3 +204,41 @@ func headOfAnArchivedFile(t *testing.T, told bool) {
 		}
 	})
 }
+
+// The head of the line that a process ended with is kept as well, also where the store
+// was out of reach until just before: that line could be cut off unseen otherwise. A
+// store that hangs keeps Run no longer than two calls take.
+func TestHeadOfTheEndIsKept(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		place, heads := inDir(t), &sometimes{Store: seal.NewMemStore()}
+		end := func(j *journal.Journal) (took time.Duration) {
+			ended := make(chan error)
+			go func() { ended <- j.Run(t.Context()) }()
+			j.Event(event(1))
+			synctest.Wait()
+			heads.set(nil)
+			start := time.Now()
+			must(t, j.Close())
+			if err := <-ended; !errors.Is(err, journal.ErrClosed) {
+				t.Errorf("run: %v", err)
+			}
+			return time.Since(start)
+		}
+		for _, err := range []error{nil, errors.New("out of reach"), nil} {
+			heads.set(err)
+			j, err := journal.Open(journal.Config{Place: place, Heads: heads})
+			must(t, err)
+			end(j)
+			if s := j.Status(); keptHead(t, heads) != s.Head || s.Heads != nil {
+				t.Errorf("kept %v, status %+v", keptHead(t, heads), s)
+			}
+		}
+		d := newDeaf()
+		j, err := journal.Open(journal.Config{Place: place, Heads: deafStore{d, heads}})
+		must(t, err)
+		if took := end(j); took > 20*time.Second || j.Status().Heads == nil {
+			t.Errorf("it took %v, status %+v", took, j.Status())
+		}
+		close(d.released)
+	})
+}

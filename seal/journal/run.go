@@ -12,8 +12,9 @@ import (
 )
 
 // Run writes again what could not be written, calls [Config.OnFailure], and moves
-// on the head in [Config.Heads], until ctx ends, whose error it returns. Without it
-// events are written, and what failed is tried again with the next one.
+// on the head in [Config.Heads], until ctx ends, whose error it returns, or Close,
+// whose line's head it keeps as well: then it returns [ErrClosed]. So have it end by
+// Close. Without it events are written, and what failed is tried again with the next one.
 func (j *Journal) Run(ctx context.Context) error {
 	var beside sync.WaitGroup // what calls the host's code, which may hang
 	defer beside.Wait()
@@ -113,7 +114,7 @@ func (j *Journal) keepHeads(ctx context.Context) {
 		j.mu.Unlock()
 		var again <-chan time.Time
 		if head.Seq > 0 && head != kept {
-			err := j.keepHead(ctx, kept, head)
+			err := j.keepHead(ctx, callBound, kept, head)
 			j.mu.Lock()
 			j.status.Heads = err
 			j.mu.Unlock()
@@ -131,6 +132,7 @@ func (j *Journal) keepHeads(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-j.life.Done():
+			j.keepLast(ctx, kept)
 			return
 		case <-moved:
 		case <-again:
@@ -138,10 +140,22 @@ func (j *Journal) keepHeads(ctx context.Context) {
 	}
 }
 
+// keepLast keeps the head of the line that Close wrote: without it that could be cut off.
+func (j *Journal) keepLast(ctx context.Context, kept Head) {
+	head := j.Status().Head
+	if head.Seq == 0 || head == kept {
+		return
+	}
+	err := j.keepHead(ctx, j.cfg.Wait, kept, head)
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.status.Heads = err
+}
+
 // keepHead puts a head in the place of the one kept, once it has seen that the line
 // of that is there.
-func (j *Journal) keepHead(ctx context.Context, kept, head Head) error {
-	ctx, cancel := context.WithTimeout(ctx, callBound)
+func (j *Journal) keepHead(ctx context.Context, bound time.Duration, kept, head Head) error {
+	ctx, cancel := context.WithTimeout(ctx, bound)
 	defer cancel()
 	_, err := through(ctx, j.keeping, func(ctx context.Context) (struct{}, error) {
 		return struct{}{}, j.moveHead(ctx, kept, head)
