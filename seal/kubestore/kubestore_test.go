@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sealwright/sealwright/internal/kubefake"
 	"github.com/sealwright/sealwright/seal"
 	"github.com/sealwright/sealwright/seal/kubestore"
 	"github.com/sealwright/sealwright/seal/storetest"
@@ -53,9 +54,7 @@ func TestLostAnswers(t *testing.T) {
 	wire := storetest.NewWire(t, "tcp", f.Listener.Addr().String())
 	storetest.RunLostAnswers(t, func(t *testing.T) (seal.Store, func(int)) {
 		client := f.Client()
-		f.mu.Lock()
-		clear(f.secrets)
-		f.mu.Unlock()
+		f.Restore()
 		s, err := kubestore.New(kubestore.Config{Name: "seal", Namespace: "ns", Server: "https://" + wire.Addr(), Client: client})
 		if err != nil {
 			t.Fatal(err)
@@ -108,9 +107,7 @@ func TestAReplicaFromBeforeARestoreDoesNotWin(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.mu.Lock()
-	f.version, f.secrets = 100, map[string]map[string]any{}
-	f.mu.Unlock()
+	f.Restore()
 	if _, err := s.Swap(t.Context(), []byte("after"), ""); err != nil {
 		t.Fatal(err)
 	}
@@ -127,7 +124,7 @@ func TestTheRestOfTheSecretStays(t *testing.T) {
 	if _, err := s.Swap(t.Context(), []byte("record"), ""); err != nil {
 		t.Fatal(err)
 	}
-	now := f.secrets["ns/seal"]
+	now := f.Secret("ns/seal")
 	data := now["data"].(map[string]any)
 	labels := now["metadata"].(map[string]any)["labels"].(map[string]any)
 	if data["other"] != "b3RoZXI=" || data["record"] != "cmVjb3Jk" || labels["app"] != "payments" || now["type"] != "Opaque" {
@@ -154,10 +151,10 @@ func TestSecretsThatTakeNone(t *testing.T) {
 		if err == nil || errors.Is(err, seal.ErrConflict) || want != nil && !errors.Is(err, want) {
 			t.Errorf("Swap into %.100s = %q, %v; want %v", object, rev, err, want)
 		}
-		if len(f.secrets["ns/seal"]["metadata"].(map[string]any)) == 0 {
+		if len(f.Secret("ns/seal")["metadata"].(map[string]any)) == 0 {
 			continue
 		}
-		if data, _ := f.secrets["ns/seal"]["data"].(map[string]any); len(data) == 2 && data["revision"] != "bm9uZQ==" {
+		if data, _ := f.Secret("ns/seal")["data"].(map[string]any); len(data) == 2 && data["revision"] != "bm9uZQ==" {
 			t.Errorf("Swap into %.100s stored %v", object, data)
 		}
 	}
@@ -183,13 +180,22 @@ func TestAForeignSecretIsNoStoreThatIsAway(t *testing.T) {
 func TestAnswersThatAreNone(t *testing.T) {
 	answers := map[string]func(w http.ResponseWriter, r *http.Request) bool{
 		"a proxy's 404": func(w http.ResponseWriter, r *http.Request) bool { http.NotFound(w, r); return true },
-		"another's 404": func(w http.ResponseWriter, r *http.Request) bool { say(w, 404, "NotFound", "pods", "x"); return true },
-		"forbidden": func(w http.ResponseWriter, r *http.Request) bool {
-			say(w, 403, "Forbidden", "secrets", "seal")
+		"another's 404": func(w http.ResponseWriter, r *http.Request) bool {
+			kubefake.Say(w, 404, "NotFound", "pods", "x")
 			return true
 		},
-		"busy":    func(w http.ResponseWriter, r *http.Request) bool { say(w, 429, "TooManyRequests", "", ""); return true },
-		"no etcd": func(w http.ResponseWriter, r *http.Request) bool { say(w, 500, "InternalError", "", ""); return true },
+		"forbidden": func(w http.ResponseWriter, r *http.Request) bool {
+			kubefake.Say(w, 403, "Forbidden", "secrets", "seal")
+			return true
+		},
+		"busy": func(w http.ResponseWriter, r *http.Request) bool {
+			kubefake.Say(w, 429, "TooManyRequests", "", "")
+			return true
+		},
+		"no etcd": func(w http.ResponseWriter, r *http.Request) bool {
+			kubefake.Say(w, 500, "InternalError", "", "")
+			return true
+		},
 		"a redirect": func(w http.ResponseWriter, r *http.Request) bool {
 			http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect)
 			return true
@@ -199,7 +205,7 @@ func TestAnswersThatAreNone(t *testing.T) {
 	}
 	for name, answer := range answers {
 		f := newFake(t)
-		f.answer = answer
+		f.Answer = answer
 		s := open(t, f, "ns")
 		if _, _, err := s.Load(t.Context()); err == nil || errors.Is(err, seal.ErrNotFound) {
 			t.Errorf("%s: Load: %v", name, err)

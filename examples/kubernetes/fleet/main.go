@@ -20,14 +20,14 @@ import (
 
 // A config is what the flags say.
 type config struct {
-	name, replica                string // of the server, and of this replica of it
-	addr, operators, handoff     string // where to listen
-	peers                        string // where the replicas are asked: host:port, ...
-	cert, key, ca                string // files of the replica's certificate
-	token                        string // file of the operators' token
-	etcd, etcdTLS                string // endpoints, and the directory of the client's certificate
-	secrets                      bool   // in place of etcd
-	kubernetes, kubernetesSpaces string // where there is no pod: kubectl proxy, and a namespace
+	name, replica            string // of the server, and of this replica of it
+	addr, operators, handoff string // where to listen
+	peers                    string // where the replicas are asked: host:port, ...
+	cert, key, ca            string // files of the replica's certificate
+	token                    string // file of the operators' token
+	etcd, etcdTLS            string // endpoints, and the directory of the client's certificate
+	secrets                  bool   // in place of etcd
+	kubernetes, namespace    string // where there is no pod: kubectl proxy, and whose Secrets
 }
 
 func (c *config) flags() *flag.FlagSet {
@@ -46,7 +46,7 @@ func (c *config) flags() *flag.FlagSet {
 	f.StringVar(&c.etcdTLS, "etcd-tls", "", "the `directory` of ca.crt, tls.crt and tls.key for etcd; empty: without TLS")
 	f.BoolVar(&c.secrets, "secrets", false, "keep the documents in Secrets of Kubernetes")
 	f.StringVar(&c.kubernetes, "kubernetes", "", "the `address` of kubectl proxy, where this is no pod")
-	f.StringVar(&c.kubernetesSpaces, "namespace", "", "the `namespace` of the Secrets, where this is no pod")
+	f.StringVar(&c.namespace, "namespace", "", "the `namespace` of the Secrets, where this is no pod")
 	return f
 }
 

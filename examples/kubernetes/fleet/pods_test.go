@@ -77,7 +77,9 @@ func newFleet(t *testing.T, documents ...string) *fleet {
 	for i := range 3 {
 		p := &pod{fleet: f, name: fmt.Sprintf("notes-%d", i)}
 		for _, at := range []*string{&p.addr, &p.operators, &p.handoff} {
-			*at = address(t, network+fmt.Sprint(i+1))
+			l := listen(t, network+fmt.Sprint(i+1))
+			defer l.Close() // when each has another one
+			*at = l.Addr().String()
 		}
 		f.pods = append(f.pods, p)
 	}
@@ -91,17 +93,16 @@ func newFleet(t *testing.T, documents ...string) *fleet {
 	return f
 }
 
-// address returns one that is free: of the host, or where the system has no such, of
+// listen listens at a free port of the host, or where the system has no such host, of
 // 127.0.0.1.
-func address(t *testing.T, host string) string {
+func listen(t *testing.T, host string) net.Listener {
 	t.Helper()
 	l, err := net.Listen("tcp", host+":0")
 	if err != nil {
 		l, err = net.Listen("tcp", "127.0.0.1:0")
 	}
 	must(t, err)
-	defer l.Close()
-	return l.Addr().String()
+	return l
 }
 
 var argument = regexp.MustCompile(`(?m)^ +(?:- |value: )(-[a-z].*)$`)

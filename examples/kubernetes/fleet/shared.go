@@ -2,6 +2,7 @@ package main
 
 import (
 	"crypto/tls"
+	"net/http"
 	"path/filepath"
 	"strings"
 	"time"
@@ -23,8 +24,12 @@ type shared struct {
 
 func openShared(c config) (*shared, error) {
 	s := &shared{close: func() error { return nil }}
+	var proxy *http.Client // nil: the pod's own
+	if c.kubernetes != "" {
+		proxy = http.DefaultClient
+	}
 	open := func(document string) (seal.Store, error) {
-		return kubestore.New(kubestore.Config{Name: c.name + "-" + document, Server: c.kubernetes, Namespace: c.kubernetesSpaces})
+		return kubestore.New(kubestore.Config{Name: c.name + "-" + document, Server: c.kubernetes, Namespace: c.namespace, Client: proxy})
 	}
 	if !c.secrets {
 		client, err := newEtcd(c)

@@ -5,23 +5,40 @@ package main
 import (
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"syscall"
 	"testing"
 
 	"github.com/sealwright/sealwright/internal/etcdtest"
+	"github.com/sealwright/sealwright/internal/kubefake"
 )
 
 // TestStory is guarantee 29 as a reader of the README lives it: one ceremony, and from
 // then on nobody is called, whatever is killed or rolled, as long as one pod is up.
 // The documents are in a real etcd.
 func TestStory(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t)
 	f.args = append(f.args, "-etcd="+strings.Join(etcdtest.Need(t, 1).Endpoints(), ","))
+	tell(t, "story", f)
+}
+
+// TestStoryInSecrets is the same over Secrets, by way of a kubectl proxy.
+func TestStoryInSecrets(t *testing.T) {
+	t.Parallel()
+	proxy := httptest.NewServer(kubefake.New())
+	t.Cleanup(proxy.Close)
+	tell(t, "story-in-secrets", newFleet(t, "-secrets", "-kubernetes="+proxy.URL, "-namespace=default"))
+}
+
+// tell has a fleet live through it, and says how it went.
+func tell(t *testing.T, name string, f *fleet) {
+	t.Helper()
 	s := &story{fleet: f, notes: map[string]string{}}
 	s.live()
 	if lost := s.lost(); !t.Failed() {
-		t.Logf("GUARANTEE 29 story: kills=%d rolls=%d ceremonies=%d calls=%d lost=%d", f.kills, s.rolls, s.ceremonies, f.given-2*s.ceremonies, lost)
+		t.Logf("GUARANTEE 29 %s: kills=%d rolls=%d ceremonies=%d calls=%d lost=%d", name, f.kills, s.rolls, s.ceremonies, f.given-2*s.ceremonies, lost)
 	}
 }
 
