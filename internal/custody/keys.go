@@ -30,7 +30,8 @@ type key struct {
 	mu    sync.Mutex
 	until time.Time  // when it may be asked again
 	why   *kms.Error // its last word, while it rests
-	hung  int        // calls that were given up on, and have not come back
+
+	hung bounded.Hung
 }
 
 // NewKeys returns the Keys of a configuration.
@@ -173,17 +174,13 @@ func ask[T any](ctx context.Context, k *Keys, w *key, op string, f func(context.
 		if err := w.ready(op); err != nil {
 			return err
 		}
-		v, err := bounded.Call(ctx, f, func(late T) {
-			w.hangs(-1)
+		v, err := bounded.Unless(ctx, &w.hung, "", maxHung, maxHung, f, func(late T) {
 			if key, ok := any(late).([]byte); ok {
 				clear(key) // which nobody waits for any more
 			}
 		})
 		switch {
-		case errors.Is(err, bounded.ErrNoAnswer):
-			if ended(err) {
-				w.hangs(1)
-			}
+		case errors.Is(err, bounded.ErrNoAnswer), errors.Is(err, bounded.ErrBusy):
 			err = &kms.Error{Op: op, Kind: kms.ErrUnavailable, Err: err}
 		case errors.Is(err, bounded.ErrPanic):
 			err = &kms.Error{Op: op, Kind: kms.ErrMisconfigured, Err: fmt.Errorf("the provider is at fault: %w", err)}
@@ -199,12 +196,6 @@ func ask[T any](ctx context.Context, k *Keys, w *key, op string, f func(context.
 	return out, err
 }
 
-// ended reports whether a call was given up on at the end of its context, rather
-// than having ended without an answer.
-func ended(err error) bool {
-	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
-}
-
 // maxHung is how many calls of one KMS may hang, given up on, before it is asked
 // no more: each keeps a goroutine.
 const maxHung = 16
@@ -217,17 +208,7 @@ func (w *key) ready(op string) error {
 		return &kms.Error{Op: op, Type: w.why.Type, KeyID: w.why.KeyID, Kind: w.why.Kind, RetryAfter: rest,
 			Err: fmt.Errorf("it asked to be left alone until %s: %w", w.until.UTC().Format(time.RFC3339), w.why)}
 	}
-	if w.hung >= maxHung {
-		return &kms.Error{Op: op, Kind: kms.ErrUnavailable, Err: fmt.Errorf("%d calls have never come back", w.hung)}
-	}
 	return nil
-}
-
-// hangs counts a call that was given up on, or that came back after all.
-func (w *key) hangs(n int) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.hung += n
 }
 
 // heard remembers for how long a KMS asked to be left alone.

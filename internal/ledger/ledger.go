@@ -48,7 +48,7 @@ type Ledger struct {
 	// One call each may hang in the store; the next waits for it, and for no
 	// longer than its own time: a store that never comes back costs one
 	// goroutine, and not one for each call.
-	loads, swaps, anchors chan struct{}
+	loads, swaps, anchors bounded.Gate
 
 	mu          sync.Mutex // guards what follows; never held during I/O
 	newest      Mark       // the newest record seen
@@ -64,7 +64,7 @@ type Ledger struct {
 
 // New returns the ledger of a store. It touches nothing.
 func New(cfg Config) *Ledger {
-	return &Ledger{cfg: cfg, loads: make(chan struct{}, 1), swaps: make(chan struct{}, 1), anchors: make(chan struct{}, 1)}
+	return &Ledger{cfg: cfg, loads: bounded.NewGate(), swaps: bounded.NewGate(), anchors: bounded.NewGate()}
 }
 
 // Replace puts another store under the ledger, as tests do whose store fails
@@ -122,12 +122,9 @@ func (l *Ledger) Saw(o *Opened) {
 	l.newest = markOf(o)
 }
 
-// errBusy: the store was not called, since the call before hangs in it.
-var errBusy = errors.New("the store has not answered the call before")
-
 // call calls f when the call before it has come back, within the time of one
 // call in all.
-func call[T any](ctx context.Context, l *Ledger, gate chan struct{}, f func(context.Context) (T, error)) (out T, err error) {
+func call[T any](ctx context.Context, l *Ledger, gate bounded.Gate, f func(context.Context) (T, error)) (out T, err error) {
 	caller := ctx
 	ctx, cancel := context.WithTimeout(ctx, l.cfg.Timeout)
 	defer cancel()
@@ -136,15 +133,7 @@ func call[T any](ctx context.Context, l *Ledger, gate chan struct{}, f func(cont
 			err = fmt.Errorf("no answer within %v (Config.StoreTimeout): %w", l.cfg.Timeout, err)
 		}
 	}()
-	select {
-	case gate <- struct{}{}:
-	case <-ctx.Done():
-		return out, fmt.Errorf("%w: %w", errBusy, ctx.Err())
-	}
-	return bounded.Call(ctx, func(ctx context.Context) (T, error) {
-		defer func() { <-gate }()
-		return f(ctx)
-	}, nil)
+	return bounded.Through(ctx, gate, f)
 }
 
 // A revision is a record as the store holds it, and the revision it has there.
@@ -154,7 +143,7 @@ type revision struct {
 	warnings []string // what the store says of itself
 }
 
-func (l *Ledger) loadFrom(ctx context.Context, store Store, gate chan struct{}) ([]byte, string, error) {
+func (l *Ledger) loadFrom(ctx context.Context, store Store, gate bounded.Gate) ([]byte, string, error) {
 	r, err := call(ctx, l, gate, func(ctx context.Context) (r revision, err error) {
 		r.rec, r.rev, err = store.Load(ctx)
 		if w, ok := store.(interface{ Warnings() []string }); ok && err == nil {
@@ -174,6 +163,6 @@ func (l *Ledger) loadFrom(ctx context.Context, store Store, gate chan struct{}) 
 
 // swapIn is Store.Swap in time. What a swap that was given up on does later is
 // an unknown outcome like any other.
-func (l *Ledger) swapIn(ctx context.Context, store Store, gate chan struct{}, rec []byte, old string) (string, error) {
+func (l *Ledger) swapIn(ctx context.Context, store Store, gate bounded.Gate, rec []byte, old string) (string, error) {
 	return call(ctx, l, gate, func(ctx context.Context) (string, error) { return store.Swap(ctx, rec, old) })
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/sealwright/sealwright/internal/bounded"
 	"github.com/sealwright/sealwright/internal/record"
 )
 
@@ -24,7 +25,7 @@ func (l *Ledger) Swap(ctx context.Context, stored []byte, old string, draft *Ope
 	case errors.Is(err, ErrConflict):
 		draft.Wipe()
 		return ErrConflict
-	case errors.Is(err, errBusy):
+	case errors.Is(err, bounded.ErrBusy):
 		draft.Wipe()
 		return fmt.Errorf("%w: the change was not sent: %w", ErrUnavailable, err)
 	case refused(err):
