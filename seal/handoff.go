@@ -1,6 +1,7 @@
 package seal
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -118,28 +119,35 @@ func (b *Barrier) isAsking(id [32]byte) bool {
 // answer encrypts the root key that this process has to whoever made the request.
 func (b *Barrier) answer(r *handoff.Request) ([]byte, handoff.Refusal, error) {
 	b.mu.Lock()
-	seals := b.seals
-	within := b.open == nil || b.handed.take(time.Now(), handOffs, handOffBurst)
+	seals, open, closed := b.seals, b.open != nil, b.closed
+	within := !open || b.handed.take(time.Now(), handOffs, handOffBurst)
+	var generation uint64
+	var digest record.Digest
+	var store string
+	var root []byte // and none of the data keys, which nobody needs here
+	if open && within {
+		o := b.open()
+		store, generation, digest, root = o.State.Store, o.State.Generation, o.Digest, bytes.Clone(o.Root)
+	}
 	b.mu.Unlock()
-	if !within {
-		return nil, handoff.Busy, fmt.Errorf("%w: more than %d replicas a second ask", ErrPropagating, handOffs)
-	}
-	o, err := b.current()
-	if err != nil {
-		return nil, handoff.Sealed, err
-	}
-	defer o.Wipe()
+	defer clear(root)
 	switch {
-	case r.Store != o.State.Store:
-		return nil, handoff.Other, fmt.Errorf("%w: %w: the request is about store %s, and this is %s", ErrHandOff, ErrOtherStore, r.Store, o.State.Store)
-	case r.Generation < o.State.Generation:
-		return nil, handoff.Older, fmt.Errorf("%w: the request is about generation %d, and this process has %d", ErrRolledBack, r.Generation, o.State.Generation)
-	case r.Generation > o.State.Generation:
-		return nil, handoff.Newer, fmt.Errorf("%w: the request is about generation %d, and this process has %d", ErrPropagating, r.Generation, o.State.Generation)
-	case r.Digest != o.Digest:
+	case closed:
+		return nil, handoff.Sealed, ErrClosed
+	case !open:
+		return nil, handoff.Sealed, ErrSealed
+	case !within:
+		return nil, handoff.Busy, fmt.Errorf("%w: more than %d replicas a second ask", ErrPropagating, handOffs)
+	case r.Store != store:
+		return nil, handoff.Other, fmt.Errorf("%w: %w: the request is about store %s, and this is %s", ErrHandOff, ErrOtherStore, r.Store, store)
+	case r.Generation < generation:
+		return nil, handoff.Older, fmt.Errorf("%w: the request is about generation %d, and this process has %d", ErrRolledBack, r.Generation, generation)
+	case r.Generation > generation:
+		return nil, handoff.Newer, fmt.Errorf("%w: the request is about generation %d, and this process has %d", ErrPropagating, r.Generation, generation)
+	case r.Digest != digest:
 		return nil, handoff.Forked, fmt.Errorf("%w: %w: the request is about another record of generation %d than this process has", ErrHandOff, ErrForked, r.Generation)
 	}
-	answer, err := r.Answer(b.cfg.Replica, o.Root)
+	answer, err := r.Answer(b.cfg.Replica, root)
 	if err != nil {
 		return nil, handoff.Unknown, fmt.Errorf("%w: %w", ErrHandOff, err)
 	}

@@ -9,6 +9,7 @@ import (
 	"crypto/rand"
 	"crypto/subtle"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"os"
 	"runtime"
@@ -184,7 +185,29 @@ func (l *life) live() *seal.Barrier {
 	check(b.Seal(by))
 	unseal()
 	l.use()
+	l.handOver(cfg)
 	return b
+}
+
+// handOver has another process, as far as memory can tell, ask for the root key, and
+// end.
+func (l *life) handOver(cfg seal.Config) {
+	l.t.Helper()
+	cfg.Replica, cfg.KMS, cfg.Roster = "other", nil, nil
+	asked := 0
+	cfg.Peers = func(context.Context) ([]seal.Peer, error) {
+		return []seal.Peer{{Name: "one", Ask: func(ctx context.Context, request []byte) ([]byte, error) {
+			asked++
+			return l.b.Admin().HandOff(ctx, request, "other", nil)
+		}}}, nil
+	}
+	other, err := seal.Open(cfg)
+	if err == nil {
+		err = errors.Join(other.Unseal(l.t.Context()), other.Close())
+	}
+	if err != nil || asked != 1 {
+		l.t.Fatalf("asked %d times: %v", asked, err)
+	}
 }
 
 // use encrypts and decrypts, and tells the roster.

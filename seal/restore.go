@@ -218,9 +218,9 @@ func (b *Barrier) join(ctx context.Context, fork []byte, by By) error {
 // sharesTerm reports whether two records have a data key in common, as every
 // two of one store do.
 func sharesTerm(a, b *record.State) bool {
-	return slices.ContainsFunc(a.Terms, func(t record.Term) bool {
-		return slices.ContainsFunc(b.Terms, func(u record.Term) bool { return t.Number == u.Number && t.Key == u.Key })
-	})
+	return a.FindTerm(func(t *record.Term) bool {
+		return b.FindTerm(func(u *record.Term) bool { return t.Number == u.Number && t.Key == u.Key }) >= 0
+	}) >= 0
 }
 
 // openAny opens a record of another branch: with the root key in use, that of a

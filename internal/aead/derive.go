@@ -37,6 +37,17 @@ func Expand(key []byte, info string, n int) []byte {
 	return h.expand(key, info, n)
 }
 
+// Digest is SHA-256 of a secret, and leaves no copy of it behind. crypto/sha256
+// copies the last block of what it hashes into its state, and that onto the stack:
+// a stack that the garbage collector makes smaller is left as it is.
+func Digest(secret []byte) (sum [sha256.Size]byte) {
+	h := newHMAC(len(secret))
+	defer h.wipe()
+	h.hashPadded(append(h.work, secret...))
+	copy(sum[:], h.hashed())
+	return sum
+}
+
 func (h *hmacState) expand(prk []byte, info string, n int) []byte {
 	out := make([]byte, 0, n+sha256.Size)
 	msg := make([]byte, 0, sha256.Size+len(info)+1)

@@ -24,12 +24,13 @@ func TestResidue(t *testing.T) {
 	salt := []byte("0123456789abcdef")
 	derived := aead.Derive(secret, salt, "info", 48)
 	maskedDerived := aeadtest.Complement(derived)
+	aead.Digest(secret)
 	a := newAEAD(t, derived[:32])
 	a.Seal(nil, salt, nil)
 	clear(secret)
 	clear(derived)
 	if n := aeadtest.Copies(t, masked); n != 0 {
-		t.Errorf("%d copies of the key after Derive", n)
+		t.Errorf("%d copies of the key after Derive and Digest", n)
 	}
 	if n := aeadtest.Copies(t, maskedDerived); n == 0 {
 		t.Error("the scanner does not find an expanded key")
@@ -47,5 +48,16 @@ func TestResidue(t *testing.T) {
 	clear(secret)
 	if n := aeadtest.Copies(t, masked); n == 0 {
 		t.Log("crypto/hkdf leaves no copy either: Derive could give way to it")
+	}
+}
+
+// TestDigest is SHA-256, whatever the length.
+func TestDigest(t *testing.T) {
+	for n := range 200 {
+		b := make([]byte, n)
+		rand.Read(b)
+		if aead.Digest(b) != sha256.Sum256(b) {
+			t.Errorf("of %d bytes", n)
+		}
 	}
 }

@@ -4,8 +4,8 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
 	"fmt"
+	"slices"
 
 	"github.com/sealwright/sealwright/internal/aead"
 	"github.com/sealwright/sealwright/internal/causes"
@@ -168,10 +168,9 @@ func LeafContext(store, slot, path string, threshold, width int, blob *kms.Blob)
 // commitment is what the record holds of a share. The share has 256 bits that
 // nobody can guess, so its hash tells nothing of it.
 func commitment(store, slot, path string, set uint32, x byte, y []byte) [32]byte {
-	h := sha256.New()
-	h.Write(encode("sealwright/share/v1", store, slot, path, set, x))
-	h.Write(y)
-	return [32]byte(h.Sum(nil))
+	text := slices.Concat(encode("sealwright/share/v1", store, slot, path, set, x), y)
+	defer clear(text)
+	return aead.Digest(text)
 }
 
 // Renew returns the slot's tree with every KMS leaf wrapped anew: the leaf's

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/sealwright/sealwright/internal/aead"
 	"github.com/sealwright/sealwright/internal/record"
@@ -173,7 +172,7 @@ func checkLineage(seen Mark, s *record.State, digest record.Digest, own bool) (m
 	if seen.Generation == 0 || digest == seen.Digest {
 		return "", nil
 	}
-	if !own && seen.term != [32]byte{} && !slices.ContainsFunc(s.Terms, func(t record.Term) bool { return termDigest(&t) == seen.term }) {
+	if !own && seen.term != [32]byte{} && s.FindTerm(func(t *record.Term) bool { return termDigest(t) == seen.term }) < 0 {
 		// Whoever once read a sealed part knows the identities of all its
 		// slots, and digests are public; the data key in use is neither.
 		return "", fmt.Errorf("%w: generation %d does not hold the data key that this process used last: if that term was retired in the meantime, restart the process, and take away its anchor before, if it has one", ErrForked, s.Generation)

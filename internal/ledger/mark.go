@@ -1,9 +1,9 @@
 package ledger
 
 import (
-	"crypto/sha256"
 	"slices"
 
+	"github.com/sealwright/sealwright/internal/aead"
 	"github.com/sealwright/sealwright/internal/record"
 )
 
@@ -39,4 +39,4 @@ func markOf(o *Opened) Mark {
 
 // termDigest is what a mark keeps of a data key: it has 256 random bits, so its
 // digest tells nothing of it.
-func termDigest(t *record.Term) [32]byte { return sha256.Sum256(t.Key[:]) }
+func termDigest(t *record.Term) [32]byte { return aead.Digest(t.Key[:]) }

@@ -106,7 +106,7 @@ func (s State) Rotate(st Step, t Term) (State, error) {
 
 // Activate returns the state in which the passive term encrypts.
 func (s State) Activate(st Step, number uint32) (State, error) {
-	i := slices.IndexFunc(s.Terms, func(t Term) bool { return t.Number == number && t.State == TermPassive })
+	i := s.FindTerm(func(t *Term) bool { return t.Number == number && t.State == TermPassive })
 	if i < 0 {
 		return State{}, fmt.Errorf("record: term %d is not waiting to be activated", number)
 	}
@@ -124,7 +124,7 @@ func (s State) Retire(st Step, number uint32) (State, error) {
 			return State{}, err
 		}
 	}
-	i := slices.IndexFunc(s.Terms, func(t Term) bool { return t.Number == number })
+	i := s.FindTerm(func(t *Term) bool { return t.Number == number })
 	if i < 0 || s.Terms[i].State == TermActive {
 		return State{}, ErrTermInUse
 	}

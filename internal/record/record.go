@@ -247,8 +247,18 @@ func (r *Record) Predecessor(s *Slot) *Slot {
 
 // ActiveTerm returns the term that encrypts.
 func (s *Secrets) ActiveTerm() *Term {
-	i := slices.IndexFunc(s.Terms, func(t Term) bool { return t.State == TermActive })
-	return &s.Terms[i] // a state always has one
+	return &s.Terms[s.FindTerm(func(t *Term) bool { return t.State == TermActive })] // a state always has one
+}
+
+// FindTerm returns the index of the first term that f holds of, or -1. It hands out no
+// copy, which would leave the data key on the stack.
+func (s *Secrets) FindTerm(f func(*Term) bool) int {
+	for i := range s.Terms {
+		if f(&s.Terms[i]) {
+			return i
+		}
+	}
+	return -1
 }
 
 // Proved reports whether any slot was ever proven: before that, nothing was

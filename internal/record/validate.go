@@ -288,7 +288,8 @@ func (o *Operation) validate(r *Record) error {
 
 func (s *Secrets) validate() error {
 	active, last := 0, uint32(0)
-	for _, t := range s.Terms {
+	for i := range s.Terms {
+		t := &s.Terms[i]
 		if t.Number <= last {
 			return fmt.Errorf("%w: terms out of order", ErrMalformed)
 		}
