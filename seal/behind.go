@@ -129,7 +129,7 @@ func (b *Barrier) strands(s *record.State) error {
 	if why := b.followsAlone(&s.Record); why != "" && b.cfg.Propagation > 0 {
 		return fmt.Errorf("%w: %s: give each of them its shares afterwards, and call RotateRootStranding; or add a KMS slot first", ErrStrands, why)
 	}
-	return b.strandsOthers()
+	return b.strandsOthers(s)
 }
 
 // RotateRootStranding is [Admin.RotateRoot] also where other replicas cannot

@@ -23,10 +23,12 @@ import (
 
 // A rosterState is the roster, as far as this process has read and written it.
 type rosterState struct {
-	gate chan struct{} // held while it is read and written: one that hangs costs one goroutine
-	run  []byte        // of this process
+	gate bounded.Gate // to its store
 
 	view    roster.View // guarded by Barrier.mu, as is what follows
+	run     []byte      // of this process
+	before  [][]byte    // the runs that it was
+	after   []byte      // the run before
 	beat    uint64
 	told    roster.Entry // the entry last written
 	toldAt  time.Time    // when; zero: never
@@ -39,9 +41,13 @@ type rosterState struct {
 const rosterAttempts = 4
 
 func newRosterState() rosterState {
-	r := rosterState{gate: make(chan struct{}, 1), run: make([]byte, 16)}
-	rand.Read(r.run)
-	return r
+	return rosterState{gate: bounded.NewGate(), run: newRun()}
+}
+
+func newRun() []byte {
+	run := make([]byte, 16)
+	rand.Read(run)
+	return run
 }
 
 // MemberStatus is another replica, as the roster has it.
@@ -75,9 +81,10 @@ func (b *Barrier) rosterWanted() bool {
 // entry is what this process says of itself now; b.mu is held.
 func (b *Barrier) entry(s *record.State) roster.Entry {
 	e := roster.Entry{
-		Replica: b.cfg.Replica, Run: b.roster.run, Beat: b.roster.beat + 1, Generation: s.Generation,
+		Replica: b.cfg.Replica, Run: b.roster.run, After: b.roster.after, Beat: b.roster.beat + 1, Generation: s.Generation,
 		Term: s.ActiveTerm().Number, Newest: s.Terms[len(s.Terms)-1].Number, At: now(), Alone: b.followsAlone(&s.Record) == "",
 	}
+	e.Twice = len(b.roster.view.Live(func(m *roster.Member) bool { return m.Replica == e.Replica })) > 0
 	if b.behind.why != nil {
 		e.Behind = max(1, b.behind.since.Unix())
 	}
@@ -89,7 +96,7 @@ func (b *Barrier) entry(s *record.State) roster.Entry {
 func (b *Barrier) entryDue(e roster.Entry) bool {
 	t := b.roster.told
 	return b.roster.toldAt.IsZero() || time.Since(b.roster.toldAt) >= b.beatEvery() ||
-		e.Term != t.Term || e.Newest != t.Newest || (e.Behind == 0) != (t.Behind == 0) || e.Alone != t.Alone
+		e.Term != t.Term || e.Newest != t.Newest || (e.Behind == 0) != (t.Behind == 0) || e.Alone != t.Alone || e.Twice != t.Twice
 }
 
 // report reads the roster, and writes this process's entry into it where that is
@@ -160,9 +167,8 @@ func (b *Barrier) inRoster(ctx context.Context, write bool) error {
 	if err != nil {
 		return err
 	}
-	if _, err := b.rosterCall(ctx, func(ctx context.Context) (rosterDocument, error) {
-		_, err := b.cfg.Roster.Swap(ctx, text, rev)
-		return rosterDocument{}, err
+	if _, err := bounded.Through(ctx, b.roster.gate, func(ctx context.Context) (string, error) {
+		return b.cfg.Roster.Swap(ctx, text, rev)
 	}); err != nil {
 		return err
 	}
@@ -178,22 +184,9 @@ type rosterDocument struct {
 	rev  string
 }
 
-// rosterCall calls the store of the roster, when the call before has come back.
-func (b *Barrier) rosterCall(ctx context.Context, f func(context.Context) (rosterDocument, error)) (rosterDocument, error) {
-	select {
-	case b.roster.gate <- struct{}{}:
-	case <-ctx.Done():
-		return rosterDocument{}, fmt.Errorf("its store has not answered the call before: %w", ctx.Err())
-	}
-	return bounded.Call(ctx, func(ctx context.Context) (rosterDocument, error) {
-		defer func() { <-b.roster.gate }()
-		return f(ctx)
-	}, nil)
-}
-
 // readRoster reads the roster of a store: an empty one where there is none yet.
 func (b *Barrier) readRoster(ctx context.Context, store string) (*roster.Roster, string, error) {
-	d, err := b.rosterCall(ctx, func(ctx context.Context) (d rosterDocument, err error) {
+	d, err := bounded.Through(ctx, b.roster.gate, func(ctx context.Context) (d rosterDocument, err error) {
 		d.text, d.rev, err = b.cfg.Roster.Load(ctx)
 		return d, err
 	})
@@ -211,19 +204,49 @@ func (b *Barrier) readRoster(ctx context.Context, store string) (*roster.Roster,
 // whether that is due, and who is gone.
 func (b *Barrier) takeRoster(r *roster.Roster, keys roster.Keys, o *ledger.Opened) (e roster.Entry, gone []string, due bool) {
 	entries, strangers := r.Entries(keys)
-	mine := r.Run(b.cfg.Replica)
+	mine := r.Entry(b.cfg.Replica)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.roster.view.Take(entries, strangers, b.cfg.Replica, time.Now(), b.beatEvery(), b.cfg.MemberTTL)
-	if !b.roster.toldAt.IsZero() && mine != nil && !bytes.Equal(mine, b.roster.run) {
+	if mine != nil && !b.roster.toldAt.IsZero() && !bytes.Equal(mine.Run, b.roster.run) {
 		b.roster.twice = time.Now()
 	}
+	b.comeAfter(mine)
+	b.roster.view.Take(entries, strangers, b.entry(&o.State), b.roster.before, time.Now(), b.beatEvery(), b.cfg.MemberTTL)
 	e = b.entry(&o.State)
-	due = b.entryDue(e) || !bytes.Equal(mine, b.roster.run) // it was put back, or lost
+	due = b.entryDue(e) || mine == nil || mine.Beat != b.roster.beat || !bytes.Equal(mine.Run, b.roster.run) // it was put back, or lost
 	if due {
 		b.roster.beat++ // also for an attempt whose outcome is unknown
 	}
 	return e, b.roster.view.Gone(), due
+}
+
+// comeAfter has this process come after the run that it finds in its place when it
+// begins. Where another one says that it came after this one, or makes entries in its
+// name, two processes have one replica's name: this one goes on as a new run, which
+// names none, so that others listen to both. What nobody vouches for does no harm
+// here. B.mu is held.
+func (b *Barrier) comeAfter(mine *roster.Entry) {
+	r := &b.roster
+	switch {
+	case mine == nil:
+	case r.beat == 0:
+		r.after = bytes.Clone(mine.Run)
+	case bytes.Equal(mine.After, r.run), bytes.Equal(mine.Run, r.run) && mine.Beat > r.beat:
+		b.renew()
+		r.twice = time.Now()
+	}
+}
+
+// ownRuns is how many of its own runs a process knows again.
+const ownRuns = 64
+
+// renew has this process go on as a new run; b.mu is held.
+func (b *Barrier) renew() {
+	r := &b.roster
+	if r.before = append(r.before, r.run); len(r.before) > ownRuns {
+		r.before = r.before[1:]
+	}
+	r.run, r.after, r.beat, r.toldAt = newRun(), nil, 0, time.Time{}
 }
 
 // dataKeys returns the data keys of an opened record, for as long as that is not
@@ -273,7 +296,7 @@ func (b *Barrier) rosterTrouble(s *record.State) (out []string) {
 	if t := b.roster.twice; !t.IsZero() && time.Since(t) < b.cfg.MemberTTL {
 		out = append(out, fmt.Sprintf("another process reports as replica %q to the roster: each has its own Config.Replica", b.cfg.Replica))
 	}
-	if names := b.roster.view.Strangers(); len(names) > 0 && b.behind.why == nil {
+	if names := b.roster.view.Strangers(time.Now().Add(-b.cfg.Propagation)); len(names) > 0 && b.behind.why == nil {
 		out = append(out, fmt.Sprintf("the roster has %d entries that nobody vouches for who has a data key of this store, as of replica %q: who can write to it?", len(names), names[0]))
 	}
 	return append(out, b.waitedFor(s)...)
@@ -285,6 +308,9 @@ func named(members []roster.Member) string {
 	var parts []string
 	for _, m := range members[:min(len(members), most)] {
 		text := fmt.Sprintf("replica %q, which holds generation %d", m.Replica, m.Generation)
+		if m.Twice {
+			text = fmt.Sprintf("replica %q, in whose name two processes report: give each its own Config.Replica", m.Replica)
+		}
 		if m.Behind != 0 {
 			text += fmt.Sprintf(" and cannot follow since %s", stamp(m.Behind))
 		}

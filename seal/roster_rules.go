@@ -105,9 +105,15 @@ func (b *Barrier) settled() time.Time {
 
 // strandsOthers returns ErrStrands where a replica that was heard of could not
 // follow a new root key by itself, or cannot follow the one there is; b.mu is held.
-func (b *Barrier) strandsOthers() error {
+// What one says that has not taken in the newest term is worth no more than the key
+// of an older one: it is waited for.
+func (b *Barrier) strandsOthers(s *record.State) error {
 	if stranded := b.roster.view.Stranded(); len(stranded) > 0 {
 		return fmt.Errorf("%w: nothing lets %s follow: mend or end it, or give it its shares afterwards, and call RotateRootStranding", ErrStrands, named(stranded))
+	}
+	newest := s.Terms[len(s.Terms)-1].Number
+	if lacking := b.roster.view.Lacking(newest); len(lacking) > 0 {
+		return fmt.Errorf("%w: term %d is not taken in yet by %s, which is to follow a new root key: mend or end it, or call RotateRootStranding", ErrPropagating, newest, named(lacking))
 	}
 	return nil
 }

@@ -464,6 +464,65 @@ func TestTwoReplicasOfOneName(t *testing.T) {
 	})
 }
 
+// TestAttackAReplicaThatIsUnheard: two processes have one replica's name, or an old
+// roster was put back; the one that lives was never listened to again, and the term
+// was retired that it encrypts under.
+func TestAttackAReplicaThatIsUnheard(t *testing.T) {
+	for _, twice := range []bool{true, false} {
+		t.Run(fmt.Sprintf("one name of two: %v", twice), func(t *testing.T) {
+			virtual(t, func(t *testing.T) {
+				ctx := t.Context()
+				f, roster := newRosterFleet(t, func(_ string, cfg *seal.Config) {
+					if cfg.Replica == "c" && twice {
+						cfg.Replica = "b"
+					}
+				})
+				defer f.end()
+				before, _ := rosterText(t, roster)
+				put := func(text []byte) {
+					_, rev := rosterText(t, roster)
+					_, err := roster.Swap(ctx, text, rev)
+					must(t, err)
+				}
+				if !twice { // c is another process by now, which found nothing in its place, and so is who looks
+					for _, name := range []string{"c", "a"} {
+						f.kill(name)
+						put(append(bytes.Clone(before[:bytes.Index(before, []byte("[{"))+1]), "]}\n"...))
+						f.start(name)
+						settle(rosterSoon)
+					}
+					f.freeze("c")
+					put(before)
+					settle(rosterSoon) // a meets it
+					f.thaw("c")
+					settle(rosterSoon)
+				}
+				a, c, name := f.replica("a"), f.replica("c"), "c"
+				if twice {
+					name = "b"
+				}
+				f.freeze("c")
+				must(t, a.Rotate(ctx, seal.By{}))
+				for range 4 {
+					settle(rosterTTL / 5)
+					if got := activeTerm(a); got != 1 {
+						t.Fatalf("term %d was activated", got)
+					}
+				}
+				refused(t, "activate", a.Admin().Activate(ctx, 2, seal.By{}), seal.ErrPropagating, name)
+				must(t, a.Admin().ActivateUnseen(ctx, 2, seal.By{}))
+				f.thaw("c") // and looks, but does not get on
+				settle(time.Second)
+				f.freeze("c")
+				if term := activeTerm(c); term != 2 {
+					settle(4 * rosterPropagation)
+					refused(t, "retire", a.Admin().RetireUncounted(ctx, 1, seal.By{}), seal.ErrPropagating, name)
+				}
+			})
+		})
+	}
+}
+
 // TestALeaseRetiresNothingThatWasWrittenMeanwhile: another replica was heard to
 // encrypt under the term after the lease was taken, for the count.
 func TestALeaseRetiresNothingThatWasWrittenMeanwhile(t *testing.T) {

@@ -38,6 +38,7 @@ const label = "sealwright/roster/v1"
 type Entry struct {
 	Replica    string          `json:"replica"`
 	Run        record.HexBytes `json:"run"`        // a random number of this process
+	After      record.HexBytes `json:"after"`      // the run whose entry this one found in its place; none: it found none
 	Beat       uint64          `json:"beat"`       // how many entries this run has made
 	Generation uint64          `json:"generation"` // of the record that it holds
 	Term       uint32          `json:"term"`       // that it encrypts under
@@ -45,6 +46,7 @@ type Entry struct {
 	At         int64           `json:"at"`         // by its clock, for people
 	Behind     int64           `json:"behind"`     // since when it cannot follow, by its clock, for people; 0: it can
 	Alone      bool            `json:"alone"`      // it can follow a new root key with nobody present
+	Twice      bool            `json:"twice"`      // another process reports in its name, of which others may not hear
 }
 
 // entry is an Entry as it is stored.
@@ -97,8 +99,7 @@ func Parse(store string, b []byte) (*Roster, error) {
 		return nil, ErrNewer
 	}
 	r := &Roster{d.Store, d.Members}
-	sorted := slices.IsSortedFunc(d.Members, func(x, y entry) int { return strings.Compare(x.Replica, y.Replica) })
-	if !sorted || slices.ContainsFunc(d.Members, func(e entry) bool { return !e.fits() }) || len(d.Members) > MaxMembers || !bytes.Equal(r.marshal(), b) {
+	if !each(d.Members) || slices.ContainsFunc(d.Members, func(e entry) bool { return !e.fits() }) || len(d.Members) > MaxMembers || !bytes.Equal(r.marshal(), b) {
 		return nil, ErrNotRoster
 	}
 	if d.Store != store {
@@ -107,9 +108,20 @@ func Parse(store string, b []byte) (*Roster, error) {
 	return r, nil
 }
 
+// each reports whether entries are by replica, each of another one.
+func each(members []entry) bool {
+	for i := 1; i < len(members); i++ {
+		if members[i-1].Replica >= members[i].Replica {
+			return false
+		}
+	}
+	return true
+}
+
 // fits reports whether an entry's lengths are those that are written.
 func (e *entry) fits() bool {
-	return e.Replica != "" && record.CheckIdentity(e.Replica) == nil && len(e.Run) == runSize && len(e.Tag) == tagSize
+	return e.Replica != "" && record.CheckIdentity(e.Replica) == nil && len(e.Run) == runSize && len(e.Tag) == tagSize &&
+		(len(e.After) == 0 || len(e.After) == runSize)
 }
 
 func (r *Roster) marshal() []byte {
@@ -121,8 +133,8 @@ func (r *Roster) marshal() []byte {
 	return append(text, '\n')
 }
 
-// Entries returns those that somebody made who held the data key that they say
-// they encrypt under, and apart the others. A term that is not among the keys is
+// Entries returns those that somebody made who held the newest data key that they
+// say they can read, and apart the others. A term that is not among the keys is
 // newer than what this process has, or was retired.
 func (r *Roster) Entries(keys Keys) (good, strangers []Entry) {
 	for i := range r.members {
@@ -175,22 +187,23 @@ func (r *Roster) add(e entry, limit int) ([]byte, bool) {
 	return text, len(with.members) <= MaxMembers && len(text) <= limit
 }
 
-// Run returns the run whose entry a replica has; nil for none.
-func (r *Roster) Run(replica string) []byte {
+// Entry returns the entry that a replica has, whoever made it; nil for none.
+func (r *Roster) Entry(replica string) *Entry {
 	for i := range r.members {
-		if r.members[i].Replica == replica {
-			return r.members[i].Run
+		if e := r.members[i].Entry; e.Replica == replica {
+			return &e
 		}
 	}
 	return nil
 }
 
 // tag returns what authenticates an entry: HMAC-SHA256 of all of it, under a key
-// that is derived from the data key that it says is encrypted under, for this
-// store. Nil where that term is not there.
+// that is derived from the newest data key that it says can be read, for this
+// store: who has an older one alone cannot say that a replica has gone on. Nil where
+// that term is not there, or is older than what is said to encrypt.
 func (r *Roster) tag(e *Entry, keys Keys) []byte {
-	data := keys(e.Term)
-	if data == nil {
+	data := keys(e.Newest)
+	if data == nil || e.Term > e.Newest {
 		return nil
 	}
 	text, _ := json.Marshal(e)

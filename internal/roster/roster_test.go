@@ -67,9 +67,9 @@ func names(list []roster.Entry) (out []string) {
 // TestTheDocument is FORMAT.md's example: what is written stays readable.
 func TestTheDocument(t *testing.T) {
 	e := entry("web-0", 3, 2)
-	e.At, e.Newest, e.Behind = 1000, 3, 900
-	const want = `{"roster":1,"store":"00112233445566778899aabbccddeeff","members":[{"replica":"web-0","run":"77777777777777777777777777777777","beat":3,"generation":7,"term":2,"newest":3,"at":1000,"behind":900,"alone":true,"tag":"bb2569db8a103c70ef4faa48cf0a74091e2d68194725c98feca5a7108f3c056d"}]}` + "\n"
-	if d := cmp.Diff(want, string(with(t, keys(2), e))); d != "" {
+	e.At, e.Newest, e.Behind, e.After = 1000, 3, 900, bytes.Repeat([]byte{0x66}, 16)
+	const want = `{"roster":1,"store":"00112233445566778899aabbccddeeff","members":[{"replica":"web-0","run":"77777777777777777777777777777777","after":"66666666666666666666666666666666","beat":3,"generation":7,"term":2,"newest":3,"at":1000,"behind":900,"alone":true,"twice":false,"tag":"949582941f68eda579d5edc5edcfbf00d9e2d9ac3404ec5ff2dcd6747b0af8ae"}]}` + "\n"
+	if d := cmp.Diff(want, string(with(t, keys(3), e))); d != "" {
 		t.Error(d)
 	}
 	good, strangers := parse(t, []byte(want)).Entries(keys(1, 2, 3))
@@ -78,18 +78,19 @@ func TestTheDocument(t *testing.T) {
 	}
 }
 
-// TestAttackForgedEntries: what is not made with a data key that is said to encrypt
-// is nobody's, whatever it says.
+// TestAttackForgedEntries: what is not made with the newest data key that it is said
+// to read is nobody's, whatever it says.
 func TestAttackForgedEntries(t *testing.T) {
 	text := string(with(t, keys(1, 2), entry("a", 1, 2), entry("b", 9, 1)))
 	for name, forged := range map[string]string{
 		"a term that is not its own":   strings.Replace(text, `"term":1`, `"term":2`, 1),
 		"a newer term that it reads":   strings.Replace(text, `"term":1,"newest":1`, `"term":1,"newest":2`, 1),
 		"another generation":           strings.Replace(text, `"beat":9,"generation":7`, `"beat":9,"generation":8`, 1),
+		"a run that came before":       strings.Replace(text, strings.Repeat("62", 16)+`","after":""`, strings.Repeat("62", 16)+`","after":"`+strings.Repeat("61", 16)+`"`, 1),
 		"a later beat":                 strings.Replace(text, `"beat":9`, `"beat":10`, 1),
 		"another replica's":            strings.Replace(text, `"replica":"b"`, `"replica":"c"`, 1),
 		"that it can follow by itself": strings.Replace(text, `"beat":9,"generation":7,"term":1,"newest":1,"at":0,"behind":0,"alone":true`, `"beat":9,"generation":7,"term":1,"newest":1,"at":0,"behind":0,"alone":false`, 1),
-		"a term that nobody has":       strings.Replace(text, `"term":1`, `"term":77`, 1),
+		"a term that nobody has":       strings.Replace(text, `"newest":1`, `"newest":77`, 1),
 	} {
 		if forged == text {
 			t.Fatalf("%s: nothing was forged", name)
@@ -120,19 +121,20 @@ func TestNoRoster(t *testing.T) {
 		text string
 		want error
 	}{
-		"nothing":        {"", roster.ErrNotRoster},
-		"a record":       {`{"sealwright":1,"store":"` + store + `"}` + "\n", roster.ErrNotRoster},
-		"an anchor":      {`{"anchor":1,"store":"` + store + `","generation":7}` + "\n", roster.ErrNotRoster},
-		"newer":          {strings.Replace(text, `"roster":1`, `"roster":2`, 1), roster.ErrNewer},
-		"a field more":   {strings.Replace(text, `"at":0`, `"at":0,"x":1`, 1), roster.ErrNotRoster},
-		"no line feed":   {strings.TrimSpace(text), roster.ErrNotRoster},
-		"cut":            {text[:len(text)/2], roster.ErrNotRoster},
-		"twice":          {strings.ReplaceAll(text, `"replica":"b"`, `"replica":"a"`) + " ", roster.ErrNotRoster},
-		"out of order":   {strings.Replace(strings.Replace(text, `"replica":"a"`, `"replica":"c"`, 1), `"replica":"d"`, ``, 1), roster.ErrNotRoster},
-		"a short run":    {strings.Replace(text, strings.Repeat("61", 16), "61", 1), roster.ErrNotRoster},
-		"no name":        {strings.Replace(text, `"replica":"a"`, `"replica":""`, 1), roster.ErrNotRoster},
-		"huge":           {strings.Repeat(" ", roster.MaxSize+1), roster.ErrNotRoster},
-		"a line of text": {"hello\n", roster.ErrNotRoster},
+		"nothing":            {"", roster.ErrNotRoster},
+		"a record":           {`{"sealwright":1,"store":"` + store + `"}` + "\n", roster.ErrNotRoster},
+		"an anchor":          {`{"anchor":1,"store":"` + store + `","generation":7}` + "\n", roster.ErrNotRoster},
+		"newer":              {strings.Replace(text, `"roster":1`, `"roster":2`, 1), roster.ErrNewer},
+		"a field more":       {strings.Replace(text, `"at":0`, `"at":0,"x":1`, 1), roster.ErrNotRoster},
+		"no line feed":       {strings.TrimSpace(text), roster.ErrNotRoster},
+		"cut":                {text[:len(text)/2], roster.ErrNotRoster},
+		"twice":              {strings.ReplaceAll(text, `"replica":"b"`, `"replica":"a"`), roster.ErrNotRoster},
+		"out of order":       {strings.Replace(strings.Replace(text, `"replica":"a"`, `"replica":"c"`, 1), `"replica":"d"`, ``, 1), roster.ErrNotRoster},
+		"a short run before": {strings.Replace(text, `"after":""`, `"after":"61"`, 1), roster.ErrNotRoster},
+		"a short run":        {strings.Replace(text, strings.Repeat("61", 16), "61", 1), roster.ErrNotRoster},
+		"no name":            {strings.Replace(text, `"replica":"a"`, `"replica":""`, 1), roster.ErrNotRoster},
+		"huge":               {strings.Repeat(" ", roster.MaxSize+1), roster.ErrNotRoster},
+		"a line of text":     {"hello\n", roster.ErrNotRoster},
 	} {
 		if _, err := roster.Parse(store, []byte(tt.text)); !errors.Is(err, tt.want) {
 			t.Errorf("%s: %v", name, err)
@@ -172,10 +174,13 @@ type watcher struct {
 
 const ttl, pause = 10 * time.Minute, time.Minute
 
+// me is the entry of the process that looks.
+var me = entry("me", 1, 1)
+
 // look takes in a roster after a while.
 func (w *watcher) look(after time.Duration, entries ...roster.Entry) {
 	w.now = w.now.Add(after)
-	w.view.Take(entries, nil, "me", w.now, pause, ttl)
+	w.view.Take(entries, nil, me, nil, w.now, pause, ttl)
 }
 
 func newWatcher() *watcher { return &watcher{now: time.Unix(1e9, 0)} }
@@ -197,7 +202,7 @@ func TestAttackReplayedEntry(t *testing.T) {
 		t.Errorf("an older entry: %v lack the term", got)
 	}
 	restarted := entry("b", 1, 2)
-	restarted.Run = bytes.Repeat([]byte("r"), 16)
+	restarted.Run, restarted.After = bytes.Repeat([]byte("r"), 16), entry("b", 5, 2).Run
 	w.look(pause, restarted)
 	w.look(pause, entry("b", 9, 1)) // of the run before, also a later one
 	if got := lacking(w, 2); got != nil {
@@ -285,12 +290,15 @@ func TestStrangersAreTakenAway(t *testing.T) {
 	w := newWatcher()
 	for i := range 12 {
 		w.now = w.now.Add(pause)
-		w.view.Take(nil, []roster.Entry{entry("x", 1, 9), entry("y", uint64(i), 9)}, "me", w.now, pause, ttl)
+		w.view.Take(nil, []roster.Entry{entry("x", 1, 9), entry("y", uint64(i), 9)}, me, nil, w.now, pause, ttl)
 	}
 	if d := cmp.Diff([]string{"x"}, w.view.Gone()); d != "" {
 		t.Error(d)
 	}
-	if d := cmp.Diff([]string{"x", "y"}, w.view.Strangers()); d != "" {
+	if d := cmp.Diff([]string{"x", "y"}, w.view.Strangers(w.now.Add(-11*pause))); d != "" {
 		t.Error(d)
+	}
+	if names := w.view.Strangers(w.now.Add(-12 * pause)); names != nil {
+		t.Errorf("strangers for longer than they were seen: %q", names)
 	}
 }
