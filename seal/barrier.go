@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/sealwright/sealwright/internal/bounded"
 	"github.com/sealwright/sealwright/internal/custody"
 	"github.com/sealwright/sealwright/internal/ledger"
 	"github.com/sealwright/sealwright/internal/record"
@@ -64,11 +65,16 @@ type Barrier struct {
 	changed     chan struct{} // closed and replaced when the state changes
 	observed    map[uint32]observation
 	handed      bucket                // of the root keys handed to other replicas
+	passing     bucket                // of the shares passed to them
+	gatheredAt  time.Time             // when others were last asked for somebody who gave a share
 	asks        map[[32]byte]struct{} // requests to other replicas that wait for their answer
 	passedTo    map[string]int        // how many shares each was told of to have been passed
 	peersSaid   outcome               // what the last round of asking them came to, as far as it was told
 
 	came chan struct{} // a quorum, of shares that others passed
+
+	listing bounded.Gate // to Config.Peers
+	hung    bounded.Hung // calls of other replicas, by their names
 
 	roster rosterState // its fields say what guards them
 
@@ -112,6 +118,7 @@ func Open(cfg Config) (*Barrier, error) {
 		asks:     map[[32]byte]struct{}{},
 		passedTo: map[string]int{},
 		came:     make(chan struct{}, 1),
+		listing:  bounded.NewGate(),
 		roster:   newRosterState(),
 	}
 	if s, ok := cfg.Store.(Limited); ok {

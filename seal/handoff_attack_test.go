@@ -420,10 +420,10 @@ func TestHandOffDoesNotUndoASeal(t *testing.T) {
 		two := f.start("two")
 		f.within(time.Minute, "the other", (*seal.Barrier).Sealed)
 		must(t, two.Seal(seal.By{Actor: "ops"}))
-		asked := f.asked
+		asked := f.asks()
 		time.Sleep(time.Hour)
-		if err := two.Sealed(); !errors.Is(err, seal.ErrSealedByOperator) || f.asked != asked {
-			t.Errorf("%v, asked %d times", err, f.asked-asked)
+		if err := two.Sealed(); !errors.Is(err, seal.ErrSealedByOperator) || f.asks() != asked {
+			t.Errorf("%v, asked %d times", err, f.asks()-asked)
 		}
 		must(t, two.Unseal(t.Context()))
 	})

@@ -80,6 +80,13 @@ func (f *fleet) ask(ctx context.Context, from, to string, request []byte) ([]byt
 	return answer, nil
 }
 
+// asks is how often any of them was asked.
+func (f *fleet) asks() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.asked
+}
+
 // start starts a replica, sealed, with its Run.
 func (f *fleet) start(replica string) *seal.Barrier {
 	b := f.open(replica)
@@ -216,13 +223,13 @@ func TestOneCeremonyUnsealsAFleet(t *testing.T) {
 		}
 		time.Sleep(time.Minute) // while each looks soon
 		synctest.Wait()
-		before, waited := f.asked, 3*time.Minute
+		before, waited := f.asks(), 3*time.Minute
 		time.Sleep(waited) // nobody comes
 		synctest.Wait()
 		if n := f.unsealed(); n != 0 {
 			t.Fatalf("%d unsealed by themselves", n)
 		}
-		rate := float64(f.asked-before) / replicas / waited.Seconds()
+		rate := float64(f.asks()-before) / replicas / waited.Seconds()
 		if rate > 2 {
 			t.Errorf("each replica is asked %.1f times a second", rate)
 		}

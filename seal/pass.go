@@ -26,6 +26,10 @@ const (
 	passAsked    = 64
 	passHead     = time.Millisecond
 	passPatience = 500 * time.Millisecond
+
+	// passPause is for how long nobody is asked again for a share that was given
+	// before: who has one would have the whole fleet asked by each repetition.
+	passPause = time.Second
 )
 
 // passes reports whether this process, sealed, passes shares on and takes them.
@@ -45,7 +49,7 @@ func (b *Barrier) passed(r *handoff.Request) []byte {
 	b.expireShares()
 	b.mu.Lock()
 	q, seals := b.gathers[""], b.seals
-	within := q != nil && q.Len() > 0 && b.handed.take(time.Now(), handOffs, handOffBurst)
+	within := q != nil && q.Len() > 0 && b.passing.take(time.Now(), handOffs, handOffBurst)
 	b.mu.Unlock()
 	if !within {
 		return nil
@@ -153,9 +157,10 @@ func (t *turn) keepPassed(l *ledger.Stored, shares []handoff.Share, sent time.Ti
 }
 
 // gatherShares asks the other replicas at once, for somebody who has just given a
-// share here and waits for the answer. It reports whether anything came of it.
-func (b *Barrier) gatherShares(ctx context.Context, l *ledger.Stored, by By, as intent) bool {
-	if b.cfg.Peers == nil || !b.passes() {
+// share here and waits for the answer; again says that it had been given before. It
+// reports whether anything came of it.
+func (b *Barrier) gatherShares(ctx context.Context, l *ledger.Stored, again bool, by By, as intent) bool {
+	if b.cfg.Peers == nil || !b.passes() || !b.gathersNow(again) {
 		return false
 	}
 	ctx, cancel := context.WithTimeout(ctx, passPatience)
@@ -171,6 +176,17 @@ func (b *Barrier) gatherShares(ctx context.Context, l *ledger.Stored, by By, as 
 		return true
 	}
 	return b.gathered("").Len() > before
+}
+
+// gathersNow reports whether others are to be asked now, and remembers that they are.
+func (b *Barrier) gathersNow(again bool) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if again && !b.gatheredAt.IsZero() && time.Since(b.gatheredAt) < passPause {
+		return false
+	}
+	b.gatheredAt = time.Now()
+	return true
 }
 
 // tryShares has Run try the shares given so far at once, where they suffice since

@@ -20,7 +20,8 @@ import (
 
 // A Peer is another replica of the store, for [Config.Peers].
 type Peer struct {
-	// Name is for events and errors: an address, or a name. It is no credential.
+	// Name is for events and errors: an address, or a name. It is no credential. Each
+	// has its own: one that never came back from a call is not asked again before it has.
 	Name string
 
 	// Ask sends the request to the [Admin.HandOff] of the other replica, and returns
@@ -39,7 +40,16 @@ const (
 	peerHead     = 250 * time.Millisecond
 	peerPatience = 5 * time.Second
 	peerPause    = 20 * time.Second
+
+	// peersHung is how many calls may hang in all, given up on, before nobody is asked.
+	peersHung = 64
 )
+
+// A listed is one of the other replicas, and how many are listed under its name.
+type listed struct {
+	Peer
+	alike int
+}
 
 // openByPeers opens the record with the root key of another replica, in one round.
 func (b *Barrier) openByPeers(ctx context.Context, l *ledger.Stored) (*ledger.Opened, error) {
@@ -77,25 +87,32 @@ func (b *Barrier) roundOfPeers(ctx context.Context, l *ledger.Stored, most int, 
 }
 
 // peers returns those to ask in this round.
-func (b *Barrier) peers(ctx context.Context, most int) ([]Peer, error) {
+func (b *Barrier) peers(ctx context.Context, most int) (out []listed, err error) {
 	ctx, cancel := context.WithTimeout(ctx, peerPatience)
 	defer cancel()
-	all, err := bounded.Call(ctx, b.cfg.Peers, nil)
+	all, err := bounded.Through(ctx, b.listing, b.cfg.Peers)
 	if err != nil {
 		return nil, fmt.Errorf("%w: which other replicas there are was not told: %w", ErrHandOff, err)
 	}
-	all = slices.DeleteFunc(slices.Clone(all), func(p Peer) bool { return p.Ask == nil })
-	rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
-	all = all[:min(len(all), most)]
-	for i := range all {
-		all[i].Name = foreign.Line(all[i].Name, record.MaxIdentity)
+	alike := map[string]int{}
+	for _, p := range all {
+		if p.Ask != nil {
+			p.Name = foreign.Line(p.Name, record.MaxIdentity)
+			alike[p.Name]++
+			out = append(out, listed{Peer: p})
+		}
 	}
-	return all, nil
+	rand.Shuffle(len(out), func(i, j int) { out[i], out[j] = out[j], out[i] })
+	out = out[:min(len(out), most)]
+	for i := range out {
+		out[i].alike = alike[out[i].Name]
+	}
+	return out, nil
 }
 
 // askPeer opens the record with the root key of one other replica. Its key pair
 // lives for this request.
-func (b *Barrier) askPeer(ctx context.Context, l *ledger.Stored, p Peer) (*ledger.Opened, peerError) {
+func (b *Barrier) askPeer(ctx context.Context, l *ledger.Stored, p listed) (*ledger.Opened, peerError) {
 	defer clean()()
 	ctx, cancel := context.WithTimeout(ctx, peerPatience)
 	defer cancel()
@@ -107,7 +124,7 @@ func (b *Barrier) askPeer(ctx context.Context, l *ledger.Stored, p Peer) (*ledge
 	defer a.Wipe()
 	defer b.asking(a.ID)()
 	sent, at := slices.Clone(a.Bytes), time.Now() // it may be kept, or written to
-	answer, err := bounded.Call(ctx, func(ctx context.Context) ([]byte, error) { return p.Ask(ctx, sent) }, nil)
+	answer, err := bounded.Unless(ctx, &b.hung, p.Name, p.alike, peersHung, func(ctx context.Context) ([]byte, error) { return p.Ask(ctx, sent) }, nil)
 	if err != nil {
 		return no(unreachable, err)
 	}

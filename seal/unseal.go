@@ -215,7 +215,7 @@ func (b *Barrier) submitToUnseal(ctx context.Context, s Share, by By, as intent)
 		b.advance(progressOf(l.Record, q))
 		err := b.openByQuorum(ctx, l, slot, by, custody.ErrNeedsPeople, as)
 		switch {
-		case errors.Is(err, custody.ErrNeedsPeople) && !looked && b.gatherShares(ctx, l, by, as):
+		case errors.Is(err, custody.ErrNeedsPeople) && !looked && b.gatherShares(ctx, l, shareErr != nil, by, as):
 			if looked = true; !b.wantsRecord() {
 				return slot, false, shareErr // another one was unsealed already
 			}
