@@ -77,7 +77,7 @@ type Journal struct {
 	status   Status
 	news     []error // to be told
 
-	telling, keeping gate // calls of OnFailure, and of Heads
+	telling, keeping bounded.Gate // calls of OnFailure, and of Heads
 
 	desk desk // belongs to the round
 }
@@ -116,7 +116,7 @@ func Open(cfg Config) (*Journal, error) {
 	if cfg.Keep == 0 {
 		cfg.Keep = 1000
 	}
-	j := &Journal{cfg: cfg, wake: make(chan struct{}, 1), moved: make(chan struct{}), telling: make(gate, 1), keeping: make(gate, 1)}
+	j := &Journal{cfg: cfg, wake: make(chan struct{}, 1), moved: make(chan struct{}), telling: bounded.NewGate(), keeping: bounded.NewGate()}
 	j.life, j.end = context.WithCancelCause(context.Background())
 	return j, nil
 }

@@ -71,7 +71,7 @@ func (j *Journal) tellNews(ctx context.Context, news <-chan struct{}) {
 		}
 		for err := j.nextNews(); err != nil && ctx.Err() == nil; err = j.nextNews() {
 			// A panic of the host's is no reason to stop.
-			_, _ = through(ctx, j.telling, func(context.Context) (struct{}, error) { j.cfg.OnFailure(err); return struct{}{}, nil })
+			_, _ = bounded.Through(ctx, j.telling, func(context.Context) (struct{}, error) { j.cfg.OnFailure(err); return struct{}{}, nil })
 		}
 	}
 }
@@ -85,23 +85,6 @@ func (j *Journal) nextNews() error {
 	err := j.news[0]
 	j.news = j.news[1:]
 	return err
-}
-
-// A gate lets one call through at a time, and the next one when it has come back,
-// also one that was given up on: what hangs for ever costs one goroutine.
-type gate chan struct{}
-
-func through[T any](ctx context.Context, g gate, f func(context.Context) (T, error)) (T, error) {
-	select {
-	case g <- struct{}{}:
-	case <-ctx.Done():
-		var none T
-		return none, fmt.Errorf("the call before has not come back: %w", ctx.Err())
-	}
-	return bounded.Call(ctx, func(ctx context.Context) (T, error) {
-		defer func() { <-g }()
-		return f(ctx)
-	}, nil)
 }
 
 // keepHeads keeps the newest head where the host said.
@@ -157,7 +140,7 @@ func (j *Journal) keepLast(ctx context.Context, kept Head) {
 func (j *Journal) keepHead(ctx context.Context, bound time.Duration, kept, head Head) error {
 	ctx, cancel := context.WithTimeout(ctx, bound)
 	defer cancel()
-	_, err := through(ctx, j.keeping, func(ctx context.Context) (struct{}, error) {
+	_, err := bounded.Through(ctx, j.keeping, func(ctx context.Context) (struct{}, error) {
 		return struct{}{}, j.moveHead(ctx, kept, head)
 	})
 	return err
