@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -66,10 +67,8 @@ func newFleet(t *testing.T, documents ...string) *fleet {
 	}
 	f := &fleet{t: t, dir: t.TempDir(), token: "token-of-the-operators", client: &http.Client{Timeout: time.Minute}}
 	t.Cleanup(f.client.CloseIdleConnections)
-	if out, err := exec.Command("sh", "certificates.sh", f.dir, "notes", "3").CombinedOutput(); err != nil {
-		t.Fatalf("certificates.sh: %v\n%s", err, out)
-	}
-	must(t, os.Rename(filepath.Join(f.dir, "pods"), filepath.Join(f.dir, "replicas")))
+	f.certify()
+	must(t, os.Symlink("pods", filepath.Join(f.dir, "replicas")))
 	must(t, os.Mkdir(filepath.Join(f.dir, "operators"), 0o700))
 	must(t, os.WriteFile(filepath.Join(f.dir, "operators", "token"), []byte(f.token+"\n"), 0o600))
 	f.args = append(containerArgs(t, "base/statefulset.yaml"), documents...)
@@ -91,6 +90,14 @@ func newFleet(t *testing.T, documents ...string) *fleet {
 		}
 	})
 	return f
+}
+
+// certify makes certificates, by the same CA where there is one.
+func (f *fleet) certify() {
+	f.t.Helper()
+	if out, err := exec.Command("sh", "certificates.sh", f.dir, "notes", "3").CombinedOutput(); err != nil {
+		f.t.Fatalf("certificates.sh: %v\n%s", err, out)
+	}
 }
 
 // listen listens at a free port of the host, or where the system has no such host, of
@@ -250,6 +257,9 @@ func (p *pod) do(method, addr, path, body string) (int, string) {
 	r, err := http.NewRequest(method, "http://"+addr+path, strings.NewReader(body))
 	must(p.t, err)
 	r.Header.Set("X-Vault-Token", p.token)
+	if method == http.MethodPost {
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
 	answer, err := p.client.Do(r)
 	if err != nil {
 		return 0, err.Error()
@@ -291,6 +301,21 @@ func (p *pod) give(share string) {
 	p.t.Helper()
 	p.given++
 	p.operate("unseal", map[string]any{"key": share})
+}
+
+// giveByPage is what a custodian does with a browser.
+func (p *pod) giveByPage(share string) {
+	p.t.Helper()
+	p.given++
+	if code, _ := p.form("unseal", url.Values{"share": {share}}); code != http.StatusOK {
+		p.t.Fatalf("a share on the page of %s is answered with %d", p.name, code)
+	}
+}
+
+// form sends one of the page's.
+func (p *pod) form(path string, fields url.Values) (int, string) {
+	p.t.Helper()
+	return p.do(http.MethodPost, p.operators, "/ceremony/"+path, fields.Encode())
 }
 
 func must(t testing.TB, err error) {

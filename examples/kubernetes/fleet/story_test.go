@@ -3,9 +3,11 @@
 package main
 
 import (
+	"flag"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"syscall"
 	"testing"
@@ -24,12 +26,20 @@ func TestStory(t *testing.T) {
 	tell(t, "story", f)
 }
 
+var (
+	proxy     = flag.String("proxy", "", "the `address` of kubectl proxy: TestStoryInSecrets has the manifests' empty Secrets of that cluster")
+	namespace = flag.String("namespace", "default", "the `namespace` of those")
+)
+
 // TestStoryInSecrets is the same over Secrets, by way of a kubectl proxy.
 func TestStoryInSecrets(t *testing.T) {
 	t.Parallel()
-	proxy := httptest.NewServer(kubefake.New())
-	t.Cleanup(proxy.Close)
-	tell(t, "story-in-secrets", newFleet(t, "-secrets", "-kubernetes="+proxy.URL, "-namespace=default"))
+	if *proxy == "" {
+		ours := httptest.NewServer(kubefake.New())
+		t.Cleanup(ours.Close)
+		*proxy = ours.URL
+	}
+	tell(t, "story-in-secrets", newFleet(t, "-secrets", "-kubernetes="+*proxy, "-namespace="+*namespace))
 }
 
 // tell has a fleet live through it, and says how it went.
@@ -66,6 +76,7 @@ func (s *story) live() {
 	s.ceremonies++
 	up(s.pods...)
 	s.readEverywhere()
+	s.strangers()
 
 	for _, p := range s.pods {
 		p.end(syscall.SIGKILL)
@@ -81,6 +92,7 @@ func (s *story) live() {
 	up(a, b)
 	s.readEverywhere()
 
+	s.certify()                // in a year
 	for _, p := range s.pods { // as the set does it: the next when this one is ready
 		if err := p.end(syscall.SIGTERM); err != nil {
 			s.t.Errorf("%s ended with %v", p.name, err)
@@ -117,11 +129,27 @@ func (s *story) live() {
 	for _, p := range s.pods {
 		p.sealed("waiting for people")
 	}
-	b.give(rekeyed[0]) // both to one pod
-	b.give(rekeyed[1])
+	b.giveByPage(rekeyed[0]) // both to one pod
+	b.giveByPage(rekeyed[1])
 	s.ceremonies++
 	up(s.pods...)
 	s.readEverywhere()
+}
+
+// strangers have no token, and reach what operators and clients do.
+func (s *story) strangers() {
+	s.t.Helper()
+	p, token := s.pods[0], s.token
+	s.token = "another"
+	defer func() { s.token = token }()
+	for _, path := range []string{"seal", "rotate", "rotate/root", "rekey/init"} {
+		if code, _ := p.do("PUT", p.operators, "/v1/sys/"+path, `{"secret_shares": 3, "secret_threshold": 2}`); code != http.StatusForbidden {
+			s.t.Errorf("%s with another token: %d", path, code)
+		}
+	}
+	if code, _ := p.do("GET", p.addr, "/notes/note-0", ""); code != http.StatusForbidden {
+		s.t.Errorf("a note with another token: %d", code)
+	}
 }
 
 // rekey makes new shares, and returns them when they count. The old ones agree to it,
@@ -187,4 +215,27 @@ func (s *story) lost() (lost int) {
 		}
 	}
 	return lost
+}
+
+// The page lets nobody begin, nor see what happened, without the token.
+func TestPageAsksForTheToken(t *testing.T) {
+	f := newFleet(t, "-secrets", "-kubernetes=http://127.0.0.1:1", "-namespace=default") // where nobody answers
+	p := f.pods[0]
+	p.start()
+	for token, want := range map[string]int{"": http.StatusForbidden, f.token + "!": http.StatusForbidden, f.token: http.StatusOK} {
+		if code, _ := p.form("events", url.Values{"token": {token}}); code != want {
+			t.Errorf("events with token %q: %d, want %d", token, code, want)
+		}
+	}
+	begin := url.Values{"token": {"another"}, "shares": {"3"}, "threshold": {"2"}}
+	if code, _ := p.form("begin/init", begin); code != http.StatusForbidden {
+		t.Errorf("an init with another token: %d", code)
+	}
+	f.token = "another"
+	if code, _ := p.do("PUT", p.operators, "/v1/sys/init", `{"secret_shares": 3, "secret_threshold": 2}`); code != http.StatusForbidden {
+		t.Errorf("init with another token: %d", code)
+	}
+	if code, _ := p.do("PUT", p.addr, "/v1/sys/init", "{}"); code != http.StatusServiceUnavailable {
+		t.Errorf("clients reach the operators' routes: %d", code)
+	}
 }

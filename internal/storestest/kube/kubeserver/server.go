@@ -140,6 +140,14 @@ func (s *Server) Client(user string) *http.Client {
 	return &http.Client{Transport: bearer{user, &http.Transport{TLSClientConfig: &tls.Config{RootCAs: s.pool}}}}
 }
 
+// Kubectl returns a command of kubectl, for whoever has a token.
+func (s *Server) Kubectl(ctx context.Context, token string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, "kubectl", append([]string{"--kubeconfig=" + os.DevNull, "--cache-dir=" + filepath.Join(s.dir, "kubectl"),
+		"--server=" + s.URL, "--certificate-authority=" + filepath.Join(s.dir, "tls", "apiserver.crt"), "--token=" + token}, args...)...)
+	cmd.Env = append(os.Environ(), "KUBERC=off")
+	return cmd
+}
+
 type bearer struct {
 	token string
 	http.RoundTripper
