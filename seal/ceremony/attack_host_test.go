@@ -40,6 +40,9 @@ func TestRebindingBehindAHeader(t *testing.T) {
 		}
 	}
 	s.want(at(s, "GET", "/ceremony/", "localhost:8080"), 200)
+	s.want(at(s, "POST", "/ceremony/place", "localhost:8080"), 404, "no such ceremony")
+	// A proxy that calls this machine by its own name tells for whom it asks, and nobody how they asked.
+	s.want(at(s, "POST", "/ceremony/place", "localhost:8080", func(r *http.Request) { r.Header.Set("X-Forwarded-For", "203.0.113.9") }), 403, "not encrypted")
 	// A proxy on this machine passes the name on, and the host knows it by what only it says.
 	s = newSite(t, open, func(_ *seal.Config, c *ceremony.Config) {
 		c.Secure = func(r *http.Request) bool { return r.Header.Get("X-Behind") == "the proxy" }

@@ -91,6 +91,7 @@ func TestOldSharesGivenBack(t *testing.T) {
 			c.then(t, r)
 			for i := range r.tickets {
 				r.s.want(r.place(i, "back", "share", r.old[i]), 200, fmt.Sprintf("number %d of set 1, and your place has number %d of set 2", i+1, i+1))
+				r.s.want(r.place(i, "back", "share", bare(t, r.old[i])), 200, "not the one of your place")
 				r.s.want(r.place(i, "show"), 200, "locked away") // and not forgotten
 			}
 			for _, p := range []answer{r.lead("look"), r.place(0, "look")} {
@@ -150,7 +151,12 @@ func TestStoreAwayAfterInit(t *testing.T) {
 	away = false
 	tb.show()
 	s.want(tb.place(0, "back", "share", tb.shares[0]), 200, "Thank you")
+	s.want(tb.place(0, "back", "share", bare(t, tb.shares[0])), 200, "not the one of your place")
 	s.want(tb.place(1, "back", "share", tb.shares[1]), 200, "the new shares count")
+	replaced(t, s.b)
+	if p := tb.lead("look"); strings.Contains(p.text(), "The new shares count.") {
+		t.Errorf("set %v counts: %s", s.counting(), p.text())
+	}
 }
 
 // loadsNot is a store that can't be read while it is away.

@@ -1,5 +1,7 @@
 package ceremony
 
+import "net/http"
+
 // What the tests look at from inside.
 var (
 	Words    = words
@@ -16,3 +18,16 @@ func Why(err error) string { return why(err) }
 const MostBody = maxKeyBody
 
 func PageText() string { return pageText }
+
+// Held is how many places have a share that is not forgotten.
+func Held(of http.Handler) (n int) {
+	h := of.(*handler)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, s := range h.rite.places {
+		if s.share.X() != 0 || s.encrypted != nil {
+			n++
+		}
+	}
+	return n
+}
