@@ -82,6 +82,9 @@ func run(ctx context.Context, args, env []string) (code int) {
 		args = []string{"--help"}
 	}
 	parsed, err := parser.Parse(args)
+	if err == nil {
+		err = once(parsed)
+	}
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "sealwright: %v\n", err)
 		fmt.Fprintln(os.Stderr, "next: sealwright --help")
@@ -89,6 +92,23 @@ func run(ctx context.Context, args, env []string) (code int) {
 	}
 	defer a.close()
 	return a.finish(parsed.Run())
+}
+
+// once refuses a flag given twice that takes one value: kong has the last one count,
+// and who meant both, or forgot the first, is not told.
+func once(parsed *kong.Context) error {
+	seen := map[*kong.Flag]bool{}
+	for _, p := range parsed.Path {
+		f := p.Flag
+		if f == nil || f.IsBool() || f.IsCumulative() {
+			continue
+		}
+		if seen[f] {
+			return fmt.Errorf("--%s is given twice, and takes one value", f.Name)
+		}
+		seen[f] = true
+	}
+	return nil
 }
 
 // finish tells of an error, and returns the code that it has.

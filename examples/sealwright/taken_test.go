@@ -14,7 +14,6 @@ import (
 	"testing"
 
 	"github.com/sealwright/sealwright/seal"
-	"github.com/sealwright/sealwright/seal/journal"
 	"github.com/sealwright/sealwright/seal/kubestore"
 	"github.com/sealwright/sealwright/seal/objectstore"
 )
@@ -218,40 +217,4 @@ func inspected(t *testing.T, w *world, rec []byte) (v inspection) {
 	r.want(t, 0)
 	r.decode(t, &v)
 	return v
-}
-
-// A report has what stands in each replica's journal, and not in the last one named.
-func TestAReportOfSeveralJournals(t *testing.T) {
-	w := newWorld(t, seal.NewMemStore(), false, nil)
-	at := w.write(t, "bare", string(recordOf(t, w.store)))
-	var args []string
-	var head string
-	for i, name := range []string{"web-0", "web-1"} {
-		path := filepath.Join(w.dir, name)
-		j, err := journal.Open(journal.Config{Place: journal.File{Path: path}, Name: name})
-		if err != nil {
-			t.Fatal(err)
-		}
-		b, err := seal.Open(seal.Config{Store: w.store, Drill: -1, OnEvent: j.Event})
-		if err != nil {
-			t.Fatal(err)
-		}
-		share, err := seal.ParseShare(w.shares[i])
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := b.Admin().CheckShare(t.Context(), share, seal.By{Actor: "desk-of-" + name}); err != nil {
-			t.Fatal(err)
-		}
-		b.Close()
-		if err := j.Close(); err != nil {
-			t.Fatal(err)
-		}
-		args, head = append(args, "--journal", path), j.Status().Head.String()
-	}
-	report := append([]string{"report", "--store", at}, args...)
-	run(t, "", report...).want(t, 0, "1 alice: confirmed", "2 bob: confirmed", "From 6 events")
-	run(t, "", append(report, "--head", head)...).want(t, 1, "--head and --archived-up-to are of one journal")
-	run(t, "", append(report, args[:2]...)...).want(t, 1, "named twice")
-	run(t, "", append([]string{"report", "--store", at, "--head", head}, args[2:]...)...).want(t, 0, "1 alice: never confirmed", "2 bob: confirmed")
 }
