@@ -66,3 +66,23 @@ func TestALiveJournalHasNoCrash(t *testing.T) {
 		t.Errorf("%+v, %v", r, err)
 	}
 }
+
+// TestAProcessThatHadNothingToSayHasNotCrashed: a server that was ended before its first
+// event wrote that it began, and not that it ended.
+func TestAProcessThatHadNothingToSayHasNotCrashed(t *testing.T) {
+	place := inDir(t)
+	const runs = 3
+	for range runs {
+		j, err := journal.Open(journal.Config{Place: place, Name: "a"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := j.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r, err := journal.Verify(t.Context(), place)
+	if err != nil || r.Opened != runs || r.Closed != runs || r.Crashed != 0 || r.Unended {
+		t.Errorf("%+v, %v; want %d runs, each ended in order", r, err, runs)
+	}
+}

@@ -310,10 +310,10 @@ func (j *Journal) Close() error {
 		j.mu.Unlock()
 		return ErrClosed
 	}
-	if j.status.Head.Seq > 0 || len(j.queue) > 0 {
-		j.queue = append(j.queue, line{Version: version, Time: formatTime(time.Now()), Kind: string(KindClose), Replica: cut(j.cfg.Name, maxName)})
-		j.accepted++
-	}
+	// Also where nothing was written so far: Flush writes the line of the beginning, or
+	// somebody is about to.
+	j.queue = append(j.queue, line{Version: version, Time: formatTime(time.Now()), Kind: string(KindClose), Replica: cut(j.cfg.Name, maxName)})
+	j.accepted++
 	j.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), j.cfg.Wait)
 	defer cancel()
