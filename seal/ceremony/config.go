@@ -35,9 +35,10 @@ type Config struct {
 	// Authorize reports why a request may not do what it wants; nil lets it. Token
 	// is what its sender has typed into the page's field for one, "" for nothing: a
 	// host whose requests have an identity without it, as of a client's
-	// certificate, looks at that. The answer does not show the error. It is also
-	// called while the server is sealed, and for [Init] before there is a store; not
-	// for requests that are not Secure, which may nothing.
+	// certificate, looks at that; [Token] is for one whose operators share one. The
+	// answer does not show the error. It is also called while the server is sealed, and
+	// for [Init] before there is a store; not for requests that are not Secure, which
+	// may nothing.
 	Authorize func(r *http.Request, a Action, token string) error
 
 	// NoTokens leaves the fields for a token out.
