@@ -6,7 +6,7 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
-	"strings"
+	"slices"
 
 	"github.com/sealwright/sealwright/seal"
 	"github.com/sealwright/sealwright/seal/handoff"
@@ -41,7 +41,7 @@ func Example() {
 		if err != nil {
 			return "", err
 		}
-		if name := cert.Subject.CommonName; strings.HasPrefix(name, "web-") {
+		if name := cert.Subject.CommonName; slices.Contains([]string{"web-0", "web-1", "web-2"}, name) { // and not a prefix, which lets in a web-9 too
 			return name, nil
 		}
 		return "", fmt.Errorf("%q is no replica", cert.Subject.CommonName)

@@ -19,6 +19,10 @@
 // generate-root-token. DELETE of unseal cancels a migration. PUT and POST are the
 // same. Bodies are bounded, and fields that are not known are ignored.
 //
+// The tools have no command for [seal.Admin.RotateRoot] (their rotate/root is new
+// shares), ActivateUnseen, Claim, [seal.Barrier.Unseal] and package migrate's Retire:
+// the example HostRoutes has a route for each.
+//
 // A request takes 50 seconds at most. Nothing waits for another request: while
 // one asks a KMS, the server is sealed, the operation cancelled and its status
 // read as if that KMS were not there. A host sets [http.Server] ReadTimeout, for
