@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 	"unicode"
+
+	"github.com/sealwright/sealwright/seal/journal"
 )
 
 // expressions returns those of the dashboard, with the variables that they use
@@ -86,6 +88,7 @@ func TestDashboard(t *testing.T) {
 		s := newSite(t, nil)
 		s.init("a", "people")
 		s.metrics.Keeper("idle", time.Now(), time.Now(), errors.New("an item"))
+		s.metrics.Journal(func() journal.Status { return journal.Status{} })
 		s.metrics.Items("tokens", map[string]int64{"1": 1})
 		s.metrics.Rewrap("tokens")(map[string]int64{"rewrapped": 1})
 		s.scrape()

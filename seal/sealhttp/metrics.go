@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/sealwright/sealwright/seal"
+	"github.com/sealwright/sealwright/seal/journal"
 )
 
 // Metrics counts the events of a barrier, and shows the counts beside its
@@ -48,6 +49,9 @@ import (
 //	sealwright_keeper_failed                       1 while it could not do something, or left items as they are
 //	sealwright_keeper_rotated_timestamp_seconds    when the active term was made
 //	sealwright_keeper_round_timestamp_seconds      when its last round here ended
+//	sealwright_journal_line                        of a journal, by [Metrics.Journal]: the number of its newest line
+//	sealwright_journal_waiting, …_lost_total       events that wait in memory; that could not be kept there
+//	sealwright_journal_failed{what}                1 while it cannot write, heads (be kept elsewhere), rotate; missing: lines are gone
 type Metrics struct {
 	mu     sync.Mutex
 	events map[[2]string]uint64 // by kind and result
@@ -55,6 +59,7 @@ type Metrics struct {
 	rewrapped map[[2]string]int64         // by source and outcome
 	items     map[string]map[string]int64 // by source and term
 	keeper    *keeper                     // nil if there is none
+	journal   func() journal.Status       // nil if there is none
 }
 
 // Event counts an event. It is meant for [seal.Config.OnEvent], or to be called
@@ -85,7 +90,9 @@ func (m *Metrics) Handler(b *seal.Barrier) http.Handler {
 		events := maps.Clone(m.events)
 		p.rewraps(m)
 		p.keeper(m.keeper)
+		journal := m.journal
 		m.mu.Unlock()
+		p.journal(journal)
 		p.family("events_total", "counter", "Events, by kind and result.")
 		for _, k := range slices.SortedFunc(maps.Keys(events), func(a, b [2]string) int { return slices.Compare(a[:], b[:]) }) {
 			p.sample(events[k], "kind", k[0], "result", k[1])

@@ -16,6 +16,7 @@ import (
 	"github.com/sealwright/sealwright/kms"
 	"github.com/sealwright/sealwright/kms/kmstest"
 	"github.com/sealwright/sealwright/seal"
+	"github.com/sealwright/sealwright/seal/journal"
 	"github.com/sealwright/sealwright/seal/sealhttp"
 )
 
@@ -193,6 +194,49 @@ func TestMetricsKeeper(t *testing.T) {
 	if diff := cmp.Diff(want, look()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
+}
+
+// TestMetricsJournal: a journal that is written, and one whose disk is away.
+func TestMetricsJournal(t *testing.T) {
+	b, err := seal.Open(seal.Config{Store: seal.NewMemStore()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	var m sealhttp.Metrics
+	look := func(want ...string) {
+		t.Helper()
+		var got []string
+		for _, line := range scrape(t, &m, b) {
+			if strings.HasPrefix(line, "journal") {
+				got = append(got, line)
+			}
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+	}
+	look()
+	const heads, missing, rotate, write = `journal_failed{what="heads"} `, `journal_failed{what="missing"} `, `journal_failed{what="rotate"} `, `journal_failed{what="write"} `
+	dir := t.TempDir()
+	for path, want := range map[string][]string{
+		dir + "/journal":      {"journal_line 4", "journal_waiting 0", "journal_lost_total 0", heads + "0", missing + "0", rotate + "0", write + "0"},
+		dir + "/away/journal": {"journal_line 0", "journal_waiting 3", "journal_lost_total 1", heads + "0", missing + "0", rotate + "0", write + "1"},
+	} {
+		j, err := journal.Open(journal.Config{Place: journal.File{Path: path}, Keep: 2})
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.Journal(j.Status)
+		for range 3 {
+			j.Event(seal.Event{Kind: seal.EventShare})
+		}
+		look(want...)
+		j.Close()
+	}
+	why := errors.New("one")
+	m.Journal(func() journal.Status { return journal.Status{Heads: why, Missing: why, Rotation: why, Lost: 1<<64 - 1} })
+	look("journal_line 0", "journal_waiting 0", "journal_lost_total 18446744073709551615", heads+"1", missing+"1", rotate+"1", write+"0")
 }
 
 func ExampleMetrics() {

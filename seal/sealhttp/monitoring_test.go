@@ -20,6 +20,7 @@ import (
 	"github.com/sealwright/sealwright/kms"
 	"github.com/sealwright/sealwright/kms/kmstest"
 	"github.com/sealwright/sealwright/seal"
+	"github.com/sealwright/sealwright/seal/journal"
 	"github.com/sealwright/sealwright/seal/sealhttp"
 )
 
@@ -171,6 +172,16 @@ func (s *site) pass(idle bool, times int, every time.Duration) {
 	}
 }
 
+// journal opens one for the site, and begins it.
+func (s *site) journal(path string) (event func(seal.Event)) {
+	j, err := journal.Open(journal.Config{Place: journal.File{Path: path}})
+	s.must(err)
+	s.t.Cleanup(func() { j.Close() })
+	s.metrics.Journal(j.Status)
+	j.Event(seal.Event{Kind: seal.EventUnseal})
+	return j.Event
+}
+
 // A rollback is a store that goes back to a record of before.
 type rollback struct {
 	seal.Store
@@ -289,6 +300,20 @@ var alarms = map[string]struct {
 		s.metrics.Keeper("idle", s.began.Add(-50*24*time.Hour), time.Now(), errors.New("an item"))
 		s.pass(false, 160, 10*time.Minute)
 	}, want: "SealwrightKeeperFailed SealwrightRotationOverdue"},
+	"a journal on a disk that is away": {do: func(s *site) {
+		s.init("a", "people")
+		s.journal(filepath.Join(s.t.TempDir(), "unmounted", "journal"))
+		s.pass(false, 6, 10*time.Minute)
+	}, want: "SealwrightJournalFails"},
+	"a journal that is cut": {do: func(s *site) {
+		s.init("a", "people")
+		path := filepath.Join(s.t.TempDir(), "journal")
+		event := s.journal(path)
+		s.pass(false, 6, 10*time.Minute)
+		s.must(os.Truncate(path, 0))
+		event(seal.Event{Kind: seal.EventDrill})
+		s.pass(false, 6, 10*time.Minute)
+	}, want: "SealwrightJournalCut"},
 	"memory that is swapped": {do: func(s *site) {
 		s.init("a", "people")
 		s.edit = func(p string) string {

@@ -3,6 +3,8 @@ package sealotel
 import (
 	"maps"
 	"time"
+
+	"github.com/sealwright/sealwright/seal/journal"
 )
 
 // keeper is what a keeper told last.
@@ -17,6 +19,14 @@ func (t *Telemetry) Keeper(phase string, rotated, round time.Time, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.keeper = &keeper{phase, rotated, round, err != nil}
+}
+
+// Journal shows how a journal is, which is asked at each collection, and waits for
+// nothing: it is for the Status of a Journal.
+func (t *Telemetry) Journal(status func() journal.Status) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.journal = status
 }
 
 // Items takes a census of a source, its items by term, in place of the one before.

@@ -16,6 +16,7 @@ import (
 	"github.com/sealwright/sealwright/kms/kmstest"
 	"github.com/sealwright/sealwright/migrate"
 	"github.com/sealwright/sealwright/seal"
+	"github.com/sealwright/sealwright/seal/journal"
 	"github.com/sealwright/sealwright/seal/sealhttp"
 	"github.com/sealwright/sealwright/seal/sealotel"
 )
@@ -113,10 +114,18 @@ func TestAgreesWithScrape(t *testing.T) {
 			to.Items("tokens", map[string]int64{"2": 501})
 		}
 		agree("a keeper at rest")
-		if len(names) < 24 {
+		for _, why := range []error{nil, errors.New("why")} {
+			for _, to := range []interface{ Journal(func() journal.Status) }{&m, s.tel} {
+				to.Journal(func() journal.Status {
+					return journal.Status{Head: journal.Head{Seq: 7}, Waiting: 2, Lost: 1, Err: why, Missing: why, Rotation: why, Heads: why}
+				})
+			}
+			agree("a journal")
+		}
+		if len(names) < 28 {
 			t.Errorf("only %d names were compared: %v", len(names), names)
 		}
-		t.Logf("%d names of sealhttp, in 10 states", len(names))
+		t.Logf("%d names of sealhttp, in 12 states", len(names))
 	})
 }
 

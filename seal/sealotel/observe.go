@@ -43,6 +43,9 @@ var (
 		"sealwright.keeper_failed":                    "Whether the keeper could not do something lately, or left items as they are.",
 		"sealwright.keeper_rotated_timestamp_seconds": "When the active term was made.",
 		"sealwright.keeper_round_timestamp_seconds":   "When the last round of the keeper of this process ended.",
+		"sealwright.journal_line":                     "Number of the newest line that is known to be written to the journal.",
+		"sealwright.journal_waiting":                  "Events in memory that wait to be written to the journal.",
+		"sealwright.journal_failed":                   "Whether the journal cannot be written, lacks lines that were there, its newest head cannot be kept elsewhere, or its file not be renamed.",
 	}
 	counters = map[string]string{
 		"vault.seal.encrypt":           "Calls that wrap a key.",
@@ -50,6 +53,7 @@ var (
 		"vault.seal.decrypt":           "Calls that unwrap a key.",
 		"vault.seal.decrypt.error":     "Those that failed.",
 		"sealwright.events":            "Events, by kind and result.",
+		"sealwright.journal_lost":      "Events that this process could neither write to the journal nor keep.",
 		"sealwright.rewrap_items":      "Items that a rewrap has dealt with, by source and outcome.",
 		"sealwright.telemetry_dropped": "What the providers of spans and metrics did not take.",
 	}
@@ -77,6 +81,7 @@ func (t *Telemetry) Observe(b *seal.Barrier) (stop func() error, err error) {
 		var v view
 		v.status(b.Status())
 		v.counted(t)
+		v.journal(t)
 		for _, r := range v { // with no lock held: the provider may take its time
 			o.ObserveInt64(m[r.name], r.value, metric.WithAttributes(r.labels...))
 		}
@@ -206,6 +211,23 @@ func (v *view) counted(t *Telemetry) {
 		v.time("sealwright.keeper_rotated_timestamp_seconds", k.rotated)
 		v.time("sealwright.keeper_round_timestamp_seconds", k.round)
 	}
+}
+
+func (v *view) journal(t *Telemetry) {
+	t.mu.Lock()
+	status := t.journal
+	t.mu.Unlock()
+	if status == nil {
+		return
+	}
+	s := status()
+	v.show("sealwright.journal_line", int64(s.Head.Seq))
+	v.show("sealwright.journal_waiting", int64(s.Waiting))
+	v.show("sealwright.journal_lost", int64(s.Lost))
+	v.show("sealwright.journal_failed", bit(s.Heads != nil), "what", "heads")
+	v.show("sealwright.journal_failed", bit(s.Missing != nil), "what", "missing")
+	v.show("sealwright.journal_failed", bit(s.Rotation != nil), "what", "rotate")
+	v.show("sealwright.journal_failed", bit(s.Err != nil), "what", "write")
 }
 
 func (v *view) calls(name string, c *calls) {

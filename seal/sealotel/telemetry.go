@@ -13,6 +13,7 @@ import (
 	tracenoop "go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/sealwright/sealwright/seal"
+	"github.com/sealwright/sealwright/seal/journal"
 )
 
 // scope is the name of the instrumentation.
@@ -39,7 +40,8 @@ type Telemetry struct {
 	events   map[[2]string]int64
 	rewraps  map[[2]string]int64
 	items    map[string]map[string]int64
-	keeper   *keeper // nil if there is none
+	keeper   *keeper               // nil if there is none
+	journal  func() journal.Status // nil if there is none
 }
 
 // New returns a Telemetry.
