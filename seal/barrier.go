@@ -11,6 +11,7 @@ import (
 	"github.com/sealwright/sealwright/internal/custody"
 	"github.com/sealwright/sealwright/internal/ledger"
 	"github.com/sealwright/sealwright/internal/record"
+	"github.com/sealwright/sealwright/internal/roster"
 	"github.com/sealwright/sealwright/internal/secret"
 	"github.com/sealwright/sealwright/keyring"
 )
@@ -136,36 +137,41 @@ func (b *Barrier) Keyring() *keyring.Keyring { return b.keys.Keyring() }
 // Seal ends what [Barrier.While] runs, waits for its return, no longer than
 // [Config.Grace], drains the operations in flight and wipes the keys. From its
 // beginning on the Barrier says that it is sealed. It is an operator's act on
-// this process: Run does not undo it, Unseal and Submit do.
+// this process: Run does not undo it, Unseal and Submit do. With a [Config.Roster]
+// it then tells the others, for which it waits for two seconds or so.
 func (b *Barrier) Seal(by By) error {
 	if err := by.check(); err != nil {
 		return err
 	}
-	if !b.shut(ErrSealed, by) {
+	ok, last := b.shut(ErrSealed, by)
+	if !ok {
 		return ErrClosed
 	}
 	b.emit(EventSeal, by, "", "", nil)
+	b.leave(last)
 	return nil
 }
 
 // Close is [Barrier.Seal], for good. What waits in the Barrier's methods returns
 // [ErrClosed].
 func (b *Barrier) Close() error {
-	b.shut(ErrClosed, By{})
+	_, last := b.shut(ErrClosed, By{})
 	b.end(ErrClosed)
+	b.leave(last)
 	return nil
 }
 
-// shut seals; it reports false if the Barrier was closed before. A change in
+// shut seals; it reports false if the Barrier was closed before, and returns what is
+// to be said in the roster. A change in
 // flight has its own copy of the root key, and finishes, unless it waits for a
 // KMS.
-func (b *Barrier) shut(why error, by By) bool {
+func (b *Barrier) shut(why error, by By) (ok bool, last *roster.Signed) {
 	b.shutting <- struct{}{}
 	defer func() { <-b.shutting }()
 	b.mu.Lock()
 	if b.closed {
 		b.mu.Unlock()
-		return false
+		return false, nil
 	}
 	b.closed = why == ErrClosed
 	b.sealedBy = true
@@ -173,6 +179,7 @@ func (b *Barrier) shut(why error, by By) bool {
 	b.draining = true
 	running := b.running
 	b.running = map[*run]struct{}{}
+	last = b.farewell()
 	b.forget(why)
 	if !b.closed {
 		b.setWhy(ErrSealedByOperator) // for who asks why it does not come back by itself
@@ -186,7 +193,7 @@ func (b *Barrier) shut(why error, by By) bool {
 	}()
 	b.drain(running, why, by)
 	b.keys.Seal() // waits for the operations in flight, without b.mu
-	return true
+	return true, last
 }
 
 // forget wipes what the Barrier holds; b.mu is held.

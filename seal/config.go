@@ -88,7 +88,9 @@ type Config struct {
 	Roster Store
 
 	// MemberTTL is for how long a replica is waited for that is in the Roster, and
-	// gives no sign of life any more. After that it counts as one that does not run:
+	// gives no sign of life any more, of which a process gives ten in this time, or
+	// one each Poll where that is longer. One that is sealed or closed says so, and is
+	// not waited for. After that it counts as one that does not run:
 	// what it writes all the same, under a term that others have retired, is lost.
 	// Zero: 15 minutes.
 	MemberTTL time.Duration

@@ -117,6 +117,14 @@ func (f *fleet) kill(replica string) {
 	}
 }
 
+// crash ends a replica that says nothing more.
+func (f *fleet) crash(replica string) {
+	f.freeze(replica)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.up, replica)
+}
+
 func (f *fleet) end() {
 	for _, name := range f.names() {
 		f.kill(name)

@@ -167,9 +167,7 @@ func (b *Barrier) inRoster(ctx context.Context, write bool) error {
 	if err != nil {
 		return err
 	}
-	if _, err := bounded.Through(ctx, b.roster.gate, func(ctx context.Context) (string, error) {
-		return b.cfg.Roster.Swap(ctx, text, rev)
-	}); err != nil {
+	if err := b.swapRoster(ctx, text, rev); err != nil {
 		return err
 	}
 	b.mu.Lock()
@@ -200,6 +198,14 @@ func (b *Barrier) readRoster(ctx context.Context, store string) (*roster.Roster,
 	return r, d.rev, err
 }
 
+// swapRoster writes the roster.
+func (b *Barrier) swapRoster(ctx context.Context, text []byte, rev string) error {
+	_, err := bounded.Through(ctx, b.roster.gate, func(ctx context.Context) (string, error) {
+		return b.cfg.Roster.Swap(ctx, text, rev)
+	})
+	return err
+}
+
 // takeRoster takes in what a roster says. It returns this process's own entry,
 // whether that is due, and who is gone.
 func (b *Barrier) takeRoster(r *roster.Roster, keys roster.Keys, o *ledger.Opened) (e roster.Entry, gone []string, due bool) {
@@ -207,6 +213,9 @@ func (b *Barrier) takeRoster(r *roster.Roster, keys roster.Keys, o *ledger.Opene
 	mine := r.Entry(b.cfg.Replica)
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.open == nil {
+		return e, nil, false // it has left
+	}
 	if mine != nil && !b.roster.toldAt.IsZero() && !bytes.Equal(mine.Run, b.roster.run) {
 		b.roster.twice = time.Now()
 	}
@@ -218,35 +227,6 @@ func (b *Barrier) takeRoster(r *roster.Roster, keys roster.Keys, o *ledger.Opene
 		b.roster.beat++ // also for an attempt whose outcome is unknown
 	}
 	return e, b.roster.view.Gone(), due
-}
-
-// comeAfter has this process come after the run that it finds in its place when it
-// begins. Where another one says that it came after this one, or makes entries in its
-// name, two processes have one replica's name: this one goes on as a new run, which
-// names none, so that others listen to both. What nobody vouches for does no harm
-// here. B.mu is held.
-func (b *Barrier) comeAfter(mine *roster.Entry) {
-	r := &b.roster
-	switch {
-	case mine == nil:
-	case r.beat == 0:
-		r.after = bytes.Clone(mine.Run)
-	case bytes.Equal(mine.After, r.run), bytes.Equal(mine.Run, r.run) && mine.Beat > r.beat:
-		b.renew()
-		r.twice = time.Now()
-	}
-}
-
-// ownRuns is how many of its own runs a process knows again.
-const ownRuns = 64
-
-// renew has this process go on as a new run; b.mu is held.
-func (b *Barrier) renew() {
-	r := &b.roster
-	if r.before = append(r.before, r.run); len(r.before) > ownRuns {
-		r.before = r.before[1:]
-	}
-	r.run, r.after, r.beat, r.toldAt = newRun(), nil, 0, time.Time{}
 }
 
 // dataKeys returns the data keys of an opened record, for as long as that is not

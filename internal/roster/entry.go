@@ -47,6 +47,7 @@ type Entry struct {
 	Behind     int64           `json:"behind"`     // since when it cannot follow, by its clock, for people; 0: it can
 	Alone      bool            `json:"alone"`      // it can follow a new root key with nobody present
 	Twice      bool            `json:"twice"`      // another process reports in its name, of which others may not hear
+	Left       bool            `json:"left"`       // its last: it holds no key any more, and encrypts nothing
 }
 
 // entry is an Entry as it is stored.
@@ -152,9 +153,8 @@ func (r *Roster) Entries(keys Keys) (good, strangers []Entry) {
 // without those of the replicas that are gone. A limit of bytes that its store
 // takes, if there is one, is kept: what nobody vouches for goes first.
 func (r *Roster) With(e Entry, keys Keys, gone []string, limit int) ([]byte, error) {
-	tag := r.tag(&e, keys)
-	mine := entry{e, tag}
-	if tag == nil || !mine.fits() {
+	mine := r.Sign(e, keys)
+	if mine == nil {
 		return nil, fmt.Errorf("replica %.80q cannot be in a roster", e.Replica)
 	}
 	if limit <= 0 || limit > MaxSize {
@@ -166,17 +166,48 @@ func (r *Roster) With(e Entry, keys Keys, gone []string, limit int) ([]byte, err
 			next.members = append(next.members, o)
 		}
 	}
-	if text, ok := next.add(mine, limit); ok {
+	if text, ok := next.add(mine.entry, limit); ok {
 		return text, nil
 	}
 	_, strangers := next.Entries(keys)
 	next.members = slices.DeleteFunc(next.members, func(o entry) bool {
 		return slices.ContainsFunc(strangers, func(s Entry) bool { return s.Replica == o.Replica })
 	})
-	if text, ok := next.add(mine, limit); ok {
+	if text, ok := next.add(mine.entry, limit); ok {
 		return text, nil
 	}
 	return nil, ErrFull
+}
+
+// A Signed is an entry with its tag, which needs no key any more.
+type Signed struct {
+	entry
+	Store string
+}
+
+// Sign returns an entry for the roster of this store; nil where it cannot be one.
+func (r *Roster) Sign(e Entry, keys Keys) *Signed {
+	s := &Signed{entry{e, r.tag(&e, keys)}, r.store}
+	if s.Tag == nil || !s.fits() {
+		return nil
+	}
+	return s
+}
+
+// Left returns the document with the last entry of a run in the place of the one
+// before; nil where another one, or none, is there.
+func (r *Roster) Left(s *Signed, limit int) []byte {
+	i := slices.IndexFunc(r.members, func(o entry) bool { return o.Replica == s.Replica })
+	if i < 0 || !bytes.Equal(r.members[i].Run, s.Run) || r.members[i].Beat >= s.Beat {
+		return nil
+	}
+	next := &Roster{r.store, slices.Clone(r.members)}
+	next.members[i] = s.entry
+	text := next.marshal()
+	if limit > 0 && len(text) > limit || len(text) > MaxSize {
+		return nil
+	}
+	return text
 }
 
 // add returns the document with an entry more, if it has room.

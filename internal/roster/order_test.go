@@ -240,3 +240,73 @@ func TestAttackItsOwnNameIsAnothers(t *testing.T) {
 		t.Errorf("%q counts", got)
 	}
 }
+
+// TestALastEntry ends a run, for whoever meets it, and nobody else's: what it wrote may
+// be on its way, and it is known again until everybody had the time to meet it.
+func TestALastEntry(t *testing.T) {
+	left := by('B', 7, 2, true)
+	left.Left = true
+	for name, tt := range map[string]struct {
+		first roster.Entry
+		want  string // who counts then
+	}{
+		"it was heard of":            {by('B', 6, 2, true), ""},
+		"an entry before was missed": {by('B', 1, 1, true), ""},
+		"another run":                {by('A', 6, 2, true), "A"},
+		"it is put back":             {by('B', 8, 2, true), "B"},
+		"it has gone on":             {by('B', 1, 3, true), "B"}, // and somebody with an older key says so
+	} {
+		w := newWatcher()
+		w.look(0, tt.first)
+		w.look(pause, left)
+		if got := live(w); got != tt.want {
+			t.Errorf("%s: %q counts", name, got)
+		}
+		if _, last := w.view.Under(1); !last.Equal(w.now) {
+			t.Errorf("%s: under term 1 at %v", name, last)
+		}
+		w.look(pause, by('B', 6, 2, true))
+		if got := live(w); got != tt.want {
+			t.Errorf("%s: after an older entry %q counts", name, got)
+		}
+	}
+	w := newWatcher()
+	w.look(0, left)
+	w.look(pause, left)
+	if _, last := w.view.Under(1); live(w) != "" || last.Equal(w.now) || w.view.Gone() != nil || len(w.view.Members()) != 0 {
+		t.Errorf("%q counts, heard at %v, taken away %v", live(w), last, w.view.Gone())
+	}
+	for range 10 {
+		w.look(pause, left)
+	}
+	if names := w.view.Gone(); len(names) != 1 {
+		t.Errorf("taken away: %q", names)
+	}
+}
+
+// TestLeft puts the last entry of a run where the one before it is, and nowhere else.
+func TestLeft(t *testing.T) {
+	left := by('B', 7, 1, true)
+	left.Left = true
+	r := roster.New(store)
+	last := r.Sign(left, keys(1))
+	if r.Sign(left, keys()) != nil || r.Left(last, 0) != nil {
+		t.Error("signed without a key, or put where nothing is")
+	}
+	here := func(e roster.Entry) *roster.Roster { return parse(t, with(t, keys(1), entry("a", 1, 1), e)) }
+	text := here(by('B', 6, 1, true)).Left(last, 0)
+	if good, strangers := parse(t, text).Entries(keys(1)); len(good) != 2 || len(strangers) != 0 || !good[1].Left || good[1].Beat != 7 {
+		t.Errorf("%+v, %+v", good, strangers)
+	}
+	for name, e := range map[string]roster.Entry{"another run": by('A', 1, 1, true), "what is later": by('B', 7, 1, true)} {
+		if here(e).Left(last, 0) != nil {
+			t.Errorf("put over %s", name)
+		}
+	}
+	if here(by('B', 6, 1, true)).Left(last, len(text)-1) != nil {
+		t.Error("longer than what its store takes")
+	}
+	if forged := bytes.Replace(with(t, keys(1), by('B', 7, 1, true)), []byte(`"left":false`), []byte(`"left":true`), 1); len(func() []roster.Entry { g, _ := parse(t, forged).Entries(keys(1)); return g }()) != 0 {
+		t.Error("left by anybody's word")
+	}
+}

@@ -68,7 +68,7 @@ func names(list []roster.Entry) (out []string) {
 func TestTheDocument(t *testing.T) {
 	e := entry("web-0", 3, 2)
 	e.At, e.Newest, e.Behind, e.After = 1000, 3, 900, bytes.Repeat([]byte{0x66}, 16)
-	const want = `{"roster":1,"store":"00112233445566778899aabbccddeeff","members":[{"replica":"web-0","run":"77777777777777777777777777777777","after":"66666666666666666666666666666666","beat":3,"generation":7,"term":2,"newest":3,"at":1000,"behind":900,"alone":true,"twice":false,"tag":"949582941f68eda579d5edc5edcfbf00d9e2d9ac3404ec5ff2dcd6747b0af8ae"}]}` + "\n"
+	const want = `{"roster":1,"store":"00112233445566778899aabbccddeeff","members":[{"replica":"web-0","run":"77777777777777777777777777777777","after":"66666666666666666666666666666666","beat":3,"generation":7,"term":2,"newest":3,"at":1000,"behind":900,"alone":true,"twice":false,"left":false,"tag":"5f5eaf78cd249c91f24b33c978d3f5d4d15debee3fb404cde0527bfcc7a56af7"}]}` + "\n"
 	if d := cmp.Diff(want, string(with(t, keys(3), e))); d != "" {
 		t.Error(d)
 	}

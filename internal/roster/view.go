@@ -72,7 +72,7 @@ func (v *View) Take(entries, strangers []Entry, mine Entry, before [][]byte, now
 	}
 	for name, runs := range v.members {
 		for _, m := range runs {
-			if m.Gone = m.Silent >= ttl; !m.Gone {
+			if m.Gone = m.Silent >= ttl; !m.Gone && !m.Left {
 				v.under[m.oldest()] = now
 			}
 		}
@@ -121,10 +121,9 @@ func (v *View) hear(e Entry, now time.Time) {
 			runs = slices.DeleteFunc(runs, func(m *Member) bool { return m == silent })
 		}
 		v.members[e.Replica] = append(runs, &Member{Entry: e, Heard: now})
+		v.under[e.oldest()] = now // also if it has left: what it wrote may be on its way
 	case e.Newest > runs[i].Newest, e.Newest == runs[i].Newest && e.Beat > runs[i].Beat:
-		if runs[i].oldest() != e.oldest() {
-			v.under[runs[i].oldest()] = now // it has gone on at some time since the look before
-		}
+		v.under[runs[i].oldest()] = now // it may have gone on, or left, at any time since the look before
 		runs[i] = &Member{Entry: e, Heard: now}
 	}
 }
@@ -155,14 +154,14 @@ func (v *View) end(e Entry, now time.Time) {
 	})
 }
 
-// Members returns the other replicas that were heard of, by name. A run that is gone
-// beside one that is not is remembered, and nothing to tell.
+// Members returns the other replicas that were heard of, by name. A run that has left,
+// and one that is gone beside one that is not, is remembered, and nothing to tell.
 func (v *View) Members() []Member {
 	out := make([]Member, 0, len(v.members))
 	for _, runs := range v.members {
-		lives := slices.ContainsFunc(runs, func(m *Member) bool { return !m.Gone })
+		lives := slices.ContainsFunc(runs, func(m *Member) bool { return !m.Gone && !m.Left })
 		for _, m := range runs {
-			if !m.Gone || !lives {
+			if !m.Left && (!m.Gone || !lives) {
 				out = append(out, *m)
 			}
 		}
