@@ -177,6 +177,14 @@ func (c *Config) validate() error {
 	if c.Store == nil {
 		return fmt.Errorf("%w: Config.Store is required", ErrConfig)
 	}
+	switch {
+	case isSame(c.Roster, c.Store):
+		return fmt.Errorf("%w: Roster is the store of the record: give it a place of its own", ErrConfig)
+	case isSame(c.Anchor, c.Store):
+		return fmt.Errorf("%w: Anchor is the store of the record: give it a place of its own", ErrConfig)
+	case isSame(c.Roster, c.Anchor):
+		return fmt.Errorf("%w: Roster is the Anchor: give each a place of its own", ErrConfig)
+	}
 	for name, w := range c.KMS {
 		if w == nil {
 			return fmt.Errorf("%w: the KMS %q is nil", ErrConfig, name)

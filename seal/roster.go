@@ -195,6 +195,9 @@ func (b *Barrier) readRoster(ctx context.Context, store string) (*roster.Roster,
 		return nil, "", err
 	}
 	r, err := roster.Parse(store, d.text)
+	if place := placeOf(b.cfg.Roster); err != nil && place != "" {
+		err = fmt.Errorf("%s: %w", place, err)
+	}
 	return r, d.rev, err
 }
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/sealwright/sealwright/seal"
+	"github.com/sealwright/sealwright/seal/filestore"
 )
 
 const (
@@ -412,6 +413,11 @@ func TestAttackRosterHangs(t *testing.T) {
 	must(t, a.Seal(seal.By{}))
 }
 
+// A hidden is a store that Open does not take for the one that it is.
+type hidden struct{ seal.Store }
+
+func (hidden) Place() string { return "the place of tests" }
+
 // TestTheRosterIsNotTheRecord: a roster in the place of the record, or of the
 // anchor, changes neither.
 func TestTheRosterIsNotTheRecord(t *testing.T) {
@@ -419,9 +425,9 @@ func TestTheRosterIsNotTheRecord(t *testing.T) {
 		f := newFleet(t)
 		anchor := seal.NewMemStore()
 		f.change = func(replica string, cfg *seal.Config) {
-			cfg.Propagation, cfg.Roster, cfg.Anchor = rosterPropagation, f.store, anchor
+			cfg.Propagation, cfg.Roster, cfg.Anchor = rosterPropagation, hidden{f.store}, anchor
 			if replica == "b" {
-				cfg.Roster = anchor
+				cfg.Roster = hidden{anchor}
 			}
 		}
 		defer f.end()
@@ -439,7 +445,8 @@ func TestTheRosterIsNotTheRecord(t *testing.T) {
 			t.Errorf("the anchor was: %s", text)
 		}
 		for _, name := range f.names() {
-			if !warns(f.replica(name), "does not hold a roster") {
+			what := map[string]string{"a": "it is a record, without which all", "b": "it is an anchor"}[name]
+			if !warns(f.replica(name), "the place of tests: it does not hold a roster", what) || warns(f.replica(name), "made anew") {
 				t.Errorf("%s: %q", name, f.replica(name).Status().Warnings)
 			}
 		}
@@ -521,12 +528,26 @@ func TestAFleetKeepsItsRoster(t *testing.T) {
 
 // TestRosterConfig: what can never work is refused.
 func TestRosterConfig(t *testing.T) {
+	record, anchor := seal.NewMemStore(), seal.NewMemStore()
+	file := func(name string) seal.Store {
+		s, err := filestore.Open(name)
+		must(t, err)
+		return s
+	}
+	_, err := seal.Open(seal.Config{Store: file("a.json"), Anchor: file("b.json"), Roster: file("c.json"), Propagation: time.Second})
+	must(t, err)
 	for name, cfg := range map[string]seal.Config{
-		"no Propagation":  {Roster: seal.NewMemStore()},
-		"a TTL too short": {Roster: seal.NewMemStore(), Propagation: time.Second, MemberTTL: time.Second},
-		"a negative TTL":  {MemberTTL: -1},
+		"no Propagation":                     {Roster: seal.NewMemStore()},
+		"a TTL too short":                    {Roster: seal.NewMemStore(), Propagation: time.Second, MemberTTL: time.Second},
+		"a negative TTL":                     {MemberTTL: -1},
+		"the roster is the record's":         {Store: record, Roster: record, Propagation: time.Second},
+		"the anchor is the record's":         {Store: record, Anchor: record},
+		"the roster is the anchor's":         {Roster: anchor, Anchor: anchor, Propagation: time.Second},
+		"the roster is the record's, a file": {Store: file("a.json"), Roster: file("./a.json"), Propagation: time.Second},
 	} {
-		cfg.Store = seal.NewMemStore()
+		if cfg.Store == nil {
+			cfg.Store = seal.NewMemStore()
+		}
 		if _, err := seal.Open(cfg); !errors.Is(err, seal.ErrConfig) {
 			t.Errorf("%s: %v", name, err)
 		}

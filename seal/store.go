@@ -2,7 +2,9 @@ package seal
 
 import (
 	"context"
+	"reflect"
 
+	"github.com/sealwright/sealwright/internal/foreign"
 	"github.com/sealwright/sealwright/internal/ledger"
 )
 
@@ -49,6 +51,33 @@ type Watcher interface {
 type Limited interface {
 	// MaxRecord returns how many bytes the store takes.
 	MaxRecord() int
+}
+
+// A Placed is a [Store] that can say where it is.
+type Placed interface {
+	// Place returns where the record is, in words for people, and fully: two stores
+	// of one Place keep one record.
+	Place() string
+}
+
+// placeOf names the place of a store, where that can say it.
+func placeOf(s Store) string {
+	if p, ok := s.(Placed); ok {
+		return foreign.Line(p.Place(), 300)
+	}
+	return ""
+}
+
+// isSame reports whether two stores keep one record, as far as one can see.
+func isSame(x, y Store) bool {
+	if x == nil || y == nil {
+		return false
+	}
+	if reflect.ValueOf(x).Comparable() && reflect.ValueOf(y).Comparable() && x == y {
+		return true
+	}
+	place := placeOf(x)
+	return place != "" && place == placeOf(y)
 }
 
 // MaxRecordSize is the size in bytes of the largest record. A [Store] whose backend

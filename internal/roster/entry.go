@@ -68,7 +68,11 @@ type Keys func(term uint32) []byte
 
 var (
 	// ErrNotRoster: what is there is no roster. Whoever keeps one leaves it alone.
-	ErrNotRoster = errors.New("it does not hold a roster, is it the one meant? If so, take it away: it is made anew")
+	ErrNotRoster = errors.New("it does not hold a roster: Config.Roster needs a place of its own. See what it is before anything is taken away")
+	// ErrRecord: it is a record, or was one.
+	ErrRecord = fmt.Errorf("%w: it is a record, without which all that it protects is lost: never take it away", ErrNotRoster)
+	// ErrAnchor: it is the anchor of a replica.
+	ErrAnchor = fmt.Errorf("%w: it is an anchor, which a replica needs to start", ErrNotRoster)
 	// ErrOther: it is that of another store.
 	ErrOther = errors.New("it holds the roster of another store")
 	// ErrNewer: it was written by newer code.
@@ -89,6 +93,9 @@ func New(store string) *Roster { return &Roster{store: store} }
 // Parse reads the roster of a store, and accepts only the bytes that it would
 // write.
 func Parse(store string, b []byte) (*Roster, error) {
+	if err := other(b); err != nil {
+		return nil, err
+	}
 	if len(b) > MaxSize {
 		return nil, fmt.Errorf("%w (it has %d bytes)", ErrNotRoster, len(b))
 	}
@@ -107,6 +114,19 @@ func Parse(store string, b []byte) (*Roster, error) {
 		return nil, fmt.Errorf("%w, %.32q", ErrOther, d.Store)
 	}
 	return r, nil
+}
+
+// other returns what these bytes are, where they begin as a record or as an anchor
+// does, whole or not, and however somebody has laid them out.
+func other(b []byte) error {
+	b, _ = bytes.CutPrefix(bytes.TrimSpace(b), []byte("{"))
+	switch b = bytes.TrimSpace(b); {
+	case bytes.HasPrefix(b, []byte(`"format"`)):
+		return ErrRecord
+	case bytes.HasPrefix(b, []byte(`"anchor"`)):
+		return ErrAnchor
+	}
+	return nil
 }
 
 // each reports whether entries are by replica, each of another one.

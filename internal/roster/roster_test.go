@@ -122,8 +122,10 @@ func TestNoRoster(t *testing.T) {
 		want error
 	}{
 		"nothing":            {"", roster.ErrNotRoster},
-		"a record":           {`{"sealwright":1,"store":"` + store + `"}` + "\n", roster.ErrNotRoster},
-		"an anchor":          {`{"anchor":1,"store":"` + store + `","generation":7}` + "\n", roster.ErrNotRoster},
+		"a record":           {`{"format":1,"min_reader":1,"store":"` + store + `"}` + "\n", roster.ErrRecord},
+		"a record, laid out": {"{\n  \"format\": 1,", roster.ErrRecord},
+		"a huge one":         {`{"format":1` + strings.Repeat(" ", roster.MaxSize), roster.ErrRecord},
+		"an anchor":          {`{"anchor":1,"store":"` + store + `","generation":7}` + "\n", roster.ErrAnchor},
 		"newer":              {strings.Replace(text, `"roster":1`, `"roster":2`, 1), roster.ErrNewer},
 		"a field more":       {strings.Replace(text, `"at":0`, `"at":0,"x":1`, 1), roster.ErrNotRoster},
 		"no line feed":       {strings.TrimSpace(text), roster.ErrNotRoster},

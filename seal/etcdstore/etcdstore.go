@@ -116,6 +116,11 @@ func New(client *clientv3.Client, cfg Config) (*Store, error) {
 	return &Store{client: client, key: cfg.Key}, nil
 }
 
+// Place returns the key and the cluster's endpoints: it is a [seal.Placed].
+func (s *Store) Place() string {
+	return fmt.Sprintf("the key %q of etcd at %s", s.key, strings.Join(s.client.Endpoints(), ", "))
+}
+
 // MaxRecord returns [MaxRecordSize].
 func (s *Store) MaxRecord() int { return MaxRecordSize }
 

@@ -55,6 +55,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"time"
 
@@ -108,6 +109,9 @@ func Open(path string) (*Store, error) {
 	}
 	return &Store{path: abs, fsys: durable.OS{}, loading: make(chan struct{}, 1), swapping: make(chan struct{}, 1)}, nil
 }
+
+// Place returns the name of the file: it is a [seal.Placed].
+func (s *Store) Place() string { return "the file " + strconv.Quote(s.path) }
 
 // Load returns the record and its revision, or [seal.ErrNotFound] if there is no
 // file.

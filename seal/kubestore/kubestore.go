@@ -110,6 +110,11 @@ func New(cfg Config) (*Store, error) {
 	return &Store{client: c, cfg: cfg}, nil
 }
 
+// Place returns the name of the Secret and of its cluster: it is a [seal.Placed].
+func (s *Store) Place() string {
+	return fmt.Sprintf("the Secret %s/%s of %s", s.cfg.Namespace, s.cfg.Name, s.client.server)
+}
+
 // MaxRecord returns [MaxRecordSize].
 func (s *Store) MaxRecord() int { return MaxRecordSize }
 
