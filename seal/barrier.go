@@ -69,6 +69,7 @@ type Barrier struct {
 	passing     bucket                // of the shares passed to them
 	gatheredAt  time.Time             // when others were last asked for somebody who gave a share
 	asks        map[[32]byte]struct{} // requests to other replicas that wait for their answer
+	refusedTo   map[string]telling    // the refusals last told of, by who asked
 	passedTo    map[string]int        // how many shares each was told of to have been passed
 	peersSaid   outcome               // what the last round of asking them came to, as far as it was told
 
@@ -101,26 +102,27 @@ func Open(cfg Config) (*Barrier, error) {
 	}
 	life, end := context.WithCancelCause(context.Background())
 	b := &Barrier{
-		cfg:      cfg,
-		life:     life,
-		end:      end,
-		keys:     keyring.New(),
-		ledger:   ledger.New(ledger.Config{Store: cfg.Store, Anchor: anchorOf(cfg), Timeout: cfg.StoreTimeout, Pinned: len(cfg.Pins) > 0}),
-		custody:  custody.NewKeys(cfg.KMS, cfg.Retry, cfg.HeadStart),
-		turn:     make(chan struct{}, 1),
-		shutting: make(chan struct{}, 1),
-		running:  map[*run]struct{}{},
-		gathers:  map[OperationID]*custody.Quorum{},
-		health:   map[uint32]drilled{},
-		attempts: map[string]drilled{},
-		renewed:  map[uint32]string{},
-		changed:  make(chan struct{}),
-		observed: map[uint32]observation{},
-		asks:     map[[32]byte]struct{}{},
-		passedTo: map[string]int{},
-		came:     make(chan struct{}, 1),
-		listing:  bounded.NewGate(),
-		roster:   newRosterState(),
+		cfg:       cfg,
+		life:      life,
+		end:       end,
+		keys:      keyring.New(),
+		ledger:    ledger.New(ledger.Config{Store: cfg.Store, Anchor: anchorOf(cfg), Timeout: cfg.StoreTimeout, Pinned: len(cfg.Pins) > 0}),
+		custody:   custody.NewKeys(cfg.KMS, cfg.Retry, cfg.HeadStart),
+		turn:      make(chan struct{}, 1),
+		shutting:  make(chan struct{}, 1),
+		running:   map[*run]struct{}{},
+		gathers:   map[OperationID]*custody.Quorum{},
+		health:    map[uint32]drilled{},
+		attempts:  map[string]drilled{},
+		renewed:   map[uint32]string{},
+		changed:   make(chan struct{}),
+		observed:  map[uint32]observation{},
+		asks:      map[[32]byte]struct{}{},
+		passedTo:  map[string]int{},
+		refusedTo: map[string]telling{},
+		came:      make(chan struct{}, 1),
+		listing:   bounded.NewGate(),
+		roster:    newRosterState(),
 	}
 	if s, ok := cfg.Store.(Limited); ok {
 		b.limit = s.MaxRecord()

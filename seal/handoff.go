@@ -74,7 +74,7 @@ func (a *Admin) HandOff(ctx context.Context, request []byte, replica string, ref
 	switch {
 	case err == nil:
 		b.emit(EventHandOff, by, "", "the root key was handed over to this replica", nil)
-	case errors.Is(err, ErrHandOff):
+	case errors.Is(err, ErrHandOff) && b.newsOfRefusal(by.Actor, err):
 		b.emit(EventHandOff, by, "", "a request for the root key was refused", err)
 	}
 	return answer, wrapError("hand off", "", err)
@@ -106,6 +106,31 @@ func (b *Barrier) handOff(ctx context.Context, request []byte, replica string, r
 		answer = b.passed(r)
 	}
 	return answer, why, err
+}
+
+// A telling is what was told, and when.
+type telling struct {
+	what string
+	at   time.Time
+}
+
+// refusalPause is for how long the same refusal of the same replica, which asks each
+// other one every twenty seconds, is not told again.
+const refusalPause = 10 * time.Minute
+
+// newsOfRefusal reports whether a refusal is to be told.
+func (b *Barrier) newsOfRefusal(actor string, err error) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	last, now := b.refusedTo[actor], time.Now()
+	if last.what == err.Error() && now.Sub(last.at) < refusalPause {
+		return false
+	}
+	if len(b.refusedTo) >= 1024 {
+		clear(b.refusedTo)
+	}
+	b.refusedTo[actor] = telling{err.Error(), now}
+	return true
 }
 
 // isAsking reports whether a request is of this process itself.

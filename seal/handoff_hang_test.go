@@ -58,7 +58,7 @@ func TestAttackPeersThatNeverComeBack(t *testing.T) {
 				hang.Store(0)
 				a := f.start("a")
 				before := runtime.NumGoroutine()
-				settle(time.Hour)
+				settle(10 * time.Minute) // thirty rounds
 				if n, more := hang.Load(), runtime.NumGoroutine()-before; n > tt.most || n == 0 || int64(more) > tt.most+8 {
 					t.Errorf("%d calls hang, and %d goroutines are left", n, more)
 				}
@@ -190,6 +190,55 @@ func TestAttackPassedSharesUseUpTheHandOff(t *testing.T) {
 		must(t, err)
 		if _, err := a.Admin().HandOff(t.Context(), ask.Bytes, "b", nil); err != nil {
 			t.Errorf("the root key: %v", err)
+		}
+	})
+}
+
+// TestARefusedReplicaIsToldOfOnce: it asks again in seconds, each replica, for as long as
+// nobody mends it.
+func TestARefusedReplicaIsToldOfOnce(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		f := newFleet(t)
+		f.init()
+		b := f.open("a")
+		defer b.Close()
+		ask := func(name, why string, times int) int {
+			before := len(f.events.of(seal.EventHandOff))
+			for range times {
+				_, err := b.Admin().HandOff(t.Context(), nil, name, errors.New(why))
+				if !errors.Is(err, seal.ErrHandOff) {
+					t.Fatal(err)
+				}
+				time.Sleep(time.Second)
+			}
+			return len(f.events.of(seal.EventHandOff)) - before
+		}
+		for i, n := range []int{ask("x", "not planned", 100), ask("y", "not planned", 2), ask("x", "no certificate", 2)} {
+			if n != 1 {
+				t.Errorf("%d: %d events", i, n)
+			}
+		}
+		if n := ask("x", "no certificate", 700); n != 1 {
+			t.Errorf("in twelve minutes: %d events", n)
+		}
+	})
+}
+
+// TestWhatIsTrueOfAllIsCounted once, in words that are a sentence.
+func TestWhatIsTrueOfAllIsCounted(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		s := setStage(t, nil)
+		asker := s.another("asker", func(cfg *seal.Config) {
+			cfg.Peers = func(context.Context) (out []seal.Peer, err error) {
+				for i := range 3 {
+					out = append(out, seal.Peer{Name: fmt.Sprint("web-", i), Ask: func(context.Context, []byte) ([]byte, error) { return nil, errors.New("no route") }})
+				}
+				return out, nil
+			}
+		})
+		const want = `cannot be asked: no route (the same is true of 3 of the 3 that were asked)`
+		if err := asker.Unseal(t.Context()); err == nil || !strings.Contains(fmt.Sprint(asker.Sealed()), want) {
+			t.Errorf("%v; %v", err, asker.Sealed())
 		}
 	})
 }

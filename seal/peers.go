@@ -117,6 +117,9 @@ func (b *Barrier) askPeer(ctx context.Context, l *ledger.Stored, p listed) (*led
 	ctx, cancel := context.WithTimeout(ctx, peerPatience)
 	defer cancel()
 	no := func(what outcome, err error) (*ledger.Opened, peerError) { return nil, peerError{p.Name, what, err} }
+	if err := b.hung.Full(p.Name, p.alike, peersHung); err != nil {
+		return no(unreachable, err) // before a key pair is made for it
+	}
 	a, err := handoff.Ask(handoff.Request{Store: l.Store, Generation: l.Generation, Digest: l.Digest, Asker: b.cfg.Replica})
 	if err != nil {
 		return no(unreachable, err)
@@ -265,7 +268,7 @@ func sum(said []peerError) (outcome, error) {
 	case worst.what == quiet:
 		return quiet, errNobodyHands
 	case others > 1:
-		return worst.what, fmt.Errorf("%w: %w; so do %d of %d", ErrHandOff, worst, others, len(said))
+		return worst.what, fmt.Errorf("%w: %w (the same is true of %d of the %d that were asked)", ErrHandOff, worst, others, len(said))
 	}
 	return worst.what, fmt.Errorf("%w: %w", ErrHandOff, worst)
 }

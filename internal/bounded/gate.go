@@ -41,18 +41,26 @@ type Hung struct {
 	sum   int
 }
 
+// Full is ErrBusy where a call would be one too many, for those who have work to do
+// before it.
+func (h *Hung) Full(name string, each, all int) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch {
+	case h.calls[name] >= each:
+		return fmt.Errorf("%w (%d hang)", ErrBusy, h.calls[name])
+	case h.sum >= all:
+		return fmt.Errorf("%w: of all, %d hang", ErrBusy, h.sum)
+	}
+	return nil
+}
+
 // Unless is [Call] where fewer calls than each hang of those to that name, and fewer
 // than all in all.
 func Unless[T any](ctx context.Context, h *Hung, name string, each, all int, f func(context.Context) (T, error), late func(T)) (T, error) {
-	var none T
-	h.mu.Lock()
-	mine, sum := h.calls[name], h.sum
-	h.mu.Unlock()
-	switch {
-	case mine >= each:
-		return none, fmt.Errorf("%w (%d hang)", ErrBusy, mine)
-	case sum >= all:
-		return none, fmt.Errorf("%w: of all, %d hang", ErrBusy, sum)
+	if err := h.Full(name, each, all); err != nil {
+		var none T
+		return none, err
 	}
 	back, gaveUp := false, false // guarded by h.mu
 	v, err := Call(ctx, func(ctx context.Context) (T, error) {
