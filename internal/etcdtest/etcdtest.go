@@ -45,26 +45,38 @@ type member struct {
 
 // Start starts a cluster with the given number of members and more flags of etcd. It
 // must be closed, and ends at the latest with this process.
-func Start(members int, flags ...string) (c *Cluster, err error) {
+func Start(members int, flags ...string) (*Cluster, error) {
 	etcd, err := exec.LookPath("etcd")
 	if err != nil {
 		return nil, ErrNoServer
 	}
+	for tries := 1; ; tries++ {
+		c, err := start(etcd, members, flags)
+		if err == nil {
+			return c, nil
+		}
+		if c != nil {
+			c.Close()
+		}
+		// Others on this machine can have taken a port that was free a moment ago.
+		if tries == 3 {
+			return nil, err
+		}
+	}
+}
+
+// start returns what it started also with an error.
+func start(etcd string, members int, flags []string) (*Cluster, error) {
 	dir, err := os.MkdirTemp("", "sealwright-etcd")
 	if err != nil {
 		return nil, err
 	}
-	c = &Cluster{dir: dir}
-	defer func() {
-		if err != nil {
-			c.Close()
-		}
-	}()
+	c := &Cluster{dir: dir}
 	var all []string
 	for i := range members {
 		m, err := newMember(i)
 		if err != nil {
-			return nil, err
+			return c, err
 		}
 		c.members = append(c.members, m)
 		all = append(all, m.name+"=http://"+m.proxy.addr())
@@ -76,12 +88,12 @@ func Start(members int, flags ...string) (c *Cluster, err error) {
 			"--initial-cluster", strings.Join(all, ","), "--initial-cluster-token", filepath.Base(dir),
 			"--heartbeat-interval", "50", "--election-timeout", "500", "--log-level", "error"}, flags...)
 		if err := c.run(m); err != nil {
-			return nil, err
+			return c, err
 		}
 	}
 	for _, m := range c.members {
 		if err := c.await(m); err != nil {
-			return nil, err
+			return c, err
 		}
 	}
 	return c, nil
@@ -94,8 +106,8 @@ func newMember(i int) (*member, error) {
 		if err != nil {
 			return nil, err
 		}
+		defer l.Close() // after both: not the same twice
 		*at = l.Addr().String()
-		l.Close()
 	}
 	var err error
 	m.proxy, err = newProxy(m.peer)
@@ -148,7 +160,7 @@ kill -KILL $server; wait $server
 	return m.cmd.Start()
 }
 
-// await waits until a member knows a leader.
+// await waits until a member knows a leader, or found its port taken.
 func (c *Cluster) await(m *member) error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
@@ -159,11 +171,14 @@ func (c *Cluster) await(m *member) error {
 			m.id = strconv.FormatUint(id, 16)
 			return err
 		}
+		log, _ := os.ReadFile(filepath.Join(c.dir, m.name+".log"))
+		if bytes.Contains(log, []byte("address already in use")) {
+			cancel()
+		}
 		select {
 		case <-time.After(20 * time.Millisecond):
 		case <-ctx.Done():
-			log, _ := os.ReadFile(filepath.Join(c.dir, m.name+".log"))
-			return fmt.Errorf("%s does not answer: %w\n%s", m.name, err, log)
+			return fmt.Errorf("%s does not answer: %v\n%s", m.name, err, log)
 		}
 	}
 }

@@ -3,6 +3,9 @@
 package etcdtest_test
 
 import (
+	"errors"
+	"net"
+	"strings"
 	"testing"
 
 	"github.com/sealwright/sealwright/internal/etcdtest"
@@ -29,5 +32,26 @@ func TestCutAndCrash(t *testing.T) {
 	}
 	if err := c.Restart(second); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// A member whose port somebody has was waited for, and its cluster closed, where none
+// was.
+func TestPortTaken(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	taken := "http://" + l.Addr().String()
+	c, err := etcdtest.Start(1, "--listen-client-urls", taken, "--advertise-client-urls", taken)
+	if errors.Is(err, etcdtest.ErrNoServer) {
+		t.Skip(err)
+	}
+	if err == nil {
+		c.Close()
+	}
+	if err == nil || !strings.Contains(err.Error(), "address already in use") {
+		t.Fatalf("a cluster at a port that is taken: %v", err)
 	}
 }
