@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sealwright/sealwright/internal/freeport"
 	"github.com/sealwright/sealwright/keyring/named"
 	"github.com/sealwright/sealwright/migrate"
 	"github.com/sealwright/sealwright/migrate/vaultstore"
@@ -141,12 +142,10 @@ func newTarget(t *testing.T) *target {
 	if out, err := exec.Command("go", "build", "-buildvcs=false", "-ldflags=-s -w", "-o", program, "../server").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	address, err := freeport.Address()
 	if err != nil {
 		t.Fatal(err)
 	}
-	address := l.Addr().String()
-	l.Close()
 	config := file(t, fmt.Sprintf("storage \"file\" {\n path = %q\n}\nlistener \"tcp\" {\n address = %q\n tls_disable = \"true\"\n}\n", filepath.Join(dir, "data"), address))
 	if err := os.Mkdir(filepath.Join(dir, "data"), 0o700); err != nil {
 		t.Fatal(err)

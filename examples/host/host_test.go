@@ -9,13 +9,14 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/sealwright/sealwright/internal/freeport"
 )
 
 // A host is one that runs, and a client of it.
@@ -32,12 +33,10 @@ func start(t *testing.T, dir string) *host {
 
 func startWith(t *testing.T, dir, key string) *host {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	addr, err := freeport.Address()
 	if err != nil {
 		t.Fatal(err)
 	}
-	addr := l.Addr().String()
-	l.Close()
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- run(ctx, dir, key, addr) }()

@@ -4,8 +4,9 @@ package dbtest
 
 import (
 	"fmt"
-	"net"
 	"os/exec"
+
+	"github.com/sealwright/sealwright/internal/freeport"
 )
 
 const galeraProvider = "/usr/lib/galera/libgalera_smm.so"
@@ -44,12 +45,11 @@ func StartGalera() (first, second *Server, err error) {
 // freeAddresses returns addresses on loopback at which nobody listens just now.
 func freeAddresses(n int) (addresses []string, err error) {
 	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		address, err := freeport.Address()
 		if err != nil {
 			return nil, err
 		}
-		defer l.Close()
-		addresses = append(addresses, l.Addr().String())
+		addresses = append(addresses, address)
 	}
 	return addresses, nil
 }

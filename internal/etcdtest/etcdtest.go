@@ -12,7 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -22,6 +21,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/sealwright/sealwright/internal/freeport"
 )
 
 // ErrNoServer says why no cluster is run here.
@@ -102,12 +103,10 @@ func start(etcd string, members int, flags []string) (*Cluster, error) {
 func newMember(i int) (*member, error) {
 	m := &member{name: "member" + strconv.Itoa(i)}
 	for _, at := range []*string{&m.client, &m.peer} {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
+		var err error
+		if *at, err = freeport.Address(); err != nil {
 			return nil, err
 		}
-		defer l.Close() // after both: not the same twice
-		*at = l.Addr().String()
 	}
 	var err error
 	m.proxy, err = newProxy(m.peer)

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/sealwright/sealwright/internal/freeport"
 )
 
 // Cached returns where the program servers keeps what it fetched, or skips the test
@@ -44,12 +46,10 @@ type Server struct {
 // listen on.
 func Start(t testing.TB, command func(host, port string) []string) *Server {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	addr, err := freeport.Address()
 	if err != nil {
 		t.Fatal(err)
 	}
-	addr := l.Addr().String()
-	l.Close()
 	host, port, _ := net.SplitHostPort(addr)
 	s := &Server{addr: addr, args: command(host, port), log: filepath.Join(t.TempDir(), "log")}
 	t.Cleanup(s.Kill)

@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/sealwright/sealwright/internal/etcdtest"
+	"github.com/sealwright/sealwright/internal/freeport"
 )
 
 // ErrNoServer says why no API server is run here.
@@ -66,12 +67,11 @@ func Start() (s *Server, err error) {
 	if s.dir, err = os.MkdirTemp("", "sealwright-kube"); err != nil {
 		return nil, err
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	address, err := freeport.Address()
 	if err != nil {
 		return nil, err
 	}
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	l.Close()
+	_, port, _ := net.SplitHostPort(address)
 	s.URL = "https://127.0.0.1:" + port
 	key, err := writeKey(filepath.Join(s.dir, "accounts.key"))
 	if err != nil {
