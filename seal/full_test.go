@@ -16,6 +16,9 @@ import (
 // TestFullRecord: a store at its limit refuses to grow, says so from the half on,
 // and still drops a slot by the proof of people.
 func TestFullRecord(t *testing.T) {
+	if testing.Short() {
+		t.Skip("makes large records")
+	}
 	together(t)
 	ctx := t.Context()
 	fake := &kmstest.Fake{}
