@@ -78,6 +78,9 @@ func TestManifests(t *testing.T) {
 					t.Error(err)
 				}
 				confined(t, o, false)
+				if o.set != nil && *o.set.Spec.Replicas != 1 {
+					t.Error("more than one replica, and the record is in a file")
+				}
 				identified(t, o, identity)
 				t.Logf("%d objects", len(documents))
 			})
@@ -91,21 +94,20 @@ func confined(t *testing.T, o *objects, token bool) {
 	t.Helper()
 	pod, c := o.pods.Spec, o.pods.Spec.Containers[0]
 	for what, ok := range map[string]bool{
-		"runs as a user":       *pod.SecurityContext.RunAsNonRoot && *pod.SecurityContext.RunAsUser > 0,
-		"volumes are its own":  *pod.SecurityContext.FSGroup > 0,
-		"seccomp":              pod.SecurityContext.SeccompProfile.Type == core.SeccompProfileTypeRuntimeDefault,
-		"no escalation":        !*c.SecurityContext.AllowPrivilegeEscalation,
-		"root is read-only":    *c.SecurityContext.ReadOnlyRootFilesystem,
-		"no capability":        slices.Equal(c.SecurityContext.Capabilities.Drop, []core.Capability{"ALL"}) && len(c.SecurityContext.Capabilities.Add) == 0,
-		"a token":              *pod.AutomountServiceAccountToken == token,
-		"memory is bounded":    c.Resources.Limits.Memory().Cmp(resource.MustParse("64Mi")) <= 0,
-		"memory is requested":  !c.Resources.Requests.Memory().IsZero(),
-		"no secret variable":   !slices.ContainsFunc(c.Env, func(e core.EnvVar) bool { return e.ValueFrom != nil && e.ValueFrom.SecretKeyRef != nil }),
-		"secrets are for it":   !slices.ContainsFunc(pod.Volumes, func(v core.Volume) bool { return v.Secret != nil && *v.Secret.DefaultMode&0o007 != 0 }),
-		"sealed pods are met":  o.services["notes-pods"].Spec.PublishNotReadyAddresses && !o.services["notes"].Spec.PublishNotReadyAddresses,
-		"liveness has no KMS":  c.LivenessProbe.HTTPGet.Path == "/livez",
-		"readiness is readyz":  c.ReadinessProbe.HTTPGet.Path == "/readyz",
-		"one replica a volume": len(o.claims) == 0 || *o.set.Spec.Replicas == 1,
+		"runs as a user":      *pod.SecurityContext.RunAsNonRoot && *pod.SecurityContext.RunAsUser > 0,
+		"volumes are its own": *pod.SecurityContext.FSGroup > 0,
+		"seccomp":             pod.SecurityContext.SeccompProfile.Type == core.SeccompProfileTypeRuntimeDefault,
+		"no escalation":       !*c.SecurityContext.AllowPrivilegeEscalation,
+		"root is read-only":   *c.SecurityContext.ReadOnlyRootFilesystem,
+		"no capability":       slices.Equal(c.SecurityContext.Capabilities.Drop, []core.Capability{"ALL"}) && len(c.SecurityContext.Capabilities.Add) == 0,
+		"a token":             *pod.AutomountServiceAccountToken == token,
+		"memory is bounded":   c.Resources.Limits.Memory().Cmp(resource.MustParse("64Mi")) <= 0,
+		"memory is requested": !c.Resources.Requests.Memory().IsZero(),
+		"no secret variable":  !slices.ContainsFunc(c.Env, func(e core.EnvVar) bool { return e.ValueFrom != nil && e.ValueFrom.SecretKeyRef != nil }),
+		"secrets are for it":  !slices.ContainsFunc(pod.Volumes, func(v core.Volume) bool { return v.Secret != nil && *v.Secret.DefaultMode&0o007 != 0 }),
+		"sealed pods are met": o.services["notes-pods"].Spec.PublishNotReadyAddresses && !o.services["notes"].Spec.PublishNotReadyAddresses,
+		"liveness has no KMS": c.LivenessProbe.HTTPGet.Path == "/livez",
+		"readiness is readyz": c.ReadinessProbe.HTTPGet.Path == "/readyz",
 	} {
 		if !ok {
 			t.Errorf("not so: %s", what)

@@ -9,11 +9,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"log/slog"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 )
@@ -25,6 +27,7 @@ type config struct {
 	peers                    string // where the replicas are asked: host:port, ...
 	cert, key, ca            string // files of the replica's certificate
 	token                    string // file of the operators' token
+	dir                      string // of this replica alone, on a volume
 	etcd, etcdTLS            string // endpoints, and the directory of the client's certificate
 	secrets                  bool   // in place of etcd
 	kubernetes, namespace    string // where there is no pod: kubectl proxy, and whose Secrets
@@ -42,6 +45,7 @@ func (c *config) flags() *flag.FlagSet {
 	f.StringVar(&c.key, "key", "", "the `file` of its key")
 	f.StringVar(&c.ca, "ca", "", "the `file` of that CA")
 	f.StringVar(&c.token, "token", "", "the `file` of the operators' token")
+	f.StringVar(&c.dir, "dir", "", "this replica's own `directory`, on a volume, for its journal and its anchor")
 	f.StringVar(&c.etcd, "etcd", "", "keep the documents in etcd, at these `endpoints`")
 	f.StringVar(&c.etcdTLS, "etcd-tls", "", "the `directory` of ca.crt, tls.crt and tls.key for etcd; empty: without TLS")
 	f.BoolVar(&c.secrets, "secrets", false, "keep the documents in Secrets of Kubernetes")
@@ -54,10 +58,10 @@ func (c *config) check() error {
 	switch {
 	case c.name == "" || !strings.HasPrefix(c.replica, c.name+"-"):
 		return fmt.Errorf("-replica is %q, and has to begin with -name and a hyphen, as %s-0", c.replica, c.name)
-	case c.peers == "" || c.cert == "" || c.key == "" || c.ca == "" || c.token == "":
-		return fmt.Errorf("-peers, -cert, -key, -ca and -token are required")
+	case slices.Contains([]string{c.peers, c.cert, c.key, c.ca, c.token, c.dir}, ""):
+		return errors.New("-peers, -cert, -key, -ca, -token and -dir are required")
 	case (c.etcd == "") == !c.secrets:
-		return fmt.Errorf("one of -etcd and -secrets is required")
+		return errors.New("one of -etcd and -secrets is required")
 	}
 	return nil
 }

@@ -80,6 +80,7 @@ func newFleet(t *testing.T, documents ...string) *fleet {
 			defer l.Close() // when each has another one
 			*at = l.Addr().String()
 		}
+		must(t, os.Mkdir(p.volume(), 0o700))
 		f.pods = append(f.pods, p)
 	}
 	t.Cleanup(func() {
@@ -144,11 +145,14 @@ func (p *pod) command() *exec.Cmd {
 		case "-peers":
 			a = flag + "=" + strings.Join(peers, ",")
 		}
-		cmd.Args = append(cmd.Args, strings.NewReplacer("$(POD_NAME)", p.name, "/etc/notes", p.dir).Replace(a))
+		cmd.Args = append(cmd.Args, strings.NewReplacer("$(POD_NAME)", p.name, "/etc/notes", p.dir, "/var/lib/notes", p.volume()).Replace(a))
 	}
 	cmd.Env = append(os.Environ(), "FLEET_POD=1")
 	return cmd
 }
+
+// volume is the pod's own.
+func (p *pod) volume() string { return filepath.Join(p.dir, p.name) }
 
 // start starts the pod's process, and waits until it is alive.
 func (p *pod) start() {

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strconv"
 	"strings"
 
 	"github.com/sealwright/sealwright/seal/handoff"
@@ -87,8 +88,10 @@ func (id *identity) authorize(r *http.Request) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if name := cert.Subject.CommonName; strings.HasPrefix(name, id.name+"-") {
-		return name, nil
+	name := cert.Subject.CommonName
+	number, of := strings.CutPrefix(name, id.name+"-")
+	if _, err := strconv.ParseUint(number, 10, 16); !of || err != nil { // as the set names its pods, and no other
+		return "", fmt.Errorf("%q is no replica of %s", name, id.name)
 	}
-	return "", fmt.Errorf("%q is no replica of %s", cert.Subject.CommonName, id.name)
+	return name, nil
 }

@@ -6,17 +6,22 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/sealwright/sealwright/seal"
 	"github.com/sealwright/sealwright/seal/ceremony"
+	"github.com/sealwright/sealwright/seal/filestore"
 	"github.com/sealwright/sealwright/seal/handoff"
+	"github.com/sealwright/sealwright/seal/journal"
 	"github.com/sealwright/sealwright/seal/operator"
 	"github.com/sealwright/sealwright/seal/sealhttp"
 )
 
-// run is a replica, until ctx ends. It comes up sealed, and asks the others.
+// run is a replica, until ctx ends. It comes up sealed, and asks the others. What is
+// opened first is closed last: the journal has the barrier's last event.
 func run(ctx context.Context, c config, log *slog.Logger) error {
 	docs, err := openShared(c)
 	if err != nil {
@@ -31,12 +36,23 @@ func run(ctx context.Context, c config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
+	j, end, err := openJournal(ctx, c)
+	if err != nil {
+		return err
+	}
+	defer end()
+	anchor, err := filestore.Open(filepath.Join(c.dir, "anchor"))
+	if err != nil {
+		return err
+	}
 	var metrics sealhttp.Metrics
+	metrics.Journal(j.Status)
 	history := ceremony.NewRing(1000)
-	events := seal.JoinEvents(metrics.Event, history.OnEvent, seal.LogEvents(log))
+	events := seal.JoinEvents(j.Event, metrics.Event, history.OnEvent, seal.LogEvents(log))
 	b, err := seal.Open(seal.Config{
 		Store: docs.seal, Roster: docs.roster, Replica: c.replica,
 		Peers: id.client().Peers, PassShares: true, // it does not matter which replica a share is given to
+		Anchor:      anchor,           // a record that was deleted, or put back, is not a new store
 		Propagation: 30 * time.Second, // more than a replica takes to see a change
 		OnEvent:     events,
 	})
@@ -61,6 +77,18 @@ func run(ctx context.Context, c config, log *slog.Logger) error {
 		serving(&http.Server{Addr: c.handoff, Handler: asked, TLSConfig: id.server(), ReadTimeout: time.Minute}))
 }
 
+// openJournal has every attempt on the seal written down, chained, on this replica's
+// volume: journal.Verify finds what was changed.
+func openJournal(ctx context.Context, c config) (j *journal.Journal, end func(), err error) {
+	j, err = journal.Open(journal.Config{Place: journal.File{Path: filepath.Join(c.dir, "journal")}, Name: c.replica})
+	if err != nil {
+		return nil, nil, err
+	}
+	var running sync.WaitGroup
+	running.Go(func() { _ = j.Run(context.WithoutCancel(ctx)) }) // until it is closed
+	return j, func() { _ = j.Close(); running.Wait() }, nil
+}
+
 // serving is a server that runs beside another one.
 func serving(s *http.Server) func(context.Context) error {
 	return func(ctx context.Context) error { return sealhttp.Serve(ctx, nil, s) }
@@ -70,15 +98,11 @@ func serving(s *http.Server) func(context.Context) error {
 // /ceremony/, what bao and vault speak at /v1/sys/, why the server is sealed at
 // /reason, and /metrics.
 func forPeople(b *seal.Barrier, token string, metrics *sealhttp.Metrics, history *ceremony.Ring, events func(seal.Event)) (http.Handler, error) {
-	may := operator.Token(token)
-	sys, err := operator.New(operator.Config{Barrier: b, Authorize: may, AuthorizeInit: true, OnEvent: events})
+	sys, err := operator.New(operator.Config{Barrier: b, Authorize: operator.Token(token), AuthorizeInit: true, OnEvent: events})
 	if err != nil {
 		return nil, err
 	}
-	page, err := ceremony.New(ceremony.Config{
-		Barrier: b, Title: "notes", Events: history.Newest, OnEvent: events,
-		Authorize: ceremony.Token(token),
-	})
+	page, err := ceremony.New(ceremony.Config{Barrier: b, Title: "notes", Authorize: ceremony.Token(token), Events: history.Newest, OnEvent: events})
 	if err != nil {
 		return nil, err
 	}

@@ -8,12 +8,16 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 
+	clientv3 "go.etcd.io/etcd/client/v3"
+
 	"github.com/sealwright/sealwright/internal/etcdtest"
 	"github.com/sealwright/sealwright/internal/kubefake"
+	"github.com/sealwright/sealwright/seal/journal"
 )
 
 // TestStory is guarantee 29 as a reader of the README lives it: one ceremony, and from
@@ -22,8 +26,9 @@ import (
 func TestStory(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
-	f.args = append(f.args, "-etcd="+strings.Join(etcdtest.Need(t, 1).Endpoints(), ","))
-	tell(t, "story", f)
+	endpoints := etcdtest.Need(t, 1).Endpoints()
+	f.args = append(f.args, "-etcd="+strings.Join(endpoints, ","))
+	tell(t, "story", f, func() (back func()) { return deleteRecord(t, endpoints) })
 }
 
 var (
@@ -39,13 +44,13 @@ func TestStoryInSecrets(t *testing.T) {
 		t.Cleanup(ours.Close)
 		*proxy = ours.URL
 	}
-	tell(t, "story-in-secrets", newFleet(t, "-secrets", "-kubernetes="+*proxy, "-namespace="+*namespace))
+	tell(t, "story-in-secrets", newFleet(t, "-secrets", "-kubernetes="+*proxy, "-namespace="+*namespace), nil)
 }
 
 // tell has a fleet live through it, and says how it went.
-func tell(t *testing.T, name string, f *fleet) {
+func tell(t *testing.T, name string, f *fleet, take func() (back func())) {
 	t.Helper()
-	s := &story{fleet: f, notes: map[string]string{}}
+	s := &story{fleet: f, notes: map[string]string{}, take: take}
 	s.live()
 	if lost := s.lost(); !t.Failed() {
 		t.Logf("GUARANTEE 29 %s: kills=%d rolls=%d ceremonies=%d calls=%d lost=%d", name, f.kills, s.rolls, s.ceremonies, f.given-2*s.ceremonies, lost)
@@ -57,6 +62,24 @@ type story struct {
 	*fleet
 	notes             map[string]string // all that was acknowledged
 	rolls, ceremonies int
+	take              func() (back func()) // deletes the record; nil: nobody does
+}
+
+// deleteRecord deletes the record from etcd, as somebody may by mistake.
+func deleteRecord(t *testing.T, endpoints []string) (back func()) {
+	t.Helper()
+	client, err := clientv3.New(clientv3.Config{Endpoints: endpoints})
+	must(t, err)
+	t.Cleanup(func() { client.Close() })
+	const key = "notes/seal"
+	was, err := client.Get(t.Context(), key)
+	must(t, err)
+	_, err = client.Delete(t.Context(), key)
+	must(t, err)
+	return func() {
+		_, err := client.Put(t.Context(), key, string(was.Kvs[0].Value))
+		must(t, err)
+	}
 }
 
 func (s *story) live() {
@@ -115,9 +138,7 @@ func (s *story) live() {
 	for _, p := range s.pods {
 		p.end(syscall.SIGKILL)
 	}
-	for _, p := range s.pods {
-		p.start()
-	}
+	s.startWithoutRecord()
 	for _, p := range s.pods {
 		p.sealed("waiting for people")
 	}
@@ -134,6 +155,39 @@ func (s *story) live() {
 	s.ceremonies++
 	up(s.pods...)
 	s.readEverywhere()
+	s.journals()
+}
+
+// startWithoutRecord starts the pods while the record is not there, which is no reason
+// to make another one.
+func (s *story) startWithoutRecord() {
+	s.t.Helper()
+	if s.take != nil {
+		defer s.take()()
+	}
+	for _, p := range s.pods {
+		p.start()
+	}
+	if s.take == nil {
+		return
+	}
+	for _, p := range s.pods {
+		p.sealed("record is gone")
+		if code, _ := p.do("PUT", p.operators, "/v1/sys/init", `{"secret_shares": 3, "secret_threshold": 2}`); code/100 == 2 {
+			s.t.Errorf("%s makes another record", p.name)
+		}
+	}
+}
+
+// journals has each pod's read: whatever killed its writer, it is whole.
+func (s *story) journals() {
+	s.t.Helper()
+	for _, p := range s.pods {
+		found, err := journal.Verify(s.t.Context(), journal.File{Path: filepath.Join(p.volume(), "journal")})
+		if err != nil || found.Lines < 10 {
+			s.t.Errorf("the journal of %s: %d lines, %v", p.name, found.Lines, err)
+		}
+	}
 }
 
 // strangers have no token, and reach what operators and clients do.
