@@ -292,8 +292,8 @@ func (n *newcomer) try(program string) string {
 		err = json.NewDecoder(resp.Body).Decode(&answer)
 		resp.Body.Close()
 		must(n.t, err)
-		// Before its first attempt it knows no more than that it is sealed.
-		if answer.Status == "ready" || answer.Reason != seal.ErrSealed.Error() {
+		// Before its first attempt has ended it knows no more than that it is sealed.
+		if answer.Status == "ready" || !strings.HasPrefix(answer.Reason, "seal: sealed, starting: ") {
 			return answer.Status + " " + answer.Reason
 		}
 		time.Sleep(50 * time.Millisecond)

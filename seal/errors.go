@@ -21,7 +21,7 @@ var (
 	// it shares, or call Unseal. It is an ErrSealed.
 	ErrSealedByOperator error = waiting("by an operator: it stays so until it is given shares, or Unseal is called")
 	// ErrStarting: no attempt to unseal the server has come to an end yet. The text
-	// says what is waited for. It is an ErrSealed.
+	// says what is waited for, behind "seal: sealed, starting". It is an ErrSealed.
 	ErrStarting error = starting("nothing was tried yet: Run unseals it, or Unseal, or shares")
 	// ErrClosed: Close was called.
 	ErrClosed = errors.New("seal: the barrier is closed")

@@ -26,7 +26,7 @@ func (w waiting) Is(target error) bool { return target == ErrSealed }
 // what is being done.
 type starting string
 
-func (s starting) Error() string { return "seal: sealed, " + string(s) }
+func (s starting) Error() string { return "seal: sealed, starting: " + string(s) }
 
 func (s starting) Is(target error) bool { return target == ErrSealed || target == ErrStarting }
 
