@@ -1,6 +1,7 @@
 package migrate_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -26,6 +27,7 @@ type fleet struct {
 	table *memSource
 	fake  *kmstest.Fake
 	cfg   migrate.KeeperConfig
+	group seal.Config // Roster, MemberTTL and Propagation
 	all   []*member
 	wait  sync.WaitGroup
 
@@ -62,7 +64,11 @@ const (
 )
 
 func newFleet(t *testing.T, names int, cfg migrate.KeeperConfig) *fleet {
-	f := &fleet{T: t, store: seal.NewMemStore(), table: &memSource{}, fake: &kmstest.Fake{}, cfg: cfg}
+	return newFleetOf(t, names, cfg, seal.Config{})
+}
+
+func newFleetOf(t *testing.T, names int, cfg migrate.KeeperConfig, group seal.Config) *fleet {
+	f := &fleet{T: t, store: seal.NewMemStore(), table: &memSource{}, fake: &kmstest.Fake{}, cfg: cfg, group: group}
 	first := f.open("one")
 	if _, err := first.b.Init(t.Context(), map[string]seal.Spec{"auto": seal.KMS{Wrapper: "cloud"}}, seal.By{}); err != nil {
 		t.Fatal(err)
@@ -83,8 +89,9 @@ func (f *fleet) open(name string) *member {
 	f.Helper()
 	m := &member{f: f, name: name}
 	b, err := seal.Open(seal.Config{
-		Store: memberStore{f.store, m}, Replica: name, Propagation: fleetPropagation, Poll: fleetPoll, Drill: -1,
-		KMS: map[string]kms.Wrapper{"cloud": f.fake.Key("prod")},
+		Store: memberStore{f.store, m}, Replica: name, Propagation: cmp.Or(f.group.Propagation, fleetPropagation), Poll: fleetPoll, Drill: -1,
+		KMS:    map[string]kms.Wrapper{"cloud": f.fake.Key("prod")},
+		Roster: f.group.Roster, MemberTTL: f.group.MemberTTL,
 	})
 	if err != nil {
 		f.Fatal(err)
