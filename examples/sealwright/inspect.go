@@ -259,11 +259,11 @@ type termView struct {
 }
 
 func (c *openCmd) Run(ctx context.Context, a *app) error {
-	_, b, err := a.openCopy(ctx, &c.sharesFlags)
+	stored, b, err := a.openCopy(ctx, &c.sharesFlags)
 	if err != nil {
 		return err
 	}
-	v := a.opened(b)
+	v := a.opened(asStored(b.Status(), stored))
 	return a.answer(v, func(w io.Writer) {
 		fmt.Fprintf(w, "open: slot %s opens the record of generation %d\n", v.Slot, v.Generation)
 		for _, t := range v.Terms {
@@ -276,8 +276,7 @@ func (c *openCmd) Run(ctx context.Context, a *app) error {
 	})
 }
 
-func (a *app) opened(b *seal.Barrier) openView {
-	s := b.Status()
+func (a *app) opened(s seal.Status) openView {
 	v := openView{Opened: !s.Sealed, Slot: a.unsealed, Store: s.Store, Generation: s.Generation, Terms: []termView{}, Warnings: s.Warnings}
 	for _, t := range s.Terms {
 		v.Terms = append(v.Terms, termView{t.Number, string(t.State), t.Created})

@@ -40,6 +40,7 @@ func TestAReportOfSeveralJournals(t *testing.T) {
 	}
 	report := slices.Clip(append([]string{"report", "--store", at}, args...))
 	run(t, "", report...).want(t, 0, "1 alice: confirmed", "2 bob: confirmed", "From 6 events")
+	custodyDrill(t, report)
 	run(t, "", append(report, args[:2]...)...).want(t, 1, "are the same, or hold the same lines")
 	same := w.write(t, "copy", string(fileContent(t, args[1])))
 	run(t, "", append(report, "--journal", same)...).want(t, 1, "are the same, or hold the same lines")
@@ -85,4 +86,31 @@ func TestAFlagGivenTwice(t *testing.T) {
 	run(t, "", "inspect", "--store", "a", "--store", "b").want(t, 1, "--store is given twice")
 	run(t, "", "journal", "verify", "nosuch", "--archived-up-to", "a", "--archived-up-to", "b").want(t, 1, "--archived-up-to is given twice")
 	run(t, "", "journal", "verify", "nosuch", "--json", "--json").want(t, 1, "no such file")
+}
+
+// custodyDrill looks how many have confirmed since a day, as the report of a server does.
+func custodyDrill(t *testing.T, report []string) {
+	t.Helper()
+	for _, c := range []struct {
+		code  int
+		says  string
+		drill []string
+	}{
+		{0, "2 of 3 confirmed", []string{"--drill", "people", "--since", "2020-01-01"}},
+		{0, "0 of 3 confirmed", []string{"--drill", "people", "--since", "2020-01-01", "--until", "2020-02-01T12:00:00Z"}},
+		{1, "--since 2026-11-01", []string{"--drill", "people"}},
+		{1, "--drill SLOT", []string{"--since", "2020-01-01"}},
+		{1, "--until is a day", []string{"--drill", "people", "--since", "2020-01-01", "--until", "soon"}},
+		{1, "held by people", []string{"--drill", "nosuch", "--since", "2020-01-01"}},
+		{1, "before it begins", []string{"--drill", "people", "--since", "2020-01-01", "--until", "2019-01-01"}},
+	} {
+		run(t, "", append(report, c.drill...)...).want(t, c.code, c.says)
+	}
+	var r struct {
+		Drills []struct{ Confirmed, Asked int }
+	}
+	run(t, "", append(report, "--drill", "people", "--since", "2020-01-01", "--json")...).decode(t, &r)
+	if len(r.Drills) != 1 || r.Drills[0].Confirmed != 2 || r.Drills[0].Asked != 3 {
+		t.Errorf("%+v", r)
+	}
 }

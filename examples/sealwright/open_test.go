@@ -3,6 +3,7 @@ package main_test
 import (
 	"database/sql"
 	"encoding/base64"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -113,6 +114,34 @@ func TestStores(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The generation that is told is that of the record that was opened, also where a slot
+// shows for the first time that it opens, of which the copy takes a note.
+func TestOpenTellsTheStoredGeneration(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "record")
+	s, err := filestore.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := seal.Open(seal.Config{Store: s})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := b.Init(t.Context(), map[string]seal.Spec{"people": seal.Shamir{Shares: 1, Threshold: 1}}, seal.By{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Close()
+	var stored, opened struct{ Generation uint64 }
+	run(t, "", "inspect", "--store", path, "--json").decode(t, &stored)
+	share := d.Sets[0].Shares[0].Reveal()
+	run(t, share, "open", "--store", path, "--json").decode(t, &opened)
+	if opened != stored {
+		t.Errorf("inspect says %d, open %d", stored.Generation, opened.Generation)
+	}
+	run(t, share, "open", "--store", path).want(t, 0, fmt.Sprintf("opens the record of generation %d\n", stored.Generation))
+	run(t, share, "report", "--open", "--store", path).want(t, 0, fmt.Sprintf("generation %d, ", stored.Generation), "people: 1 person, initial", "never shown to open it")
 }
 
 func fileContent(t *testing.T, path string) []byte {

@@ -242,14 +242,31 @@ func trim(err error) string { return strings.TrimPrefix(err.Error(), "seal: ") }
 
 // openCopy returns an unsealed Barrier over a copy of the record: nothing is
 // written to the store.
-func (a *app) openCopy(ctx context.Context, f *sharesFlags) (place, *seal.Barrier, error) {
-	p, _, store, err := a.snapshot(ctx)
+func (a *app) openCopy(ctx context.Context, f *sharesFlags) (stored seal.Status, b *seal.Barrier, err error) {
+	_, _, store, err := a.snapshot(ctx)
 	if err != nil {
-		return p, nil, err
+		return stored, nil, err
 	}
-	b, err := a.barrier(ctx, store, nil)
-	if err != nil {
-		return p, nil, err
+	if b, err = a.barrier(ctx, store, nil); err != nil {
+		return stored, nil, err
 	}
-	return p, b, a.unseal(ctx, b, f)
+	if stored, err = b.Admin().Inspect(ctx); err != nil {
+		return stored, nil, err
+	}
+	return stored, b, a.unseal(ctx, b, f)
+}
+
+// asStored is the status of an opened copy without what the opening wrote into that:
+// the record has no such proof.
+func asStored(opened, stored seal.Status) seal.Status {
+	opened.Generation = stored.Generation
+	for i := range opened.Slots {
+		s := &opened.Slots[i]
+		for _, o := range stored.Slots {
+			if o.Fingerprint == s.Fingerprint {
+				s.State, s.Proven, s.ProvenTo = o.State, o.Proven, o.ProvenTo
+			}
+		}
+	}
+	return opened
 }
