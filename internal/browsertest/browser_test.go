@@ -303,6 +303,19 @@ func (tb *tab) waits(selector string) {
 	tb.t.Fatalf("the page has no %q: %.2000s", selector, tb.peek())
 }
 
+// loaded waits until the page has its style: on a busy machine its words are there
+// before.
+func (tb *tab) loaded() {
+	tb.t.Helper()
+	for range 200 {
+		if eval[bool](tb, "document.readyState === 'complete'") {
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	tb.t.Fatalf("the page is not loaded: %.2000s", tb.peek())
+}
+
 // clicks presses the pointer where something is.
 func (tb *tab) clicks(selector string) {
 	tb.t.Helper()
@@ -363,6 +376,7 @@ func (tb *tab) axe(state string) {
 // narrow sees that nothing is cut at 320 pixels, and that what is pressed is 44 high.
 func (tb *tab) narrow(state string) {
 	tb.t.Helper()
+	tb.loaded()
 	size := eval[[]int64](tb, "[innerWidth, innerHeight]")
 	tb.run(emulation.SetDeviceMetricsOverride(320, 640, 1, true))
 	bad := eval[[]string](tb, `(() => {
