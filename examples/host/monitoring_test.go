@@ -33,5 +33,9 @@ func (h *host) monitored() {
 	}
 }
 
-// later is what the first round of the keeper shows.
-var later = []string{"sealwright_items", "sealwright_rewrap_items_total", "sealwright_keeper_round_timestamp_seconds"}
+// later is what the first round of the keeper shows, and what only a host with a
+// journal does.
+var later = []string{
+	"sealwright_items", "sealwright_rewrap_items_total", "sealwright_keeper_round_timestamp_seconds",
+	"sealwright_journal_failed", "sealwright_journal_line", "sealwright_journal_lost_total", "sealwright_journal_waiting",
+}
