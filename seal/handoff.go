@@ -60,7 +60,8 @@ func (b *bucket) take(now time.Time, rate, burst float64) bool {
 // The answer is to be sent also where there is an error: it tells the asker what
 // to do, and with [Config.PassShares] has the shares that were given to this process
 // while it is sealed. The error is [ErrHandOff] for what somebody should look into,
-// which is an [EventHandOff] like each root key that was handed over; and otherwise,
+// which is an [EventHandOff] like each root key that was handed over, though one that
+// repeats itself is told once in ten minutes; and otherwise,
 // with no event, [ErrSealed], [ErrRolledBack] (the asker's record is older),
 // [ErrPropagating] (it is newer), or [ErrClosed].
 func (a *Admin) HandOff(ctx context.Context, request []byte, replica string, refused error) (answer []byte, err error) {

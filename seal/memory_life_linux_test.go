@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"syscall"
 	"testing"
 
@@ -175,6 +176,7 @@ func (l *life) live() *seal.Barrier {
 	check(b.Seal(by))
 	l.submit(renewed, "people", by)
 	l.use()
+	l.passOn(cfg, renewed)
 	check(b.Admin().RetireUncounted(ctx, 1, by))
 	_, done, err := b.Admin().Drop(ctx, []string{"both"}, by)
 	if check(err); !done {
@@ -187,6 +189,44 @@ func (l *life) live() *seal.Barrier {
 	l.use()
 	l.handOver(cfg)
 	return b
+}
+
+// passOn has two other processes, as far as memory can tell, unseal with a share each,
+// of which one is passed, and end.
+func (l *life) passOn(cfg seal.Config, d seal.Delivery) {
+	l.t.Helper()
+	cfg.KMS, cfg.Roster, cfg.PassShares = nil, nil, true
+	var first *seal.Barrier
+	cfg.Peers = func(context.Context) ([]seal.Peer, error) {
+		return []seal.Peer{{Name: "first", Ask: func(ctx context.Context, request []byte) ([]byte, error) {
+			if first == nil {
+				return nil, errors.New("nobody")
+			}
+			answer, _ := first.Admin().HandOff(ctx, request, "second", nil)
+			return answer, nil
+		}}}, nil
+	}
+	give := func(replica string, share seal.Share) *seal.Barrier {
+		cfg.Replica = replica
+		b, err := seal.Open(cfg)
+		if err == nil {
+			_, err = b.Submit(l.t.Context(), share, seal.By{})
+		}
+		if err != nil {
+			l.t.Fatal(err)
+		}
+		return b
+	}
+	i := slices.IndexFunc(d.Sets, func(s seal.ShareSet) bool { return s.Slot == "people" })
+	one := give("first", d.Sets[i].Shares[0])
+	first = one
+	second := give("second", d.Sets[i].Shares[1])
+	if one.Sealed() == nil || second.Sealed() != nil {
+		l.t.Fatalf("the first: %v; the second: %v", one.Sealed(), second.Sealed())
+	}
+	if err := errors.Join(one.Close(), second.Close()); err != nil {
+		l.t.Fatal(err)
+	}
 }
 
 // handOver has another process, as far as memory can tell, ask for the root key, and

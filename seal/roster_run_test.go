@@ -166,3 +166,41 @@ func TestAttackAReplicaThatIsUnheard(t *testing.T) {
 		})
 	}
 }
+
+// TestALostEntryIsMadeAgainAtOnce: at the next look, and not at the next sign of life,
+// which is a minute later.
+func TestALostEntryIsMadeAgainAtOnce(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		f, roster := newRosterFleet(t, nil)
+		defer f.end()
+		for _, name := range f.names() {
+			f.freeze(name) // and looks when it is told to
+		}
+		a := f.replica("a")
+		seal.Report(t.Context(), a)
+		first, _ := rosterText(t, roster)
+		settle(2 * time.Minute)
+		seal.Report(t.Context(), a)
+		now, _ := rosterText(t, roster)
+		if bytes.Equal(first, now) {
+			t.Fatal("no sign of life")
+		}
+		for what, lost := range map[string][]byte{
+			"all are taken away": append(bytes.Clone(now[:bytes.Index(now, []byte("[{"))+1]), "]}\n"...),
+			"an old one":         first,
+		} {
+			_, rev := rosterText(t, roster)
+			_, err := roster.Swap(t.Context(), lost, rev)
+			must(t, err)
+			seal.Report(t.Context(), a)
+			if text, _ := rosterText(t, roster); bytes.Equal(text, lost) || !bytes.Contains(text, []byte(`"replica":"a"`)) {
+				t.Errorf("%s, and it is as it was: %s", what, text)
+			}
+		}
+		before, _ := rosterText(t, roster)
+		seal.Report(t.Context(), a)
+		if text, _ := rosterText(t, roster); !bytes.Equal(text, before) {
+			t.Error("written for nothing")
+		}
+	})
+}
