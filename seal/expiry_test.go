@@ -17,6 +17,7 @@ import (
 // try to unseal, or Status.
 func TestSharesExpire(t *testing.T) {
 	together(t)
+	const poll = 5 * time.Minute // a thousand hours of ten seconds are as many looks
 	for name, tt := range map[string]struct {
 		ttl   time.Duration
 		stays time.Duration // and an hour later they are gone; negative: never
@@ -33,7 +34,7 @@ func TestSharesExpire(t *testing.T) {
 					var wiped atomic.Int64
 					store := seal.NewMemStore()
 					open := func() *seal.Barrier {
-						b, err := seal.Open(seal.Config{Store: store, ShareTTL: tt.ttl, OnEvent: func(e seal.Event) {
+						b, err := seal.Open(seal.Config{Store: store, ShareTTL: tt.ttl, Poll: poll, OnEvent: func(e seal.Event) {
 							if e.Kind == seal.EventExpire {
 								wiped.Add(1)
 							}
@@ -66,7 +67,7 @@ func TestSharesExpire(t *testing.T) {
 					if p := b.Status().Progress; len(p) != 1 || p[0].Given != 1 || !p[0].Expires.Equal(begun.Add(tt.stays+time.Hour)) {
 						t.Errorf("after %v: %+v", tt.stays, p)
 					}
-					time.Sleep(time.Hour + 11*time.Second) // Run looks every Poll
+					time.Sleep(time.Hour + poll + time.Minute) // Run looks every Poll
 					switch look {
 					case "Run":
 						if wiped.Load() != 1 {
