@@ -60,5 +60,41 @@ func TestPictures(t *testing.T) {
 		tb.waits("#answer.good")
 		tb.dark(true)
 		tb.picture("check-dark", "desktop")
+		tb.dark(false)
+		tb.goTo("/ceremony/")
+		tb.paste("#share", all[0])
+		tb.clicks("form button:not([type=button])")
+		tb.waits("#state .open")
+		tb.picture("unsealed", "phone")
+		pictureRekey(t, people, options)
 	}
+}
+
+// pictureRekey has shares made for other people, to which one old holder has agreed.
+func pictureRekey(t *testing.T, people []string, options []tabOption) {
+	s := newSite(t)
+	share := s.stored(3, 2)[0]
+	lead := s.open(t, options...)
+	lead.goTo("/ceremony/begin/rekey")
+	lead.types("#shares", "2")
+	lead.types("#threshold", "2")
+	lead.types("#token", token)
+	lead.clicks("form button:not([type=button])")
+	lead.waits(".link a")
+	path := eval[string](lead, "document.querySelector('.link a').getAttribute('href')")
+	for _, name := range people[:2] {
+		p := s.open(t, options...)
+		p.goTo(path)
+		p.paste("#name", name)
+		p.clicks("form button:not([type=button])")
+		p.waits(".check")
+	}
+	lead.clicks("button[value=make]")
+	lead.waits("a[href*=operation]")
+	tb := s.open(t, options...)
+	tb.goTo(eval[string](lead, "document.querySelector('a[href*=operation]').getAttribute('href')"))
+	tb.paste("#share", share)
+	tb.clicks("form button:not([type=button])")
+	tb.waits("#answer.good")
+	tb.picture("rekey", "phone")
 }
