@@ -254,7 +254,11 @@ func rosterLimit(s Store) int {
 }
 
 // members is what Status shows of the other replicas; b.mu is held.
-func (b *Barrier) members() (out []MemberStatus) {
+func (b *Barrier) members() []MemberStatus {
+	if b.cfg.Roster == nil {
+		return nil
+	}
+	out := []MemberStatus{}
 	for _, m := range b.roster.view.Members() {
 		s := MemberStatus{
 			Replica: m.Replica, Generation: m.Generation, Term: m.Term, Newest: m.Newest, Alone: m.Alone, Heard: m.Heard, Gone: m.Gone,

@@ -32,7 +32,7 @@ type Status struct {
 	Former    []uint32         // sets of shares that open nothing any more, oldest first, as far as they are remembered
 	Warnings  []string         // what an operator should mend, in words
 
-	Members []MemberStatus // the other replicas, by name, where there is a [Config.Roster]
+	Members []MemberStatus // the other replicas, by name; nil where there is no [Config.Roster]
 
 	// Behind says, while unsealed, why this process cannot take in the record
 	// that the store holds now, and Since from when on; nil where it follows. It

@@ -57,6 +57,6 @@ func TestMembersAreCounted(t *testing.T) {
 		}
 		check("members 1", "members_behind 1")
 		b.Close()
-		check() // who has left is no member
+		check("members 0", "members_behind 0") // who has left is no member, and the series go on
 	})
 }

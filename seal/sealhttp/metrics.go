@@ -173,7 +173,7 @@ func (p *page) status(s seal.Status) {
 	p.gauge("memory_undumpable", "Whether the keys of this process are left out of core dumps.", bit(s.Memory.Undumpable))
 }
 
-// members counts the other replicas, where there is a roster that has any.
+// members counts the other replicas, where there is a roster.
 func (p *page) members(members []seal.MemberStatus) {
 	live, behind := 0, 0
 	for _, m := range members {
@@ -185,7 +185,7 @@ func (p *page) members(members []seal.MemberStatus) {
 			behind++
 		}
 	}
-	if len(members) > 0 {
+	if members != nil {
 		p.gauge("members", "Other replicas that run, as the roster has them.", live)
 		p.gauge("members_behind", "Those of them that cannot take in the stored record.", behind)
 	}

@@ -111,7 +111,7 @@ func (v *view) show(name string, value int64, labels ...string) {
 	*v = append(*v, shown{name, value, attrs})
 }
 
-// members counts the other replicas, where there is a roster that has any.
+// members counts the other replicas, where there is a roster.
 func (v *view) members(members []seal.MemberStatus) {
 	live, behind := int64(0), int64(0)
 	for _, m := range members {
@@ -123,7 +123,7 @@ func (v *view) members(members []seal.MemberStatus) {
 			behind++
 		}
 	}
-	if len(members) > 0 {
+	if members != nil {
 		v.show("sealwright.members", live)
 		v.show("sealwright.members_behind", behind)
 	}
