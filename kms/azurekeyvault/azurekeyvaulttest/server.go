@@ -37,11 +37,16 @@ package azurekeyvaulttest
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/json"
 	"io"
 	"log"
+	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -50,7 +55,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/sealwright/sealwright/internal/testcert"
 	"github.com/sealwright/sealwright/kms/azurekeyvault"
 	"github.com/sealwright/sealwright/kms/kmstest"
 )
@@ -128,11 +132,7 @@ func NewServer() *Server {
 
 		lifetime: time.Hour,
 	}
-	var names []string
-	for _, c := range clouds {
-		names = append(names, "*."+c.domain, c.authority)
-	}
-	cert, roots := testcert.New(names...)
+	cert, roots := certificate()
 	s.tls = httptest.NewUnstartedServer(http.HandlerFunc(s.serve))
 	s.tls.TLS = &tls.Config{Certificates: []tls.Certificate{cert}}
 	s.tls.EnableHTTP2 = true
@@ -310,6 +310,36 @@ func (s *Server) dial(ctx context.Context, network, addr string) (net.Conn, erro
 		s.mu.Unlock()
 	}
 	return conn, err
+}
+
+// certificate returns a certificate with Azure's names, and the roots it needs.
+func certificate() (tls.Certificate, *x509.CertPool) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		panic(err) // never, of this curve
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1),
+		Subject:      pkix.Name{CommonName: "azurekeyvaulttest"},
+		NotBefore:    time.Now().Add(-time.Hour),
+		NotAfter:     time.Now().Add(24 * time.Hour),
+		KeyUsage:     x509.KeyUsageDigitalSignature,
+		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+	for _, c := range clouds {
+		template.DNSNames = append(template.DNSNames, "*."+c.domain, c.authority)
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		panic(err) // never, of this template
+	}
+	leaf, err := x509.ParseCertificate(der)
+	if err != nil {
+		panic(err) // never, of what was just made
+	}
+	roots := x509.NewCertPool()
+	roots.AddCert(leaf)
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}, roots
 }
 
 // answer writes v as JSON.

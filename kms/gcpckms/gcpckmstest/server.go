@@ -44,7 +44,6 @@ import (
 
 	"cloud.google.com/go/auth"
 	"cloud.google.com/go/kms/apiv1/kmspb"
-	"github.com/sealwright/sealwright/internal/testcert"
 	"github.com/sealwright/sealwright/kms/gcpckms"
 	"github.com/sealwright/sealwright/kms/kmstest"
 	"google.golang.org/grpc"
@@ -86,8 +85,7 @@ func NewServer() *Server {
 	s.http = httptest.NewUnstartedServer(http.HandlerFunc(s.serve))
 	s.http.EnableHTTP2 = true
 	s.http.Config.ErrorLog = log.New(io.Discard, "", 0) // clients come and go
-	cert, _ := testcert.New()
-	s.http.TLS = &tls.Config{Certificates: []tls.Certificate{cert}}
+	s.http.TLS = &tls.Config{Certificates: []tls.Certificate{certificate()}}
 	s.http.StartTLS()
 	return s
 }
