@@ -21,9 +21,7 @@ import (
 // An app is one run of the program.
 type app struct {
 	cli *cli
-	in  *os.File
-	out io.Writer
-	err io.Writer
+	stdio
 
 	setup   *sealconf.Setup
 	closers []func()

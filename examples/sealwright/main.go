@@ -27,6 +27,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"syscall"
@@ -38,7 +39,15 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	hardenProcess()
-	os.Exit(run(ctx, os.Args[1:], os.Environ()))
+	os.Exit(run(ctx, os.Args[1:], os.Environ(), stdio{os.Stdin, os.Stdout, os.Stderr, openTTY}))
+}
+
+// A stdio is what a run reads and writes: standard input, output and error, and the
+// terminal.
+type stdio struct {
+	in       *os.File
+	out, err io.Writer
+	openTTY  func() (*tty, error)
 }
 
 // The codes are those of `vault status`.
@@ -51,7 +60,7 @@ const (
 // An exit is how kong ends the program, after --help.
 type exit int
 
-func run(ctx context.Context, args, env []string) (code int) {
+func run(ctx context.Context, args, env []string, std stdio) (code int) {
 	defer func() {
 		if p := recover(); p != nil {
 			c, ok := p.(exit)
@@ -62,15 +71,16 @@ func run(ctx context.Context, args, env []string) (code int) {
 		}
 	}()
 	if err := guard(args, env); err != nil {
-		fmt.Fprintln(os.Stderr, "sealwright:", err)
+		fmt.Fprintln(std.err, "sealwright:", err)
 		return exitError
 	}
 	var c cli
-	a := &app{cli: &c, proved: map[string]bool{}, read: map[string]bool{}, in: os.Stdin, out: os.Stdout, err: os.Stderr}
+	a := &app{cli: &c, proved: map[string]bool{}, read: map[string]bool{}, stdio: std}
 	parser, err := kong.New(&c,
 		kong.Name("sealwright"),
 		kong.Description(description),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true, WrapUpperBound: 100}),
+		kong.Writers(std.out, std.err),
 		kong.Exit(func(code int) { panic(exit(code)) }),
 		kong.Bind(a),
 		kong.BindTo(ctx, (*context.Context)(nil)),
@@ -86,8 +96,8 @@ func run(ctx context.Context, args, env []string) (code int) {
 		err = once(parsed)
 	}
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "sealwright: %v\n", err)
-		fmt.Fprintln(os.Stderr, "next: sealwright --help")
+		fmt.Fprintf(std.err, "sealwright: %v\n", err)
+		fmt.Fprintln(std.err, "next: sealwright --help")
 		return exitError
 	}
 	defer a.close()

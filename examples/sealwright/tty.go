@@ -30,7 +30,7 @@ type tty struct {
 // the first one's keys.
 func (a *app) terminal() (*tty, error) {
 	if a.tty == nil {
-		t, err := openTTY()
+		t, err := a.openTTY()
 		if err != nil {
 			return nil, err
 		}
