@@ -26,7 +26,7 @@ func StartPostgreSQL() (*Server, error) {
 			return []string{filepath.Join(bin, "initdb"), "-D", filepath.Join(dir, "data"), "-U", "admin", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"}
 		},
 		serve: func(dir string) []string {
-			return []string{filepath.Join(bin, "postgres"), "-D", filepath.Join(dir, "data"), "-k", dir, "-c", "listen_addresses="}
+			return []string{filepath.Join(bin, "postgres"), "-D", filepath.Join(dir, "data"), "-k", dir, "-c", "listen_addresses=", "-c", "shared_buffers=16MB", "-c", "jit=off"}
 		},
 		interrupt: "INT",
 	}.start()
