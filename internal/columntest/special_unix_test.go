@@ -312,8 +312,12 @@ func TestMariaDBPacket(t *testing.T) {
 	d := open(t, "mysql", mariadb.Need(t).DSN("root"), sqlsource.MySQL)
 	d.Execute(t, "CREATE TABLE large (id int PRIMARY KEY, a mediumtext)")
 	value := strings.Repeat("v", 1<<20)
+	var packet int
+	if err := d.DB.QueryRowContext(t.Context(), "SELECT @@max_allowed_packet").Scan(&packet); err != nil {
+		t.Fatal(err)
+	}
 	var batch []migrate.Replacement
-	for id := range 40 {
+	for id := range packet/(2*len(value)) + 4 { // with old and next one half more than a packet holds
 		d.Insert(t, "large", id, value)
 		batch = append(batch, migrate.Replacement{ID: fmt.Sprint(id), Old: []byte(value), Next: []byte("next" + value)})
 	}
