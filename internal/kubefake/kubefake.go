@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 )
 
 // Secrets answers requests for Secrets: an update at the resourceVersion "" or "0"
@@ -23,6 +24,7 @@ type Secrets struct {
 	mu      sync.Mutex
 	version int
 	secrets map[string]map[string]any
+	changed chan struct{} // closed by the next change
 }
 
 // New returns a server without Secrets.
@@ -38,6 +40,15 @@ func (f *Secrets) Restore() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.version, f.secrets = 100, map[string]map[string]any{}
+	f.tell()
+}
+
+// tell wakes who watches; f.mu is held.
+func (f *Secrets) tell() {
+	if f.changed != nil {
+		close(f.changed)
+	}
+	f.changed = make(chan struct{})
 }
 
 // Put stores a Secret, by namespace/name, as another program does.
@@ -49,6 +60,7 @@ func (f *Secrets) Put(key, object string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.secrets[key] = secret
+	f.tell()
 	return nil
 }
 
@@ -74,6 +86,10 @@ func (f *Secrets) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.Answer != nil && f.Answer(w, r) {
+		return
+	}
+	if r.URL.Query().Get("watch") != "" {
+		f.watch(w, r)
 		return
 	}
 	namespace, name, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/api/v1/namespaces/"), "/secrets")
@@ -119,5 +135,46 @@ func (f *Secrets) store(key string, present, sent map[string]any) map[string]any
 	f.version++
 	sent["metadata"].(map[string]any)["resourceVersion"] = strconv.Itoa(f.version)
 	f.secrets[key] = sent
+	f.tell()
 	return sent
+}
+
+// watch tells of a Secret and of its changes, of several in a row as one, until the
+// client leaves or has the seconds it asked for; f.mu is held.
+func (f *Secrets) watch(w http.ResponseWriter, r *http.Request) {
+	namespace := strings.TrimSuffix(strings.TrimPrefix(r.URL.Path, "/api/v1/namespaces/"), "/secrets")
+	name, one := strings.CutPrefix(r.URL.Query().Get("fieldSelector"), "metadata.name=")
+	seconds, err := strconv.Atoi(r.URL.Query().Get("timeoutSeconds"))
+	if !one || err != nil {
+		Say(w, 403, "Forbidden", "secrets", "")
+		return
+	}
+	end := time.After(time.Duration(seconds) * time.Second)
+	var last map[string]any
+	for {
+		present := f.secrets[namespace+"/"+name]
+		event := map[string]any{"type": "MODIFIED", "object": present}
+		switch {
+		case present == nil && last != nil:
+			event = map[string]any{"type": "DELETED", "object": last}
+		case last == nil:
+			event["type"] = "ADDED"
+		}
+		if present != nil && !reflect.DeepEqual(present, last) || present == nil && last != nil {
+			json.NewEncoder(w).Encode(event)
+		}
+		http.NewResponseController(w).Flush()
+		last = present
+		changed := f.changed
+		f.mu.Unlock()
+		select {
+		case <-changed:
+		case <-end:
+		case <-r.Context().Done():
+		}
+		f.mu.Lock()
+		if changed == f.changed {
+			return
+		}
+	}
 }

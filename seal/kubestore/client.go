@@ -69,6 +69,23 @@ func (c *client) replace(ctx context.Context, cfg Config, held *secret, data map
 const maxAnswer = 8 << 20
 
 func (c *client) do(ctx context.Context, cfg Config, method, path string, body any) ([]byte, error) {
+	answer, err := c.send(ctx, method, path, body)
+	if err != nil {
+		return nil, err
+	}
+	defer answer.Body.Close()
+	raw, err := io.ReadAll(io.LimitReader(answer.Body, maxAnswer))
+	if err != nil {
+		return nil, err
+	}
+	if answer.StatusCode == http.StatusOK || answer.StatusCode == http.StatusCreated {
+		return raw, nil
+	}
+	return nil, refusal(answer.StatusCode, raw, cfg)
+}
+
+// send sends a request, and returns the answer, whose body is the caller's to close.
+func (c *client) send(ctx context.Context, method, path string, body any) (*http.Response, error) {
 	var content io.Reader
 	if body != nil {
 		raw, err := json.Marshal(body)
@@ -93,19 +110,7 @@ func (c *client) do(ctx context.Context, cfg Config, method, path string, body a
 		}
 		request.Header.Set("Authorization", "Bearer "+token)
 	}
-	answer, err := c.http.Do(request)
-	if err != nil {
-		return nil, err
-	}
-	defer answer.Body.Close()
-	raw, err := io.ReadAll(io.LimitReader(answer.Body, maxAnswer))
-	if err != nil {
-		return nil, err
-	}
-	if answer.StatusCode == http.StatusOK || answer.StatusCode == http.StatusCreated {
-		return raw, nil
-	}
-	return nil, refusal(answer.StatusCode, raw, cfg)
+	return c.http.Do(request)
 }
 
 // refusal tells what an answer of an API server says, by the reason that it gives.

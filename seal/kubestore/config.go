@@ -34,7 +34,8 @@ type Config struct {
 	// is not changed; redirects are not followed.
 	Client *http.Client
 
-	// PollInterval is how often Watch asks. Zero is 10 seconds.
+	// PollInterval is how often Watch asks, beside what the API server tells it of
+	// itself. Zero is 10 seconds.
 	PollInterval time.Duration
 }
 

@@ -16,7 +16,8 @@
 //
 // # Rights
 //
-// The pod's service account needs get and update on this one Secret. Make the Secret
+// The pod's service account needs get and update on this one Secret; with watch, it
+// hears of what others store at once, and of the Secret alone. Make the Secret
 // beforehand, empty, by the manifest that also has the Role: then it needs no right to
 // create any. Do not give it delete.
 //
@@ -28,7 +29,7 @@
 //	kind: Role
 //	metadata: {name: payments-seal, namespace: payments}
 //	rules:
-//	- {apiGroups: [""], resources: [secrets], resourceNames: [payments-seal], verbs: [get, update]}
+//	- {apiGroups: [""], resources: [secrets], resourceNames: [payments-seal], verbs: [get, update, watch]}
 //
 // Where the Secret is not there, the first Swap makes it, which takes the right to
 // create Secrets in the namespace. A Secret without a record is a store that was never
@@ -67,9 +68,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
-	"github.com/sealwright/sealwright/internal/poll"
 	"github.com/sealwright/sealwright/seal"
 )
 
@@ -185,18 +184,6 @@ func (s *Store) replace(ctx context.Context, held *secret, rec []byte, next stri
 		return fmt.Errorf("%d bytes, beside %d of the Secret's other keys: %w", len(rec), held.others, seal.ErrTooLarge)
 	}
 	return s.client.replace(ctx, s.cfg, held, map[string][]byte{recordKey: rec, numberKey: []byte(next)})
-}
-
-// Watch tells of changes as [seal.Watcher] says, by asking every
-// [Config.PollInterval]. It begins by sending once. An API server that is away does
-// not end it.
-func (s *Store) Watch(ctx context.Context, changed chan<- struct{}) error {
-	return poll.Watch(ctx, s.cfg.PollInterval, func(ctx context.Context) (string, error) {
-		ctx, cancel := context.WithTimeout(ctx, max(s.cfg.PollInterval, 5*time.Second))
-		defer cancel()
-		held, err := s.read(ctx)
-		return held.revision(), err
-	}, changed)
 }
 
 // secret is what a Secret holds.
