@@ -69,7 +69,7 @@ func (p product) start() (s *Server, err error) {
 func (s *Server) Run() (err error) {
 	// The shell stops the server and cleans up when its input ends, which it
 	// does at the latest when this process does.
-	const keep = `dir=$1 interrupt=$2; shift 2; "$@" & server=$!; read word
+	const keep = `trap : INT TERM HUP; dir=$1 interrupt=$2; shift 2; "$@" & server=$!; read word
 if [ "$word" = crash ]; then kill -KILL $server; wait $server; exit; fi
 kill -$interrupt $server; wait $server; rm -rf "$dir"`
 	s.cmd = exec.Command("/bin/sh", append([]string{"-c", keep, "sh", s.dir, s.interrupt}, s.serve(s.dir)...)...)

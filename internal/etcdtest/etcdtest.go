@@ -142,7 +142,7 @@ func (c *Cluster) Dir(i int) string { return filepath.Join(c.dir, c.members[i].n
 // run starts a member. A shell stops it and cleans up when its input ends, which it
 // does at the latest when this process does.
 func (c *Cluster) run(m *member) (err error) {
-	const keep = `dir=$1; shift; "$@" & server=$!; read word
+	const keep = `trap : INT TERM HUP; dir=$1; shift; "$@" & server=$!; read word
 kill -KILL $server; wait $server
 [ "$word" = crash ] || rm -rf "$dir"`
 	m.cmd = exec.Command("/bin/sh", append([]string{"-c", keep, "sh", c.dir}, m.args...)...)

@@ -3,10 +3,16 @@
 package etcdtest_test
 
 import (
+	"bufio"
 	"errors"
+	"fmt"
 	"net"
+	"os"
+	"os/exec"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/sealwright/sealwright/internal/etcdtest"
 )
@@ -53,5 +59,50 @@ func TestPortTaken(t *testing.T) {
 	}
 	if err == nil || !strings.Contains(err.Error(), "address already in use") {
 		t.Fatalf("a cluster at a port that is taken: %v", err)
+	}
+}
+
+// TestGroupIsStopped: what ends a test ends its process group too, its servers' shells
+// among them; a server that goes on after that was left running.
+func TestGroupIsStopped(t *testing.T) {
+	if os.Getenv("ETCDTEST_GROUP") != "" {
+		c, err := etcdtest.Start(1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Println(c.Endpoints()[0])
+		time.Sleep(time.Minute) // it is stopped before
+		return
+	}
+	if _, err := exec.LookPath("etcd"); err != nil {
+		t.Skip(err)
+	}
+	cmd := exec.Command(os.Args[0], "-test.run=^TestGroupIsStopped$")
+	cmd.Env = append(os.Environ(), "ETCDTEST_GROUP=1")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	address, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	cmd.Wait()
+	for end := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
+		conn, err := net.Dial("tcp", strings.TrimSpace(address))
+		if err != nil {
+			return
+		}
+		conn.Close()
+		if time.Now().After(end) {
+			t.Fatalf("etcd still answers at %s", address)
+		}
 	}
 }

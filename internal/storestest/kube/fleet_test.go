@@ -65,6 +65,8 @@ func TestFleet(t *testing.T) {
 		{notes, "get", "secrets", "", "notes-seal", true},
 		{notes, "update", "secrets", "", "notes-roster", true},
 		{notes, "update", "secrets", "", "notes-data", true},
+		{notes, "watch", "secrets", "", "notes-seal", true},
+		{notes, "watch", "secrets", "", "", false},
 		{notes, "delete", "secrets", "", "notes-seal", false},
 		{notes, "get", "secrets", "", "notes-replicas", false},
 		{notes, "list", "secrets", "", "", false},

@@ -80,9 +80,19 @@ func TestRights(t *testing.T) {
 	s := server(t)
 	const rbac = "/apis/rbac.authorization.k8s.io/v1/namespaces/default/"
 	do(t, s, "POST", "/api/v1/namespaces/default/secrets", `{"metadata": {"name": "payments-seal"}}`, 201)
-	do(t, s, "POST", rbac+"roles", `{"metadata": {"name": "payments-seal"}, "rules": [{"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["payments-seal"], "verbs": ["get", "update"]}]}`, 201)
+	do(t, s, "POST", rbac+"roles", `{"metadata": {"name": "payments-seal"}, "rules": [{"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["payments-seal"], "verbs": ["get", "update", "watch"]}]}`, 201)
 	do(t, s, "POST", rbac+"rolebindings", `{"metadata": {"name": "payments-seal"}, "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "payments-seal"}, "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "pod"}]}`, 201)
-	store := open(t, s, kubeserver.Pod, "default", "payments-seal")
+	store, err := kubestore.New(kubestore.Config{
+		Name: "payments-seal", Namespace: "default", Server: s.URL, Client: s.Client(kubeserver.Pod), PollInterval: time.Hour,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	changed, ended := make(chan struct{}), make(chan error, 1)
+	go func() { ended <- store.Watch(ctx, changed) }()
+	<-changed // it begins by sending once
+	<-changed // and is told what there is
 	if _, _, err := store.Load(t.Context()); !errors.Is(err, seal.ErrNotFound) {
 		t.Fatalf("Load of an empty Secret: %v", err)
 	}
@@ -90,8 +100,14 @@ func TestRights(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	<-changed // by the API server: the store itself asks once an hour
 	if rev, err = store.Swap(t.Context(), []byte("two"), rev); err != nil {
 		t.Fatal(err)
+	}
+	<-changed
+	stop()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("Watch ended with %v", err)
 	}
 	if rec, at, err := store.Load(t.Context()); err != nil || string(rec) != "two" || at != rev {
 		t.Errorf("Load = %q at %q, %v", rec, at, err)

@@ -74,7 +74,7 @@ func (s *Server) Kill() {
 // ends, which it does at the latest when this process does.
 func (s *Server) Restart(t testing.TB) {
 	t.Helper()
-	const keep = `"$@" </dev/null & server=$!; read word; kill -KILL $server; wait $server`
+	const keep = `trap : INT TERM HUP; "$@" </dev/null & server=$!; read word; kill -KILL $server; wait $server`
 	log, err := os.OpenFile(s.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		t.Fatal(err)

@@ -102,7 +102,7 @@ func writeKey(path string) (string, error) {
 
 // Run starts the server, as after a Crash, and waits until it is ready.
 func (s *Server) Run() (err error) {
-	const keep = `"$@" & server=$!; read word; kill -KILL $server; wait $server`
+	const keep = `trap : INT TERM HUP; "$@" & server=$!; read word; kill -KILL $server; wait $server`
 	s.cmd = exec.Command("/bin/sh", append([]string{"-c", keep, "sh"}, s.args...)...)
 	log, err := os.OpenFile(filepath.Join(s.dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
