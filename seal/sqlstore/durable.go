@@ -49,7 +49,7 @@ func (s *Store) durablePostgreSQL(ctx context.Context, tx session) error {
 
 // mysqlVariables are global to a server, and a session can only read them. SHOW
 // answers with those that the server knows; it needs no privilege.
-const mysqlVariables = "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('innodb_flush_log_at_trx_commit', 'innodb_flush_method', 'log_bin', 'sync_binlog')"
+const mysqlVariables = "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('innodb_flush_log_at_trx_commit', 'innodb_flush_method', 'log_bin', 'sync_binlog', 'dolt_read_replica_remote')"
 
 // durableMySQL looks whether a commit waits for the disk. Where there is a binary
 // log, recovery rolls back what did not reach it.
@@ -67,6 +67,8 @@ func (s *Store) durableMySQL(ctx context.Context, tx session) error {
 		return s.lossy("innodb_flush_method", "nosync", "another one")
 	case values["log_bin"] == "ON" && values["sync_binlog"] != "1":
 		return s.lossy("sync_binlog", values["sync_binlog"], "1 where log_bin is ON")
+	case values["dolt_read_replica_remote"] != "": // what it fetches next replaces what it stored
+		return s.lossy("dolt_read_replica_remote", values["dolt_read_replica_remote"], "empty: give the primary one")
 	}
 	var engine sql.NullString // none: a view, or no such table, which the change will tell
 	err = tx.QueryRowContext(ctx, s.stm.durable).Scan(&engine)

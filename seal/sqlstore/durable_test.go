@@ -43,6 +43,8 @@ func TestNotDurable(t *testing.T) {
 		"careful binary log":   {sqlstore.MySQL, mysql("1", "O_DIRECT", "ON", "1"), ""},
 		"careful MariaDB":      {sqlstore.MySQL, mysql("3", "fsync", "OFF", "0"), ""},
 		"a view":               {sqlstore.MySQL, engine(nil), ""},
+		"a replica of Dolt":    {sqlstore.MySQL, func(f *fakeDB) { f.mysql = [][]driver.Value{{"dolt_read_replica_remote", "origin"}} }, "dolt_read_replica_remote is origin: it must be empty: give the primary one"},
+		"a primary Dolt":       {sqlstore.MySQL, func(f *fakeDB) { f.mysql = [][]driver.Value{{"dolt_read_replica_remote", ""}} }, ""},
 		"variables unknown":    {sqlstore.MySQL, func(f *fakeDB) { f.mysql = nil }, ""},
 		"no journal":           {sqlstore.SQLite, journal("off"), "journal_mode is off: it must be WAL"},
 		"a database in memory": {sqlstore.SQLite, journal("memory"), "journal_mode is memory"},
@@ -85,7 +87,8 @@ func TestMySQLReads(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []string{
-		"OPEN", "SHOW SESSION VARIABLES WHERE Variable_name IN ('wsrep_on', 'wsrep_sync_wait', 'wsrep_dirty_reads')",
+		"OPEN", "SHOW SESSION VARIABLES WHERE Variable_name IN ('wsrep_on', 'wsrep_sync_wait', 'wsrep_dirty_reads', 'dolt_transactions_disabled', 'tidb_disable_txn_auto_retry', " +
+			"'tidb_snapshot', 'tidb_read_staleness', 'tidb_low_resolution_tso', 'tidb_enable_external_ts_read', 'tidb_guarantee_linearizability')",
 		"BEGIN Default", "COMMIT AND NO CHAIN NO RELEASE", "SET TRANSACTION ISOLATION LEVEL READ COMMITTED", "START TRANSACTION",
 		"SELECT revision, record FROM `sealwright_records` WHERE name = ?", "ROLLBACK",
 	}

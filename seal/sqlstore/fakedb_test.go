@@ -37,7 +37,7 @@ type fakeDB struct {
 	mysql    [][]driver.Value
 	engine   driver.Value
 	journal  string
-	wsrep    [][]driver.Value // what Galera's variables are; none where it is not
+	session  [][]driver.Value // what the variables of the session are that this package asks for; none of Galera's where it is not
 }
 
 type fakeRow struct {
@@ -153,7 +153,7 @@ func (c *fakeConn) ExecContext(_ context.Context, text string, args []driver.Nam
 	if c.inTx && (strings.HasPrefix(text, "COMMIT AND ") || strings.HasPrefix(text, "SET TRANSACTION ") || text == "START TRANSACTION") {
 		return driver.ResultNoRows, nil // the transaction that reads is the one around it
 	}
-	if strings.HasPrefix(text, "SET SESSION wsrep_") {
+	if strings.HasPrefix(text, "SET SESSION ") {
 		return driver.ResultNoRows, nil
 	}
 	c.lock()
@@ -222,7 +222,7 @@ func (c *fakeConn) QueryContext(_ context.Context, text string, args []driver.Na
 	case strings.HasPrefix(text, "SELECT set_config("):
 		return rowsOf(c.db.postgres), nil
 	case strings.HasPrefix(text, "SHOW SESSION VARIABLES "):
-		return &fakeRows{columns: 2, rows: c.db.wsrep}, nil
+		return &fakeRows{columns: 2, rows: c.db.session}, nil
 	case strings.HasPrefix(text, "SHOW GLOBAL VARIABLES "):
 		return &fakeRows{columns: 2, rows: c.db.mysql}, nil
 	case strings.HasPrefix(text, "SELECT engine "):

@@ -108,7 +108,7 @@ func TestGaleraWaits(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			db, f := newFakeDB(t)
-			f.wsrep = test.wsrep
+			f.session = test.wsrep
 			s := open(t, db, sqlstore.MySQL)
 			f.rows["default"] = fakeRow{7, []byte("one")}
 			for what, do := range map[string]func() error{
@@ -156,7 +156,7 @@ func TestGaleraFails(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			db, f := newFakeDB(t)
-			f.wsrep = test.wsrep
+			f.session = test.wsrep
 			f.rows["default"] = fakeRow{7, []byte("one")}
 			f.fail = func(text string) error {
 				if strings.HasPrefix(text, test.fail) {
