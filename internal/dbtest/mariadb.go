@@ -46,18 +46,7 @@ func StartMariaDB(options ...string) (s *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	defer func() {
-		if err != nil {
-			s.Close()
-		}
-	}()
-	db, err := s.Open("")
-	if err != nil {
-		return nil, err
-	}
-	defer db.Close()
-	_, err = db.Exec("CREATE DATABASE IF NOT EXISTS app")
-	return s, err
+	return s, s.createApp()
 }
 
 // MariaDBDSN returns how to connect as this user to the server whose socket is, or

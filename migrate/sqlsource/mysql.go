@@ -25,6 +25,12 @@ func (*mysql) quote(name string) string {
 }
 
 func (d *mysql) inspect(ctx context.Context, q queryer, s *Source) (columns []column, keys [][]string, err error) {
+	err = read(ctx, q, func(*sql.Rows) error {
+		return refuse("the database is Dolt, which answers CONVERT of a text with nothing: each value would look empty, and its term as if nothing needed it")
+	}, "SHOW GLOBAL VARIABLES LIKE 'dolt\\_read\\_replica\\_remote'")
+	if err != nil {
+		return nil, nil, err
+	}
 	var readOnly string
 	if err := q.QueryRowContext(ctx, "SELECT @@global.read_only, @@max_allowed_packet").Scan(&readOnly, &d.packet); err != nil {
 		return nil, nil, err

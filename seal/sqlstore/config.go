@@ -14,7 +14,7 @@ type Dialect int
 // The dialects. Zero is none of them.
 const (
 	PostgreSQL Dialect = iota + 1
-	MySQL              // also MariaDB
+	MySQL              // also MariaDB, Dolt, TiDB
 	SQLite
 )
 

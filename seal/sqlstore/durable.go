@@ -60,13 +60,14 @@ func (s *Store) durableMySQL(ctx context.Context, tx session) error {
 		return err
 	}
 	const flush = "innodb_flush_log_at_trx_commit"
+	sync, inLog := values["sync_binlog"] // Dolt has a binary log and not this: no recovery reads it
 	switch value, ok := values[flush]; {
 	case ok && value != "1" && value != "3": // MariaDB's 3 syncs more often than 1
 		return s.lossy(flush, value, "1")
 	case values["innodb_flush_method"] == "nosync":
 		return s.lossy("innodb_flush_method", "nosync", "another one")
-	case values["log_bin"] == "ON" && values["sync_binlog"] != "1":
-		return s.lossy("sync_binlog", values["sync_binlog"], "1 where log_bin is ON")
+	case values["log_bin"] == "ON" && inLog && sync != "1":
+		return s.lossy("sync_binlog", sync, "1 where log_bin is ON")
 	case values["dolt_read_replica_remote"] != "": // what it fetches next replaces what it stored
 		return s.lossy("dolt_read_replica_remote", values["dolt_read_replica_remote"], "empty: give the primary one")
 	}

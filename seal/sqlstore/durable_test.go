@@ -44,7 +44,7 @@ func TestNotDurable(t *testing.T) {
 		"careful MariaDB":      {sqlstore.MySQL, mysql("3", "fsync", "OFF", "0"), ""},
 		"a view":               {sqlstore.MySQL, engine(nil), ""},
 		"a replica of Dolt":    {sqlstore.MySQL, func(f *fakeDB) { f.mysql = [][]driver.Value{{"dolt_read_replica_remote", "origin"}} }, "dolt_read_replica_remote is origin: it must be empty: give the primary one"},
-		"a primary Dolt":       {sqlstore.MySQL, func(f *fakeDB) { f.mysql = [][]driver.Value{{"dolt_read_replica_remote", ""}} }, ""},
+		"a primary Dolt":       {sqlstore.MySQL, func(f *fakeDB) { f.mysql = [][]driver.Value{{"log_bin", "ON"}, {"dolt_read_replica_remote", ""}} }, ""},
 		"variables unknown":    {sqlstore.MySQL, func(f *fakeDB) { f.mysql = nil }, ""},
 		"no journal":           {sqlstore.SQLite, journal("off"), "journal_mode is off: it must be WAL"},
 		"a database in memory": {sqlstore.SQLite, journal("memory"), "journal_mode is memory"},

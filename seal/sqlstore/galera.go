@@ -38,7 +38,8 @@ func prepareMySQL(ctx context.Context, conn *sql.Conn) (restore func(), err erro
 	discard := func() { conn.Raw(func(any) error { return driver.ErrBadConn }) }
 	if set := untruthful(values); set != nil {
 		if err := setSession(ctx, conn, set); err != nil {
-			return nil, err
+			discard()
+			return nil, fmt.Errorf("set %s: %w", strings.Join(set, ", "), err)
 		}
 		return discard, nil // the next one that the driver makes is as the host wants it
 	}

@@ -31,6 +31,21 @@
 // when it commits, has stored nothing: that is a conflict too (PostgreSQL's 40001
 // and 40P01; MySQL's 1213 and 1062, TiDB's 8005 and 9007).
 //
+// # Dolt and TiDB
+//
+// They are of Dialect MySQL, and find out when they commit who was first: a conflict
+// here too. By some settings a session of theirs confirms what it does not store (Dolt's
+// dolt_transactions_disabled; before TiDB 8.0 tidb_disable_txn_auto_retry = OFF) or reads
+// what was there before (TiDB's tidb_snapshot, tidb_read_staleness,
+// tidb_low_resolution_tso, tidb_enable_external_ts_read, and tidb_guarantee_linearizability
+// = OFF): such a session is set right, and not given back to the pool.
+//
+// Dolt keeps the record in the working set of the branch that the connection string
+// names: another branch, also by DOLT_CHECKOUT in a session, has another record or none,
+// and DOLT_RESET or DOLT_CHECKOUT of the table brings back an old one as a restore does.
+// A read replica of Dolt is refused with [ErrNotDurable], as what it fetches next takes
+// the place of what it stored.
+//
 // # Poolers
 //
 // What is read is read in a transaction, as behind a pooler in transaction mode
@@ -49,7 +64,9 @@
 // fsync = off or an unlogged table; MySQL with another
 // innodb_flush_log_at_trx_commit than 1, another sync_binlog than 1 beside a
 // binary log, or another engine than InnoDB; SQLite with journal_mode OFF or
-// MEMORY, as a database in memory has. [Config.AllowLostCommits] takes them all.
+// MEMORY, as a database in memory has. [Config.AllowLostCommits] takes them all. Dolt
+// syncs its journal at each commit, and has no such setting; TiDB names MySQL's and
+// ignores them, its TiKV syncs always.
 //
 // # A pool of its own
 //

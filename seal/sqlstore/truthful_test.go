@@ -74,6 +74,9 @@ func TestUntruthfulSession(t *testing.T) {
 			if _, _, err := s.Load(t.Context()); errors.Is(err, broken) != (test.set != "") {
 				t.Errorf("Load in a session that can't be made to: error %v", err)
 			}
+			if kept := db.Stats().OpenConnections == 1; kept == (test.set != "") {
+				t.Errorf("a session that can't be made to is given back: %v", kept)
+			}
 		})
 	}
 }

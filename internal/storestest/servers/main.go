@@ -9,60 +9,23 @@
 package main
 
 import (
-	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
+
+	"github.com/sealwright/sealwright/internal/servercache"
 )
 
 func main() {
-	if len(os.Args) < 2 {
-		fmt.Fprintln(os.Stderr, "usage: servers versitygw|azurite ...")
-		os.Exit(2)
-	}
-	for _, name := range os.Args[1:] {
-		dir, err := fetch(name)
-		if err != nil {
-			fmt.Fprintf(os.Stderr, "servers: %s: %v\n", name, err)
-			os.Exit(1)
-		}
-		fmt.Println(dir)
-	}
+	servercache.Main(map[string]string{"versitygw": "1.8.0", "azurite": "3.35.0"}, fetch)
 }
 
-// fetch has a server stand whole under its name, or not at all.
-func fetch(name string) (dir string, err error) {
-	versions := map[string]string{"versitygw": "1.8.0", "azurite": "3.35.0"}
-	version, ok := versions[name]
-	if !ok {
-		return "", fmt.Errorf("no such server")
-	}
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		return "", err
-	}
-	cache = filepath.Join(cache, "sealwright")
-	dir = filepath.Join(cache, name+"-"+version)
-	if _, err := os.Stat(dir); err == nil {
-		return dir, nil
-	}
-	if err := os.MkdirAll(cache, 0o755); err != nil {
-		return "", err
-	}
-	part, err := os.MkdirTemp(cache, name+"-part-")
-	if err != nil {
-		return "", err
-	}
-	defer os.RemoveAll(part)
+func fetch(name, version, dir string) error {
 	cmd := exec.Command("go", "install", "github.com/versity/versitygw/cmd/versitygw@v"+version)
 	if name == "azurite" {
-		cmd = exec.Command("npm", "install", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", part, "azurite@"+version)
+		cmd = exec.Command("npm", "install", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", dir, "azurite@"+version)
 	}
-	cmd.Dir = part // outside every module
-	cmd.Env = append(os.Environ(), "GOBIN="+part, "GOFLAGS=", "GOWORK=off")
+	cmd.Dir = dir // outside every module
+	cmd.Env = append(os.Environ(), "GOBIN="+dir, "GOFLAGS=", "GOWORK=off")
 	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
-	if err := cmd.Run(); err != nil {
-		return "", err
-	}
-	return dir, os.Rename(part, dir)
+	return cmd.Run()
 }
