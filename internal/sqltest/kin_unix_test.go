@@ -8,8 +8,6 @@ import (
 	"errors"
 	"flag"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 
 	"github.com/sealwright/sealwright/internal/dbtest"
@@ -123,27 +121,10 @@ func TestKinStaleWriter(t *testing.T) {
 func TestKinCreators(t *testing.T) {
 	eachKin(t, func(t *testing.T, server dbtest.Start, sessions map[string][]string) {
 		const creators, rounds = 4, 5
-		for name, parameters := range sessions {
+		for _, parameters := range sessions {
 			fresh := kinStores(t, server, session(parameters...), creators)
 			for range rounds {
-				var created, conflicts atomic.Int64
-				var wg sync.WaitGroup
-				for _, s := range fresh() {
-					wg.Go(func() {
-						switch _, err := s.Swap(t.Context(), []byte("one"), ""); {
-						case err == nil:
-							created.Add(1)
-						case errors.Is(err, seal.ErrConflict):
-							conflicts.Add(1)
-						default:
-							t.Error(err)
-						}
-					})
-				}
-				wg.Wait()
-				if created.Load() != 1 || conflicts.Load() != creators-1 {
-					t.Fatalf("%s: %d created, %d conflicts, of %d", name, created.Load(), conflicts.Load(), creators)
-				}
+				oneCreates(t, fresh())
 			}
 		}
 	})
