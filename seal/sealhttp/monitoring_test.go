@@ -204,12 +204,12 @@ var alarms = map[string]struct {
 	"nothing":       {do: func(s *site) { s.init("a", "b", "people"); s.pass(false, 360, 10*time.Minute) }},
 	"a new server":  {do: func(s *site) { s.pass(false, 6, 10*time.Minute) }, want: "SealwrightSealed"},
 	"a KMS refuses": {do: func(s *site) { s.init("a", "b", "people"); s.fails("a"); s.pass(false, 200, 10*time.Minute) }, want: "SealwrightDrillFailed SealwrightWarnings"},
-	"one is left":   {do: func(s *site) { s.init("a", "people"); s.fails("a"); s.pass(false, 60, 10*time.Minute) }, want: "SealwrightDrillFailed SealwrightLastSlot"},
+	"one is left":   {do: func(s *site) { s.init("a", "people"); s.fails("a"); s.pass(false, 100, 10*time.Minute) }, want: "SealwrightDrillFailed SealwrightLastSlot"},
 	"none is left": {do: func(s *site) {
 		s.init("a", "b")
 		s.fake.Disable("a")
 		s.fake.Disable("b")
-		s.pass(false, 60, 10*time.Minute)
+		s.pass(false, 100, 10*time.Minute)
 	}, want: "SealwrightDrillFailed SealwrightNoSlot"},
 	"sealed": {do: func(s *site) {
 		s.init("a", "people")
