@@ -11,7 +11,8 @@
 //	for p, err := range migrate.Rewrap(ctx, b.Keyring(), tokens, migrate.RewrapOptions{Workers: 2}) {
 //
 // Do not use it for a table without a unique key, nor for one that another
-// database holds and this one only shows: a view, a foreign table.
+// database holds and this one only shows: a view, a foreign table. Dolt is refused: it
+// reads the texts of a column as nothing.
 //
 // # Items
 //

@@ -34,7 +34,8 @@
 // # Dolt and TiDB
 //
 // They are of Dialect MySQL, and find out when they commit who was first: a conflict
-// here too. By some settings a session of theirs confirms what it does not store (Dolt's
+// here too. The suite runs with Dolt; for TiDB this package does what its documentation
+// says, which no test has seen yet. By some settings a session of theirs confirms what it does not store (Dolt's
 // dolt_transactions_disabled; before TiDB 8.0 tidb_disable_txn_auto_retry = OFF) or reads
 // what was there before (TiDB's tidb_snapshot, tidb_read_staleness,
 // tidb_low_resolution_tso, tidb_enable_external_ts_read, and tidb_guarantee_linearizability
@@ -66,7 +67,7 @@
 // binary log, or another engine than InnoDB; SQLite with journal_mode OFF or
 // MEMORY, as a database in memory has. [Config.AllowLostCommits] takes them all. Dolt
 // syncs its journal at each commit, and has no such setting; TiDB names MySQL's and
-// ignores them, its TiKV syncs always.
+// ignores them: what a commit promises there is for TiKV to say.
 //
 // # A pool of its own
 //
