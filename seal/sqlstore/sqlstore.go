@@ -35,11 +35,12 @@
 //
 // They are of Dialect MySQL, and find out when they commit who was first: a conflict
 // here too. The suite runs with Dolt; for TiDB this package does what its documentation
-// says, which no test has seen yet. By some settings a session of theirs confirms what it does not store (Dolt's
-// dolt_transactions_disabled; before TiDB 8.0 tidb_disable_txn_auto_retry = OFF) or reads
-// what was there before (TiDB's tidb_snapshot, tidb_read_staleness,
-// tidb_low_resolution_tso, tidb_enable_external_ts_read, and tidb_guarantee_linearizability
-// = OFF): such a session is set right, and not given back to the pool.
+// says, which no test has seen yet. By some settings a session of theirs confirms what
+// it does not store (Dolt's dolt_transactions_disabled; before TiDB 8.0
+// tidb_disable_txn_auto_retry = OFF) or reads what was there before (TiDB's
+// tidb_snapshot, tidb_read_staleness, tidb_low_resolution_tso,
+// tidb_enable_external_ts_read, and tidb_guarantee_linearizability = OFF): such a
+// session is set right, and not given back to the pool.
 //
 // Dolt keeps the record in the working set of the branch that the connection string
 // names: another branch, also by DOLT_CHECKOUT in a session, has another record or none,
