@@ -25,7 +25,7 @@ func TestAReplicaThatIsStoppedHoldsNothingUp(t *testing.T) {
 				before, _ := rosterText(t, roster)
 				stop(t, f)
 				settle(time.Minute)
-				last, rev := rosterText(t, roster)
+				last, _ := rosterText(t, roster)
 				must(t, a.Rotate(ctx, seal.By{}))
 				settle(4 * rosterPropagation)
 				if got := activeTerm(a); got != 2 {
@@ -42,7 +42,7 @@ func TestAReplicaThatIsStoppedHoldsNothingUp(t *testing.T) {
 				}
 				f.unseal(f.replica("c")) // the same process, or another
 				settle(rosterSoon)
-				_, rev = rosterText(t, roster)
+				_, rev := rosterText(t, roster)
 				_, err := roster.Swap(ctx, last, rev) // and somebody has it leave again
 				must(t, err)
 				settle(rosterSoon)
