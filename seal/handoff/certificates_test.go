@@ -77,9 +77,20 @@ func TestCertificatesOfTheRunbook(t *testing.T) {
 		"not by the name of all":  {asked: certificates(t, ", DNS:web-peers", ""), asks: right, says: "certificate is valid for web-0, not web-peers"},
 	} {
 		url := serve(t, s.asked, config(cmp.Or(tt.lets, tt.asks), tt.asked, "web-0"))
-		err := s.ask(t, "web-1", &handoff.Client{URLs: at(url), HTTP: &http.Client{Transport: &http.Transport{
-			TLSClientConfig: config(cmp.Or(tt.trusts, tt.asked), tt.asks, "web-1"),
-		}}})
+		ask := func() error {
+			return s.ask(t, "web-1", &handoff.Client{URLs: at(url), HTTP: &http.Client{Transport: &http.Transport{
+				TLSClientConfig: config(cmp.Or(tt.trusts, tt.asked), tt.asks, "web-1"),
+			}}})
+		}
+		// In TLS 1.3 a server refuses a client that writes already: what that meets first is
+		// the server's words, or the end of the connection.
+		err := ask()
+		for range 50 {
+			if err == nil || !strings.Contains(err.Error(), "broken pipe") && !strings.Contains(err.Error(), "connection reset") {
+				break
+			}
+			err = ask()
+		}
 		if (err == nil) != (tt.says == "") || err != nil && !strings.Contains(err.Error(), tt.says) {
 			t.Errorf("%s: %v", name, err)
 		}
