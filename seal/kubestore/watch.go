@@ -37,8 +37,8 @@ func (s *Store) Watch(ctx context.Context, changed chan<- struct{}) error {
 var errNoWatch = errors.New("kubestore: the API server does not let the account watch")
 
 // listen sends on changed what the API server tells of the Secret, until ctx is done.
-// A Role is not in force everywhere in the second it is made, and an API server that
-// has just come up ends a watch by an error: neither is taken for the last word. But
+// A Role is not in force everywhere in the second it is made, and an API server can end
+// a watch by an error for a while: neither is taken for the last word. But
 // each refusal stands in the cluster's audit log, so they get rare.
 func (s *Store) listen(ctx context.Context, changed chan<- struct{}) {
 	first := min(s.cfg.PollInterval, time.Second)
