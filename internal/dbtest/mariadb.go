@@ -28,7 +28,8 @@ func StartMariaDB(options ...string) (s *Server, err error) {
 		}
 	}
 	common := func(dir string) []string {
-		return []string{"--no-defaults", "--datadir=" + filepath.Join(dir, "data"), "--skip-name-resolve", "--innodb-log-file-size=8M", "--innodb-buffer-pool-size=16M"}
+		return []string{"--no-defaults", "--datadir=" + filepath.Join(dir, "data"), "--skip-name-resolve", "--innodb-log-file-size=8M", "--innodb-buffer-pool-size=16M",
+			"--innodb-use-native-aio=OFF"} // of which a machine has so much, for all servers together
 	}
 	s, err = product{
 		driver: "mysql",

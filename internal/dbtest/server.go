@@ -42,27 +42,30 @@ type Server struct {
 }
 
 // start makes a new database and starts its server.
-func (p product) start() (s *Server, err error) {
+func (p product) start() (*Server, error) {
 	dir, err := os.MkdirTemp("", "sealwright-db")
 	if err != nil {
 		return nil, err
 	}
-	s = &Server{product: p, dir: dir}
-	defer func() {
-		if err != nil {
-			s.Close()
-		}
-	}()
-	if s.as, err = unprivileged(dir, p.user); err != nil {
+	s := &Server{product: p, dir: dir}
+	if err := s.startNew(); err != nil {
+		s.Close()
 		return nil, err
 	}
-	command := p.initialize(dir)
-	initialize := exec.Command(command[0], command[1:]...)
-	initialize.Dir, initialize.SysProcAttr = dir, s.as
-	if out, err := initialize.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("%s: %w\n%s", command[0], err, out)
+	return s, nil
+}
+
+func (s *Server) startNew() (err error) {
+	if s.as, err = unprivileged(s.dir, s.user); err != nil {
+		return err
 	}
-	return s, s.Run()
+	command := s.initialize(s.dir)
+	initialize := exec.Command(command[0], command[1:]...)
+	initialize.Dir, initialize.SysProcAttr = s.dir, s.as
+	if out, err := initialize.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w\n%s", command[0], err, out)
+	}
+	return s.Run()
 }
 
 // Run starts the server, as after a Crash, and waits until it answers.
