@@ -31,7 +31,7 @@ func (a *app) openToChange(ctx context.Context, f *changeFlags) (*seal.Barrier, 
 	if f.ServerStopped && f.BesideServer {
 		return nil, errors.New("--server-stopped and --beside-server exclude each other")
 	}
-	p, err := a.locate(a.cli.Store)
+	p, err := a.named()
 	if err != nil {
 		return nil, err
 	}

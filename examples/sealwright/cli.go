@@ -12,9 +12,9 @@ what was given, and with 1 for any other error.`
 // cli is the grammar.
 type cli struct {
 	Store         string   `placeholder:"STORE" env:"SEALWRIGHT_STORE" help:"Where the record is: a file (filestore, bbolt, SQLite, a bare record, or what etcdctl, kubectl get -o json or an object storage's tool took out), postgres://…, mysql://…, or @FILE that holds such a URL."`
-	RecordTable   string   `default:"sealwright_records" help:"The SQL table of the record."`
-	RecordName    string   `name:"record" default:"default" help:"The name of the record in that table."`
-	Bucket        string   `name:"record-bucket" default:"seal" help:"The bbolt bucket of the record."`
+	RecordTable   string   `default:"${table}" help:"The SQL table of the record."`
+	RecordName    string   `name:"record" default:"${name}" help:"The name of the record in that table."`
+	Bucket        string   `name:"record-bucket" default:"${bucket}" help:"The bbolt bucket of the record."`
 	Config        string   `placeholder:"FILE" help:"A configuration with seal stanzas, as the server has it: the KMS."`
 	Pin           []string `placeholder:"FINGERPRINT" sep:"none" help:"Believe only these slots; repeat it."`
 	TrustUnpinned bool     `help:"Believe a slot that a stranger could have made (RSA-OAEP, bare shares of Vault's)."`

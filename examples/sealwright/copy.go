@@ -39,18 +39,7 @@ type copied struct {
 }
 
 func (c *copyCmd) Run(ctx context.Context, a *app) error {
-	p, rec, store, err := a.snapshot(ctx)
-	if err != nil {
-		return err
-	}
-	b, err := a.barrier(ctx, store, nil)
-	if err != nil {
-		return err
-	}
-	if _, err := b.Admin().Inspect(ctx); err != nil { // is it a record, of a form that is known?
-		return err
-	}
-	view, err := viewOf(p, rec)
+	view, rec, err := a.view(ctx)
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/sealwright/sealwright/seal"
@@ -58,8 +59,9 @@ type deliveredView struct {
 	Hint      string `json:"hint,omitempty"`
 }
 
-// prepare reads the keys, and puts the custodians into the shape.
-func (f *deliverFlags) prepare(spec seal.Spec) (*post, seal.Spec, error) {
+// prepare reads the keys, puts the custodians into the shape, and sees that nothing is
+// missing that delivering needs. It changes nothing.
+func (f *deliverFlags) prepare(a *app, spec seal.Spec) (*post, seal.Spec, error) {
 	p := &post{flags: f}
 	for _, to := range f.To {
 		c, err := f.custodian(to)
@@ -81,7 +83,7 @@ func (f *deliverFlags) prepare(spec seal.Spec) (*post, seal.Spec, error) {
 	if len(rest) > 0 {
 		return nil, nil, fmt.Errorf("%w: %d of the %d --to are too many: %s", errDelivery, len(rest), len(p.to), spec)
 	}
-	return p, spec, nil
+	return p, spec, p.asked(a)
 }
 
 // address gives the first custodians to the shares of a shape.
@@ -150,28 +152,33 @@ func (f *deliverFlags) custodian(to string) (custodian, error) {
 	return custodian{seal.Custodian{Name: name, Recipient: recipient}, byKey}, nil
 }
 
-// ready finds out, before anything is changed, that the shares can be delivered.
-func (p *post) ready(a *app) error {
-	files, shows := false, false
-	for _, c := range p.to {
-		files = files || c.way != byTerminal
-		shows = shows || c.way == byTerminal
-		if c.way == byPaper {
-			if err := cardTexts(p.flags.About, p.flags.Contact); err != nil {
-				return err
-			}
+// asked reports what is missing on the command line, or around it.
+func (p *post) asked(a *app) error {
+	if p.any(byPaper) {
+		if err := cardTexts(p.flags.About, p.flags.Contact); err != nil {
+			return err
 		}
 	}
-	if shows {
+	if p.any(byTerminal) {
 		if _, err := a.terminal(); err != nil {
 			return fmt.Errorf("%w: %w: give the shares to keys or to paper", errDelivery, err)
 		}
 	}
-	if !files {
-		return nil
-	}
-	if p.flags.OutDir == "" {
+	if p.any(byPaper, byKey) && p.flags.OutDir == "" {
 		return fmt.Errorf("%w: give --out-dir DIR for the files", errDelivery)
+	}
+	return nil
+}
+
+// any reports whether a share goes one of these ways.
+func (p *post) any(ways ...string) bool {
+	return slices.ContainsFunc(p.to, func(c custodian) bool { return slices.Contains(ways, c.way) })
+}
+
+// ready finds out, before anything is changed, that files can be written.
+func (p *post) ready() error {
+	if !p.any(byPaper, byKey) {
+		return nil
 	}
 	if err := os.Mkdir(p.flags.OutDir, 0o700); err == nil {
 		return syncDir(filepath.Dir(filepath.Clean(p.flags.OutDir)))

@@ -24,22 +24,28 @@ Next: sealwright open, with the shares of the custodians that it names.`
 }
 
 func (c *inspectCmd) Run(ctx context.Context, a *app) error {
-	p, rec, store, err := a.snapshot(ctx)
-	if err != nil {
-		return err
-	}
-	b, err := a.barrier(ctx, store, nil)
-	if err != nil {
-		return err
-	}
-	if _, err := b.Admin().Inspect(ctx); err != nil { // is it a record, of a form that is known?
-		return err
-	}
-	v, err := viewOf(p, rec)
+	v, _, err := a.view(ctx)
 	if err != nil {
 		return err
 	}
 	return a.answer(v, v.write)
+}
+
+// view reads the record, which is of a form that is known, and opens nothing.
+func (a *app) view(ctx context.Context) (*recordView, []byte, error) {
+	p, rec, store, err := a.snapshot(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	b, err := a.barrier(ctx, store, nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	if _, err := b.Admin().Inspect(ctx); err != nil {
+		return nil, nil, err
+	}
+	v, err := viewOf(p, rec)
+	return v, rec, err
 }
 
 func (v *recordView) write(w io.Writer) {

@@ -82,6 +82,7 @@ func run(ctx context.Context, args, env []string, std stdio) (code int) {
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true, WrapUpperBound: 100}),
 		kong.Writers(std.out, std.err),
 		kong.Exit(func(code int) { panic(exit(code)) }),
+		kong.Vars{"table": defaultTable, "name": defaultName, "bucket": defaultBucket},
 		kong.Bind(a),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 	)

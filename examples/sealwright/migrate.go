@@ -55,7 +55,7 @@ func (c *migrateCmd) Run(ctx context.Context, a *app) error {
 	}
 	post := &post{flags: &c.deliverFlags}
 	if len(c.To) > 0 {
-		if post, err = c.addressAll(plan); err != nil {
+		if post, err = c.addressAll(a, plan); err != nil {
 			return err
 		}
 	}
@@ -68,7 +68,7 @@ func (c *migrateCmd) Run(ctx context.Context, a *app) error {
 
 // addressAll gives the custodians to the slots of people, in the order of the slots'
 // names.
-func (c *migrateCmd) addressAll(plan migrate.Plan) (*post, error) {
+func (c *migrateCmd) addressAll(a *app, plan migrate.Plan) (*post, error) {
 	var names []string
 	all := seal.Threshold{K: 1}
 	for _, name := range slices.Sorted(maps.Keys(plan.Slots)) {
@@ -77,7 +77,7 @@ func (c *migrateCmd) addressAll(plan migrate.Plan) (*post, error) {
 			all.Of = append(all.Of, plan.Slots[name])
 		}
 	}
-	p, addressed, err := c.prepare(all)
+	p, addressed, err := c.prepare(a, all)
 	if err != nil {
 		return nil, err
 	}
@@ -144,7 +144,7 @@ func (c *migrateCmd) migrate(ctx context.Context, a *app, b *seal.Barrier, plan 
 		v.Delivered = append(v.Delivered, delivered...)
 		return err
 	}
-	if err := c.deliverable(a, b, plan, p); err != nil {
+	if err := c.deliverable(b, plan, p); err != nil {
 		return err
 	}
 	for {
@@ -183,7 +183,7 @@ func (c *migrateCmd) migrate(ctx context.Context, a *app, b *seal.Barrier, plan 
 
 // deliverable finds out, before anything is changed, that new shares have somebody
 // to go to.
-func (c *migrateCmd) deliverable(a *app, b *seal.Barrier, plan migrate.Plan, p *post) error {
+func (c *migrateCmd) deliverable(b *seal.Barrier, plan migrate.Plan, p *post) error {
 	makes := slices.ContainsFunc(plan.Moves(b.Status()), func(m migrate.Move) bool { return m.Kind == migrate.MoveAdd && seal.HasPeople(m.Spec) })
 	if !makes && !c.Reissue {
 		return nil
@@ -191,5 +191,5 @@ func (c *migrateCmd) deliverable(a *app, b *seal.Barrier, plan migrate.Plan, p *
 	if len(c.To) == 0 {
 		return fmt.Errorf("%w: the plan makes shares: say for each who gets it, with --to", errDelivery)
 	}
-	return p.ready(a)
+	return p.ready()
 }

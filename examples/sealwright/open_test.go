@@ -67,6 +67,31 @@ func stores(t *testing.T) map[string]func(t *testing.T) (*world, string) {
 	}
 }
 
+// A flag that the kind of store does not know is refused: it would be another record
+// than the one that was meant.
+func TestFlagsOfOtherKinds(t *testing.T) {
+	for kind, make := range stores(t) {
+		t.Run(kind, func(t *testing.T) {
+			_, at := make(t)
+			sql, bolt := kind == "sqlite", kind == "bbolt"
+			for flag, taken := range map[string]bool{"--record": sql, "--record-table": sql, "--record-bucket": bolt} {
+				r := run(t, "", "inspect", "--store", at, flag, "other")
+				if taken {
+					r.want(t, 1, "other")
+				} else {
+					r.want(t, 1, "a flag of another kind of store", flag)
+				}
+			}
+			run(t, "", "inspect", "--store", at, "--record", "default", "--record-bucket", "seal").want(t, 0)
+		})
+	}
+	// Of two places one has it.
+	_, backup := stores(t)["sqlite"](t)
+	to := filepath.Join(t.TempDir(), "record")
+	run(t, "", "restore", backup, "--record", "other", "--store", to, stopped).want(t, 1, "no record")
+	run(t, "", "restore", backup, "--record-bucket", "other", "--store", to, stopped).want(t, 1, "--record-bucket is of a bbolt file")
+}
+
 func fileWorld(t *testing.T, kms bool) (*world, string) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "record")

@@ -31,11 +31,11 @@ Next: sealwright open, then the servers.`
 
 func (c *restoreCmd) Run(ctx context.Context, a *app) error {
 	a.changes = true
-	backup, err := c.load(ctx, a)
+	from, backup, err := c.load(ctx, a)
 	if err != nil {
 		return fmt.Errorf("the backup %s: %w", c.Backup, err)
 	}
-	p, store, err := c.target(ctx, a)
+	p, store, err := c.target(ctx, a, from)
 	if err != nil {
 		return err
 	}
@@ -72,35 +72,35 @@ func (c *restoreCmd) Run(ctx context.Context, a *app) error {
 	})
 }
 
-func (c *restoreCmd) load(ctx context.Context, a *app) ([]byte, error) {
+func (c *restoreCmd) load(ctx context.Context, a *app) (place, []byte, error) {
 	p, err := a.locate(c.Backup)
 	if err != nil {
-		return nil, err
+		return p, nil, err
 	}
 	s, err := a.storeAt(ctx, p, false)
 	if err != nil {
-		return nil, err
+		return p, nil, err
 	}
 	rec, _, err := s.Load(ctx)
 	if err != nil {
-		return nil, err
+		return p, nil, err
 	}
 	store, err := copyOf(ctx, rec)
 	if err != nil {
-		return nil, err
+		return p, nil, err
 	}
 	b, err := a.barrier(ctx, store, nil)
 	if err != nil {
-		return nil, err
+		return p, nil, err
 	}
 	defer b.Close()
 	_, err = b.Admin().Inspect(ctx)
-	return rec, err
+	return p, rec, err
 }
 
 // target is the store, of which nobody else may have anything.
-func (c *restoreCmd) target(ctx context.Context, a *app) (place, seal.Store, error) {
-	p, err := a.locate(a.cli.Store)
+func (c *restoreCmd) target(ctx context.Context, a *app, from place) (place, seal.Store, error) {
+	p, err := a.named(from)
 	if err != nil {
 		return p, nil, err
 	}

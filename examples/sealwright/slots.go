@@ -113,7 +113,7 @@ func (a *app) makeSlot(ctx context.Context, name string, f *changeFlags, shape *
 	if err != nil {
 		return err
 	}
-	post, spec, err := to.prepare(spec)
+	post, spec, err := to.prepare(a, spec)
 	if err != nil {
 		return err
 	}
@@ -124,7 +124,7 @@ func (a *app) makeSlot(ctx context.Context, name string, f *changeFlags, shape *
 	if err := b.Admin().DrillSpec(ctx, spec); err != nil { // before anything is changed
 		return err
 	}
-	if err := post.ready(a); err != nil {
+	if err := post.ready(); err != nil {
 		return err
 	}
 	if reissue {

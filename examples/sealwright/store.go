@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/sealwright/sealwright/seal"
@@ -18,8 +19,12 @@ import (
 
 var (
 	errNoStore  = errors.New("no store is named")
+	errFlag     = errors.New("a flag of another kind of store")
 	errReadOnly = errors.New("a bare record is no store: it can be read, and not changed")
 )
+
+// What the command line does not name has these names.
+const defaultName, defaultTable, defaultBucket = "default", "sealwright_records", "seal"
 
 // A place is where a record is.
 type place struct {
@@ -122,9 +127,30 @@ func candidates(dir string) string {
 	return ": " + strings.Join(names, ", ")
 }
 
+// named is where --store says that the record is. others are looked at by the same
+// command.
+func (a *app) named(others ...place) (place, error) {
+	p, err := a.locate(a.cli.Store)
+	if err != nil {
+		return p, err
+	}
+	all := append(others, p)
+	sql := slices.ContainsFunc(all, func(p place) bool { return p.kind == kindSQLite || p.kind == kindPostgres || p.kind == kindMySQL })
+	bolt := slices.ContainsFunc(all, func(p place) bool { return p.kind == kindBolt })
+	switch {
+	case !sql && a.cli.RecordName != defaultName:
+		return p, fmt.Errorf("%w: --record names one of the records in a SQL table, and %s is no database (%s)", errFlag, p.name, p.kind)
+	case !sql && a.cli.RecordTable != defaultTable:
+		return p, fmt.Errorf("%w: --record-table is of a SQL database, and %s is none (%s)", errFlag, p.name, p.kind)
+	case !bolt && a.cli.Bucket != defaultBucket:
+		return p, fmt.Errorf("%w: --record-bucket is of a bbolt file, and %s is none (%s)", errFlag, p.name, p.kind)
+	}
+	return p, nil
+}
+
 // openStore opens the store for reading, or for changing it too.
 func (a *app) openStore(ctx context.Context, change bool) (place, seal.Store, error) {
-	p, err := a.locate(a.cli.Store)
+	p, err := a.named()
 	if err != nil {
 		return p, nil, err
 	}
