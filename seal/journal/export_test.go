@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/hex"
@@ -68,7 +69,9 @@ func (b Bytes) open(context.Context) (shelf, ending, error) {
 	panic("it is for reading")
 }
 func (b Bytes) pieces(ctx context.Context) iter.Seq2[piece, error] {
-	return piecesOf(ctx, bytes.NewReader(b), "bytes")
+	return func(yield func(piece, error) bool) {
+		filePieces(ctx, bufio.NewReaderSize(bytes.NewReader(b), min(len(b)+1, MaxLine)), "bytes", yield)
+	}
 }
 
 // A Rest is what is left of a journal whose lines up to a head were archived.

@@ -88,6 +88,7 @@ func (f File) pieces(ctx context.Context) iter.Seq2[piece, error] {
 			yield(piece{}, fmt.Errorf("journal: %w", err))
 			return
 		}
+		in := bufio.NewReaderSize(nil, MaxLine)
 		for _, name := range names {
 			old, err := durable.OpenRegular(name, os.O_RDONLY)
 			if err != nil {
@@ -98,14 +99,16 @@ func (f File) pieces(ctx context.Context) iter.Seq2[piece, error] {
 				old.Close()
 				break
 			}
-			more := filePieces(ctx, old, name, yield)
+			in.Reset(old)
+			more := filePieces(ctx, in, name, yield)
 			old.Close()
 			if !more {
 				return
 			}
 		}
 		if now != nil {
-			filePieces(ctx, now, f.Path, yield)
+			in.Reset(now)
+			filePieces(ctx, in, f.Path, yield)
 		}
 	}
 }
@@ -116,9 +119,9 @@ func sameFile(a, b *os.File) bool {
 	return err == nil && err2 == nil && os.SameFile(x, y)
 }
 
-// filePieces yields the lines of one file, and reports whether more are wanted.
-func filePieces(ctx context.Context, r io.Reader, name string, yield func(piece, error) bool) bool {
-	in := bufio.NewReaderSize(r, MaxLine)
+// filePieces yields the lines of one file, and reports whether more are wanted. Its
+// reader holds MaxLine, or the whole file.
+func filePieces(ctx context.Context, in *bufio.Reader, name string, yield func(piece, error) bool) bool {
 	for n, part := 1, false; ; {
 		data, err := in.ReadSlice('\n')
 		long := errors.Is(err, bufio.ErrBufferFull)
@@ -253,7 +256,7 @@ func (s *fileShelf) scan(ctx context.Context, r io.Reader) (ending, error) {
 }
 
 func piecesOf(ctx context.Context, r io.Reader, name string) iter.Seq2[piece, error] {
-	return func(yield func(piece, error) bool) { filePieces(ctx, r, name, yield) }
+	return func(yield func(piece, error) bool) { filePieces(ctx, bufio.NewReaderSize(r, MaxLine), name, yield) }
 }
 
 func (s *fileShelf) size() int64 { return s.end }

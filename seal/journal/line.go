@@ -160,7 +160,7 @@ func parseLine(data []byte) (*line, error) {
 	if l.Version > version {
 		return nil, errNewer
 	}
-	if l.Version != version || !bytes.Equal(l.appendTo(nil), data) || !l.complete() {
+	if l.Version != version || !bytes.Equal(l.appendTo(make([]byte, 0, len(data))), data) || !l.complete() {
 		return nil, errNoLine
 	}
 	return &l, nil
@@ -192,6 +192,9 @@ func isHash(s string) bool {
 }
 
 func isTime(s string) bool {
+	if len(s) != len(timeLayout) {
+		return false
+	}
 	t, err := time.Parse(timeLayout, s)
 	return err == nil && formatTime(t) == s
 }
