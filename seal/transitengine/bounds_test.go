@@ -113,6 +113,9 @@ func TestNoSecretIsShown(t *testing.T) {
 	}
 	messages := 0
 	for _, a := range actions {
+		if testing.Short() && a.path == "wrapping_key" {
+			continue // it is an RSA key of 4096 bits, which takes a second to make
+		}
 		for n := range 5 {
 			for _, key := range []string{"plaintext", "ciphertext", "input", "context", "associated_data", "backup", "hmac", "signature", "type", "hash_algorithm", "format", "key_version", "bits", "nonce", "batch_input", "public_key", canary} {
 				path := strings.ReplaceAll(a.path, "/k", fmt.Sprintf("/k%d", n))
