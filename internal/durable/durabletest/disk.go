@@ -287,7 +287,7 @@ func (c Crash) Key() string {
 		if strings.HasPrefix(name, ".") {
 			name = "temporary"
 		}
-		entries = append(entries, fmt.Sprintf("%q:%q", name, content))
+		entries = append(entries, fmt.Sprintf("%d:%s%d:%s", len(name), name, len(content), content))
 	}
 	sort.Strings(entries)
 	return strings.Join(entries, ",")
