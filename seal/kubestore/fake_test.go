@@ -1,6 +1,7 @@
 package kubestore_test
 
 import (
+	"net/http"
 	"net/http/httptest"
 	"testing"
 
@@ -17,6 +18,7 @@ func newFake(t testing.TB) *fake {
 	secrets := kubefake.New()
 	f := &fake{httptest.NewTLSServer(secrets), secrets}
 	t.Cleanup(f.Close)
+	f.Client().Transport.(*http.Transport).MaxIdleConnsPerHost = 16 // a handshake is dearer than all else here
 	return f
 }
 
