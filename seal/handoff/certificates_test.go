@@ -63,19 +63,28 @@ func TestCertificatesOfTheRunbook(t *testing.T) {
 		}
 	}
 	s, again := setScene(t, nil), certificates(t, "", "")
+	changed := func(before, after string) string {
+		if testing.Short() {
+			return "" // each is a dozen programs
+		}
+		return certificates(t, before, after)
+	}
 	for name, tt := range map[string]struct {
 		asked, asks  string // whose certificates are where
 		trusts, lets string // the CAs that the one who asks, and who is asked, has; none: the other's
 		says         string
 	}{
 		"right":                   {asked: right, asks: right},
-		"by another CA":           {asked: right, asks: certificates(t, "replicas of web", "replicas of app"), lets: right, says: "certificate required"},
+		"by another CA":           {asked: right, asks: changed("replicas of web", "replicas of app"), lets: right, says: "certificate required"},
 		"by another of that name": {asked: right, asks: again, lets: right, says: "unknown certificate authority"},
 		"the asked is of another": {asked: again, asks: right, trusts: right, says: "signed by unknown authority"},
-		"the asker is no client":  {asked: right, asks: certificates(t, ", clientAuth", ""), says: "bad certificate"},
-		"the asked is no server":  {asked: certificates(t, "serverAuth, ", ""), asks: right, says: "incompatible key usage"},
-		"not by the name of all":  {asked: certificates(t, ", DNS:web-peers", ""), asks: right, says: "certificate is valid for web-0, not web-peers"},
+		"the asker is no client":  {asked: right, asks: changed(", clientAuth", ""), says: "bad certificate"},
+		"the asked is no server":  {asked: changed("serverAuth, ", ""), asks: right, says: "incompatible key usage"},
+		"not by the name of all":  {asked: changed(", DNS:web-peers", ""), asks: right, says: "certificate is valid for web-0, not web-peers"},
 	} {
+		if tt.asked == "" || tt.asks == "" {
+			continue
+		}
 		url := serve(t, s.asked, config(cmp.Or(tt.lets, tt.asks), tt.asked, "web-0"))
 		ask := func() error {
 			return s.ask(t, "web-1", &handoff.Client{URLs: at(url), HTTP: &http.Client{Transport: &http.Transport{
