@@ -91,7 +91,7 @@ func TestRewrapBatchSizes(t *testing.T) {
 func TestRewrapBatchBytes(t *testing.T) {
 	owner, kr := newKeyring(t, 1, 1)
 	src := &batchSource{memSource: &memSource{}}
-	for i := range 400 {
+	for i := range 250 {
 		id := fmt.Sprintf("%04d", i)
 		src.put(id, encrypt(t, kr, strings.Repeat("v", 100<<10), id))
 	}

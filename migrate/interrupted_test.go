@@ -26,6 +26,7 @@ type tape struct {
 	src     migrate.Source   // itself, or with batches
 	kr      *keyring.Keyring // the writers'
 	lagging *keyring.Keyring // of a replica that has not noticed the rotation
+	ids     []string
 	values  [][]byte
 	version []int // what was acknowledged last
 	stale   bool  // planted: pages show what was there first, and puts are blind
@@ -48,21 +49,20 @@ const nominal = 1 << 20
 
 func newTape(tb testing.TB, n int, kr, lagging *keyring.Keyring) *tape {
 	s := &tape{tb: tb, rng: rand.New(rand.NewPCG(1, 2)), kr: kr, lagging: lagging,
-		values: make([][]byte, n), version: make([]int, n), replaced: make([]uint32, n)}
+		ids: make([]string, n), values: make([][]byte, n), version: make([]int, n), replaced: make([]uint32, n)}
 	for i := range n {
+		s.ids[i] = fmt.Sprintf("%06d", i)
 		s.write(i, lagging)
 	}
 	s.first, s.writes, s.src = slices.Clone(s.values), 0, s
 	return s
 }
 
-func tapeID(i int) string { return fmt.Sprintf("%06d", i) }
-
 func (s *tape) plaintext(i int) string { return fmt.Sprint("item ", i, " version ", s.version[i]) }
 
 func (s *tape) write(i int, kr *keyring.Keyring) {
 	s.version[i]++
-	s.values[i] = encrypt(s.tb, kr, s.plaintext(i), tapeID(i))
+	s.values[i] = encrypt(s.tb, kr, s.plaintext(i), s.ids[i])
 	s.replaced[i] = 0
 	s.writes++
 }
@@ -106,9 +106,9 @@ func (s *tape) Page(_ context.Context, after string, limit int) ([]migrate.Item,
 	if s.stale {
 		values = s.first
 	}
-	var page []migrate.Item
-	for ; i < len(values) && len(page) < limit; i++ {
-		page = append(page, migrate.Item{ID: tapeID(i), AAD: []byte(tapeID(i)), Ciphertext: values[i]})
+	page := make([]migrate.Item, min(limit, len(values)-i))
+	for k := range page {
+		page[k] = migrate.Item{ID: s.ids[i+k], AAD: []byte(s.ids[i+k]), Ciphertext: values[i+k]}
 	}
 	return page, nil
 }
@@ -229,7 +229,7 @@ func (s *tape) interrupt(t *testing.T, opt migrate.RewrapOptions, after string) 
 // lost counts the items that do not read as they were last written.
 func (s *tape) lost(kr *keyring.Keyring) (lost int) {
 	for i, stored := range s.values {
-		got, err := kr.Decrypt(nil, stored, []byte(tapeID(i)))
+		got, err := kr.Decrypt(nil, stored, []byte(s.ids[i]))
 		if err != nil || string(got) != s.plaintext(i) {
 			lost++
 		}

@@ -68,6 +68,22 @@ func newFleet(t *testing.T, names int, cfg migrate.KeeperConfig) *fleet {
 }
 
 func newFleetOf(t *testing.T, names int, cfg migrate.KeeperConfig, group seal.Config) *fleet {
+	f := initFleet(t, cfg, group)
+	f.begin(names)
+	return f
+}
+
+// newFleetDue returns a fleet of three, everyTwoHours, whose processes begin ten
+// minutes before a rotation is due: that until then nothing happens, TestKeeper sees.
+func newFleetDue(t *testing.T) *fleet {
+	f := initFleet(t, everyTwoHours, seal.Config{})
+	time.Sleep(2*time.Hour - 10*time.Minute)
+	f.begin(3)
+	return f
+}
+
+// initFleet makes the store and the table; nothing runs yet.
+func initFleet(t *testing.T, cfg migrate.KeeperConfig, group seal.Config) *fleet {
 	f := &fleet{T: t, store: seal.NewMemStore(), table: &memSource{}, fake: &kmstest.Fake{}, cfg: cfg, group: group}
 	first := f.open("one")
 	if _, err := first.b.Init(t.Context(), map[string]seal.Spec{"auto": seal.KMS{Wrapper: "cloud"}}, seal.By{}); err != nil {
@@ -77,11 +93,15 @@ func newFleetOf(t *testing.T, names int, cfg migrate.KeeperConfig, group seal.Co
 		id := fmt.Sprintf("%04d", i)
 		f.table.put(id, encrypt(t, first.b.Keyring(), "value of "+id, id))
 	}
-	first.run()
+	return f
+}
+
+// begin runs the process that made the store, and as many others as make it names.
+func (f *fleet) begin(names int) {
+	f.all[0].run()
 	for _, name := range []string{"two", "three"}[:names-1] {
 		f.open(name).run()
 	}
-	return f
 }
 
 // open starts a process, which is sealed.
@@ -312,6 +332,19 @@ func (f *fleet) living() *member {
 	}
 	f.Fatal("nobody is left")
 	return nil
+}
+
+// settle lets what is due come to its end, and everybody live for half an hour after
+// it; it takes two hours at most.
+func (f *fleet) settle(rotations uint32) {
+	for end := time.Now().Add(2 * time.Hour); time.Now().Before(end); time.Sleep(10 * time.Minute) {
+		kr := f.living().b.Keyring()
+		active, err := kr.Active()
+		if err == nil && active.Number == 1+rotations && len(kr.Terms()) == 1 && f.holder() == "" {
+			end = time.Now().Add(min(time.Until(end), 30*time.Minute))
+			time.Sleep(time.Until(end))
+		}
+	}
 }
 
 // check looks for what must be true at the end: everything is readable and under

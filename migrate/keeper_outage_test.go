@@ -23,10 +23,10 @@ func TestKeeperKilledTwice(t *testing.T) {
 	for first := 1; first < 20; first += 3 * step {
 		for second := first + 1; second < 30; second += 5 {
 			virtual(t, func(t *testing.T) {
-				f := newFleet(t, 3, everyTwoHours)
+				f := newFleetDue(t)
 				defer f.close()
 				f.set(func() { f.acts, f.killAt, f.again, f.trace = 0, first, second, nil })
-				time.Sleep(3*time.Hour + 50*time.Minute)
+				f.settle(1)
 				f.check(1)
 				points += len(f.killed)
 				if t.Failed() {
@@ -113,18 +113,18 @@ func TestKeeperWakesUp(t *testing.T) {
 func TestKeeperStoreAway(t *testing.T) {
 	for _, away := range []time.Duration{5 * time.Minute, 15 * time.Minute, 25 * time.Minute, 55 * time.Minute} {
 		virtual(t, func(t *testing.T) {
-			f := newFleet(t, 3, everyTwoHours)
+			f := newFleetDue(t)
 			defer f.close()
 			began := time.Now()
 			f.table.onReplace = func(string) error { time.Sleep(4 * time.Minute); return nil }
-			time.Sleep(2 * time.Hour)
+			time.Sleep(10 * time.Minute)
 			for f.holder() == "" {
 				time.Sleep(time.Second)
 			}
 			f.away(true)
 			time.Sleep(away)
 			f.away(false)
-			time.Sleep(time.Until(began.Add(3*time.Hour + 50*time.Minute)))
+			time.Sleep(time.Until(began.Add(2 * time.Hour)))
 			f.check(1)
 			for _, m := range f.all {
 				if s := m.keeper.Status(); s.Err != nil || s.Phase != migrate.KeeperIdle {

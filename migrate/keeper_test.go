@@ -43,10 +43,10 @@ func TestKeeperKilled(t *testing.T) {
 		done := false
 		for _, late := range []bool{false, true} {
 			virtual(t, func(t *testing.T) {
-				f := newFleet(t, 3, everyTwoHours)
+				f := newFleetDue(t)
 				defer f.close()
 				f.set(func() { f.acts, f.killAt, f.late, f.trace = 0, killAt, late, nil })
-				time.Sleep(3*time.Hour + 50*time.Minute)
+				f.settle(1)
 				lost += f.check(1)
 				astray += len(f.astray)
 				points += len(f.killed)

@@ -36,19 +36,23 @@ const killedEnv = "MIGRATE_TEST_KILLED"
 func TestKilled(t *testing.T) {
 	dir := t.TempDir()
 	w := &witness{t: t, dir: dir, sets: map[uint32][]string{}}
+	kills := *kills
+	if testing.Short() {
+		kills = min(kills, 8)
+	}
 	idle := func() bool { return w.rows == 0 || w.proven == 0 || w.changes == 0 }
-	for n := range *kills {
+	for n := range kills {
 		w.run(n, func() bool { return true })
 		w.check()
 	}
 	if idle() { // a busy machine gets little done between two kills: one more, later
-		w.run(*kills, func() bool { return !idle() })
+		w.run(kills, func() bool { return !idle() })
 		w.check()
 	}
 	if idle() {
 		t.Errorf("%d rows, %d changes acknowledged, set %d proven: the server did next to nothing", w.rows, w.changes, w.proven)
 	}
-	t.Logf("GUARANTEE 1 kill-soak: kills=%d rows=%d changes=%d generations=%d torn=%d lost=%d", *kills, w.rows, w.changes, w.generation, w.torn, w.lost)
+	t.Logf("GUARANTEE 1 kill-soak: kills=%d rows=%d changes=%d generations=%d torn=%d lost=%d", kills, w.rows, w.changes, w.generation, w.torn, w.lost)
 
 	// A planted fault: a file that is not the one acknowledged.
 	if err := os.WriteFile(filepath.Join(dir, "rows"), nil, 0o600); err != nil {
