@@ -301,7 +301,7 @@ func TestManySeals(t *testing.T) {
 func TestLateStreams(t *testing.T) {
 	rounds := 700
 	if testing.Short() {
-		rounds = 300
+		rounds = 100
 	}
 	o := keyring.New()
 	for range rounds {

@@ -3,6 +3,7 @@ package keyring_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"runtime"
 	"slices"
@@ -153,43 +154,47 @@ func TestStreamTampering(t *testing.T) {
 		"a message as a stream":        join([]byte{2}, encrypt(t, k, "plaintext", "aad")[1:]),
 		"a stream of other data":       writeStream(t, k, nil, "other"),
 	}
-	for cut := 1; cut < len(stream); cut += 997 {
-		hostile["cut "+string(rune(cut))] = stream[:cut]
-	}
-	for bit := 0; bit < len(stream)*8; bit += 4999 {
-		flipped := bytes.Clone(stream)
-		flipped[bit/8] ^= 1 << (bit % 8)
-		hostile["flip "+string(rune(bit))] = flipped
-	}
-	for bit := range 41 * 8 {
-		flipped := bytes.Clone(stream)
-		flipped[bit/8] ^= 1 << (bit % 8)
-		hostile["header flip "+string(rune(bit))] = flipped
-	}
-	accepted := 0
-	for name, b := range hostile {
+	plaintext := pattern(3*keyring.ChunkSize + 100)
+	tried, accepted := 0, 0
+	try := func(name string, b []byte) {
+		tried++
 		r, err := k.NewReader(bytes.NewReader(b), []byte("aad"))
-		var got []byte
 		if err == nil {
+			var got []byte
 			got, err = io.ReadAll(r)
-			if !bytes.HasPrefix(pattern(3*keyring.ChunkSize+100), got) {
+			if !bytes.HasPrefix(plaintext, got) {
 				t.Errorf("%s: released what is not there", name)
 			}
 			if _, again := r.Read(make([]byte, 1)); again != err {
 				t.Errorf("%s: the error changed from %v to %v", name, err, again)
 			}
 		}
-		kinds := []error{keyring.ErrCorrupt, keyring.ErrFormat, keyring.ErrWrongKey, keyring.ErrUnknownTerm}
-		known := false
-		for _, kind := range kinds {
-			known = known || errors.Is(err, kind)
+		for _, kind := range []error{keyring.ErrCorrupt, keyring.ErrFormat, keyring.ErrWrongKey, keyring.ErrUnknownTerm} {
+			if errors.Is(err, kind) {
+				return
+			}
 		}
-		if !known {
-			t.Errorf("%s: %v", name, err)
-			accepted++
-		}
+		t.Errorf("%s: %v", name, err)
+		accepted++
 	}
-	t.Logf("GUARANTEE 14 keyring-streams: hostile=%d accepted=%d", len(hostile), accepted)
+	for name, b := range hostile {
+		try(name, b)
+	}
+	for cut := 1; cut < len(stream); cut += 997 {
+		try(fmt.Sprint("cut ", cut), stream[:cut])
+	}
+	flip := func(bit int) {
+		stream[bit/8] ^= 1 << (bit % 8)
+		try(fmt.Sprint("flip ", bit), stream)
+		stream[bit/8] ^= 1 << (bit % 8)
+	}
+	for bit := 0; bit < len(stream)*8; bit += 4999 {
+		flip(bit)
+	}
+	for bit := range 41 * 8 {
+		flip(bit)
+	}
+	t.Logf("GUARANTEE 14 keyring-streams: hostile=%d accepted=%d", tried, accepted)
 }
 
 func TestStreamEndsWithItsKey(t *testing.T) {

@@ -38,7 +38,7 @@ func (k *Keyring) NewWriter(w io.Writer, aad []byte) (*Writer, error) {
 		key.release()
 		return nil, err
 	}
-	sw := &Writer{w: w, key: key, plain: make([]byte, 0, chunkSize), sealed: make([]byte, 0, sealedChunkSize)}
+	sw := &Writer{w: w, key: key}
 	runtime.AddCleanup(sw, (*streamKey).release, key) // an abandoned stream leaves no key
 	return sw, nil
 }
@@ -47,6 +47,9 @@ func (k *Keyring) NewWriter(w io.Writer, aad []byte) (*Writer, error) {
 func (w *Writer) Write(p []byte) (n int, err error) {
 	if w.err != nil {
 		return 0, w.err
+	}
+	if w.plain == nil {
+		w.plain = make([]byte, 0, chunkSize) // all of it, so that no plaintext is left behind where it grew
 	}
 	for len(p) > 0 {
 		if len(w.plain) == chunkSize { // more follows, so it is not the last
@@ -88,7 +91,7 @@ func (w *Writer) flush(last bool) error {
 	if _, err := w.w.Write(sealed); err != nil {
 		return w.fail(err)
 	}
-	w.plain = w.plain[:0]
+	w.plain, w.sealed = w.plain[:0], sealed
 	w.index++
 	return nil
 }

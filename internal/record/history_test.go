@@ -5,11 +5,11 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/sealwright/sealwright/internal/record"
 	"github.com/sealwright/sealwright/kms"
 )
@@ -305,7 +305,7 @@ func lawfulSlots(before, after *record.State) error {
 			}
 			continue
 		}
-		if d := cmp.Diff(custodiansOf(old.Tree), custodiansOf(o.Tree)); d != "" || !bytes.Equal(old.PublicKey, o.PublicKey) || !bytes.Equal(old.Fingerprint, o.Fingerprint) {
+		if !reflect.DeepEqual(custodiansOf(old.Tree), custodiansOf(o.Tree)) || !bytes.Equal(old.PublicKey, o.PublicKey) || !bytes.Equal(old.Fingerprint, o.Fingerprint) {
 			return fmt.Errorf("slot %d changed what protects it", o.ID)
 		}
 		if (after.Root != before.Root) == bytes.Equal(old.Wrap, o.Wrap) {

@@ -296,8 +296,8 @@ func TestTheReserveSuffices(t *testing.T) {
 		}
 		h.then(h.Begin(st(), record.Operation{Kind: record.OpDrop, Desired: goals}))
 		for i := range h.Slots {
-			if h.Slots[i].State == record.Active {
-				h.then(h.Prove(st(), proofOf(&h.State, &h.Slots[i]), nil))
+			if o := &h.Slots[i]; o.State == record.Active && (o.Name == "people" || !testing.Short()) {
+				h.then(h.Prove(st(), proofOf(&h.State, o), nil))
 			}
 		}
 		h.then(h.Claim(st()))

@@ -76,9 +76,10 @@ func TestASmallStoreHasAReserve(t *testing.T) {
 		}
 		h := proven(t)
 		step := func(op string) record.Step {
-			st := stepOn(&h.State, op)
-			st.Limit = limit
-			return st
+			return record.Step{ // stepOn would encode megabytes each time
+				Previous: record.Digest{byte(h.Generation)}, At: 1_700_000_000 + int64(h.Generation),
+				Actor: "tester", Replica: "r1", Operation: op, Limit: limit,
+			}
 		}
 		for { // pending slots, until the next one does not fit
 			fat := record.Spec{Threshold: 2, Of: slices.Repeat([]record.Spec{{Shares: 255, Threshold: 2}}, record.MaxLeaves)}
