@@ -109,12 +109,12 @@ type side struct {
 // directly on each other, so that a machine that is slow for a while is so to both,
 // and another begins each time.
 func Run(benchmarks []Benchmark, passes int) []Result {
+	held := make([]byte, heap) // its pages are never touched
+	defer runtime.KeepAlive(held)
 	return run(benchmarks, passes, processorTime)
 }
 
 func run(benchmarks []Benchmark, passes int, clock func() time.Duration) []Result {
-	held := make([]byte, heap) // its pages are never touched
-	defer runtime.KeepAlive(held)
 	sides := make([][]*side, len(benchmarks)) // ours, others…
 	for i, b := range benchmarks {
 		clock := clock

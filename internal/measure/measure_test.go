@@ -33,7 +33,7 @@ func TestRun(t *testing.T) {
 			{Name: "slow", Ours: takes(time.Millisecond), Others: []measure.Other{
 				{Name: "peer", Run: func(n int) { calls += n; takes(time.Second)(n) }},
 			}},
-		}, 50, measure.WallTime)
+		}, 20, measure.WallTime)
 		for i := range results {
 			results[i].Ours.Allocs = 0 // of the clock in the bubble
 			for j := range results[i].Others {
@@ -73,7 +73,7 @@ func TestRunDisturbed(t *testing.T) {
 		}
 		r := measure.RunBy([]measure.Benchmark{
 			{Name: "x", Ours: disturbed(time.Microsecond), Others: []measure.Other{{Name: "peer", Run: disturbed(3 * time.Microsecond)}}},
-		}, 101, measure.WallTime)
+		}, 51, measure.WallTime)
 		o := r[0].Others[0]
 		if medians := float64(o.Median) / float64(r[0].Ours.Median); o.Ratio != 3 || o.LeastRatio != 3 || medians > 2 {
 			t.Errorf("ratio %v, of the least %v, want 3; of the medians %v", o.Ratio, o.LeastRatio, medians)
