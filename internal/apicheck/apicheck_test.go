@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/fstest"
 
@@ -24,6 +25,18 @@ const repository = "../.."
 func load(t *testing.T, fsys fs.FS) []*apicheck.Package {
 	t.Helper()
 	packages, err := apicheck.Load(fsys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return packages
+}
+
+// ours are the packages of the repository, read once for all tests.
+var ours = sync.OnceValues(func() ([]*apicheck.Package, error) { return apicheck.Load(os.DirFS(repository)) })
+
+func loadOurs(t *testing.T) []*apicheck.Package {
+	t.Helper()
+	packages, err := ours()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +61,7 @@ func TestSurface(t *testing.T) {
 	}
 
 	total := 0
-	for _, p := range load(t, os.DirFS(repository)) {
+	for _, p := range loadOurs(t) {
 		if !p.Public() || p.Module != "." {
 			continue
 		}
@@ -83,7 +96,7 @@ func TestSurface(t *testing.T) {
 }
 
 func TestRules(t *testing.T) {
-	packages := load(t, os.DirFS(repository))
+	packages := loadOurs(t)
 	if len(packages) < 5 {
 		t.Fatalf("only %d packages found: the rules were applied to nothing", len(packages))
 	}

@@ -18,6 +18,9 @@ import (
 )
 
 func TestCutAndCrash(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts four servers")
+	}
 	c := etcdtest.Need(t, 3)
 	first, err := c.Leader(t.Context())
 	if err != nil {

@@ -107,11 +107,11 @@ func TestEveryByteIsBound(t *testing.T) {
 	if _, _, err := again().Open(answer); err != nil {
 		t.Fatal(err)
 	}
-	step := 1
-	if testing.Short() {
-		step = 7
-	}
-	for i := 0; i < len(answer); i += step {
+	left := func(i int) bool { return testing.Short() && i > 64 && i%7 != 0 } // keys and boxes are alike all along
+	for i := range answer {
+		if left(i) {
+			continue
+		}
 		try(again(), answer[:i])
 		try(again(), slices.Insert(bytes.Clone(answer), i, 0))
 		answer[i] ^= 1 << (i % 8)
@@ -120,7 +120,10 @@ func TestEveryByteIsBound(t *testing.T) {
 	}
 	try(again(), append(bytes.Clone(answer), 0))
 	try(again(), answerTo(t, asking(t, "asker").Bytes, "other"))
-	for i := 0; i < len(asked.Bytes); i += step {
+	for i := range asked.Bytes {
+		if left(i) {
+			continue
+		}
 		request := bytes.Clone(asked.Bytes)
 		request[i] ^= 1 << (i % 8)
 		r, err := handoff.ParseRequest(request)

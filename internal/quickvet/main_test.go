@@ -22,6 +22,17 @@ var program = map[string]string{
 		"func main() { println(log.Warn(\"%d\", \"text\"), plain.Sum(1)) }\n",
 }
 
+// asTool has the test program be quickvet itself.
+const asTool = "QUICKVET_TEST_TOOL"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asTool) != "" {
+		main()
+		return
+	}
+	os.Exit(m.Run())
+}
+
 // What vet says of a call of a function far below, quickvet says as well, and it
 // does not read the package that has none.
 func TestQuickvetSaysWhatVetSays(t *testing.T) {
@@ -38,9 +49,9 @@ func TestQuickvetSaysWhatVetSays(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	tool := filepath.Join(t.TempDir(), "quickvet.exe")
-	if out, err := exec.Command("go", "build", "-buildvcs=false", "-o", tool, ".").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
+	tool, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
 	}
 	vet, err := exec.Command("go", "tool", "-n", "vet").Output()
 	if err != nil {
@@ -49,7 +60,7 @@ func TestQuickvetSaysWhatVetSays(t *testing.T) {
 	said := func(args ...string) string {
 		cmd := exec.Command("go", append(append([]string{"vet"}, args...), ".")...)
 		cmd.Dir = dir
-		cmd.Env = append(os.Environ(), "VET="+strings.TrimSpace(string(vet)), "GOWORK=off", "GOFLAGS=")
+		cmd.Env = append(os.Environ(), asTool+"=1", "VET="+strings.TrimSpace(string(vet)), "GOWORK=off", "GOFLAGS=")
 		out, err := cmd.CombinedOutput()
 		if err == nil {
 			t.Errorf("go vet %v finds nothing", args)
