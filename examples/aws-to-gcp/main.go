@@ -10,18 +10,6 @@
 // afterwards.
 package main
 
-import (
-	"github.com/sealwright/sealwright/examples/internal/fakeclouds"
-	"github.com/sealwright/sealwright/examples/internal/move"
-)
+import "github.com/sealwright/sealwright/examples/internal/move"
 
-func main() {
-	move.Program{
-		Name:  "aws-to-gcp",
-		Wants: "gcpckms",
-		Demo: move.Demo{
-			Before: func(c *fakeclouds.Clouds) string { return c.AWSStanza() },
-			After:  func(c *fakeclouds.Clouds) string { return c.AWSStanza(move.Disabled) + c.GCPStanza() },
-		},
-	}.Main()
-}
+func main() { move.Main("aws-to-gcp") }

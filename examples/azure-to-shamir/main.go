@@ -12,18 +12,6 @@
 // Azure key's slot is dropped, and only with -drop.
 package main
 
-import (
-	"github.com/sealwright/sealwright/examples/internal/fakeclouds"
-	"github.com/sealwright/sealwright/examples/internal/move"
-)
+import "github.com/sealwright/sealwright/examples/internal/move"
 
-func main() {
-	move.Program{
-		Name:  "azure-to-shamir",
-		Wants: "shamir",
-		Demo: move.Demo{
-			Before: func(c *fakeclouds.Clouds) string { return c.AzureStanza() },
-			After:  func(c *fakeclouds.Clouds) string { return c.AzureStanza(move.Disabled) + move.People },
-		},
-	}.Main()
-}
+func main() { move.Main("azure-to-shamir") }

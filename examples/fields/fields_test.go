@@ -11,6 +11,7 @@ import (
 
 	"go.etcd.io/bbolt"
 
+	"github.com/sealwright/sealwright/examples/internal/flags/flagstest"
 	"github.com/sealwright/sealwright/migrate"
 )
 
@@ -153,3 +154,5 @@ func TestDecryptWithinTransaction(t *testing.T) {
 		t.Errorf("Decrypt within a transaction = %q, %v", token, err)
 	}
 }
+
+func TestForgottenDash(t *testing.T) { flagstest.Dashless(t, main) }

@@ -12,11 +12,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/sealwright/sealwright/examples/internal/built"
 	"github.com/sealwright/sealwright/internal/freeport"
 	"github.com/sealwright/sealwright/keyring/named"
 	"github.com/sealwright/sealwright/migrate"
@@ -135,12 +135,9 @@ func newTarget(t *testing.T) *target {
 		t.Skip("builds and runs a program")
 	}
 	dir := t.TempDir()
-	program := filepath.Join(dir, "server")
-	if runtime.GOOS == "windows" {
-		program += ".exe"
-	}
-	if out, err := exec.Command("go", "build", "-buildvcs=false", "-ldflags=-s -w", "-o", program, "../server").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
+	program := filepath.Join(dir, "server.exe") // the name that all systems run
+	if err := built.Program(".", "../server", program); err != nil {
+		t.Fatal(err)
 	}
 	address, err := freeport.Address()
 	if err != nil {

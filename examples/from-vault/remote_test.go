@@ -10,6 +10,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/sealwright/sealwright/examples/internal/flags/flagstest"
 	"github.com/sealwright/sealwright/migrate/vaultstore"
 )
 
@@ -78,3 +79,5 @@ func TestNamesOnTheTerminal(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 }
+
+func TestForgottenDash(t *testing.T) { flagstest.Dashless(t, main) }

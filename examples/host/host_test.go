@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sealwright/sealwright/examples/internal/flags/flagstest"
 	"github.com/sealwright/sealwright/internal/freeport"
 )
 
@@ -274,3 +275,5 @@ func TestDocumentation(t *testing.T) {
 		}
 	}
 }
+
+func TestForgottenDash(t *testing.T) { flagstest.Dashless(t, main) }

@@ -6,7 +6,6 @@ import (
 	"bufio"
 	"bytes"
 	"crypto/rand"
-	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -20,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sealwright/sealwright/examples/internal/built"
 	"github.com/sealwright/sealwright/examples/internal/fakeclouds"
 	"github.com/sealwright/sealwright/kms/azurekeyvault/azurekeyvaulttest"
 )
@@ -27,29 +27,27 @@ import (
 // patience is how long a test waits for what it expects.
 const patience = 2 * time.Minute
 
-// program builds the server once, as the Dockerfile does where CGO_ENABLED=0 is
+// program makes the server once, as the Dockerfile does where CGO_ENABLED=0 is
 // set, as .ci/run does: elsewhere it would compile the clouds' SDKs a second time.
-// It asks git nothing, which may be at work in this tree.
 var program = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "sealwright-kubernetes-")
 	if err != nil {
 		return "", err
 	}
-	built.dir = dir
-	build := exec.Command("go", "build", "-buildvcs=false", "-ldflags=-s -w", "-o", filepath.Join(dir, "autounseal"), "./autounseal")
-	build.Dir = ".."
-	if out, err := build.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("%w: %s", err, out)
+	made.dir = dir
+	path := filepath.Join(dir, "autounseal")
+	if err := built.Program("..", "./autounseal", path); err != nil {
+		return "", err
 	}
-	return filepath.Join(dir, "autounseal"), os.Chmod(dir, 0o755)
+	return path, os.Chmod(dir, 0o755)
 })
 
-var built struct{ dir string }
+var made struct{ dir string }
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if built.dir != "" {
-		os.RemoveAll(built.dir)
+	if made.dir != "" {
+		os.RemoveAll(made.dir)
 	}
 	os.Exit(code)
 }

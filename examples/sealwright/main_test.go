@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sealwright/sealwright/examples/internal/built"
 	sealwright "github.com/sealwright/sealwright/examples/sealwright"
 	"github.com/sealwright/sealwright/kms/localkms"
 	"github.com/sealwright/sealwright/seal"
@@ -58,7 +59,10 @@ func build(name, dir, pkg string) (string, error) {
 // Programs that some tests need are made once, when the first one does.
 var (
 	builtAge    = sync.OnceValues(func() (string, error) { return build("age", ".", "filippo.io/age/cmd/age") })
-	builtServer = sync.OnceValues(func() (string, error) { return build("server", "..", "./server") })
+	builtServer = sync.OnceValues(func() (string, error) {
+		path := filepath.Join(binaries, "server")
+		return path, built.Program("..", "./server", path)
+	})
 )
 
 // ageProgram is the age that this module is built with.

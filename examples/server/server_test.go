@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/sealwright/sealwright/examples/internal/boltfile"
+	"github.com/sealwright/sealwright/examples/internal/flags/flagstest"
 	"github.com/sealwright/sealwright/seal"
 )
 
@@ -348,3 +349,5 @@ func TestDemo(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestForgottenDash(t *testing.T) { flagstest.Dashless(t, main) }

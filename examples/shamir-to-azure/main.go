@@ -10,18 +10,6 @@
 // on opening the store, as recovery shares, unless -drop is given.
 package main
 
-import (
-	"github.com/sealwright/sealwright/examples/internal/fakeclouds"
-	"github.com/sealwright/sealwright/examples/internal/move"
-)
+import "github.com/sealwright/sealwright/examples/internal/move"
 
-func main() {
-	move.Program{
-		Name:  "shamir-to-azure",
-		Wants: "azurekeyvault",
-		Demo: move.Demo{
-			Before: func(*fakeclouds.Clouds) string { return move.People },
-			After:  func(c *fakeclouds.Clouds) string { return c.AzureStanza() },
-		},
-	}.Main()
-}
+func main() { move.Main("shamir-to-azure") }

@@ -5,6 +5,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/sealwright/sealwright/examples/internal/flags/flagstest"
 )
 
 func TestDemo(t *testing.T) {
@@ -64,3 +66,5 @@ func TestClients(t *testing.T) {
 		t.Error("a file that cannot be read lets somebody in, or says nothing")
 	}
 }
+
+func TestForgottenDash(t *testing.T) { flagstest.Dashless(t, main) }

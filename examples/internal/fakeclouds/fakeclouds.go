@@ -6,6 +6,8 @@ package fakeclouds
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/rsa"
 	"crypto/tls"
 	"encoding/json"
 	"encoding/pem"
@@ -15,6 +17,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"github.com/sealwright/sealwright/kms/awskms/awskmstest"
 	"github.com/sealwright/sealwright/kms/azurekeyvault/azurekeyvaulttest"
@@ -58,7 +61,16 @@ func Start(dir string) (*Clouds, error) {
 	return c, nil
 }
 
+// unseal is Azure's key of that name, in all the clouds of a process: to make one
+// takes longer than what most tests do with it.
+var unseal = sync.OnceValues(func() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, 2048) })
+
 func (c *Clouds) prepare() error {
+	key, err := unseal()
+	if err != nil {
+		return err
+	}
+	c.Azure.Create("unseal", azurekeyvaulttest.KeyOptions{RSA: key})
 	secret, err := c.Azure.Config("unseal").ClientSecret()
 	if err != nil {
 		return err

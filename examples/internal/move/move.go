@@ -36,7 +36,7 @@ type options struct {
 	drop, dryRun, reissue bool
 }
 
-// Main runs the program by its flags, and ends the process.
+// Main runs the program by its flags, and ends the process if it fails.
 func (p Program) Main() {
 	var o options
 	o.Flags(flag.CommandLine)

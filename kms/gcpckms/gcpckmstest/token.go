@@ -13,8 +13,19 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 )
+
+// accountKey is the key of all service accounts, which differ by their ids: to
+// make one takes longer than most tests.
+var accountKey = sync.OnceValue(func() *rsa.PrivateKey {
+	private, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		panic(err) // crypto/rand does not fail
+	}
+	return private
+})
 
 // An account is a service account. Its tokens are those it signs itself.
 type account struct {
@@ -25,10 +36,7 @@ type account struct {
 // ServiceAccount returns the credentials file of a new service account, whose
 // tokens are admitted until [Server.Revoke] is called.
 func (s *Server) ServiceAccount() []byte {
-	private, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		panic(err) // crypto/rand does not fail
-	}
+	private := accountKey()
 	der, err := x509.MarshalPKCS8PrivateKey(private)
 	if err != nil {
 		panic(err) // it is an RSA key
