@@ -106,6 +106,30 @@ func newBench(t *testing.T, does func(context.Context) error, slots map[string]s
 	return x, b
 }
 
+// made is the bench that many are copied from, with those slots proven once more.
+func made(t *testing.T, slots map[string]seal.Spec, proven ...string) (x *bench) {
+	virtual(t, func(t *testing.T) {
+		var b *seal.Barrier
+		x, b = newBench(t, nil, slots)
+		defer b.Close()
+		for _, slot := range proven {
+			_, _, err := b.Admin().Prove(t.Context(), slot, seal.By{})
+			must(t, err)
+		}
+	})
+	return x
+}
+
+// copy returns a bench with the same record, for one trial.
+func (x *bench) copy(t *testing.T, does func(context.Context) error) *bench {
+	record, _, err := x.store.Load(t.Context())
+	must(t, err)
+	y := &bench{t: t, foul: &foul{Wrapper: x.fake.Key("x"), does: does}, store: seal.NewMemStore(), fake: x.fake, held: x.held}
+	_, err = y.store.Swap(t.Context(), record, "")
+	must(t, err)
+	return y
+}
+
 func (x *bench) open(replica string) *seal.Barrier {
 	b, err := seal.Open(seal.Config{
 		Store: x.store, Replica: replica, Drill: -1,
@@ -138,12 +162,17 @@ func TestOneKMSHarmsOnlyItself(t *testing.T) {
 			t.Errorf("%s: answered after %v", what, took)
 		}
 	}
+	starts := map[string]*bench{}
+	for what, start := range besideAFoulKMS {
+		starts[what] = made(t, start.slots)
+	}
+	running := made(t, map[string]seal.Spec{"1": key("x"), "2": key("a"), "people": two}, "2")
 	for name := range fouls(nil) {
-		t.Run("start/"+name, func(t *testing.T) { startBesideAFoulKMS(t, name, answered) })
+		t.Run("start/"+name, func(t *testing.T) { startBesideAFoulKMS(t, name, starts, answered) })
 		if testing.Short() && name != "hears nothing" && name != "asks for a day" {
 			continue
 		}
-		t.Run("run/"+name, func(t *testing.T) { runBesideAFoulKMS(t, name, answered) })
+		t.Run("run/"+name, func(t *testing.T) { runBesideAFoulKMS(t, name, running, answered) })
 	}
 	t.Logf("GUARANTEE 28 one-kms-harms-itself: answers=%d violations=%d worst=%.1fs", counts["answers"], counts["violations"], worst.Seconds())
 }
@@ -154,24 +183,26 @@ var (
 	twoOf = func(of ...seal.Spec) seal.Spec { return seal.Threshold{K: 2, Of: of} }
 )
 
-func startBesideAFoulKMS(t *testing.T, name string, answered func(*testing.T, string, time.Time)) {
-	for what, test := range map[string]struct {
-		slots  map[string]seal.Spec
-		people string // whose shares open it; "" for nobody
-		wait   string // whose shares wait for the foul KMS, and are given first
-	}{
-		"another slot":               {map[string]seal.Spec{"1": key("x"), "2": key("a")}, "", ""},
-		"the rest of its tree":       {map[string]seal.Spec{"1": twoOf(key("x"), key("a"), key("b"))}, "", ""},
-		"a tree within a tree":       {map[string]seal.Spec{"1": twoOf(twoOf(key("x"), key("a")), key("b"), key("c"))}, "", ""},
-		"people beside":              {map[string]seal.Spec{"1": key("x"), "people": two}, "people", ""},
-		"people in its tree":         {map[string]seal.Spec{"1": twoOf(key("x"), key("a"), two)}, "1", ""},
-		"people, others of its tree": {map[string]seal.Spec{"1": twoOf(key("x"), two), "people": two}, "people", "1"},
-	} {
+// besideAFoulKMS are the slots of a server that starts while a KMS is foul.
+var besideAFoulKMS = map[string]struct {
+	slots  map[string]seal.Spec
+	people string // whose shares open it; "" for nobody
+	wait   string // whose shares wait for the foul KMS, and are given first
+}{
+	"another slot":               {map[string]seal.Spec{"1": key("x"), "2": key("a")}, "", ""},
+	"the rest of its tree":       {map[string]seal.Spec{"1": twoOf(key("x"), key("a"), key("b"))}, "", ""},
+	"a tree within a tree":       {map[string]seal.Spec{"1": twoOf(twoOf(key("x"), key("a")), key("b"), key("c"))}, "", ""},
+	"people beside":              {map[string]seal.Spec{"1": key("x"), "people": two}, "people", ""},
+	"people in its tree":         {map[string]seal.Spec{"1": twoOf(key("x"), key("a"), two)}, "1", ""},
+	"people, others of its tree": {map[string]seal.Spec{"1": twoOf(key("x"), two), "people": two}, "people", "1"},
+}
+
+func startBesideAFoulKMS(t *testing.T, name string, starts map[string]*bench, answered func(*testing.T, string, time.Time)) {
+	for what, test := range besideAFoulKMS {
 		virtual(t, func(t *testing.T) {
 			release := make(chan struct{})
-			x, b := newBench(t, fouls(release)[name], test.slots)
+			x := starts[what].copy(t, fouls(release)[name])
 			defer close(release)
-			must(t, b.Close())
 			x.foul.armed.Store(true)
 			sealed := x.open("two")
 			defer sealed.Close()
@@ -202,8 +233,7 @@ func startBesideAFoulKMS(t *testing.T, name string, answered func(*testing.T, st
 	}
 }
 
-func runBesideAFoulKMS(t *testing.T, name string, answered func(*testing.T, string, time.Time)) {
-	slots := map[string]seal.Spec{"1": key("x"), "2": key("a"), "people": two}
+func runBesideAFoulKMS(t *testing.T, name string, start *bench, answered func(*testing.T, string, time.Time)) {
 	needing := map[string]func(context.Context, *seal.Barrier) error{
 		"add": func(ctx context.Context, b *seal.Barrier) error {
 			_, err := b.Admin().Add(ctx, "n", key("x"), seal.By{})
@@ -310,12 +340,11 @@ func runBesideAFoulKMS(t *testing.T, name string, answered func(*testing.T, stri
 		for what, call := range others {
 			virtual(t, func(t *testing.T) {
 				release := make(chan struct{})
-				x, b := newBench(t, fouls(release)[name], slots)
+				x := start.copy(t, fouls(release)[name])
+				b := x.open("one")
 				defer b.Close()
 				defer close(release)
-				if _, _, err := b.Admin().Prove(t.Context(), "2", seal.By{}); err != nil {
-					t.Fatal(err)
-				}
+				must(t, b.Unseal(t.Context()))
 				x.foul.armed.Store(true)
 				ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 				defer cancel()
