@@ -294,7 +294,13 @@ func TestEverythingIsBoundToItsPlace(t *testing.T) {
 		}
 		by[kind]++
 	}
+	spots := map[*copied][]spot{} // of what is taken from
+	for _, source := range sources {
+		spots[source] = spotsOf(source.record(t))
+	}
 	for _, target := range targets {
+		_, _, sealed, err := record.Parse(target.stored)
+		must(t, err)
 		if a := l.try(target.stored, nil, nil); a.sealed {
 			t.Fatalf("%s does not open as it is: %v", target.name, a.errs)
 		}
@@ -307,8 +313,7 @@ func TestEverythingIsBoundToItsPlace(t *testing.T) {
 		}
 		for i, at := range spotsOf(target.record(t)) {
 			for _, source := range sources {
-				from := source.record(t)
-				for _, found := range spotsOf(from) {
+				for _, found := range spots[source] {
 					if found.kind != at.kind || found.equal(at) {
 						continue
 					}
@@ -318,8 +323,6 @@ func TestEverythingIsBoundToItsPlace(t *testing.T) {
 					what := fmt.Sprintf("%s of %s in %s, into %s of %s", found.kind, found.where, source.name, at.where, target.name)
 					edited := target.record(t)
 					spotsOf(edited)[i].take(found)
-					_, _, sealed, err := record.Parse(target.stored)
-					must(t, err)
 					if stored, ok := canonical(edited, sealed); ok {
 						judge(l.try(stored, everyone[:2], nil), "by who writes to the store", what)
 					} else {
@@ -327,7 +330,7 @@ func TestEverythingIsBoundToItsPlace(t *testing.T) {
 					}
 					var identity *[32]byte
 					if at.identity {
-						id := source.state.Identities[from.Slots[found.slot].ID]
+						id := source.state.Identities[source.state.Slots[found.slot].ID]
 						identity = &id
 					}
 					stored, err := reseal(target, edited, at.slot, identity)

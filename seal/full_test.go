@@ -86,7 +86,7 @@ func TestFullRecord(t *testing.T) {
 		t.Error("a warning below the half")
 	}
 
-	b := filled(600)
+	b := filled(300)
 	defer b.Close()
 	steps := 0
 	for err = nil; err == nil && steps < 20; steps++ {
