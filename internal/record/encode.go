@@ -39,7 +39,8 @@ func (r *Record) Clear() ([]byte, error) { return json.Marshal(r) }
 // Assemble joins the clear part and the sealed part to the stored form: the
 // same JSON object with one field more, and a line feed.
 func Assemble(clear, sealed []byte) []byte {
-	out := bytes.Clone(clear[:len(clear)-1])
+	size := len(clear) + len(sealedField) + base64.StdEncoding.EncodedLen(len(sealed)) + 2
+	out := append(make([]byte, 0, size), clear[:len(clear)-1]...)
 	out = append(out, sealedField...)
 	out = base64.StdEncoding.AppendEncode(out, sealed)
 	return append(out, '"', '}', '\n')

@@ -5,12 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strings"
 )
 
-var (
-	namePattern     = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
-	identityPattern = regexp.MustCompile(`^[\x20-\x7e]*$`)
-)
+var namePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
 
 // CheckName reports why name cannot name a slot or a KMS key.
 func CheckName(name string) error {
@@ -23,7 +21,7 @@ func CheckName(name string) error {
 // CheckIdentity reports why text cannot name an actor, a replica or an
 // operation.
 func CheckIdentity(text string) error {
-	if len(text) > MaxIdentity || !identityPattern.MatchString(text) {
+	if len(text) > MaxIdentity || strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r > '~' }) {
 		return fmt.Errorf("%.80q must be at most %d printable ASCII characters", text, MaxIdentity)
 	}
 	return nil
