@@ -13,6 +13,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"context"
+	"sync"
+
 	"github.com/sealwright/sealwright/migrate/vaultstore"
 )
 
@@ -233,6 +236,55 @@ func TestExportIsReadBack(t *testing.T) {
 		}
 		if !errors.Is(last, vaultstore.ErrDamaged) {
 			t.Errorf("an export without its end: %v", last)
+		}
+	}
+}
+
+// TestTogether: many read a store, also one that was damaged, while one closes it.
+// Each gets what there is, or is told that it is closed.
+func TestTogether(t *testing.T) {
+	for kind, make := range kinds {
+		for name, open := range map[string]func(context.Context, string, vaultstore.Keys) (*vaultstore.Store, error){
+			"open": vaultstore.Open, "salvage": vaultstore.Salvage,
+		} {
+			t.Run(kind+"/"+name, func(t *testing.T) {
+				s, err := open(t.Context(), make(t, readRaw(t, fixture("static"))), keysOf(t, "static"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				want, err := s.Get("core/mounts")
+				if err != nil {
+					t.Fatal(err)
+				}
+				var began, ended sync.WaitGroup
+				for range 4 {
+					began.Add(1)
+					ended.Go(func() {
+						for i := 0; ; i++ {
+							got, err := s.Get("core/mounts")
+							if i == 0 {
+								began.Done()
+							}
+							if err != nil {
+								return
+							}
+							if !bytes.Equal(got, want) {
+								t.Errorf("an entry of %d bytes, want %d", len(got), len(want))
+							}
+							_ = s.Walk(t.Context(), "core/", func(string) error { return nil })
+							s.Damage()
+						}
+					})
+				}
+				began.Wait()
+				if err := s.Close(); err != nil {
+					t.Error(err)
+				}
+				ended.Wait()
+				if _, err := s.Get("core/mounts"); err == nil {
+					t.Error("a closed store gives entries")
+				}
+			})
 		}
 	}
 }
