@@ -25,11 +25,30 @@ func Find(text string, secret []byte) string {
 // FindAny looks for many secrets in one go. It returns the form of each that
 // text shows, by its name.
 func FindAny(text string, secrets map[string][]byte) map[string]string {
-	var asIs, lower, numbers needles
+	return NewSearch(secrets).In(text)
+}
+
+// A Search is what [FindAny] looks for, for many texts.
+type Search struct{ asIs, lower, numbers needles }
+
+// NewSearch returns the search for secrets by their names.
+func NewSearch(secrets map[string][]byte) *Search {
+	var s Search
+	asIs, lower, numbers := &s.asIs, &s.lower, &s.numbers
 	for name, secret := range secrets {
 		if len(secret) < window {
 			panic("secrettest: too short a secret to search for")
 		}
+		for _, form := range []struct{ element, separator string }{
+			{"%#02x", " "}, {"%#x", ", "}, {"%02x", " "}, {"%02x", ":"},
+			{"%o", " "}, {"%O", " "}, {"%b", " "}, {"%c", " "}, {"%U", " "},
+		} {
+			all := elements(secret, form.element)
+			for i := range len(secret) - window + 1 {
+				lower.add(name, "list of "+form.element, strings.ToLower(strings.Join(all[i:i+window], form.separator)))
+			}
+		}
+		decimals := elements(secret, "%d")
 		for i := range len(secret) - window + 1 {
 			part := secret[i : i+window]
 			asIs.add(name, "raw", string(part))
@@ -39,32 +58,31 @@ func FindAny(text string, secrets map[string][]byte) map[string]string {
 				}
 			}
 			lower.add(name, "hex", hex.EncodeToString(part))
-			for _, form := range []struct{ element, separator string }{
-				{"%#02x", " "}, {"%#x", ", "}, {"%02x", " "}, {"%02x", ":"},
-				{"%o", " "}, {"%O", " "}, {"%b", " "}, {"%c", " "}, {"%U", " "},
-			} {
-				lower.add(name, "list of "+form.element, strings.ToLower(list(part, form.element, form.separator)))
-			}
-			numbers.add(name, "decimal list", " "+list(part, "%d", " ")+" ")
+			numbers.add(name, "decimal list", " "+strings.Join(decimals[i:i+window], " ")+" ")
 			if i%4 == 0 {
 				for form, words := range wordsOf(part) {
-					numbers.add(name, form, " "+list(words, "%d", " ")+" ")
+					numbers.add(name, form, " "+strings.Join(elements(words, "%d"), " ")+" ")
 					for _, f := range []struct{ element, separator string }{
 						{"%x", " "}, {"%08x", " "}, {"%#x", " "}, {"%#x", "  "}, {"%#x", ", "}, {"%#08x", ", "}, {"%o", " "}, {"%O", " "}, {"%b", " "}, {"%U", " "},
 					} {
 						if form == "64-bit words, big endian" && strings.HasSuffix(f.element, "x") {
 							continue // which is "hex"
 						}
-						lower.add(name, form+" as "+f.element, strings.ToLower(list(words, f.element, f.separator)))
+						lower.add(name, form+" as "+f.element, strings.ToLower(strings.Join(elements(words, f.element), f.separator)))
 					}
 				}
 			}
 		}
 	}
+	return &s
+}
+
+// In returns the form of each secret that text shows, by its name.
+func (s *Search) In(text string) map[string]string {
 	shown := map[string]string{}
-	asIs.in(text, shown)
-	lower.in(strings.ToLower(text), shown)
-	numbers.in(" "+strings.Join(decimal.FindAllString(text, -1), " ")+" ", shown)
+	s.asIs.in(text, shown)
+	s.lower.in(strings.ToLower(text), shown)
+	s.numbers.in(" "+strings.Join(decimal.FindAllString(text, -1), " ")+" ", shown)
 	return shown
 }
 
@@ -129,12 +147,13 @@ func wordsOf(part []byte) map[string][]uint64 {
 	return out
 }
 
-func list[T byte | uint64](b []T, element, separator string) string {
-	parts := make([]string, len(b))
+// elements returns each element of b by itself, as fmt prints it.
+func elements[T byte | uint64](b []T, format string) []string {
+	out := make([]string, len(b))
 	for i, c := range b {
-		parts[i] = fmt.Sprintf(element, c)
+		out[i] = fmt.Sprintf(format, c)
 	}
-	return strings.Join(parts, separator)
+	return out
 }
 
 // inBase64 returns the characters of base64 that b alone decides when it
