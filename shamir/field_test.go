@@ -152,6 +152,12 @@ func TestEvaluate(t *testing.T) {
 // itself: the values that come by weights, and those that come by planes.
 func TestComplete(t *testing.T) {
 	r := rand.New(rand.NewPCG(4, 9))
+	var products [256][256]byte
+	for x := range products {
+		for y := range products[x] {
+			products[x][y] = product(byte(x), byte(y))
+		}
+	}
 	byPlane := 0
 	for threshold := 2; threshold <= MaxShares; threshold++ {
 		coefficients := make([]byte, threshold)
@@ -161,7 +167,7 @@ func TestComplete(t *testing.T) {
 		values, want := make([][]byte, MaxShares+1), make([]byte, MaxShares+1)
 		for x := range values {
 			for _, c := range coefficients {
-				want[x] = product(want[x], byte(x)) ^ c
+				want[x] = products[x][want[x]] ^ c
 			}
 			values[x] = make([]byte, 1)
 			if x < threshold {

@@ -15,9 +15,16 @@ import (
 	"encoding/base64"
 	"encoding/pem"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/sealwright/sealwright/keyring/named"
+)
+
+// RSA keys of 2048 bits, for all tests: they take long to make.
+var (
+	rsaKey      = sync.OnceValues(func() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, 2048) })
+	otherRSAKey = sync.OnceValues(func() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, 2048) })
 )
 
 // imports returns keys that have a wrapping key already.
@@ -41,7 +48,7 @@ func TestImport(t *testing.T) {
 	h, to := imports(t)
 	_, ed, _ := ed25519.GenerateKey(rand.Reader)
 	ec := must(ecdsa.GenerateKey(elliptic.P384(), rand.Reader))(t)
-	rs := must(rsa.GenerateKey(rand.Reader, 2048))(t)
+	rs := must(rsaKey())(t)
 	for kind, raw := range map[named.Type][]byte{
 		named.AES128: bytes.Repeat([]byte{1}, 16), named.AES256: bytes.Repeat([]byte{2}, 32), named.HMAC: bytes.Repeat([]byte{3}, 33),
 		named.Ed25519: pkcs8(t, ed), named.ECDSAP384: pkcs8(t, ec), named.RSA2048: pkcs8(t, rs),
@@ -81,8 +88,7 @@ func TestImport(t *testing.T) {
 // A public key verifies and encrypts; its private half may come later.
 func TestImportPublic(t *testing.T) {
 	h, to := imports(t)
-	rs := must(rsa.GenerateKey(rand.Reader, 2048))(t)
-	other := must(rsa.GenerateKey(rand.Reader, 2048))(t)
+	rs, other := must(rsaKey())(t), must(otherRSAKey())(t)
 	info := must(h.Import(t.Context(), "k", named.Spec{Type: named.RSA2048}, named.Material{PublicKey: publicPEM(t, rs)}))(t)
 	if !info.Versions[0].PublicOnly || info.Versions[0].PublicKey != publicPEM(t, rs) {
 		t.Errorf("%+v", info.Versions)
@@ -155,7 +161,7 @@ func TestImportRefused(t *testing.T) {
 	for words, args := range map[string]struct {
 		to  string
 		key []byte
-	}{"not in PEM": {"x", []byte("k")}, "4096 bits": {publicPEM(t, must(rsa.GenerateKey(rand.Reader, 2048))(t)), []byte("k")}, "0 bytes": {to, nil}} {
+	}{"not in PEM": {"x", []byte("k")}, "4096 bits": {publicPEM(t, must(rsaKey())(t)), []byte("k")}, "0 bytes": {to, nil}} {
 		_, err := named.WrapKey(args.to, args.key)
 		wantError(t, err, named.ErrInput, words)
 	}
@@ -167,7 +173,7 @@ func TestImportRefused(t *testing.T) {
 
 // RSA keys that OpenSSL marks for PSS alone come in too.
 func TestImportPSSKey(t *testing.T) {
-	key := must(rsa.GenerateKey(rand.Reader, 2048))(t)
+	key := must(rsaKey())(t)
 	der := must(asn1.Marshal(struct {
 		Version    int
 		Algorithm  pkix.AlgorithmIdentifier
