@@ -62,6 +62,7 @@ func TestNoSingleLostKey(t *testing.T) {
 			return err
 		}
 	}
+	begin := scenario{begin: threeSlots}.prepared(t)
 	slots, cases, lost, step := len(threeSlots), 0, 0, 1
 	if testing.Short() {
 		step = 6
@@ -73,7 +74,7 @@ func TestNoSingleLostKey(t *testing.T) {
 				sound = t.Run(fmt.Sprintf("%s/%s lost before call %d", op, victim, at), func(t *testing.T) {
 					bubble(t, func(t *testing.T) {
 						ctx := t.Context()
-						v, b := scenario{begin: threeSlots}.prepare(ctx, t).from(ctx, t, seal.NewMemStore())
+						v, b := begin.undamaged().from(ctx, t, seal.NewMemStore())
 						defer func() { b.Close() }()
 						must(t, v.write(b))
 						calls := 0

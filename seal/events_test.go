@@ -167,13 +167,13 @@ var deeds = []deed{
 // changes nothing of what is done.
 func TestEveryDeedIsAnEvent(t *testing.T) {
 	missing, broken := 0, 0
+	begin := scenario{begin: threeSlots}.prepared(t)
 	for _, sink := range []string{"good", "panicking", "none"} {
 		for _, d := range deeds {
 			t.Run(d.name+", a "+sink+" sink", func(t *testing.T) {
 				bubble(t, func(t *testing.T) {
 					ctx := t.Context()
-					v, b := scenario{begin: threeSlots}.prepare(ctx, t).from(ctx, t, seal.NewMemStore())
-					b.Close()
+					v := begin.undamaged().vault(ctx, t, seal.NewMemStore())
 					var mu sync.Mutex
 					found := false
 					cfg := seal.Config{Store: v.faulty, KMS: v.own(), Replica: "test", Retry: kms.Policy{Attempts: 1}}

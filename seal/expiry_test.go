@@ -17,7 +17,7 @@ import (
 // try to unseal, or Status.
 func TestSharesExpire(t *testing.T) {
 	together(t)
-	const poll = 5 * time.Minute // a thousand hours of ten seconds are as many looks
+	const poll = 20 * time.Minute // a thousand hours of ten seconds are as many looks
 	for name, tt := range map[string]struct {
 		ttl   time.Duration
 		stays time.Duration // and an hour later they are gone; negative: never

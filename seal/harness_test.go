@@ -192,15 +192,34 @@ func (sc scenario) prepare(ctx context.Context, t testing.TB) start {
 	return start{rec, v.held, v.acked, v.fake}
 }
 
-// from returns a vault in that state over an empty store, and an unsealed
-// process, if there is anything to unseal.
-func (s start) from(ctx context.Context, t testing.TB, inner seal.Store) (*vault, *seal.Barrier) {
+// prepared is what prepare makes, for trials in bubbles of their own.
+func (sc scenario) prepared(t *testing.T) (s start) {
+	bubble(t, func(t *testing.T) { s = sc.prepare(t.Context(), t) })
+	return s
+}
+
+// undamaged is the same with a KMS of its own, for a trial that spoils its keys: a
+// Fake makes each key of its name.
+func (s start) undamaged() start {
+	s.fake = &kmstest.Fake{}
+	return s
+}
+
+// vault returns one in that state over an empty store.
+func (s start) vault(ctx context.Context, t testing.TB, inner seal.Store) *vault {
 	v := newVault(t, inner)
 	v.fake, v.held, v.acked = s.fake, maps.Clone(s.held), maps.Clone(s.acked)
 	if s.record != nil {
 		_, err := inner.Swap(ctx, s.record, "")
 		must(t, err)
 	}
+	return v
+}
+
+// from returns a vault in that state over an empty store, and an unsealed
+// process, if there is anything to unseal.
+func (s start) from(ctx context.Context, t testing.TB, inner seal.Store) (*vault, *seal.Barrier) {
+	v := s.vault(ctx, t, inner)
 	b := v.boot()
 	if s.record != nil {
 		must(t, v.unseal(ctx, b))

@@ -319,11 +319,11 @@ func TestSharesThatComeLateAreTried(t *testing.T) {
 // not go round for ever.
 func TestPassedSharesExpire(t *testing.T) {
 	virtual(t, func(t *testing.T) {
-		f := newPassFleet(t, func(_ string, cfg *seal.Config) { cfg.ShareTTL = 10 * time.Minute }, "a", "b", "c", "d")
+		f := newPassFleet(t, func(_ string, cfg *seal.Config) { cfg.ShareTTL = 4 * time.Minute }, "a", "b", "c", "d")
 		defer f.end()
 		begun := time.Now()
 		f.give("a", 0)
-		time.Sleep(5 * time.Minute)
+		time.Sleep(2 * time.Minute)
 		f.give("b", 1)
 		f.within(time.Minute, "both, everywhere", func(b *seal.Barrier) error {
 			if n := given(b); n != 2 {
@@ -331,7 +331,7 @@ func TestPassedSharesExpire(t *testing.T) {
 			}
 			return nil
 		})
-		settle(time.Until(begun.Add(10*time.Minute + time.Second)))
+		settle(time.Until(begun.Add(4*time.Minute + time.Second)))
 		for range 120 {
 			for _, name := range f.names() {
 				if n := given(f.replica(name)); n > 1 {
@@ -340,7 +340,7 @@ func TestPassedSharesExpire(t *testing.T) {
 			}
 			settle(time.Second)
 		}
-		settle(10 * time.Minute)
+		settle(4 * time.Minute)
 		for _, name := range f.names() {
 			if n := given(f.replica(name)); n != 0 {
 				t.Errorf("%s has %d shares", name, n)

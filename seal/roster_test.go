@@ -244,6 +244,10 @@ func TestARootRotationAsksEachReplica(t *testing.T) {
 // TestAttackRosterIsWritten by whoever can write to it: the worst that they can do is
 // to be in the way. Nothing is decided earlier for it.
 func TestAttackRosterIsWritten(t *testing.T) {
+	part := 1
+	if testing.Short() {
+		part = shortly
+	}
 	for name, tt := range map[string]struct {
 		write func(text, before []byte) []byte // what is written over the roster; nil: it is taken away
 		word  string                           // that a warning has
@@ -263,7 +267,7 @@ func TestAttackRosterIsWritten(t *testing.T) {
 			i := bytes.Index(text, []byte(`"store":"`)) + len(`"store":"`)
 			return append(append(bytes.Clone(text[:i]), strings.Repeat("f", 32)...), text[i+32:]...)
 		}, "another store"},
-		"huge":      {func([]byte, []byte) []byte { return bytes.Repeat([]byte("x"), seal.MaxRecordSize) }, "does not hold a roster"},
+		"huge":      {func([]byte, []byte) []byte { return bytes.Repeat([]byte("x"), seal.MaxRecordSize/part) }, "does not hold a roster"},
 		"no roster": {func([]byte, []byte) []byte { return []byte("hello\n") }, "does not hold a roster"},
 		"empty":     {func(text, _ []byte) []byte { return append(text[:bytes.Index(text, []byte("[{"))+1], "]}\n"...) }, ""},
 	} {

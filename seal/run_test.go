@@ -396,7 +396,7 @@ func TestRunFollowsKeyVersions(t *testing.T) {
 				b.Close()
 			}
 			fleet, stop := v.fleet(ctx, 5, func(c *seal.Config) {
-				c.KMS, c.KeepVersions = v.own(), keep
+				c.KMS, c.KeepVersions, c.Poll = v.own(), keep, time.Minute // of two days
 			})
 			defer stop()
 			for _, b := range fleet {
