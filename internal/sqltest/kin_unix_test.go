@@ -90,8 +90,9 @@ func TestKin(t *testing.T) {
 	eachKin(t, func(t *testing.T, server dbtest.Start, sessions map[string][]string) {
 		for name, parameters := range sessions {
 			t.Run(name, func(t *testing.T) {
+				fresh := kinStores(t, server, session(parameters...), 3)
 				storetest.Run(t, func(t *testing.T) seal.Store {
-					stores := kinStores(t, server, session(parameters...), 3)()
+					stores := fresh()
 					return storetest.Turns(stores[0], stores[1:]...)
 				})
 			})

@@ -70,8 +70,9 @@ func TestMariaDB(t *testing.T) {
 	}
 	for name, parameters := range sessions {
 		t.Run(name, func(t *testing.T) {
+			fresh := mariadbStores(t, session(parameters...), 3)
 			storetest.Run(t, func(t *testing.T) seal.Store {
-				stores := mariadbStores(t, session(parameters...), 3)()
+				stores := fresh()
 				return storetest.Turns(stores[0], stores[1:]...)
 			})
 		})
@@ -200,10 +201,11 @@ func TestMariaDBRights(t *testing.T) {
 	if err := store.CreateTable(t.Context()); err == nil {
 		t.Error("CreateTable without the right succeeded")
 	}
+	db := openMariaDB(t, user)
 	storetest.Run(t, func(t *testing.T) seal.Store {
 		cfg := cfg
 		cfg.Name = unique("app")
-		return openStore(t, openMariaDB(t, user), cfg)
+		return openStore(t, db, cfg)
 	})
 }
 

@@ -86,6 +86,7 @@ func openPooled(t testing.TB, driver, parameter string) *sql.DB {
 	s := pooler.Need(t)
 	db, err := sql.Open(driver, s.DSN("admin")+" "+parameter)
 	must(t, err)
+	db.SetMaxIdleConns(8)
 	t.Cleanup(func() { db.Close() })
 	return db
 }
@@ -96,16 +97,17 @@ func TestPostgreSQLDrivers(t *testing.T) {
 	must(t, openStore(t, openPostgres(t, "admin"), sqlstore.Config{Dialect: sqlstore.PostgreSQL}).CreateTable(t.Context()))
 	suite := func(name string, open func(t *testing.T) *sql.DB) {
 		t.Run(name, func(t *testing.T) {
-			open(t) // or skip
+			one, other := open(t), open(t) // or skip
 			storetest.Run(t, func(t *testing.T) seal.Store {
 				cfg := sqlstore.Config{Dialect: sqlstore.PostgreSQL, Name: unique("driver")}
-				return storetest.Turns(openStore(t, open(t), cfg), openStore(t, open(t), cfg))
+				return storetest.Turns(openStore(t, one, cfg), openStore(t, other, cfg))
 			})
 		})
 	}
 	suite("lib/pq", func(t *testing.T) *sql.DB {
 		db, err := sql.Open("postgres", server.DSN("admin"))
 		must(t, err)
+		db.SetMaxIdleConns(8)
 		t.Cleanup(func() { db.Close() })
 		return db
 	})

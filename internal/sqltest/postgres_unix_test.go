@@ -50,9 +50,9 @@ func disturbedPostgresStores(t testing.TB, n int) func() []seal.Store {
 }
 
 func TestPostgreSQL(t *testing.T) {
-	openPostgres(t, "admin") // or skip
+	fresh := postgresStores(t, 3)
 	storetest.Run(t, func(t *testing.T) seal.Store {
-		stores := postgresStores(t, 3)()
+		stores := fresh()
 		return storetest.Turns(stores[0], stores[1:]...)
 	})
 }
@@ -62,8 +62,9 @@ func TestPostgreSQLSerializable(t *testing.T) {
 	admin := openPostgres(t, "admin")
 	role := unique("strict")
 	execute(t, admin, `CREATE ROLE `+role+` LOGIN SUPERUSER`, `ALTER ROLE `+role+` SET default_transaction_isolation = 'serializable'`)
+	db := openPostgres(t, role)
 	storetest.Run(t, func(t *testing.T) seal.Store {
-		s := openStore(t, openPostgres(t, role), sqlstore.Config{Dialect: sqlstore.PostgreSQL, Name: unique("strict")})
+		s := openStore(t, db, sqlstore.Config{Dialect: sqlstore.PostgreSQL, Name: unique("strict")})
 		must(t, s.CreateTable(t.Context()))
 		return s
 	})
@@ -118,10 +119,11 @@ func TestPostgreSQLRights(t *testing.T) {
 	if err := store.CreateTable(t.Context()); err == nil {
 		t.Error("CreateTable without the right succeeded")
 	}
+	db := openPostgres(t, role)
 	storetest.Run(t, func(t *testing.T) seal.Store {
 		cfg := cfg
 		cfg.Name = unique("app")
-		return openStore(t, openPostgres(t, role), cfg)
+		return openStore(t, db, cfg)
 	})
 }
 

@@ -28,11 +28,14 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// openServer opens a database of the server as this user, or skips the test.
+// openServer opens a database of the server as this user, or skips the test. Its
+// pool keeps the connections that a race takes: PostgreSQL starts a process for
+// each new one.
 func openServer(t testing.TB, server dbtest.Start, user string) *sql.DB {
 	t.Helper()
 	db, err := server.Need(t).Open(user)
 	must(t, err)
+	db.SetMaxIdleConns(8)
 	t.Cleanup(func() { db.Close() })
 	return db
 }
