@@ -38,7 +38,7 @@ func TestKilled(t *testing.T) {
 	w := &witness{t: t, dir: dir, sets: map[uint32][]string{}}
 	kills := *kills
 	if testing.Short() {
-		kills = min(kills, 8)
+		kills = min(kills, 5)
 	}
 	idle := func() bool { return w.rows == 0 || w.proven == 0 || w.changes == 0 }
 	for n := range kills {

@@ -15,7 +15,7 @@ func TestFinerKinds(t *testing.T) {
 	ctx := context.Background()
 	h.create("aes", named.Spec{})
 	h.create("derived", named.Spec{Derived: true})
-	h.create("rsa", named.Spec{Type: named.RSA2048})
+	h.rsa()
 	old := must(h.key("aes").Encrypt(named.Message{Plaintext: []byte("x")}))(t)
 	must(h.Rotate(ctx, "aes"))(t)
 	must(h.Configure(ctx, "aes", func(s *named.Settings) error {

@@ -59,6 +59,17 @@ func (h *house) create(name string, spec named.Spec) {
 	}
 }
 
+// rsa imports the key "rsa", of material that all tests share.
+func (h *house) rsa() {
+	h.tb.Helper()
+	if err := h.putWrappingKey(); err != nil {
+		h.tb.Fatal(err)
+	}
+	der := must(x509.MarshalPKCS8PrivateKey(must(rsaKey())(h.tb)))(h.tb)
+	m := named.Material{Wrapped: must(named.WrapKey(must(h.WrappingKey(context.Background()))(h.tb), der))(h.tb)}
+	must(h.Import(context.Background(), "rsa", named.Spec{Type: named.RSA2048}, m))(h.tb)
+}
+
 func (h *house) key(name string, texts ...string) *named.Key {
 	h.tb.Helper()
 	key, err := h.Key(context.Background(), name, texts...)

@@ -135,7 +135,7 @@ func TestEncryptRefused(t *testing.T) {
 	h.create("aes", named.Spec{})
 	h.create("derived", named.Spec{Derived: true})
 	h.create("ed", named.Spec{Type: named.Ed25519})
-	h.create("rsa", named.Spec{Type: named.RSA2048})
+	h.rsa()
 	for range 2 {
 		must(h.Rotate(t.Context(), "aes"))(t)
 	}
