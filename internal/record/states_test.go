@@ -54,6 +54,10 @@ func TestStatesColumns(t *testing.T) {
 		}
 	}
 	made := map[string]int{}
+	states := 2_000 // of each scenario
+	if testing.Short() {
+		states = 300
+	}
 	for _, s := range scenarios() {
 		m := newModel(s, faults{})
 		m.watch = func(_ *world, f *flight) {
@@ -83,7 +87,7 @@ func TestStatesColumns(t *testing.T) {
 				t.Errorf("%s: root %s, term %s; STATES.md has %q", row, root, term, want[row])
 			}
 		}
-		if wrong, _, _ := m.explore(2_000); wrong != "" || t.Failed() {
+		if wrong, _, _ := m.explore(states); wrong != "" || t.Failed() {
 			t.Fatal(s.name, wrong)
 		}
 	}
