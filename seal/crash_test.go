@@ -329,6 +329,7 @@ func (e enumeration) disturb(ctx context.Context, t testing.TB, tr trial) error 
 // TestPlantedFaults breaks the protocol on purpose, and sees the enumeration
 // find it.
 func TestPlantedFaults(t *testing.T) {
+	together(t)
 	memory := func() seal.Store { return seal.NewMemStore() }
 	for _, planted := range []struct {
 		name, scenario string

@@ -166,6 +166,7 @@ var deeds = []deed{
 // TestEveryDeedIsAnEvent: done or tried, sealed or not; and a sink that fails
 // changes nothing of what is done.
 func TestEveryDeedIsAnEvent(t *testing.T) {
+	together(t)
 	missing, broken := 0, 0
 	begin := scenario{begin: threeSlots}.prepared(t)
 	for _, sink := range []string{"good", "panicking", "none"} {

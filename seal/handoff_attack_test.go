@@ -86,6 +86,7 @@ func rogue(root []byte) func(context.Context, []byte) ([]byte, error) {
 // TestHandOffAttacks is the other half of guarantee 29: each attack on a hand-off is
 // refused, and beside it what it is made of is taken where nothing is wrong with it.
 func TestHandOffAttacks(t *testing.T) {
+	together(t)
 	tried, refused := 0, 0
 	attack := func(name string, change func(*seal.Config), do func(*testing.T, *stage) error, is ...error) {
 		t.Run(name, func(t *testing.T) {

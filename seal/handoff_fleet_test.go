@@ -220,6 +220,7 @@ func follows(leader *seal.Barrier) func(*seal.Barrier) error {
 // the others come up by themselves, and so does each that restarts, and each that a
 // rekey and a new root key leave behind; also when all are killed but one.
 func TestOneCeremonyUnsealsAFleet(t *testing.T) {
+	together(t)
 	virtual(t, func(t *testing.T) {
 		replicas, waited, counted := 50, time.Minute, 30*time.Second
 		if testing.Short() { // each asks each, in two key exchanges

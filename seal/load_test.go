@@ -118,6 +118,7 @@ func second[T any](_ T, err error) error { return err }
 // then. None that runs is ever sealed, all data stays readable, and a server
 // that was restarted comes back when both can be reached.
 func TestDayOfOutages(t *testing.T) {
+	together(t)
 	virtual(t, func(t *testing.T) {
 		ctx := t.Context()
 		v, b := scenario{begin: threeSlots}.prepare(ctx, t).from(ctx, t, seal.NewMemStore())

@@ -81,6 +81,7 @@ func TestSharesAreGivenToAnyReplica(t *testing.T) {
 
 // TestAFleetGathers what was given to three of it, of which each asks some in a round.
 func TestAFleetGathers(t *testing.T) {
+	together(t)
 	virtual(t, func(t *testing.T) {
 		var names []string
 		for i := range 20 {
@@ -318,6 +319,7 @@ func TestSharesThatComeLateAreTried(t *testing.T) {
 // TestPassedSharesExpire everywhere when they would where they were given, and do
 // not go round for ever.
 func TestPassedSharesExpire(t *testing.T) {
+	together(t)
 	virtual(t, func(t *testing.T) {
 		f := newPassFleet(t, func(_ string, cfg *seal.Config) { cfg.ShareTTL = 4 * time.Minute }, "a", "b", "c", "d")
 		defer f.end()

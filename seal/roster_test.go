@@ -244,6 +244,7 @@ func TestARootRotationAsksEachReplica(t *testing.T) {
 // TestAttackRosterIsWritten by whoever can write to it: the worst that they can do is
 // to be in the way. Nothing is decided earlier for it.
 func TestAttackRosterIsWritten(t *testing.T) {
+	together(t)
 	part := 1
 	if testing.Short() {
 		part = shortly
@@ -392,29 +393,32 @@ func TestAttackRosterIsAway(t *testing.T) {
 // TestAttackRosterHangs: also a store that never comes back, whatever the contexts
 // say, costs a change the time of one call, and everything else nothing.
 func TestAttackRosterHangs(t *testing.T) {
-	ctx := t.Context()
-	s := &sick{Store: seal.NewMemStore()}
-	s.hang.Store(true)
-	f := newFleet(t)
-	f.change = func(_ string, cfg *seal.Config) {
-		cfg.Propagation, cfg.Roster, cfg.StoreTimeout = time.Millisecond, s, 50*time.Millisecond
-		cfg.Poll = 20 * time.Millisecond
-	}
-	defer f.end()
-	f.init()
-	a := f.start("a")
-	f.unseal(a)
-	must(t, a.Rotate(ctx, seal.By{}))
-	for range 10 {
-		_ = a.Admin().CheckRetire(ctx, 7)
-	}
-	must(t, a.Admin().RotateRoot(ctx, seal.By{}))
-	_, err := a.Keyring().Encrypt(nil, []byte("x"), nil)
-	must(t, err)
-	if n := s.calls.Load(); n != 1 {
-		t.Errorf("%d calls hang in it", n)
-	}
-	must(t, a.Seal(seal.By{}))
+	bubble(t, func(t *testing.T) {
+		ctx := t.Context()
+		s := &sick{Store: seal.NewMemStore(), end: make(chan struct{})}
+		defer close(s.end)
+		s.hang.Store(true)
+		f := newFleet(t)
+		f.change = func(_ string, cfg *seal.Config) {
+			cfg.Propagation, cfg.Roster, cfg.StoreTimeout = time.Millisecond, s, 50*time.Millisecond
+			cfg.Poll = 20 * time.Millisecond
+		}
+		defer f.end()
+		f.init()
+		a := f.start("a")
+		f.unseal(a)
+		must(t, a.Rotate(ctx, seal.By{}))
+		for range 10 {
+			_ = a.Admin().CheckRetire(ctx, 7)
+		}
+		must(t, a.Admin().RotateRoot(ctx, seal.By{}))
+		_, err := a.Keyring().Encrypt(nil, []byte("x"), nil)
+		must(t, err)
+		if n := s.calls.Load(); n != 1 {
+			t.Errorf("%d calls hang in it", n)
+		}
+		must(t, a.Seal(seal.By{}))
+	})
 }
 
 // A hidden is a store that Open does not take for the one that it is.
@@ -488,6 +492,7 @@ func TestALeaseRetiresNothingThatWasWrittenMeanwhile(t *testing.T) {
 
 // TestAFleetKeepsItsRoster: fifty replicas, one document.
 func TestAFleetKeepsItsRoster(t *testing.T) {
+	together(t)
 	virtual(t, func(t *testing.T) {
 		replicas := 50
 		if testing.Short() {

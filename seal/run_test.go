@@ -44,6 +44,7 @@ func (v *vault) fleet(ctx context.Context, n int, adjust func(*seal.Config)) ([]
 
 // TestOutage takes KMS and store away for a day.
 func TestOutage(t *testing.T) {
+	together(t)
 	virtual(t, func(t *testing.T) {
 		ctx := t.Context()
 		v, b := scenario{begin: threeSlots}.prepare(ctx, t).from(ctx, t, seal.NewMemStore())
@@ -102,6 +103,7 @@ func TestOutage(t *testing.T) {
 // TestHerd restarts a thousand replicas against one KMS with the quota of an
 // Azure vault of software RSA 4096 keys.
 func TestHerd(t *testing.T) {
+	together(t)
 	const window = 10 * time.Second
 	replicas := 1000
 	if testing.Short() {
