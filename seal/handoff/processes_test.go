@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"crypto/ecdsa"
+	"crypto/fips140"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
@@ -25,7 +26,16 @@ import (
 	"github.com/sealwright/sealwright/seal/handoff"
 )
 
-var fleetSize = flag.Int("fleet", 20, "how many processes TestFleetOfProcesses starts")
+var fleetSize = flag.Int("fleet", fleet(), "how many processes TestFleetOfProcesses starts")
+
+// fleet is fewer where each process tests its cryptography first, for longer than all
+// else that it does.
+func fleet() int {
+	if fips140.Enabled() {
+		return 5
+	}
+	return 20
+}
 
 // TestMain is a replica where a test has started it as one.
 func TestMain(m *testing.M) {
