@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"math/rand/v2"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -315,6 +316,7 @@ func TestLateStreams(t *testing.T) {
 					wantError(t, err, keyring.ErrSealed, "")
 					return
 				}
+				runtime.Gosched() // to who seals, where there is one processor for both
 			}
 		})
 		<-begun
