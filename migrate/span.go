@@ -169,6 +169,10 @@ func (w *work) gather(open []int) (batch []Replacement, which, rest []int, err e
 		}
 		w.arena = out
 		w.verdicts[i] = verdict{outcome: outcome}
+		if batch == nil {
+			most := min(w.limit, len(open)-n)
+			batch, which = make([]Replacement, 0, most), make([]int, 0, most)
+		}
 		batch = append(batch, Replacement{ID: item.ID, Old: item.Ciphertext, Next: out[from:len(out):len(out)]})
 		which = append(which, i)
 	}
