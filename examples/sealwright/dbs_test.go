@@ -23,7 +23,7 @@ func TestDatabases(t *testing.T) {
 		dialect sqlstore.Dialect
 		blob    string
 	}{
-		"PostgreSQL": {dbtest.StartPostgreSQL, "admin", func(s string) string {
+		"PostgreSQL": {func() (*dbtest.Server, error) { return dbtest.StartPostgreSQL() }, "admin", func(s string) string {
 			return "postgres://admin:hunter2@/postgres?sslmode=disable&host=" + filepath.Dir(s)
 		}, sqlstore.PostgreSQL, "text"},
 		"MariaDB": {func() (*dbtest.Server, error) { return dbtest.StartMariaDB() }, "root", func(s string) string {

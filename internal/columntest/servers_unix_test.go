@@ -16,11 +16,12 @@ import (
 	"github.com/sealwright/sealwright/migrate/sqlsource"
 )
 
-// The servers of this test binary, each started at its first use.
+// The servers of this test binary, each started at its first use. Nobody kills them:
+// they need not wait for the disk, which is most of what a small write takes.
 var (
 	servers  dbtest.Set
-	postgres = servers.PostgreSQL()
-	mariadb  = servers.MariaDB()
+	postgres = servers.PostgreSQL("-c", "fsync=off")
+	mariadb  = servers.MariaDB("--innodb-flush-log-at-trx-commit=0")
 	pooler   = servers.PgBouncer(postgres, 3)
 )
 
@@ -37,6 +38,7 @@ func open(t testing.TB, driver, dsn string, dialect sqlsource.Dialect) columntes
 	if err != nil {
 		t.Fatal(err)
 	}
+	db.SetMaxIdleConns(8) // PostgreSQL starts a process for each new one
 	t.Cleanup(func() { db.Close() })
 	return columntest.Database{DB: db, Dialect: dialect}
 }

@@ -10,9 +10,10 @@ import (
 	"path/filepath"
 )
 
-// StartPostgreSQL starts a PostgreSQL server, or returns [ErrNoServer]. Its first
-// user is "admin". It must be closed, and ends at the latest with this process.
-func StartPostgreSQL() (*Server, error) {
+// StartPostgreSQL starts a PostgreSQL server with these options, or returns
+// [ErrNoServer]. Its first user is "admin". It must be closed, and ends at the
+// latest with this process.
+func StartPostgreSQL(options ...string) (*Server, error) {
 	bin, err := postgresBinaries()
 	if err != nil {
 		return nil, err
@@ -26,7 +27,7 @@ func StartPostgreSQL() (*Server, error) {
 			return []string{filepath.Join(bin, "initdb"), "-D", filepath.Join(dir, "data"), "-U", "admin", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"}
 		},
 		serve: func(dir string) []string {
-			return []string{filepath.Join(bin, "postgres"), "-D", filepath.Join(dir, "data"), "-k", dir, "-c", "listen_addresses=", "-c", "shared_buffers=16MB", "-c", "jit=off"}
+			return append([]string{filepath.Join(bin, "postgres"), "-D", filepath.Join(dir, "data"), "-k", dir, "-c", "listen_addresses=", "-c", "shared_buffers=16MB", "-c", "jit=off"}, options...)
 		},
 		interrupt: "INT",
 	}.start()

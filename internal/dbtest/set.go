@@ -32,11 +32,13 @@ func (s *Set) Keep(start Start) Start {
 }
 
 // PostgreSQL is [StartPostgreSQL], once.
-func (s *Set) PostgreSQL() Start { return s.Keep(StartPostgreSQL) }
+func (s *Set) PostgreSQL(options ...string) Start {
+	return s.Keep(func() (*Server, error) { return StartPostgreSQL(options...) })
+}
 
 // MariaDB is [StartMariaDB], once.
-func (s *Set) MariaDB() Start {
-	return s.Keep(func() (*Server, error) { return StartMariaDB() })
+func (s *Set) MariaDB(options ...string) Start {
+	return s.Keep(func() (*Server, error) { return StartMariaDB(options...) })
 }
 
 // PgBouncer is [StartPgBouncer] before one of the set's servers, once.
