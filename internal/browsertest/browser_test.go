@@ -248,10 +248,17 @@ func (tb *tab) goTo(path string) {
 	tb.waits("main")
 }
 
-// eval evaluates an expression into a value.
+// eval evaluates an expression into a value: on the next page, where the one that is
+// there reloads itself meanwhile.
 func eval[T any](tb *tab, expression string) (out T) {
 	tb.t.Helper()
-	tb.run(chromedp.Evaluate(expression, &out))
+	err := chromedp.Run(tb.ctx, chromedp.Evaluate(expression, &out))
+	for err != nil && strings.Contains(err.Error(), "Inspected target navigated") {
+		err = chromedp.Run(tb.ctx, chromedp.Evaluate(expression, &out))
+	}
+	if err != nil {
+		tb.t.Fatalf("browser: %v\nthe page: %.1500s", err, tb.peek())
+	}
 	return out
 }
 
@@ -355,9 +362,11 @@ func (tb *tab) axe(state string) {
 			rules, least = "{runOnly: ['color-contrast']}", 1
 		}
 		var found string
-		tb.run(chromedp.Evaluate("typeof axe === 'undefined'", new(bool)), chromedp.Evaluate(browser.axe+";true", new(bool)),
-			chromedp.Evaluate(`axe.run(document, `+rules+`).then((r) => JSON.stringify({n: r.passes.length, bad: r.violations.map((v) => v.id + ': ' + v.nodes.map((n) => n.html + ' ' + n.failureSummary).join('; '))}))`, &found,
-				func(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithAwaitPromise(true) }))
+		if eval[bool](tb, "typeof axe === 'undefined'") { // half a megabyte
+			tb.run(chromedp.Evaluate(browser.axe+";true", new(bool)))
+		}
+		tb.run(chromedp.Evaluate(`axe.run(document, `+rules+`).then((r) => JSON.stringify({n: r.passes.length, bad: r.violations.map((v) => v.id + ': ' + v.nodes.map((n) => n.html + ' ' + n.failureSummary).join('; '))}))`, &found,
+			func(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithAwaitPromise(true) }))
 		var result struct {
 			N   int
 			Bad []string
