@@ -15,7 +15,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sealwright/sealwright/examples/internal/built"
 	sealwright "github.com/sealwright/sealwright/examples/sealwright"
 	"github.com/sealwright/sealwright/kms/localkms"
 	"github.com/sealwright/sealwright/seal"
@@ -49,7 +48,6 @@ func build(name, dir, pkg string) (string, error) {
 	path := filepath.Join(binaries, name)
 	cmd := exec.Command("go", "build", "-ldflags=-s -w", "-o", path, pkg)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build %s: %w: %s", pkg, err, out)
 	}
@@ -59,10 +57,7 @@ func build(name, dir, pkg string) (string, error) {
 // Programs that some tests need are made once, when the first one does.
 var (
 	builtAge    = sync.OnceValues(func() (string, error) { return build("age", ".", "filippo.io/age/cmd/age") })
-	builtServer = sync.OnceValues(func() (string, error) {
-		path := filepath.Join(binaries, "server")
-		return path, built.Program("..", "./server", path)
-	})
+	builtServer = sync.OnceValues(func() (string, error) { return build("server", "..", "./server") })
 )
 
 // ageProgram is the age that this module is built with.
