@@ -15,7 +15,17 @@ import (
 // be closed, and ends at the latest with this process.
 //
 // A user may have parameters of the session behind them: "root?autocommit=0".
-func StartMariaDB(options ...string) (s *Server, err error) {
+func StartMariaDB(options ...string) (*Server, error) {
+	s, err := startMariaDB(options...)
+	if err != nil {
+		return nil, err
+	}
+	return s, s.createApp()
+}
+
+// startMariaDB is StartMariaDB without the database, which a node of a cluster can't
+// make before it has joined.
+func startMariaDB(options ...string) (*Server, error) {
 	install, err := exec.LookPath("mariadb-install-db")
 	if err != nil {
 		return nil, fmt.Errorf("MariaDB: %w: no mariadb-install-db in the PATH", ErrNoServer)
@@ -31,7 +41,7 @@ func StartMariaDB(options ...string) (s *Server, err error) {
 		return []string{"--no-defaults", "--datadir=" + filepath.Join(dir, "data"), "--skip-name-resolve", "--innodb-log-file-size=8M", "--innodb-buffer-pool-size=16M",
 			"--innodb-use-native-aio=OFF"} // of which a machine has so much, for all servers together
 	}
-	s, err = product{
+	return product{
 		driver: "mysql",
 		user:   "mysql",
 		socket: "s",
@@ -44,10 +54,6 @@ func StartMariaDB(options ...string) (s *Server, err error) {
 		},
 		interrupt: "TERM",
 	}.start()
-	if err != nil {
-		return nil, err
-	}
-	return s, s.createApp()
 }
 
 // MariaDBDSN returns how to connect as this user to the server whose socket is, or
