@@ -40,7 +40,8 @@ func FuzzUnwrap(f *testing.F) {
 			}
 			return
 		}
-		if typ != good.Type || id != good.KeyID || version != good.Version || string(ciphertext) != string(good.Ciphertext) {
+		// Azure's names mean the same in any case.
+		if typ != good.Type || !strings.EqualFold(id, good.KeyID) || !strings.EqualFold(version, good.Version) || string(ciphertext) != string(good.Ciphertext) {
 			t.Errorf("forged: %+v opens", blob)
 		}
 	})
