@@ -1,7 +1,6 @@
 package main_test
 
 import (
-	"bytes"
 	"os"
 	"path/filepath"
 	"strings"
@@ -48,11 +47,7 @@ func TestRekey(t *testing.T) {
 	old := w.shares[0] + "\n" + w.shares[1] + "\n"
 	rekey := []string{"rekey", "people", "--people", "2/3", "--to", "alice=" + alice.recipient, "--to", bob.recipient, "--to", "carol=paper",
 		"--out-dir", out, "--store", at, stopped, "--json"}
-	before := fileContent(t, at)
-	run(t, old, rekey...).want(t, 1, "--about and --contact")
-	if !bytes.Equal(fileContent(t, at), before) {
-		t.Error("a rekey that was refused changed the store")
-	}
+	run(t, "", rekey...).want(t, 1, "--about and --contact") // before anything is opened
 	rekey = append(rekey, "--about", "the test", "--contact", "nobody")
 	var v struct {
 		Done      bool

@@ -4,10 +4,10 @@ package dbtest
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"os/exec"
-	"time"
 
 	"github.com/sealwright/sealwright/internal/freeport"
 )
@@ -63,26 +63,15 @@ func StartGalera() (first, second *Server, err error) {
 // joined waits until a node serves: before, it takes connections and refuses each
 // statement.
 func (s *Server) joined() error {
-	db, err := s.Open("")
-	if err != nil {
+	return s.until(func(ctx context.Context, db *sql.DB) error {
+		met := 0
+		err := db.QueryRowContext(ctx, `SELECT COUNT(*) FROM information_schema.GLOBAL_STATUS
+			WHERE (VARIABLE_NAME, VARIABLE_VALUE) IN (('WSREP_READY', 'ON'), ('WSREP_LOCAL_STATE_COMMENT', 'Synced'))`).Scan(&met)
+		if err == nil && met < 2 {
+			err = errors.New("it has not joined")
+		}
 		return err
-	}
-	defer db.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	for {
-		serves := false
-		err := db.QueryRowContext(ctx, `SELECT COUNT(*) = 2 FROM information_schema.GLOBAL_STATUS
-			WHERE (VARIABLE_NAME, VARIABLE_VALUE) IN (('WSREP_READY', 'ON'), ('WSREP_LOCAL_STATE_COMMENT', 'Synced'))`).Scan(&serves)
-		if err == nil && serves {
-			return nil
-		}
-		select {
-		case <-time.After(50 * time.Millisecond):
-		case <-ctx.Done():
-			return fmt.Errorf("a node of Galera does not serve: %w", errors.Join(err, ctx.Err()))
-		}
-	}
+	})
 }
 
 // freeAddresses returns addresses on loopback at which nobody listens just now.

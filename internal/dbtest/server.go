@@ -89,6 +89,11 @@ kill -$interrupt $server; wait $server; rm -rf "$dir"`
 	if err := s.cmd.Start(); err != nil {
 		return err
 	}
+	return s.until(func(ctx context.Context, db *sql.DB) error { return db.PingContext(ctx) })
+}
+
+// until asks a server until there is no error, for a minute.
+func (s *Server) until(ask func(context.Context, *sql.DB) error) error {
 	db, err := s.Open("")
 	if err != nil {
 		return err
@@ -97,7 +102,7 @@ kill -$interrupt $server; wait $server; rm -rf "$dir"`
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	for {
-		err := db.PingContext(ctx)
+		err := ask(ctx, db)
 		if err == nil {
 			return nil
 		}
