@@ -32,7 +32,7 @@ func TestKeeperRetiresNoTermOfItsOwnCensus(t *testing.T) {
 		defer f.close()
 		src.Source = f.table
 		b, once := f.all[0].b, false
-		f.beforePage = func(_ *member, after string) {
+		f.setBeforePage(func(_ *member, after string) {
 			if after == "" || once {
 				return
 			}
@@ -42,7 +42,7 @@ func TestKeeperRetiresNoTermOfItsOwnCensus(t *testing.T) {
 				t.Error(err)
 			}
 			time.Sleep(time.Hour)
-		}
+		})
 		if err := b.Rotate(t.Context(), seal.By{}); err != nil {
 			t.Fatal(err)
 		}

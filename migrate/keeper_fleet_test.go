@@ -31,20 +31,25 @@ type fleet struct {
 	all   []*member
 	wait  sync.WaitGroup
 
-	mu      sync.Mutex
-	acts    int
-	killAt  int  // the act at which whoever does it dies; 0: none
-	again   int  // and then this one
-	late    bool // it dies after that act, not before
-	killed  []string
-	trace   []string
-	astray  []string // acts on the data by one that does not have the lease
-	swaps   int
-	pages   int
-	offline bool // no store answers
-
+	mu         sync.Mutex
+	seen       seen
+	killAt     int  // the act at which whoever does it dies; 0: none
+	again      int  // and then this one
+	late       bool // it dies after that act, not before
+	offline    bool // no store answers
 	beforePage func(m *member, after string)
 	refuse     func() error // what a swap ends with, before it is made
+}
+
+// seen is what was seen of a fleet, as long as it runs: sleeping in virtual time does
+// not say that others have ended what they do at that time.
+type seen struct {
+	acts   int
+	swaps  int
+	pages  int
+	killed []string
+	trace  []string
+	astray []string // acts on the data by one that does not have the lease
 }
 
 // A member is one process of the fleet.
@@ -165,11 +170,18 @@ func (f *fleet) set(change func()) {
 // setRefuse sets what a swap ends with.
 func (f *fleet) setRefuse(refuse func() error) { f.set(func() { f.refuse = refuse }) }
 
-// deaths is how many processes were killed.
-func (f *fleet) deaths() int {
+// setBeforePage sets what comes before a page is read.
+func (f *fleet) setBeforePage(first func(m *member, after string)) {
+	f.set(func() { f.beforePage = first })
+}
+
+// look returns what was seen until now.
+func (f *fleet) look() seen {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return len(f.killed)
+	s := f.seen
+	s.killed, s.trace, s.astray = slices.Clone(s.killed), slices.Clone(s.trace), slices.Clone(s.astray)
+	return s
 }
 
 var errGone = errors.New("the process is gone")
@@ -183,11 +195,11 @@ func (m *member) act(what string) (before, after bool) {
 	if m.dead {
 		return true, false
 	}
-	f.acts++
-	f.trace = append(f.trace, fmt.Sprintf("%d %s %s", f.acts, m.name, what))
-	if f.acts == f.killAt {
+	f.seen.acts++
+	f.seen.trace = append(f.seen.trace, fmt.Sprintf("%d %s %s", f.seen.acts, m.name, what))
+	if f.seen.acts == f.killAt {
 		m.dead = true
-		f.killed = append(f.killed, m.name)
+		f.seen.killed = append(f.seen.killed, m.name)
 		f.killAt = f.again
 		m.cancel()
 		return !f.late, f.late
@@ -201,6 +213,13 @@ func (f *fleet) stop(m *member, d time.Duration) {
 	m.wakes = time.Now().Add(d)
 	f.mu.Unlock()
 	time.Sleep(d)
+}
+
+// stands reports whether it stands still.
+func (m *member) stands() bool {
+	m.f.mu.Lock()
+	defer m.f.mu.Unlock()
+	return time.Now().Before(m.wakes)
 }
 
 // away has no store answer, or all again.
@@ -268,7 +287,7 @@ func (s memberStore) Swap(ctx context.Context, rec []byte, old string) (string, 
 	rev, err := s.Store.Swap(ctx, rec, old)
 	if err == nil {
 		s.m.f.mu.Lock()
-		s.m.f.swaps++
+		s.m.f.seen.swaps++
 		s.m.f.mu.Unlock()
 	}
 	if after {
@@ -289,7 +308,7 @@ func (s memberSource) act(what string) (before, after bool) {
 	}
 	if h := s.m.f.holder(); h != s.m.name {
 		s.m.f.mu.Lock()
-		s.m.f.astray = append(s.m.f.astray, fmt.Sprintf("%s by %s, while %q has the lease", what, s.m.name, h))
+		s.m.f.seen.astray = append(s.m.f.seen.astray, fmt.Sprintf("%s by %s, while %q has the lease", what, s.m.name, h))
 		s.m.f.mu.Unlock()
 	}
 	return before, after
@@ -301,10 +320,11 @@ func (s memberSource) Page(ctx context.Context, after string, limit int) ([]migr
 		return nil, errGone
 	}
 	s.m.f.mu.Lock()
-	s.m.f.pages++
+	s.m.f.seen.pages++
+	first := s.m.f.beforePage
 	s.m.f.mu.Unlock()
-	if f := s.m.f.beforePage; f != nil {
-		f(s.m, after)
+	if first != nil {
+		first(s.m, after)
 	}
 	return s.Source.Page(ctx, after, limit)
 }
@@ -373,7 +393,7 @@ func (f *fleet) check(rotations uint32) (lost int) {
 			f.Errorf("item %s is under term %d, %v", id, term, err)
 		}
 	}
-	for _, a := range f.astray {
+	for _, a := range f.look().astray {
 		f.Error(a)
 	}
 	if f.holder() != "" {

@@ -25,12 +25,12 @@ func TestKeeperKilledTwice(t *testing.T) {
 			virtual(t, func(t *testing.T) {
 				f := newFleetDue(t)
 				defer f.close()
-				f.set(func() { f.acts, f.killAt, f.again, f.trace = 0, first, second, nil })
+				f.set(func() { f.seen.acts, f.killAt, f.again, f.seen.trace = 0, first, second, nil })
 				f.settle(1)
 				f.check(1)
-				points += len(f.killed)
+				points += len(f.look().killed)
 				if t.Failed() {
-					t.Fatalf("killed at acts %d and %d:\n%s", first, second, strings.Join(f.trace, "\n"))
+					t.Fatalf("killed at acts %d and %d:\n%s", first, second, strings.Join(f.look().trace, "\n"))
 				}
 			})
 		}
@@ -46,10 +46,10 @@ func TestKeeperStartsAgain(t *testing.T) {
 	virtual(t, func(t *testing.T) {
 		f := newFleet(t, 1, everyTwoHours)
 		defer f.close()
-		f.set(func() { f.acts, f.killAt = 0, 8 }) // in the midst of the items
+		f.set(func() { f.seen.acts, f.killAt = 0, 8 }) // in the midst of the items
 		time.Sleep(2*time.Hour + 10*time.Minute)
-		if f.deaths() != 1 || f.holder() != "one" {
-			t.Fatalf("killed %q, with the lease of %q: %s", f.killed, f.holder(), f.trace)
+		if s := f.look(); len(s.killed) != 1 || f.holder() != "one" {
+			t.Fatalf("killed %q, with the lease of %q: %s", s.killed, f.holder(), s.trace)
 		}
 		f.open("one").run()
 		time.Sleep(10 * time.Minute)
@@ -62,12 +62,12 @@ func TestKeeperHandsOver(t *testing.T) {
 	virtual(t, func(t *testing.T) {
 		f := newFleet(t, 2, everyTwoHours)
 		defer f.close()
-		f.table.onReplace = func(id string) error { // slow
+		f.table.setReplace(func(id string) error { // slow
 			if id == "0002" {
 				time.Sleep(time.Minute)
 			}
 			return nil
-		}
+		})
 		time.Sleep(2 * time.Hour)
 		for f.holder() == "" {
 			time.Sleep(time.Second)
@@ -89,16 +89,15 @@ func TestKeeperWakesUp(t *testing.T) {
 	virtual(t, func(t *testing.T) {
 		f := newFleet(t, 2, everyTwoHours)
 		defer f.close()
-		asleep := ""
-		f.beforePage = func(m *member, after string) {
-			if asleep == "" && after == "" && m.keeper.Status().Phase == migrate.KeeperCounting {
-				asleep = m.name
+		var asleep atomic.Bool
+		f.setBeforePage(func(m *member, after string) {
+			if after == "" && m.keeper.Status().Phase == migrate.KeeperCounting && asleep.CompareAndSwap(false, true) {
 				f.stop(m, 90*time.Minute) // a source that heeds no context
 			}
-		}
+		})
 		time.Sleep(3*time.Hour + 15*time.Minute)
 		f.check(1) // by the other one
-		if asleep == "" || !time.Now().Before(f.all[0].wakes) && !time.Now().Before(f.all[1].wakes) {
+		if !f.all[0].stands() && !f.all[1].stands() {
 			t.Error("nobody stands still")
 		}
 		time.Sleep(35 * time.Minute)
@@ -116,7 +115,7 @@ func TestKeeperStoreAway(t *testing.T) {
 			f := newFleetDue(t)
 			defer f.close()
 			began := time.Now()
-			f.table.onReplace = func(string) error { time.Sleep(4 * time.Minute); return nil }
+			f.table.setReplace(func(string) error { time.Sleep(4 * time.Minute); return nil })
 			time.Sleep(10 * time.Minute)
 			for f.holder() == "" {
 				time.Sleep(time.Second)
@@ -132,7 +131,7 @@ func TestKeeperStoreAway(t *testing.T) {
 				}
 			}
 			if t.Failed() {
-				t.Fatalf("away for %v:\n%s", away, strings.Join(f.trace, "\n"))
+				t.Fatalf("away for %v:\n%s", away, strings.Join(f.look().trace, "\n"))
 			}
 		})
 	}
@@ -164,8 +163,8 @@ func TestKeeperSourceDown(t *testing.T) {
 		if e, ok := errors.AsType[*migrate.KeeperError](s.Err); !ok || e.Source != "down" || !errors.Is(s.Err, errDown) || s.Sources[1].Items["1"] != 0 {
 			t.Errorf("%+v", s)
 		}
-		if len(kr.Terms()) != 2 || f.table.puts != 6 {
-			t.Errorf("terms %v, %d items rewrapped", kr.Terms(), f.table.puts)
+		if len(kr.Terms()) != 2 || f.table.replaced() != 6 {
+			t.Errorf("terms %v, %d items rewrapped", kr.Terms(), f.table.replaced())
 		}
 		up.Store(true)
 		time.Sleep(time.Hour)
@@ -183,19 +182,19 @@ func TestKeeperSealed(t *testing.T) {
 		f := newFleet(t, 1, everyTwoHours)
 		defer f.close()
 		m := f.all[0]
-		f.table.onReplace = func(id string) error {
+		f.table.setReplace(func(id string) error {
 			if id == "0003" && m.b.Sealed() == nil {
 				if err := m.b.Seal(seal.By{}); err != nil {
 					t.Error(err)
 				}
 			}
 			return nil
-		}
+		})
 		time.Sleep(2*time.Hour + 30*time.Minute)
 		if s := m.keeper.Status(); s.Phase != migrate.KeeperSealed || m.b.Sealed() == nil {
 			t.Fatalf("%+v", s)
 		}
-		f.table.onReplace = nil
+		f.table.setReplace(nil)
 		if err := m.b.Unseal(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -228,10 +227,10 @@ func TestKeeperRotationFails(t *testing.T) {
 		defer f.close()
 		m := f.all[0]
 		f.setRefuse(func() error { return fmt.Errorf("the store takes no changes") })
-		f.set(func() { f.acts, f.trace = 0, nil })
+		f.set(func() { f.seen.acts, f.seen.trace = 0, nil })
 		time.Sleep(8 * time.Hour)
-		if f.acts > 30 {
-			t.Errorf("%d attempts in six hours", f.acts)
+		if n := f.look().acts; n > 30 {
+			t.Errorf("%d attempts in six hours", n)
 		}
 		if s := m.keeper.Status(); s.Err == nil || !strings.Contains(s.Err.Error(), "migrate: keeper: rotate: ") {
 			t.Errorf("%+v", s)
@@ -250,7 +249,7 @@ func TestKeeperLosesItsLease(t *testing.T) {
 	virtual(t, func(t *testing.T) {
 		f := newFleet(t, 2, everyTwoHours)
 		defer f.close()
-		f.table.onReplace = func(string) error { time.Sleep(2 * time.Minute); return nil }
+		f.table.setReplace(func(string) error { time.Sleep(2 * time.Minute); return nil })
 		time.Sleep(2 * time.Hour)
 		for f.holder() == "" {
 			time.Sleep(time.Second)
@@ -268,14 +267,14 @@ func TestKeeperLosesItsLease(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(5 * time.Minute)
-		if s := loser.keeper.Status(); s.Phase != migrate.KeeperElsewhere || s.Replica != other.name || f.table.puts > 2 {
-			t.Errorf("%+v, %d items", s, f.table.puts)
+		if s := loser.keeper.Status(); s.Phase != migrate.KeeperElsewhere || s.Replica != other.name || f.table.replaced() > 2 {
+			t.Errorf("%+v, %d items", s, f.table.replaced())
 		}
 		if err := lease.End(ctx, "", nil); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(40 * time.Minute)
-		f.astray = nil // what it had begun
+		f.set(func() { f.seen.astray = nil }) // what it had begun
 		f.check(1)
 	})
 }

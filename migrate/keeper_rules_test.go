@@ -24,7 +24,7 @@ func TestKeeperBadItem(t *testing.T) {
 		defer f.close()
 		kr := f.all[0].b.Keyring()
 		f.table.put("0003", encrypt(t, kr, "value of 0003", "elsewhere"))
-		f.swaps = 0
+		f.set(func() { f.seen.swaps = 0 })
 		if err := f.all[0].b.Rotate(t.Context(), seal.By{}); err != nil {
 			t.Fatal(err)
 		}
@@ -49,8 +49,8 @@ func TestKeeperBadItem(t *testing.T) {
 			t.Error("nobody tells of a round")
 		}
 		time.Sleep(7 * time.Hour)
-		if f.swaps > 2+2*14 {
-			t.Errorf("%d records in eight hours", f.swaps)
+		if n := f.look().swaps; n > 2+2*14 {
+			t.Errorf("%d records in eight hours", n)
 		}
 		if terms := kr.Terms(); len(terms) != 2 {
 			t.Errorf("terms %v: the one of the bad item is kept", terms)
@@ -101,7 +101,7 @@ func TestKeeperKeepsOldTerms(t *testing.T) {
 				if terms := m.b.Keyring().Terms(); len(terms) != 1+tt.left {
 					t.Errorf("terms %v", terms)
 				}
-				if p := f.pages; p > 20 {
+				if p := f.look().pages; p > 20 {
 					t.Errorf("%d pages read, of data that was in order after the first round", p)
 				}
 			})

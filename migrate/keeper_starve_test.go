@@ -35,7 +35,7 @@ func TestKeeperRotatesByAgeNotBeforeARound(t *testing.T) {
 				}
 			}
 		}
-		for _, a := range f.astray {
+		for _, a := range f.look().astray {
 			t.Error(a)
 		}
 	})

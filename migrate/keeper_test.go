@@ -16,15 +16,15 @@ func TestKeeper(t *testing.T) {
 	virtual(t, func(t *testing.T) {
 		f := newFleet(t, 3, everyTwoHours)
 		defer f.close()
-		f.set(func() { f.acts, f.swaps, f.trace = 0, 0, nil })
+		f.set(func() { f.seen.acts, f.seen.swaps, f.seen.trace = 0, 0, nil })
 		time.Sleep(2*time.Hour - time.Second)
-		if f.swaps != 0 {
-			t.Errorf("%d changes of the record while nothing was due:\n%s", f.swaps, strings.Join(f.trace, "\n"))
+		if s := f.look(); s.swaps != 0 {
+			t.Errorf("%d changes of the record while nothing was due:\n%s", s.swaps, strings.Join(s.trace, "\n"))
 		}
 		time.Sleep(time.Hour)
 		f.check(1)
-		if f.swaps != 5 {
-			t.Errorf("%d records for a rotation, want 5, rotate, activate, lease, retire and its end:\n%s", f.swaps, strings.Join(f.trace, "\n"))
+		if s := f.look(); s.swaps != 5 {
+			t.Errorf("%d records for a rotation, want 5, rotate, activate, lease, retire and its end:\n%s", s.swaps, strings.Join(s.trace, "\n"))
 		}
 		time.Sleep(4 * time.Hour)
 		f.check(3) // each is due two hours after the one before was made
@@ -45,17 +45,18 @@ func TestKeeperKilled(t *testing.T) {
 			virtual(t, func(t *testing.T) {
 				f := newFleetDue(t)
 				defer f.close()
-				f.set(func() { f.acts, f.killAt, f.late, f.trace = 0, killAt, late, nil })
+				f.set(func() { f.seen.acts, f.killAt, f.late, f.seen.trace = 0, killAt, late, nil })
 				f.settle(1)
 				lost += f.check(1)
-				astray += len(f.astray)
-				points += len(f.killed)
-				done = len(f.killed) == 0
+				s := f.look()
+				astray += len(s.astray)
+				points += len(s.killed)
+				done = len(s.killed) == 0
 				if t.Failed() {
-					t.Fatalf("killed at act %d, late %v:\n%s", killAt, late, strings.Join(f.trace, "\n"))
+					t.Fatalf("killed at act %d, late %v:\n%s", killAt, late, strings.Join(s.trace, "\n"))
 				}
-				for _, a := range f.trace {
-					if len(f.killed) == 1 && strings.Contains(a, "replace") && !strings.Contains(a, f.killed[0]) {
+				for _, a := range s.trace {
+					if len(s.killed) == 1 && strings.Contains(a, "replace") && !strings.Contains(a, s.killed[0]) {
 						takeovers++
 						break
 					}

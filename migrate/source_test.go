@@ -43,8 +43,11 @@ func (s *memSource) Page(_ context.Context, after string, limit int) ([]migrate.
 }
 
 func (s *memSource) Replace(_ context.Context, id string, old, next []byte) (bool, error) {
-	if s.onReplace != nil {
-		if err := s.onReplace(id); err != nil {
+	s.mu.Lock()
+	before := s.onReplace
+	s.mu.Unlock()
+	if before != nil {
+		if err := before(id); err != nil {
 			return false, err
 		}
 	}
@@ -57,6 +60,20 @@ func (s *memSource) Replace(_ context.Context, id string, old, next []byte) (boo
 	s.items[i].Ciphertext = bytes.Clone(next)
 	s.puts++
 	return true, nil
+}
+
+// setReplace is for a source that is at work: what comes before the next compare.
+func (s *memSource) setReplace(f func(id string) error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.onReplace = f
+}
+
+// replaced is how often an item was replaced.
+func (s *memSource) replaced() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.puts
 }
 
 func (s *memSource) find(id string) (int, bool) {
