@@ -44,7 +44,7 @@ func (s *batchSource) ReplaceBatch(ctx context.Context, batch []migrate.Replacem
 	return nil
 }
 
-func (s *batchSource) Estimate(context.Context) (int64, error) { return int64(len(s.items)), nil }
+func (s *batchSource) Estimate(context.Context) (int64, error) { return int64(len(s.all())), nil }
 
 // newBatches returns a source of n items under term 1 of two.
 func newBatches(tb testing.TB, n int) (*batchSource, *keyring.Owner, *keyring.Keyring) {
@@ -125,10 +125,8 @@ func TestRewrapWorkersInOrder(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, it := range src.items {
-				src.mu.Lock()
+			for _, it := range src.all() {
 				term, err := keyring.TermOf(it.Ciphertext)
-				src.mu.Unlock()
 				if it.ID <= p.After && (err != nil || term != 2) {
 					t.Errorf("after %s: item %s is under term %d, %v", p.After, it.ID, term, err)
 				}

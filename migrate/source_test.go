@@ -113,6 +113,13 @@ func (s *memSource) stored(id string) []byte {
 	return s.items[i].Ciphertext
 }
 
+// all is what there is now.
+func (s *memSource) all() []migrate.Item {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.items)
+}
+
 // virtual runs f in virtual time. In FIPS mode crypto/rand finds no entropy there
 // before Go 1.27.
 func virtual(t *testing.T, f func(*testing.T)) {
