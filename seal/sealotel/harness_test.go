@@ -47,6 +47,8 @@ type bench struct {
 	reader *sdkmetric.ManualReader
 }
 
+// newBench makes a bench. What is to be told to the last wants virtual time: a
+// provider that is slow, as on a busy machine, is not waited for.
 func newBench(t *testing.T, more ...func(*bench, *seal.Config)) *bench {
 	t.Helper()
 	s := &bench{fake: &kmstest.Fake{}, spans: tracetest.NewSpanRecorder(), reader: sdkmetric.NewManualReader()}
