@@ -53,6 +53,7 @@ func TestNewErrors(t *testing.T) {
 		"key with a version":  {func(c *azurekeyvault.Config) { c.KeyName = "prod/0123" }, []string{"KeyName", "without a version"}},
 		"key is a path":       {func(c *azurekeyvault.Config) { c.KeyName = ".." }, []string{"KeyName"}},
 		"long key":            {func(c *azurekeyvault.Config) { c.KeyName = strings.Repeat("k", 128) }, []string{"KeyName"}},
+		"long tenant":         {func(c *azurekeyvault.Config) { c.TenantID = strings.Repeat("t", 254) }, []string{"TenantID", "a GUID or a domain"}},
 		"algorithm":           {func(c *azurekeyvault.Config) { c.Algorithm = "RSA1_5" }, []string{"Algorithm", "RSA1_5", "RSA-OAEP-256"}},
 		"timeout":             {func(c *azurekeyvault.Config) { c.Timeout = -time.Second }, []string{"Timeout"}},
 		"retries":             {func(c *azurekeyvault.Config) { c.ClientOptions.Retry.MaxRetries = 3 }, []string{"ClientOptions.Retry", "caller"}},
@@ -186,6 +187,11 @@ func TestNames(t *testing.T) {
 		t.Errorf("the key is %q", blob.KeyID)
 	}
 	cfg := s.Config("Prod-Key")
+	longest := cfg
+	longest.KeyName, longest.TenantID = strings.Repeat("k", 127), strings.Repeat("t", 253)
+	if _, err := azurekeyvault.New(longest); err != nil {
+		t.Errorf("the longest names: %v", err)
+	}
 	cfg.KeyName = "prod-KEY"
 	opens(t, open(t, cfg), blob)
 	blob.KeyID, blob.Version = strings.ToUpper(blob.KeyID), strings.ToLower(blob.Version)

@@ -167,7 +167,7 @@ func (c Config) host(env *environment) (string, error) {
 		return "", fmt.Errorf("VaultURL or VaultName is missing")
 	case !vaultName.MatchString(c.VaultName):
 		return "", fmt.Errorf("VaultName %.130q must be the name alone: letters, digits and single dashes", c.VaultName)
-	case c.Resource != "" && (!tenantName.MatchString(c.Resource) || !strings.Contains(c.Resource, ".")):
+	case c.Resource != "" && (!matches(tenantName, c.Resource, 253) || !strings.Contains(c.Resource, ".")):
 		return "", fmt.Errorf("Resource %.130q must be the domain alone, as vault.azure.net", c.Resource)
 	}
 	domain := c.Resource

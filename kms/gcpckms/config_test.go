@@ -25,6 +25,10 @@ func TestConfig(t *testing.T) {
 	named := func(id string) gcpckms.Config {
 		return good(func(c *gcpckms.Config) { c.KeyID = id })
 	}
+	long := func(project, location, ring, key int) string {
+		x := func(n int) string { return strings.Repeat("x", n) }
+		return "projects/" + x(project) + "/locations/" + x(location) + "/keyRings/" + x(ring) + "/cryptoKeys/" + x(key)
+	}
 	for name, c := range map[string]struct {
 		cfg   gcpckms.Config
 		words string // empty: the Config is good
@@ -44,6 +48,12 @@ func TestConfig(t *testing.T) {
 		"leading slash":              {named("/" + key), "KeyID must read projects/"},
 		"line break":                 {named(key + "\n"), "KeyID must read projects/"},
 		"name too long":              {named(key + strings.Repeat("k", 63)), "KeyID must read projects/"},
+		"longest names":              {named(long(100, 63, 63, 63)), ""},
+		"project too long":           {named(long(101, 63, 63, 63)), "KeyID must read projects/"},
+		"location too long":          {named(long(100, 64, 63, 63)), "KeyID must read projects/"},
+		"key ring too long":          {named(long(100, 63, 64, 63)), "KeyID must read projects/"},
+		"key too long":               {named(long(100, 63, 63, 64)), "KeyID must read projects/"},
+		"empty project":              {named(long(0, 63, 63, 63)), "KeyID must read projects/"},
 		"negative timeout":           {good(func(c *gcpckms.Config) { c.Timeout = -1 }), "Timeout is negative"},
 		"URL":                        {good(func(c *gcpckms.Config) { c.Endpoint = "https://cloudkms.googleapis.com" }), "not a URL"},
 		"two credentials":            {good(func(c *gcpckms.Config) { c.CredentialsFile = "x" }), "CredentialsFile and Token are both set"},

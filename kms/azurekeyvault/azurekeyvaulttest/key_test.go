@@ -3,6 +3,9 @@ package azurekeyvaulttest
 import (
 	"bytes"
 	"crypto/aes"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
 	"encoding/hex"
 	"testing"
 )
@@ -32,6 +35,43 @@ func TestKeyWrap(t *testing.T) {
 				t.Errorf("%s is unwrapped with byte %d flipped", want, i)
 			}
 			wrapped[i] ^= 1
+		}
+	}
+}
+
+// TestRemembered: what an RSA key is known to hold is what it does hold, also where
+// others have encrypted it, and nothing else is.
+func TestRemembered(t *testing.T) {
+	k, v := &key{bits: 2048}, &version{}
+	ask := func(compute func(*version, operation) (operation, error), value []byte) ([]byte, error) {
+		out, err := compute(v, operation{Algorithm: "RSA-OAEP-256", Value: value})
+		return out.Value, err
+	}
+	ours, err := ask(k.wrap, []byte("ours"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	theirs, err := rsa.EncryptOAEP(sha256.New(), rand.Reader, &v.rsa.PublicKey, []byte("theirs"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, forgetful := range []bool{false, true} { // computed, from then on known
+		if forgetful {
+			v.known = nil
+		}
+		for range 2 {
+			for want, ciphertext := range map[string][]byte{"ours": ours, "theirs": theirs} {
+				got, err := ask(k.unwrap, ciphertext)
+				if err != nil || string(got) != want {
+					t.Errorf("%s: %q, %v", want, got, err)
+				}
+				clear(got) // which is the caller's
+				ciphertext[9] ^= 1
+				if got, err := ask(k.unwrap, ciphertext); err == nil {
+					t.Errorf("%s, flipped: %q", want, got)
+				}
+				ciphertext[9] ^= 1
+			}
 		}
 	}
 }

@@ -76,6 +76,9 @@ type Request struct {
 	Metadata metadata.MD
 }
 
+// curves and sessions make handshakes cheap, of which a Wrapper makes one a request.
+var curves = []tls.CurveID{tls.CurveP256}
+
 // NewServer starts a Server. The caller closes it. It panics where no loopback
 // address can be had, as [httptest.NewServer] does.
 func NewServer() *Server {
@@ -85,8 +88,11 @@ func NewServer() *Server {
 	s.http = httptest.NewUnstartedServer(http.HandlerFunc(s.serve))
 	s.http.EnableHTTP2 = true
 	s.http.Config.ErrorLog = log.New(io.Discard, "", 0) // clients come and go
-	s.http.TLS = &tls.Config{Certificates: []tls.Certificate{certificate()}}
+	s.http.TLS = &tls.Config{Certificates: []tls.Certificate{certificate()}, CurvePreferences: curves}
 	s.http.StartTLS()
+	client := s.http.Client().Transport.(*http.Transport).TLSClientConfig
+	client.CurvePreferences = curves
+	client.ClientSessionCache = tls.NewLRUClientSessionCache(0)
 	return s
 }
 
