@@ -65,10 +65,11 @@ func custodies(t *testing.T) []custody {
 		})
 		return must(w, err)
 	}
-	inGCP := func(key string) kms.Wrapper {
-		w, err := gcpckms.New(gcp.Config(key))
+	inGCP := func(cfg gcpckms.Config) kms.Wrapper {
+		w, err := gcpckms.New(cfg)
 		return must(w, err)
 	}
+	host := newKept(t, gcp) // Google is reached both ways
 	vault, err := transit.New(new(transittest.Server).Config("unseal"))
 	inVault := must(vault, err)
 	local, err := localkms.New(localkms.Config{Path: file})
@@ -76,13 +77,13 @@ func custodies(t *testing.T) []custody {
 	return []custody{
 		{"people", seal.Shamir{Shares: 3, Threshold: 2}, nil},
 		single("azurekeyvault", inAzure("one")), single("azurekeyvault2", inAzure("two")),
-		single("gcpckms", inGCP("one")), single("gcpckms2", inGCP("two")),
+		single("gcpckms", inGCP(gcp.Config("one"))), single("gcpckms2", inGCP(gcpckms.Config{KeyID: gcp.KeyID("two"), Client: host})),
 		single("awskms", inAWS()), single("awskms2", inAWS()),
 		single("transit", inVault), single("localkms", inFile),
 		{
 			"clouds",
 			seal.Threshold{K: 2, Of: []seal.Spec{seal.KMS{Wrapper: "of-azure"}, seal.KMS{Wrapper: "of-gcp"}, seal.KMS{Wrapper: "of-aws"}}},
-			map[string]kms.Wrapper{"of-azure": inAzure("three"), "of-gcp": inGCP("three"), "of-aws": inAWS()},
+			map[string]kms.Wrapper{"of-azure": inAzure("three"), "of-gcp": inGCP(gcpckms.Config{KeyID: gcp.KeyID("three"), Client: host}), "of-aws": inAWS()},
 		},
 	}
 }
