@@ -125,7 +125,7 @@ func copySnapshot(ctx context.Context, s storage, target string, edits map[strin
 
 // writeState writes the entries in the order of their keys, as bbolt has them.
 func writeState(ctx context.Context, s storage, state io.Writer, edits map[string][]byte) error {
-	w := bufio.NewWriterSize(state, 1<<20)
+	w := bufio.NewWriterSize(state, 1<<16)
 	put := func(key string, value []byte) error {
 		message := appendBytes(nil, 1, []byte(key))
 		message = appendBytes(message, 2, value)

@@ -337,11 +337,12 @@ func TestNoSecretIsSaid(t *testing.T) {
 		if s.backup != nil {
 			o.Backup = s.backup.files(t)
 		}
-		d, err := vaultstore.Diagnose(t.Context(), s.raw.files(t), o)
+		dir := s.raw.files(t)
+		d, err := vaultstore.Diagnose(t.Context(), dir, o)
 		text, _ := json.Marshal(d)
 		fmt.Fprintln(&said, d, err, string(text), s.keys)
 		fmt.Fprintf(&said, "%+v %#v %s %x\n", s.keys, s.keys, o.Keys, o.Keys)
-		if store, err := vaultstore.Open(t.Context(), s.raw.files(t), s.keys); err != nil {
+		if store, err := vaultstore.Open(t.Context(), dir, s.keys); err != nil {
 			fmt.Fprintln(&said, err)
 		} else {
 			fmt.Fprintf(&said, "%+v", store.Info())

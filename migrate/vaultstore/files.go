@@ -47,16 +47,16 @@ func (f *files) get(key string) ([]byte, bool, error) {
 	if !ok {
 		return nil, false, nil
 	}
-	value, err := f.read(key, name)
+	value, err := readFile(f.root, key, name)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrNotFound) {
 		return nil, false, nil
 	}
 	return value, err == nil, err
 }
 
-// read returns what a file holds. An empty one is none, as it is for the server.
-func (f *files) read(key, name string) ([]byte, error) {
-	info, err := f.root.Stat(name)
+// readFile returns what a file holds. An empty one is none, as it is for the server.
+func readFile(root *os.Root, key, name string) ([]byte, error) {
+	info, err := root.Stat(name)
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) || strings.Contains(key, "\x00") {
 			return nil, ErrNotFound
@@ -71,7 +71,7 @@ func (f *files) read(key, name string) ([]byte, error) {
 	case info.Size() > maxValue/3*4+maxKey:
 		return nil, ErrTooLarge
 	}
-	file, err := f.root.Open(name)
+	file, err := root.Open(name)
 	if err != nil {
 		return nil, err
 	}
@@ -106,26 +106,27 @@ func (f *files) walk(prefix string, visit func(string, func() ([]byte, error)) e
 	if dir != "" && !fs.ValidPath(strings.TrimSuffix(dir, "/")) {
 		return nil
 	}
-	return f.walkDir(dir, prefix, 0, visit)
+	return walkDir(f.root, strings.TrimSuffix(dir, "/"), dir, prefix, 0, visit)
 }
 
-func (f *files) walkDir(dir, prefix string, depth int, visit func(string, func() ([]byte, error)) error) error {
+// walkDir goes through a directory, from the one above it: a root opens every
+// directory on the way to a name, for each name.
+func walkDir(above *os.Root, name, dir, prefix string, depth int, visit func(string, func() ([]byte, error)) error) error {
 	if depth > maxDepth {
 		return ErrTooLarge
 	}
-	name := strings.TrimSuffix(dir, "/")
 	if name == "" {
 		name = "."
 	}
-	d, err := f.root.Open(name)
+	root, err := above.OpenRoot(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	entries, err := d.ReadDir(-1)
-	d.Close()
+	defer root.Close()
+	entries, err := fs.ReadDir(root.FS(), ".")
 	if err != nil {
 		return err
 	}
@@ -136,7 +137,7 @@ func (f *files) walkDir(dir, prefix string, depth int, visit func(string, func()
 			if !strings.HasPrefix(key, prefix) && !strings.HasPrefix(prefix, key) {
 				continue
 			}
-			if err := f.walkDir(key, prefix, depth+1, visit); err != nil {
+			if err := walkDir(root, e.Name(), key, prefix, depth+1, visit); err != nil {
 				return err
 			}
 			continue
@@ -144,8 +145,7 @@ func (f *files) walkDir(dir, prefix string, depth int, visit func(string, func()
 		if e.Name()[0] != '_' || !e.Type().IsRegular() || !strings.HasPrefix(key, prefix) {
 			continue
 		}
-		file := dir + e.Name()
-		if err := visit(key, func() ([]byte, error) { return f.read(key, file) }); err != nil {
+		if err := visit(key, func() ([]byte, error) { return readFile(root, key, e.Name()) }); err != nil {
 			return err
 		}
 	}

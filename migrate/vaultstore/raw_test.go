@@ -75,6 +75,9 @@ func write(t testing.TB, name string, content []byte) {
 	}
 }
 
+// noSync is for files that no crash of the machine has to leave whole.
+var noSync = &bbolt.Options{NoSync: true, NoGrowSync: true}
+
 // raft writes raft's vault.db with bbolt itself, and returns the file.
 func (r raw) raft(t testing.TB, options *bbolt.Options) string {
 	t.Helper()
@@ -162,7 +165,7 @@ func snapshotOf(t testing.TB, state, sums []byte) string {
 // kinds are the three ways of storing.
 var kinds = map[string]func(testing.TB, raw) string{
 	"file":     func(t testing.TB, r raw) string { return r.files(t) },
-	"raft":     func(t testing.TB, r raw) string { return r.raft(t, nil) },
+	"raft":     func(t testing.TB, r raw) string { return r.raft(t, noSync) },
 	"snapshot": func(t testing.TB, r raw) string { return r.snapshot(t) },
 }
 

@@ -114,7 +114,7 @@ func (s *snapshot) unpack(r io.Reader, size int64) error {
 			if got[h.Name] != nil {
 				return damaged("snapshot", "it has state.bin twice")
 			}
-			w := bufio.NewWriterSize(s.state, 1<<20)
+			w := bufio.NewWriterSize(s.state, 1<<16)
 			got[h.Name], err = digest(w, files)
 			if flushed := w.Flush(); err == nil {
 				err = flushed
@@ -181,7 +181,7 @@ func (s *snapshot) scan() error {
 	if err != nil {
 		return err
 	}
-	r := bufio.NewReaderSize(io.NewSectionReader(s.state, 0, info.Size()), 1<<20)
+	r := bufio.NewReaderSize(io.NewSectionReader(s.state, 0, info.Size()), 1<<16)
 	var offset int64
 	kept, sorted := 0, true
 	for {
