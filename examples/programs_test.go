@@ -38,7 +38,7 @@ var programs = sync.OnceValues(func() (string, error) {
 		case name == "sealwright": // a module of its own
 		case name == "opener": // has no flags, and changes nothing
 		case listed && has(source, fmt.Sprintf("\nfunc main() { move.Main(%q) }\n", name)):
-			err = copyFile(os.Args[0], filepath.Join(dir, name+extension))
+			err = link(os.Args[0], filepath.Join(dir, name+extension))
 		case has(filepath.Join(name, "*_test.go"), "flagstest.Dashless(t, main)"):
 		case name == "autounseal": // others ask for it, too
 			err = built.Program(".", "./"+name, filepath.Join(dir, name+extension))
@@ -69,7 +69,11 @@ func has(files, text string) bool {
 	})
 }
 
-func copyFile(from, to string) error {
+// link makes a file one by another name, too, or copies it to another file system.
+func link(from, to string) error {
+	if os.Link(from, to) == nil {
+		return nil
+	}
 	content, err := os.ReadFile(from)
 	if err != nil {
 		return err

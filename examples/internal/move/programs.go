@@ -27,6 +27,13 @@ func Named(name string) (p Program, ok bool) {
 		p.Wants = "gcpckms"
 		p.Demo.Before = func(c *fakeclouds.Clouds) string { return c.AWSStanza() }
 		p.Demo.After = func(c *fakeclouds.Clouds) string { return c.AWSStanza(Disabled) + c.GCPStanza() }
+	case "two-of-three-clouds":
+		p.Wants = "threshold"
+		p.Demo.Before = func(*fakeclouds.Clouds) string { return People }
+		p.Demo.After = func(c *fakeclouds.Clouds) string {
+			return c.AzureStanza() + c.AWSStanza() + c.GCPStanza() + tree
+		}
+		p.Demo.Check = loseEach
 	default:
 		return p, false
 	}

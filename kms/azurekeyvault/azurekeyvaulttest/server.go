@@ -134,7 +134,8 @@ func NewServer() *Server {
 	}
 	cert, roots := certificate()
 	s.tls = httptest.NewUnstartedServer(http.HandlerFunc(s.serve))
-	s.tls.TLS = &tls.Config{Certificates: []tls.Certificate{cert}}
+	curves := []tls.CurveID{tls.CurveP256} // the cheapest
+	s.tls.TLS = &tls.Config{Certificates: []tls.Certificate{cert}, CurvePreferences: curves}
 	s.tls.EnableHTTP2 = true
 	s.tls.Config.ErrorLog = log.New(io.Discard, "", 0) // of connections that Cut closes
 	s.tls.StartTLS()
@@ -142,7 +143,7 @@ func NewServer() *Server {
 	s.client = &http.Client{
 		Transport: &http.Transport{
 			DialContext:       s.dial,
-			TLSClientConfig:   &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
+			TLSClientConfig:   &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12, CurvePreferences: curves},
 			ForceAttemptHTTP2: true,
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
