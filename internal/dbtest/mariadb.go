@@ -46,6 +46,7 @@ func startMariaDB(options ...string) (*Server, error) {
 		user:   "mysql",
 		socket: "s",
 		dsn:    MariaDBDSN,
+		cached: "mariadb-files",
 		initialize: func(dir string) []string {
 			return slices.Concat([]string{install}, common(dir), []string{"--auth-root-authentication-method=normal", "--skip-test-db"})
 		},

@@ -23,6 +23,7 @@ func StartPostgreSQL(options ...string) (*Server, error) {
 		user:   "postgres",
 		socket: ".s.PGSQL.5432",
 		dsn:    PostgreSQLDSN,
+		cached: "postgresql-files",
 		initialize: func(dir string) []string {
 			return []string{filepath.Join(bin, "initdb"), "-D", filepath.Join(dir, "data"), "-U", "admin", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"}
 		},

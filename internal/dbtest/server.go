@@ -27,6 +27,7 @@ type product struct {
 	socket     string                        // its name in dir
 	dsn        func(dir, user string) string // of the database that is there at first
 	initialize func(dir string) []string     // the command that makes its files in dir
+	cached     string                        // its name in the user's cache, if dir/data is all that the command makes
 	serve      func(dir string) []string     // the command of the server, on a socket in dir and on no network
 	interrupt  string                        // the signal that ends it at once, in good order
 }
@@ -59,11 +60,8 @@ func (s *Server) startNew() (err error) {
 	if s.as, err = unprivileged(s.dir, s.user); err != nil {
 		return err
 	}
-	command := s.initialize(s.dir)
-	initialize := exec.Command(command[0], command[1:]...)
-	initialize.Dir, initialize.SysProcAttr = s.dir, s.as
-	if out, err := initialize.CombinedOutput(); err != nil {
-		return fmt.Errorf("%s: %w\n%s", command[0], err, out)
+	if err := s.makeFiles(); err != nil {
+		return err
 	}
 	return s.Run()
 }
