@@ -119,10 +119,10 @@ func New(cfg Config) (*Keys, error) {
 // String says what it is; there is nothing in it to print.
 func (k *Keys) String() string { return "named.Keys" }
 
-var namePattern = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9._-]{0,62}[A-Za-z0-9_])?$`)
+var namePattern = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9_])?$`)
 
 func checkName(name string) error {
-	if !namePattern.MatchString(name) {
+	if len(name) > MaxName || !namePattern.MatchString(name) {
 		return because(ErrInput, "a key's name is 1 to %d letters, digits, underscores, and between them dots and hyphens", MaxName)
 	}
 	return nil

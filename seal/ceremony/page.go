@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/sealwright/sealwright/seal"
 )
@@ -19,7 +20,8 @@ import (
 //go:embed page.html
 var pageText string
 
-var pages = template.Must(template.New("page").Parse(pageText))
+// pages is parsed when a page is first shown: most processes never show one.
+var pages = sync.OnceValue(func() *template.Template { return template.Must(template.New("page").Parse(pageText)) })
 
 // A page is what the template shows.
 type page struct {
@@ -308,7 +310,7 @@ func (s *seat) view() *seatView {
 // write writes the page.
 func (p *page) write(w http.ResponseWriter) {
 	var out bytes.Buffer
-	if err := pages.Execute(&out, p); err != nil {
+	if err := pages().Execute(&out, p); err != nil {
 		http.Error(w, "internal error", http.StatusInternalServerError) // its words may quote a share
 		return
 	}

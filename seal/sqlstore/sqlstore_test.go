@@ -341,6 +341,8 @@ func TestConfig(t *testing.T) {
 		"empty schema":      {db, sqlstore.Config{Dialect: sqlstore.SQLite, Table: ".a"}, `Table is ".a"`},
 		"long table":        {db, sqlstore.Config{Dialect: sqlstore.SQLite, Table: strings.Repeat("a", 64)}, "at most 63"},
 		"name with a space": {db, sqlstore.Config{Dialect: sqlstore.SQLite, Name: "a b"}, `Name is "a b"`},
+		"long schema":       {db, sqlstore.Config{Dialect: sqlstore.SQLite, Table: strings.Repeat("a", 64) + ".b"}, "at most 63"},
+		"long table of one": {db, sqlstore.Config{Dialect: sqlstore.SQLite, Table: "a." + strings.Repeat("b", 64)}, "at most 63"},
 		"long name":         {db, sqlstore.Config{Dialect: sqlstore.SQLite, Name: strings.Repeat("a", 65)}, "want 1 to 64"},
 		"negative interval": {db, sqlstore.Config{Dialect: sqlstore.SQLite, PollInterval: -1}, "PollInterval is -1ns"},
 	}
