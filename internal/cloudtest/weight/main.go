@@ -52,6 +52,9 @@ func run(starts int) error {
 	defer os.RemoveAll(dir)
 	fmt.Printf("%s, %s/%s, median of %d starts\n\n", runtime.Version(), runtime.GOOS, runtime.GOARCH, starts)
 	fmt.Println("| program | modules of others | size | stripped | start to unsealed |\n|---|---|---|---|---|")
+	if err := buildAll(dir); err != nil {
+		return err
+	}
 	for _, program := range programs {
 		w, err := measure(program, filepath.Join(dir, program), starts, true)
 		if err != nil {
@@ -63,19 +66,23 @@ func run(starts int) error {
 	return nil
 }
 
-// measure builds the program and runs it; where whole is set, it builds it once
-// more, with its symbols, for their size alone.
+// measure runs the program, of which buildAll has made dir.exe; where whole is set,
+// it builds it once more, with its symbols, for their size alone.
 func measure(program, dir string, starts int, whole bool) (w weight, err error) {
 	w.program = program
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return w, err
 	}
-	binary := filepath.Join(dir, "stripped.exe")
-	if w.stripped, err = build(program, binary, "-s -w"); err != nil {
+	binary := dir + ".exe"
+	if w.stripped, err = size(binary); err != nil {
 		return w, err
 	}
 	if whole {
-		if w.size, err = build(program, filepath.Join(dir, "whole.exe"), ""); err != nil {
+		path := filepath.Join(dir, "whole.exe")
+		if err := build("", path, program); err != nil {
+			return w, err
+		}
+		if w.size, err = size(path); err != nil {
 			return w, err
 		}
 	}
@@ -103,12 +110,37 @@ func measure(program, dir string, starts int, whole bool) (w weight, err error) 
 	return w, nil
 }
 
-func build(program, to, flags string) (size int64, err error) {
-	cmd := exec.Command("go", "build", "-ldflags="+flags, "-o", to, module+"/internal/cloudtest/weight/"+program)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return 0, fmt.Errorf("%w: %s", err, out)
+// buildAll makes all programs, stripped, as PROGRAM.exe in the directory, by one
+// command: to find out what there is to link takes it long.
+func buildAll(dir string) error {
+	if err := build("-s -w", dir+string(filepath.Separator), programs...); err != nil {
+		return err
 	}
-	info, err := os.Stat(to)
+	for _, program := range programs {
+		path := filepath.Join(dir, program)
+		if runtime.GOOS == "windows" {
+			path += ".exe" // it is named so already
+		}
+		if err := os.Rename(path, filepath.Join(dir, program+".exe")); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func build(flags, to string, programs ...string) error {
+	args := []string{"build", "-ldflags=" + flags, "-o", to}
+	for _, program := range programs {
+		args = append(args, module+"/internal/cloudtest/weight/"+program)
+	}
+	if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
+		return fmt.Errorf("%w: %s", err, out)
+	}
+	return nil
+}
+
+func size(path string) (int64, error) {
+	info, err := os.Stat(path)
 	if err != nil {
 		return 0, err
 	}

@@ -13,6 +13,9 @@ func TestWeight(t *testing.T) {
 		t.Skip("builds programs")
 	}
 	dir := t.TempDir()
+	if err := buildAll(dir); err != nil {
+		t.Fatal(err)
+	}
 	for _, program := range programs {
 		w, err := measure(program, filepath.Join(dir, program), 1, program == "core")
 		if err != nil {
