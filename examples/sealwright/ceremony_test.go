@@ -45,7 +45,7 @@ func TestCeremony(t *testing.T) {
 	run(t, shares[0]+shares[4], "open", "--store", record).want(t, 2, "has 2 of the 3 shares", "says whom to call")
 
 	out := filepath.Join(w.dir, "out")
-	next := []person{byGnuPG(t, "gus", "rsa3072", "rsa3072"), bySequoia(t, "sil", "--cipher-suite", "rsa3k"), byPostQuantum(t, "pia"), bySSH(t, "rob", "-t", "rsa", "-b", "3072")}
+	next := []person{byGnuPG(t, "gus", "rsa3072", "rsa3072"), openedBySequoia(t, home(t), "sil", rsaOfSequoia(t)), byPostQuantum(t, "pia"), bySSH(t, "rob", "-t", "rsa", "-b", "3072")}
 	args := []string{"rekey", "shamir", "--people", "3/5", "--about", "the tokens", "--contact", "the desk, 1234", "--out-dir", out, "--store", file}
 	for _, p := range next {
 		args = append(args, "--to", p.name+"="+p.public)

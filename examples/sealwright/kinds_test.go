@@ -36,22 +36,29 @@ func newPurse(t *testing.T) purse {
 
 func (k purse) run(args ...string) string {
 	k.t.Helper()
-	return say(k.t, []string{"GNUPGHOME=" + k.home, "LC_ALL=C"}, nil, "gpg", append([]string{"--batch", "--quiet", "--pinentry-mode", "loopback", "--passphrase", ""}, args...)...)
+	return say(k.t, []string{"GNUPGHOME=" + k.home, "LC_ALL=C"}, nil, "gpg", append([]string{"--batch", "--quiet", "--no-auto-check-trustdb", "--pinentry-mode", "loopback", "--passphrase", ""}, args...)...)
 }
 
-// made makes a key, with a part to encrypt to unless that is "", and returns its
-// fingerprint.
-func (k purse) made(primary, usage, encrypts string, more ...string) string {
+// A held is a key in a purse, told from the others in it by its fingerprint.
+type held struct {
+	purse
+	fingerprint string
+}
+
+// made makes a key, with a part to encrypt to unless that is "".
+func (k purse) made(name, primary, usage, encrypts string, more ...string) held {
 	k.t.Helper()
-	k.run(append(more, "--quick-gen-key", "Ada", primary, usage, "9y")...)
-	fingerprint := regexp.MustCompile(`(?m)^fpr:+([0-9A-F]{40}):`).FindStringSubmatch(k.run("--with-colons", "--list-keys"))[1]
+	k.run(append(more, "--quick-gen-key", name, primary, usage, "9y")...)
+	fingerprint := regexp.MustCompile(`(?m)^fpr:+([0-9A-F]{40}):`).FindStringSubmatch(k.run("--with-colons", "--list-keys", "="+name))[1]
 	if encrypts != "" {
 		k.run(append(more, "--quick-add-key", fingerprint, encrypts, "encr", "9y")...)
 	}
-	return fingerprint
+	return held{k, fingerprint}
 }
 
-func (k purse) public() string { return k.run("--armor", "--export") }
+func (k held) public() string { return k.run("--armor", "--export", k.fingerprint) }
+
+func (k held) secret() string { return k.run("--armor", "--export-secret-keys", k.fingerprint) }
 
 func (k purse) open(message string) string { return k.run("-d", message) }
 
@@ -69,6 +76,7 @@ type kind struct {
 
 func kinds(t *testing.T) (out []kind) {
 	t.Helper()
+	all := newPurse(t) // one, for the agent that each has
 	// gpg's keys, opened by gpg, and by sq from what gpg exports.
 	for _, c := range []struct{ name, primary, usage, encrypts string }{
 		{"gpg Curve 25519", "ed25519", "cert", "cv25519"},
@@ -77,11 +85,10 @@ func kinds(t *testing.T) (out []kind) {
 		{"gpg NIST P-521", "nistp521", "cert", "nistp521"},
 		{"gpg Brainpool", "brainpoolP256r1", "cert", "brainpoolP256r1"},
 	} {
-		k := newPurse(t)
-		k.made(c.primary, c.usage, c.encrypts)
+		k := all.made(c.name, c.primary, c.usage, c.encrypts)
 		tools := map[string]func(string) string{"gpg -d": k.open}
 		if c.primary != "brainpoolP256r1" { // which the message says
-			secret := file(t, k.home, "secret.asc", k.run("--armor", "--export-secret-keys"))
+			secret := file(t, k.home, k.fingerprint+".asc", k.secret())
 			tools["sq decrypt"] = func(m string) string { return sqWith(t, k.home, "decrypt", "--recipient-key", secret, m) }
 		}
 		out = append(out, kind{c.name, k.public(), tools})
@@ -92,23 +99,27 @@ func kinds(t *testing.T) (out []kind) {
 		args []string
 	}{
 		{"sq Curve 25519", []string{"--userid", "Ada"}},
-		{"sq RSA 3072", []string{"--userid", "Ada", "--cipher-suite", "rsa3k"}},
+		{"sq RSA 3072", []string{"--cipher-suite", "rsa3k"}},
 		{"sq without a name", nil},
 	} {
 		dir := home(t)
 		secret := filepath.Join(dir, "secret")
-		sqWith(t, dir, append([]string{"key", "generate", "--export", secret}, c.args...)...)
+		if len(c.args) > 0 && c.args[0] == "--cipher-suite" {
+			secret = rsaOfSequoia(t)
+		} else {
+			sqWith(t, dir, append([]string{"key", "generate", "--export", secret}, c.args...)...)
+		}
 		tools := map[string]func(string) string{"sq decrypt": func(m string) string { return sqWith(t, dir, "decrypt", "--recipient-key", secret, m) }}
 		if c.args != nil {
-			k := newPurse(t)
-			k.run("--import", secret)
-			tools["gpg -d"] = k.open
+			all.run("--import", secret)
+			tools["gpg -d"] = all.open
 		}
 		out = append(out, kind{c.name, sqWith(t, dir, "key", "extract-cert", secret), tools})
 	}
+	rob := bySSH(t, "rob", "-t", "rsa", "-b", "2048")
 	for name, p := range map[string]person{
 		"age X25519": byX25519(t, "ada"), "age post-quantum": byPostQuantum(t, "pia"),
-		"SSH ed25519": bySSH(t, "sue", "-t", "ed25519"), "SSH RSA 2048": bySSH(t, "rob", "-t", "rsa", "-b", "2048"), "SSH RSA, PEM": bySSH(t, "ron", "-t", "rsa", "-b", "2048", "-m", "PEM"),
+		"SSH ed25519": bySSH(t, "sue", "-t", "ed25519"), "SSH RSA 2048": rob, "SSH RSA, PEM": inPEM(t, rob),
 	} {
 		out = append(out, kind{name, string(fileContent(t, p.public)), map[string]func(string) string{"age -d": func(m string) string { return p.open(t, m) }}})
 	}

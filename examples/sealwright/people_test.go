@@ -89,17 +89,31 @@ func byGnuPG(t *testing.T, name, kind, encrypts string) person {
 }
 
 // bySequoia has a key of sq's.
-func bySequoia(t *testing.T, name string, args ...string) person {
+func bySequoia(t *testing.T, name string) person {
 	t.Helper()
 	dir := home(t)
-	env := []string{"HOME=" + dir, "XDG_CONFIG_HOME=" + dir, "XDG_DATA_HOME=" + dir}
 	key := filepath.Join(dir, name+".key")
-	say(t, env, nil, "sq", append([]string{"key", "generate", "--userid", name, "--export", key}, args...)...)
+	sqWith(t, dir, "key", "generate", "--userid", name, "--export", key)
+	return openedBySequoia(t, dir, name, key)
+}
+
+func openedBySequoia(t *testing.T, dir, name, key string) person {
+	t.Helper()
 	secretOf(t, string(fileContent(t, key)))
-	public := file(t, dir, name+".asc", say(t, env, nil, "sq", "key", "extract-cert", key))
+	public := file(t, dir, name+".asc", sqWith(t, dir, "key", "extract-cert", key))
 	return person{name, public, func(t *testing.T, message string) string {
-		return say(t, env, nil, "sq", "decrypt", "--recipient-key", key, message)
+		return sqWith(t, dir, "decrypt", "--recipient-key", key, message)
 	}}
+}
+
+// rsaOfSequoia is a file with a key of sq's of RSA 3072, made once: it takes a second.
+func rsaOfSequoia(t *testing.T) string {
+	t.Helper()
+	key := filepath.Join(binaries, "rsa.key")
+	if _, err := os.Stat(key); err != nil {
+		sqWith(t, binaries, "key", "generate", "--userid", "sil", "--cipher-suite", "rsa3k", "--export", key)
+	}
+	return key
 }
 
 // byAge has an identity of age's.
@@ -135,6 +149,17 @@ func bySSH(t *testing.T, name string, args ...string) person {
 	say(t, nil, nil, "ssh-keygen", append([]string{"-q", "-N", "", "-f", key}, args...)...)
 	secretOf(t, string(fileContent(t, key)))
 	return openedByAge(name, key+".pub", key)
+}
+
+// inPEM is a person of bySSH, with the private key as older tools write it.
+func inPEM(t *testing.T, p person) person {
+	t.Helper()
+	key := file(t, home(t), "id", string(fileContent(t, strings.TrimSuffix(p.public, ".pub"))))
+	say(t, nil, nil, "ssh-keygen", "-q", "-p", "-m", "PEM", "-P", "", "-N", "", "-f", key)
+	if !strings.HasPrefix(string(fileContent(t, key)), "-----BEGIN RSA PRIVATE KEY-----") {
+		t.Fatal("ssh-keygen writes no PEM")
+	}
+	return openedByAge(p.name, p.public, key)
 }
 
 func openedByAge(name, public, key string) person {

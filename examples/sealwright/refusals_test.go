@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 
 	"filippo.io/age/plugin"
@@ -22,7 +23,8 @@ type refusal struct {
 func refusals(t *testing.T) map[string]refusal {
 	t.Helper()
 	out := map[string]refusal{}
-	ofGnuPG(t, out)
+	exported := byExport(t)
+	ofGnuPG(t, out, exported)
 	ofSSH(t, out)
 
 	age := byX25519(t, "ada")
@@ -38,23 +40,21 @@ func refusals(t *testing.T) map[string]refusal {
 	out["an age recipient, cut"] = refusal{public[:40], "an age recipient, cut or mistyped", whole}
 	out["a plugin's recipient"] = refusal{plugin.EncodeRecipient("yubikey", []byte{1, 2, 3}), `the plugin "yubikey"'s, which this host does not run: send an age1… of age itself`, fresh}
 	out["two recipients"] = refusal{public + string(fileContent(t, byX25519(t, "eve").public)), "send one recipient", whole}
-	out["WireGuard's"] = refusal{"xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=", "send what gpg --armor --export NAME prints", byExport(t)}
+	out["WireGuard's"] = refusal{"xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=", "send what gpg --armor --export NAME prints", exported}
 	out["a sentence"] = refusal{"ask Ada", "begins neither with age1 nor with ssh-", fresh}
 	return out
 }
 
 // byExport is what gpg --armor --export NAME prints.
 func byExport(t *testing.T) func(string) (string, func(string) string) {
-	return func(string) (string, func(string) string) {
-		k := newPurse(t)
-		k.made("ed25519", "cert", "cv25519")
-		return k.run("--armor", "--export", "Ada"), k.open
-	}
+	k := newPurse(t)
+	k.made("Ada", "ed25519", "cert", "cv25519")
+	return func(string) (string, func(string) string) { return k.run("--armor", "--export", "Ada"), k.open }
 }
 
-func ofGnuPG(t *testing.T, out map[string]refusal) {
+func ofGnuPG(t *testing.T, out map[string]refusal, exported func(string) (string, func(string) string)) {
 	// command does the commands of gpg's that the words have, and exports again.
-	command := func(k purse) func(string) (string, func(string) string) {
+	command := func(k held) func(string) (string, func(string) string) {
 		return func(words string) (string, func(string) string) {
 			found := regexp.MustCompile(`gpg ((?:--cert-digest-algo SHA256 )?--quick-(?:set-expire|add-key) [0-9A-F]{40}(?: (?:2y|default|encr|'\*'|[0-9A-F]{40}))+)`).FindAllStringSubmatch(words, -1)
 			if found == nil {
@@ -66,43 +66,37 @@ func ofGnuPG(t *testing.T, out map[string]refusal) {
 			return k.public(), k.open
 		}
 	}
+	all, fresh := newPurse(t), newPurse(t)
+	var made sync.Once
 	// another makes the key that the words name, beside the one that is not taken.
 	another := func(words string) (string, func(string) string) {
-		k := newPurse(t)
 		if !strings.Contains(words, "gpg --quick-gen-key NAME makes one, and gpg --armor --export NAME prints it") {
 			t.Errorf("no way to another: %s", words)
 		}
-		k.run("--quick-gen-key", "NAME")
-		return k.run("--armor", "--export", "NAME"), k.open
+		made.Do(func() { fresh.run("--quick-gen-key", "NAME") })
+		return fresh.run("--armor", "--export", "NAME"), fresh.open
 	}
 	const then, later = "20250101T000000!", "20250101T000100!"
-	k := newPurse(t)
-	k.made("ed25519", "cert", "")
+	k := all.made("signs alone", "ed25519", "cert", "")
 	out["gpg, signs alone"] = refusal{k.public(), "add a subkey that encrypts (gpg --quick-add-key", command(k)}
-	k = newPurse(t)
-	f := k.made("ed25519", "cert", "cv25519", "--faked-system-time", then)
-	k.run("--faked-system-time", later, "--quick-set-expire", f, "1d")
+	k = all.made("expired", "ed25519", "cert", "cv25519", "--faked-system-time", then)
+	k.run("--faked-system-time", later, "--quick-set-expire", k.fingerprint, "1d")
 	out["gpg, expired"] = refusal{k.public(), "it expired on", command(k)}
-	k = newPurse(t)
-	f = k.made("ed25519", "cert", "cv25519", "--faked-system-time", then)
-	k.run("--faked-system-time", later, "--quick-set-expire", f, "1d", "*")
+	k = all.made("subkey expired", "ed25519", "cert", "cv25519", "--faked-system-time", then)
+	k.run("--faked-system-time", later, "--quick-set-expire", k.fingerprint, "1d", "*")
 	out["gpg, its subkey expired"] = refusal{k.public(), "its subkey for encryption expired on", command(k)}
-	k = newPurse(t)
-	k.made("ed25519", "cert", "cv25519", "--faked-system-time", then, "--cert-digest-algo", "SHA1")
+	k = all.made("by SHA-1", "ed25519", "cert", "cv25519", "--faked-system-time", then, "--cert-digest-algo", "SHA1")
 	out["gpg, by SHA-1"] = refusal{k.public(), "SHA-1", command(k)}
-	k = newPurse(t)
-	k.made("rsa1024", "cert,sign,encr", "")
+	k = all.made("RSA 1024", "rsa1024", "cert,sign,encr", "")
 	out["gpg, RSA 1024"] = refusal{k.public(), "RSA of 1024 bits", another}
-	k = newPurse(t)
-	f = k.made("ed25519", "cert", "cv25519")
-	certificate := regexp.MustCompile(`(?m)^:`).ReplaceAllString(string(fileContent(t, filepath.Join(k.home, "openpgp-revocs.d", f+".rev"))), "")
+	k = all.made("revoked", "ed25519", "cert", "cv25519")
+	certificate := regexp.MustCompile(`(?m)^:`).ReplaceAllString(string(fileContent(t, filepath.Join(k.home, "openpgp-revocs.d", k.fingerprint+".rev"))), "")
 	k.run("--import", file(t, k.home, "revoked", certificate))
 	out["gpg, revoked"] = refusal{k.public(), "is revoked: send another key", another}
-	k = newPurse(t)
-	k.made("ed25519", "cert", "cv25519")
-	out["gpg, the secret key"] = refusal{k.run("--armor", "--export-secret-keys"), "has now left its owner: revoke it, and send the public one of another", byExport(t)}
-	out["gpg, a message"] = refusal{k.run("--armor", "--trust-model", "always", "--recipient", "Ada", "--output", "-", "--encrypt", file(t, k.home, "text", "text")), "send what gpg --armor --export NAME prints", byExport(t)}
-	out["gpg, its fingerprint"] = refusal{"A1B2 C3D4 " + f[8:], "send what gpg --armor --export NAME prints", byExport(t)}
+	k = all.made("Ada", "ed25519", "cert", "cv25519")
+	out["gpg, the secret key"] = refusal{k.secret(), "has now left its owner: revoke it, and send the public one of another", exported}
+	out["gpg, a message"] = refusal{k.run("--armor", "--trust-model", "always", "--recipient", "Ada", "--output", "-", "--encrypt", file(t, k.home, "text", "text")), "send what gpg --armor --export NAME prints", exported}
+	out["gpg, its fingerprint"] = refusal{"A1B2 C3D4 " + k.fingerprint[8:], "send what gpg --armor --export NAME prints", exported}
 }
 
 func ofSSH(t *testing.T, out map[string]refusal) {
