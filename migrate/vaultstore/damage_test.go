@@ -332,7 +332,10 @@ func TestBackupOfAnotherStore(t *testing.T) {
 func TestNoSecretIsSaid(t *testing.T) {
 	var said strings.Builder
 	var secrets [][]byte
-	for _, s := range stops(t) {
+	for i, s := range stops(t) {
+		if i%step(4) != 0 {
+			continue
+		}
 		o := vaultstore.Options{Keys: s.keys}
 		if s.backup != nil {
 			o.Backup = s.backup.files(t)

@@ -21,6 +21,15 @@ import (
 	"github.com/sealwright/sealwright/migrate/vaultstore"
 )
 
+// step is 1, and short where the tests are to be: what is tried with each byte of a file
+// has no other goroutine that the race detector could look at.
+func step(short int) int {
+	if testing.Short() {
+		return short
+	}
+	return 1
+}
+
 // TestCompressed: streams that other libraries made, and the same cut at every
 // byte, which are errors.
 func TestCompressed(t *testing.T) {
@@ -40,7 +49,7 @@ func TestCompressed(t *testing.T) {
 		if _, err := vaultstore.Decompress(packed, len(want)-1); err == nil {
 			t.Errorf("%s: more than the limit", name)
 		}
-		for n := 1; n < len(packed); n += 97 {
+		for n := 1; n < len(packed); n += 97 * step(8) {
 			if got, err := vaultstore.Decompress(packed[:n], len(want)); err == nil && bytes.Equal(got, want) {
 				t.Errorf("%s: whole after %d bytes", name, n)
 			}
@@ -59,6 +68,9 @@ func TestCompressed(t *testing.T) {
 func TestVaultDBAsBboltWroteIt(t *testing.T) {
 	for _, pageSize := range []int{1024, 4096, 65536} {
 		for _, n := range []int{0, 1, 3, 5000} {
+			if testing.Short() && n > 1000 && pageSize != 1024 {
+				continue // the tree of most levels is enough
+			}
 			t.Run(fmt.Sprintf("%d/%d", pageSize, n), func(t *testing.T) {
 				r := rand.New(rand.NewPCG(uint64(pageSize), uint64(n)))
 				entries := raw{}
@@ -111,7 +123,7 @@ func TestCutVaultDB(t *testing.T) {
 		t.Fatal(err)
 	}
 	whole := 0
-	for n := 0; n < len(b); n += 16384 {
+	for n := 0; n < len(b); n += 16384 * step(4) {
 		got, err := vaultstore.WalkBytes(b[:n], false)
 		if err == nil {
 			if whole++; got != len(entries) {
@@ -302,7 +314,7 @@ func TestHostileSnapshots(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for n := 0; n < len(b); n += 3 {
+	for n := 0; n < len(b); n += 3 * step(10) {
 		if _, err := vaultstore.WalkBytes(b[:n], true); err == nil {
 			t.Errorf("cut at %d of %d bytes: no error", n, len(b))
 		}

@@ -158,7 +158,7 @@ func TestVaultDBThatLostItsRoot(t *testing.T) {
 		t.Error(err)
 	}
 	most := 0
-	for n := 1 << 14; n < len(whole); n += 20_000 {
+	for n := 1 << 14; n < len(whole); n += 20_000 * step(2) {
 		write(t, name+"cut", whole[:n])
 		s, err := vaultstore.Salvage(t.Context(), name+"cut", keys)
 		if err != nil {
