@@ -13,9 +13,11 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"os/signal"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 )
@@ -56,14 +58,28 @@ func (c *config) flags() *flag.FlagSet {
 
 func (c *config) check() error {
 	switch {
-	case c.name == "" || !strings.HasPrefix(c.replica, c.name+"-"):
-		return fmt.Errorf("-replica is %q, and has to begin with -name and a hyphen, as %s-0", c.replica, c.name)
+	case c.name == "" || !isReplica(c.replica, c.name):
+		return fmt.Errorf("-replica is %q, and has to be -name, a hyphen and a number, as %s-0", c.replica, c.name)
 	case slices.Contains([]string{c.peers, c.cert, c.key, c.ca, c.token, c.dir}, ""):
 		return errors.New("-peers, -cert, -key, -ca, -token and -dir are required")
-	case (c.etcd == "") == !c.secrets:
-		return errors.New("one of -etcd and -secrets is required")
+	case c.etcd == "" && !c.secrets:
+		return errors.New("one of -etcd and -secrets is required: which of them, is what the directories etcd and secrets say, and base alone does not")
+	case c.etcd != "" && c.secrets:
+		return errors.New("-etcd and -secrets are both given: the documents are in one of the two")
+	}
+	for peer := range strings.SplitSeq(c.peers, ",") {
+		if host, port, err := net.SplitHostPort(peer); err != nil || host == "" || port == "" {
+			return fmt.Errorf("-peers has %q, and has to have HOST:PORT, as %s-pods:8082", peer, c.name)
+		}
 	}
 	return nil
+}
+
+// isReplica tells whether a replica's name is of a server, as the set names its pods.
+func isReplica(replica, server string) bool {
+	number, of := strings.CutPrefix(replica, server+"-")
+	n, err := strconv.ParseUint(number, 10, 16)
+	return of && err == nil && strconv.FormatUint(n, 10) == number
 }
 
 func main() {

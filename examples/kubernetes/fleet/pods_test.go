@@ -62,9 +62,6 @@ func newFleet(t *testing.T, documents ...string) *fleet {
 	if testing.Short() {
 		t.Skip("starts processes")
 	}
-	if _, err := exec.LookPath("openssl"); err != nil {
-		t.Skip("no openssl in the PATH, which makes the certificates")
-	}
 	f := &fleet{t: t, dir: t.TempDir(), token: "token-of-the-operators", client: &http.Client{Timeout: time.Minute}}
 	t.Cleanup(f.client.CloseIdleConnections)
 	f.certify()
@@ -96,9 +93,7 @@ func newFleet(t *testing.T, documents ...string) *fleet {
 // certify makes certificates, by the same CA where there is one.
 func (f *fleet) certify() {
 	f.t.Helper()
-	if out, err := exec.Command("sh", "certificates.sh", f.dir, "notes", "3").CombinedOutput(); err != nil {
-		f.t.Fatalf("certificates.sh: %v\n%s", err, out)
-	}
+	certificates(f.t, f.dir, "3")
 }
 
 // listen listens at a free port of the host, or where the system has no such host, of

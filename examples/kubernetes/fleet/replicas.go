@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"strconv"
 	"strings"
 
 	"github.com/sealwright/sealwright/seal/handoff"
@@ -26,7 +25,7 @@ type identity struct {
 func newIdentity(c config) (*identity, error) {
 	pem, err := os.ReadFile(c.ca)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("-ca: %w", err)
 	}
 	id := &identity{c, x509.NewCertPool()}
 	if !id.pool.AppendCertsFromPEM(pem) {
@@ -39,10 +38,13 @@ func newIdentity(c config) (*identity, error) {
 // pair is read for each connection, as the files are replaced while the pod runs.
 func (id *identity) pair() (*tls.Certificate, error) {
 	pair, err := tls.LoadX509KeyPair(id.cert, id.key)
-	if err == nil && pair.Leaf.Subject.CommonName != id.replica {
-		err = fmt.Errorf("the certificate in %s is of %q, and not of replica %q", id.cert, pair.Leaf.Subject.CommonName, id.replica)
+	if err != nil {
+		return nil, fmt.Errorf("-cert %s and -key %s: %w", id.cert, id.key, err)
 	}
-	return &pair, err
+	if pair.Leaf.Subject.CommonName != id.replica {
+		return nil, fmt.Errorf("the certificate in %s is of %q, and not of replica %q", id.cert, pair.Leaf.Subject.CommonName, id.replica)
+	}
+	return &pair, nil
 }
 
 func (id *identity) server() *tls.Config {
@@ -89,8 +91,7 @@ func (id *identity) authorize(r *http.Request) (string, error) {
 		return "", err
 	}
 	name := cert.Subject.CommonName
-	number, of := strings.CutPrefix(name, id.name+"-")
-	if _, err := strconv.ParseUint(number, 10, 16); !of || err != nil { // as the set names its pods, and no other
+	if !isReplica(name, id.name) {
 		return "", fmt.Errorf("%q is no replica of %s", name, id.name)
 	}
 	return name, nil

@@ -116,7 +116,7 @@ func forPeople(b *seal.Barrier, token string, metrics *sealhttp.Metrics, history
 func readToken(file string) (string, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("-token: %w", err)
 	}
 	token := strings.TrimSpace(string(text))
 	if len(token) < 16 {
