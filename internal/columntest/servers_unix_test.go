@@ -21,7 +21,7 @@ import (
 var (
 	servers  dbtest.Set
 	postgres = servers.PostgreSQL("-c", "fsync=off")
-	mariadb  = servers.MariaDB("--innodb-flush-log-at-trx-commit=0")
+	mariadb  = servers.MariaDB("--innodb-flush-log-at-trx-commit=0", "--max-allowed-packet=8M") // which TestMariaDBPacket goes beyond
 	pooler   = servers.PgBouncer(postgres, 3)
 )
 

@@ -1,4 +1,4 @@
-package ncruces
+package columntest_test
 
 import (
 	"database/sql"
@@ -11,7 +11,7 @@ import (
 	"github.com/sealwright/sealwright/migrate/sqlsource"
 )
 
-func TestSQLite(t *testing.T) {
+func TestSQLiteNcruces(t *testing.T) {
 	db, err := sql.Open("sqlite3", "file:"+filepath.Join(t.TempDir(), "db")+"?_pragma=journal_mode(WAL)&_pragma=busy_timeout(5000)")
 	if err != nil {
 		t.Fatal(err)
