@@ -8,6 +8,9 @@
 // Seal.hcl is as in a migration of Vault: a seal "awskms" stanza with
 // disabled = true, and a seal "gcpckms" one. Without -drop both open the store
 // afterwards.
+//
+// The code to read is [move.Program.Main] and what it calls: four programs that
+// differ in their seals share it.
 package main
 
 import "github.com/sealwright/sealwright/examples/internal/move"

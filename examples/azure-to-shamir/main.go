@@ -10,6 +10,9 @@
 // new shares are printed, or written to -out; then a threshold of them is asked
 // for, or read from -shares, to prove that they arrived. Only after that the
 // Azure key's slot is dropped, and only with -drop.
+//
+// The code to read is [move.Program.Main] and what it calls: four programs that
+// differ in their seals share it.
 package main
 
 import "github.com/sealwright/sealwright/examples/internal/move"

@@ -8,6 +8,9 @@
 // Seal.hcl is as Vault has it, with a seal "azurekeyvault" stanza. The people's
 // shares are asked for without echo; -shares names a file or - instead. They go
 // on opening the store, as recovery shares, unless -drop is given.
+//
+// The code to read is [move.Program.Main] and what it calls: four programs that
+// differ in their seals share it.
 package main
 
 import "github.com/sealwright/sealwright/examples/internal/move"

@@ -15,6 +15,9 @@
 //	}
 //
 // What opened the store before still does, unless -drop is given.
+//
+// The code to read is [move.Program.Main] and what it calls: four programs that
+// differ in their seals share it.
 package main
 
 import "github.com/sealwright/sealwright/examples/internal/move"
