@@ -4,7 +4,11 @@ import (
 	"bytes"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/x509"
+	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -15,14 +19,16 @@ import (
 	"github.com/sealwright/sealwright/kms/kmstest"
 )
 
-// rsaKey is the key "a" of every test: one takes a while to make.
-var rsaKey = sync.OnceValue(func() *rsa.PrivateKey {
+// rsaKey is the key "a" of every test, and otherKey is another: one takes a while to make.
+var rsaKey, otherKey = sync.OnceValue(makeRSA), sync.OnceValue(makeRSA)
+
+func makeRSA() *rsa.PrivateKey {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		panic(err)
 	}
 	return key
-})
+}
 
 // start starts a fake that ends with the test.
 func start(t testing.TB) *azurekeyvaulttest.Server {
@@ -50,14 +56,18 @@ func TestConformance(t *testing.T) {
 		forged    bool
 	}{
 		"RSA":     {azurekeyvault.RSAOAEP256, azurekeyvaulttest.KeyOptions{}, true},
-		"RSA-HSM": {azurekeyvault.RSAOAEP256, azurekeyvaulttest.KeyOptions{Bits: 2048, VaultURL: azurekeyvaulttest.HSMURL}, true},
+		"RSA-HSM": {azurekeyvault.RSAOAEP256, azurekeyvaulttest.KeyOptions{VaultURL: azurekeyvaulttest.HSMURL}, true},
 		"A256KW":  {azurekeyvault.A256KW, azurekeyvaulttest.KeyOptions{VaultURL: azurekeyvaulttest.HSMURL}, false},
 		"A256GCM": {azurekeyvault.A256GCM, azurekeyvaulttest.KeyOptions{VaultURL: azurekeyvaulttest.HSMURL}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := start(t)
-			for _, key := range []string{"a", "b"} {
-				s.Create(key, c.options)
+			for name, private := range map[string]func() *rsa.PrivateKey{"a": rsaKey, "b": otherKey} {
+				o := c.options
+				if c.forged {
+					o.RSA = private()
+				}
+				s.Create(name, o)
 			}
 			newWrapper := func(t *testing.T, key string) kms.Wrapper {
 				cfg := s.Config(key)
@@ -133,13 +143,19 @@ func faultCases(s *azurekeyvaulttest.Server) []kmstest.FaultCase {
 // TestSizes wraps with RSA keys of every size, and the longest key.
 func TestSizes(t *testing.T) {
 	s := start(t)
-	for _, bits := range []int{2048, 3072, 4096} {
-		if testing.Short() && bits > 2048 {
-			continue // slow to make
-		}
-		private, err := rsa.GenerateKey(rand.Reader, bits) // not within a request, which has a deadline
+	keys := map[int]*rsa.PrivateKey{2048: rsaKey()}
+	for _, bits := range []int{3072, 4096} { // which take seconds to make
+		der, err := os.ReadFile(filepath.Join("testdata", fmt.Sprintf("rsa-%d.der", bits)))
 		if err != nil {
 			t.Fatal(err)
+		}
+		if keys[bits], err = x509.ParsePKCS1PrivateKey(der); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for bits, private := range keys {
+		if private.N.BitLen() != bits {
+			t.Fatalf("a key of %d bits, and not %d", private.N.BitLen(), bits)
 		}
 		s.Create("a", azurekeyvaulttest.KeyOptions{RSA: private})
 		w := open(t, s.Config("a"))

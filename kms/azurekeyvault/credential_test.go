@@ -51,6 +51,12 @@ func write(t testing.TB, path, text string) {
 	}
 }
 
+// anyCertificate is newCertificate's for tests that need no second one.
+func anyCertificate(t testing.TB) (*x509.Certificate, string) {
+	t.Helper()
+	return certificateOf(t, otherKey())
+}
+
 // newCertificate returns a certificate, and the PEM file of it and its key.
 func newCertificate(t testing.TB) (*x509.Certificate, string) {
 	t.Helper()
@@ -101,7 +107,7 @@ func TestCredentials(t *testing.T) {
 			return cfg
 		},
 		"certificate in PEM": func(t *testing.T, s *azurekeyvaulttest.Server) azurekeyvault.Config {
-			c, file := newCertificate(t)
+			c, file := anyCertificate(t)
 			s.SetCertificate(c)
 			cfg := application(s)
 			cfg.CertificateFile = filepath.Join(t.TempDir(), "app.pem")
@@ -244,7 +250,7 @@ func TestReload(t *testing.T) {
 			}
 		},
 		"mounted certificate": func(t *testing.T, s *azurekeyvaulttest.Server) (azurekeyvault.Config, func()) {
-			c, file := newCertificate(t)
+			c, file := anyCertificate(t)
 			s.SetCertificate(c)
 			path, put := mounted(t, file)
 			cfg := application(s)
@@ -335,7 +341,7 @@ func TestCredentialErrors(t *testing.T) {
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "empty"), " \n")
 	write(t, filepath.Join(dir, "long"), strings.Repeat("x", 1<<20+1))
-	_, pemFile := newCertificate(t)
+	_, pemFile := anyCertificate(t)
 	write(t, filepath.Join(dir, "app.pem"), pemFile)
 	certificate, _, _ := strings.Cut(pemFile, "-----BEGIN CERTIFICATE")
 	write(t, filepath.Join(dir, "key only.pem"), certificate)

@@ -134,11 +134,11 @@ func TestPermissions(t *testing.T) {
 		key                 azurekeyvaulttest.KeyOptions
 		wrap, unwrap, probe string
 	}{
-		{azurekeyvault.RSAOAEP256, azurekeyvaulttest.KeyOptions{},
+		{azurekeyvault.RSAOAEP256, azurekeyvaulttest.KeyOptions{RSA: rsaKey()},
 			"vaults/keys/wrap/action: role Key Vault Crypto Service Encryption User, or key permission wrapKey",
 			"vaults/keys/unwrap/action: role Key Vault Crypto Service Encryption User, or key permission unwrapKey",
 			"vaults/keys/read: role Key Vault Crypto Service Encryption User, or key permission get"},
-		{azurekeyvault.RSAOAEP256, azurekeyvaulttest.KeyOptions{VaultURL: azurekeyvaulttest.HSMURL, Bits: 2048},
+		{azurekeyvault.RSAOAEP256, azurekeyvaulttest.KeyOptions{VaultURL: azurekeyvaulttest.HSMURL, RSA: rsaKey()},
 			"managedHsm/keys/wrap/action", "managedHsm/keys/unwrap/action", "managedHsm/keys/read/action"},
 		{azurekeyvault.A256KW, azurekeyvaulttest.KeyOptions{VaultURL: azurekeyvaulttest.HSMURL},
 			"managedHsm/keys/wrap/action", "managedHsm/keys/unwrap/action", "managedHsm/keys/read/action"},
@@ -246,9 +246,9 @@ func TestKind(t *testing.T) {
 		words     string
 	}{
 		"AES for RSA":            {azurekeyvaulttest.KeyOptions{VaultURL: azurekeyvaulttest.HSMURL}, azurekeyvault.RSAOAEP256, "[RSA RSA-HSM]"},
-		"RSA for AES":            {azurekeyvaulttest.KeyOptions{VaultURL: azurekeyvaulttest.HSMURL, Bits: 2048}, azurekeyvault.A256KW, "[oct oct-HSM]"},
-		"no unwrapKey":           {azurekeyvaulttest.KeyOptions{Operations: []string{"wrapKey"}}, azurekeyvault.RSAOAEP256, "unwrapKey: add it to its key_ops"},
-		"no wrapKey":             {azurekeyvaulttest.KeyOptions{Operations: []string{"unwrapKey"}}, azurekeyvault.RSAOAEP256, "operation wrapKey"},
+		"RSA for AES":            {azurekeyvaulttest.KeyOptions{VaultURL: azurekeyvaulttest.HSMURL, RSA: rsaKey()}, azurekeyvault.A256KW, "[oct oct-HSM]"},
+		"no unwrapKey":           {azurekeyvaulttest.KeyOptions{RSA: rsaKey(), Operations: []string{"wrapKey"}}, azurekeyvault.RSAOAEP256, "unwrapKey: add it to its key_ops"},
+		"no wrapKey":             {azurekeyvaulttest.KeyOptions{RSA: rsaKey(), Operations: []string{"unwrapKey"}}, azurekeyvault.RSAOAEP256, "operation wrapKey"},
 		"no encrypt for A256GCM": {azurekeyvaulttest.KeyOptions{VaultURL: azurekeyvaulttest.HSMURL, Operations: []string{"wrapKey", "unwrapKey"}}, azurekeyvault.A256GCM, "operation encrypt"},
 	} {
 		s.Create("a", c.key)
@@ -412,7 +412,7 @@ func TestBlobVersion(t *testing.T) {
 // no authentication, and checks that nobody who asked for one gets it.
 func TestForgery(t *testing.T) {
 	s := start(t)
-	s.Create("a", azurekeyvaulttest.KeyOptions{VaultURL: azurekeyvaulttest.HSMURL, Bits: 2048})
+	s.Create("a", azurekeyvaulttest.KeyOptions{VaultURL: azurekeyvaulttest.HSMURL, RSA: rsaKey()})
 	cfg := s.Config("a")
 	w, blob := wrapped(t, cfg)
 	if w.Authenticates(blob) {
