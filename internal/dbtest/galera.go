@@ -7,7 +7,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"os/exec"
+	"os"
 
 	"github.com/sealwright/sealwright/internal/freeport"
 )
@@ -21,19 +21,24 @@ func StartGalera() (first, second *Server, err error) {
 	if !exists(galeraProvider) {
 		return nil, nil, fmt.Errorf("Galera: %w: no %s", ErrNoServer, galeraProvider)
 	}
-	if _, err := exec.LookPath("rsync"); err != nil {
-		return nil, nil, fmt.Errorf("Galera: %w: no rsync in the PATH", ErrNoServer)
-	}
-	addresses, err := freeAddresses(6)
+	addresses, err := freeAddresses(4)
 	if err != nil {
 		return nil, nil, err
 	}
+	dir, err := os.MkdirTemp("", "sealwright-sst")
+	if err != nil {
+		return nil, nil, err
+	}
+	defer os.RemoveAll(dir)
+	if err := putTransfer(dir, "mysql"); err != nil {
+		return nil, nil, err
+	}
 	node := func(own []string, others string, more ...string) (*Server, error) {
-		s, err := startMariaDB(append(more,
+		s, err := startMariaDB([]string{transferPath(dir)}, append(more,
 			"--wsrep-on=ON", "--wsrep-provider="+galeraProvider, "--binlog-format=ROW", "--innodb-autoinc-lock-mode=2",
 			"--wsrep-cluster-name=sealwright", "--wsrep-cluster-address=gcomm://"+others, "--wsrep-node-address="+own[0],
-			"--wsrep-sst-method=rsync", "--wsrep-sst-receive-address="+own[1],
-			"--wsrep-provider-options=gmcast.listen_addr=tcp://"+own[0]+";ist.recv_addr="+own[2]+";gcache.size=8M"+
+			"--wsrep-sst-method=copy",
+			"--wsrep-provider-options=gmcast.listen_addr=tcp://"+own[0]+";ist.recv_addr="+own[1]+";gcache.size=8M"+
 				// A machine that is busy for seconds has left no cluster.
 				";evs.suspect_timeout=PT30S;evs.inactive_timeout=PT60S;evs.install_timeout=PT60S;gmcast.peer_timeout=PT30S")...)
 		if err != nil {
@@ -45,10 +50,10 @@ func StartGalera() (first, second *Server, err error) {
 		}
 		return s, s.createApp()
 	}
-	if first, err = node(addresses[:3], addresses[0], "--wsrep-new-cluster"); err != nil {
+	if first, err = node(addresses[:2], addresses[0], "--wsrep-new-cluster"); err != nil {
 		return nil, nil, err
 	}
-	if second, err = node(addresses[3:], addresses[0]); err != nil {
+	if second, err = node(addresses[2:], addresses[0]); err != nil {
 		first.Close()
 		return nil, nil, err
 	}

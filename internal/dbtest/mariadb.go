@@ -16,7 +16,7 @@ import (
 //
 // A user may have parameters of the session behind them: "root?autocommit=0".
 func StartMariaDB(options ...string) (*Server, error) {
-	s, err := startMariaDB(options...)
+	s, err := startMariaDB(nil, options...)
 	if err != nil {
 		return nil, err
 	}
@@ -24,8 +24,8 @@ func StartMariaDB(options ...string) (*Server, error) {
 }
 
 // startMariaDB is StartMariaDB without the database, which a node of a cluster can't
-// make before it has joined.
-func startMariaDB(options ...string) (*Server, error) {
+// make before it has joined, and with these variables in its environment.
+func startMariaDB(env []string, options ...string) (*Server, error) {
 	install, err := exec.LookPath("mariadb-install-db")
 	if err != nil {
 		return nil, fmt.Errorf("MariaDB: %w: no mariadb-install-db in the PATH", ErrNoServer)
@@ -53,6 +53,7 @@ func startMariaDB(options ...string) (*Server, error) {
 		serve: func(dir string) []string {
 			return slices.Concat([]string{server}, common(dir), []string{"--skip-networking", "--socket=" + filepath.Join(dir, "s"), "--pid-file=" + filepath.Join(dir, "pid")}, options)
 		},
+		env:       env,
 		interrupt: "TERM",
 	}.start()
 }

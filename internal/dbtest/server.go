@@ -29,6 +29,7 @@ type product struct {
 	initialize func(dir string) []string     // the command that makes its files in dir
 	cached     string                        // its name in the user's cache, if dir/data is all that the command makes
 	serve      func(dir string) []string     // the command of the server, on a socket in dir and on no network
+	env        []string                      // what the server has beside our environment
 	interrupt  string                        // the signal that ends it at once, in good order
 }
 
@@ -74,7 +75,7 @@ func (s *Server) Run() (err error) {
 if [ "$word" = crash ]; then kill -KILL $server; wait $server; exit; fi
 kill -$interrupt $server; wait $server; rm -rf "$dir"`
 	s.cmd = exec.Command("/bin/sh", append([]string{"-c", keep, "sh", s.dir, s.interrupt}, s.serve(s.dir)...)...)
-	s.cmd.Dir, s.cmd.SysProcAttr = s.dir, s.as
+	s.cmd.Dir, s.cmd.SysProcAttr, s.cmd.Env = s.dir, s.as, append(os.Environ(), s.env...)
 	log, err := os.Create(filepath.Join(s.dir, "log"))
 	if err != nil {
 		return err
