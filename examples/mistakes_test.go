@@ -301,7 +301,7 @@ func (n *newcomer) try(program string) string {
 	return "it says nothing"
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)

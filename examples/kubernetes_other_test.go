@@ -1,6 +1,6 @@
 //go:build unix && !linux
 
-package kubernetes_test
+package examples_test
 
 import "testing"
 

@@ -1,6 +1,6 @@
 //go:build unix
 
-package kubernetes_test
+package examples_test
 
 import (
 	"bufio"
@@ -14,12 +14,10 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
-	"github.com/sealwright/sealwright/examples/internal/built"
 	"github.com/sealwright/sealwright/examples/internal/fakeclouds"
 	"github.com/sealwright/sealwright/kms/azurekeyvault/azurekeyvaulttest"
 )
@@ -27,29 +25,10 @@ import (
 // patience is how long a test waits for what it expects.
 const patience = 2 * time.Minute
 
-// program makes the server once, as the Dockerfile does where CGO_ENABLED=0 is
-// set, as .ci/run does: elsewhere it would compile the clouds' SDKs a second time.
-var program = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "sealwright-kubernetes-")
-	if err != nil {
-		return "", err
-	}
-	made.dir = dir
-	path := filepath.Join(dir, "autounseal")
-	if err := built.Program("..", "./autounseal", path); err != nil {
-		return "", err
-	}
-	return path, os.Chmod(dir, 0o755)
-})
-
-var made struct{ dir string }
-
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if made.dir != "" {
-		os.RemoveAll(made.dir)
-	}
-	os.Exit(code)
+// program is the server.
+func program() (string, error) {
+	dir, err := programs()
+	return filepath.Join(dir, "autounseal"), err
 }
 
 // A node is a directory that stands for the root of a pod's file system, with
@@ -279,12 +258,5 @@ func (p *pod) write(name, text string) {
 	p.t.Helper()
 	if code, answer := p.do("PUT", p.url+"/notes/"+name, text); code != http.StatusNoContent {
 		p.t.Fatalf("%s is not written: %d %s", name, code, answer)
-	}
-}
-
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
 	}
 }

@@ -1,6 +1,6 @@
 //go:build unix
 
-package kubernetes_test
+package examples_test
 
 import (
 	"bytes"

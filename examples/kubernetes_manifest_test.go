@@ -1,4 +1,4 @@
-package kubernetes_test
+package examples_test
 
 import (
 	"bytes"
@@ -73,11 +73,11 @@ type probe struct {
 	HTTPGet struct{ Path, Port string } `yaml:"httpGet"`
 }
 
-// read returns the objects of the manifests in directories.
+// read returns the objects of the manifests in directories of kubernetes.
 func read(t *testing.T, dirs ...string) (objects []object) {
 	t.Helper()
 	for _, dir := range dirs {
-		files, err := filepath.Glob(filepath.Join(dir, "*.yaml"))
+		files, err := filepath.Glob(filepath.Join("kubernetes", dir, "*.yaml"))
 		if err != nil || len(files) == 0 {
 			t.Fatalf("%s holds no manifests: %v", dir, err)
 		}

@@ -1,6 +1,6 @@
 //go:build linux
 
-package kubernetes_test
+package examples_test
 
 import (
 	"flag"
@@ -19,7 +19,7 @@ var measure = flag.Bool("measure", false, "measure what a pod uses, idle and und
 
 // TestPodUses measures what the manifests request:
 //
-//	go test -v -run TestPodUses ./examples/kubernetes -args -measure
+//	go test -v -run TestPodUses ./examples -args -measure
 func TestPodUses(t *testing.T) {
 	if !*measure {
 		t.Skip("measures for a minute: -args -measure")
