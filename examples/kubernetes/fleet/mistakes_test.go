@@ -3,11 +3,19 @@
 package main
 
 import (
+	"context"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sealwright/sealwright/seal"
+	"github.com/sealwright/sealwright/seal/operator"
 )
 
 // What is wrong with the flags is said before the server runs, and names the flag.
@@ -93,6 +101,31 @@ func TestCertificatesAreNeverOfAnotherCA(t *testing.T) {
 	refused(t, "the Secret of the replicas has it", filepath.Join(dir, "new"), "notes", "1")
 	refused(t, "is a number", dir, "notes", "three")
 	refused(t, "three arguments", dir)
+}
+
+// A note is not waited for until its reader goes, where etcd is away.
+func TestNotesThatCannotBeReached(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := &notes{doc: away{}, may: func(*http.Request, operator.Action) error { return nil }}
+		w := httptest.NewRecorder()
+		begun := time.Now()
+		n.ServeHTTP(w, httptest.NewRequest("GET", "/notes/first", nil))
+		if waited := time.Since(begun); w.Code != http.StatusServiceUnavailable || waited != patient {
+			t.Errorf("%d after %v: %s", w.Code, waited, w.Body)
+		}
+	})
+}
+
+// away is a store that nobody answers for.
+type away struct{ seal.Store }
+
+func (away) Load(ctx context.Context) ([]byte, string, error) {
+	select {
+	case <-ctx.Done():
+		return nil, "", ctx.Err()
+	case <-time.After(time.Hour):
+		return nil, "", seal.ErrNotFound
+	}
 }
 
 // certificates are made by the script.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/sealwright/sealwright/seal"
 	"github.com/sealwright/sealwright/seal/operator"
@@ -20,6 +21,9 @@ type notes struct {
 	box *seal.Box
 	may func(*http.Request, operator.Action) error // a real server has users
 }
+
+// patient is how long a request waits for where the notes are.
+const patient = 10 * time.Second
 
 var errNoNote = errors.New("there is no such note")
 
@@ -74,6 +78,8 @@ func (n *notes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "permission denied", http.StatusForbidden)
 		return
 	}
+	ctx, cancel := context.WithTimeout(r.Context(), patient) // etcd's client waits for a cluster that is away for as long as it may
+	defer cancel()
 	name, ok := strings.CutPrefix(r.URL.Path, "/notes/")
 	var text string
 	var err error
@@ -83,10 +89,10 @@ func (n *notes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.Method == http.MethodPut:
 		var body []byte
 		if body, err = io.ReadAll(http.MaxBytesReader(w, r.Body, 4096)); err == nil {
-			err = n.write(r.Context(), name, string(body))
+			err = n.write(ctx, name, string(body))
 		}
 	case r.Method == http.MethodGet:
-		text, err = n.read(r.Context(), name)
+		text, err = n.read(ctx, name)
 	default:
 		http.Error(w, "GET or PUT", http.StatusMethodNotAllowed)
 		return
@@ -97,6 +103,8 @@ func (n *notes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case errors.Is(err, errNoNote):
 		http.Error(w, err.Error(), http.StatusNotFound)
 	case sealhttp.Error(w, err): // sealed just now
+	case ctx.Err() != nil:
+		http.Error(w, "the notes cannot be reached: try again", http.StatusServiceUnavailable)
 	default:
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 	}
