@@ -32,7 +32,6 @@ listen_port = 5432
 auth_type = any
 pool_mode = transaction
 default_pool_size = %d
-pkt_buf = 65536
 ignore_startup_parameters = extra_float_digits
 `
 	return product{
