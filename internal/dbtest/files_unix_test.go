@@ -12,8 +12,9 @@ import (
 // The files of a server are made once, and whoever copies them has them for itself;
 // what a command made that failed, or another program, is not taken.
 func TestFilesAreMadeOnce(t *testing.T) {
-	t.Setenv("HOME", t.TempDir())
-	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	home := t.TempDir()
+	t.Setenv("HOME", home)
+	t.Setenv("XDG_CACHE_HOME", filepath.Join(home, "cache"))
 	count, fails := filepath.Join(t.TempDir(), "count"), filepath.Join(t.TempDir(), "fails")
 	program := filepath.Join(t.TempDir(), "server")
 	must := func(errs ...error) {
@@ -58,8 +59,7 @@ func TestFilesAreMadeOnce(t *testing.T) {
 	must(os.WriteFile(program, []byte("version 2"), 0o755))
 	_, err := files(3)
 	must(err)
-	cache, err := os.UserCacheDir()
-	must(err, os.RemoveAll(cache), os.WriteFile(cache, nil, 0o600)) // nothing can be kept
+	must(os.RemoveAll(home), os.WriteFile(home, nil, 0o600)) // nothing can be kept
 	file, err := files(4)
 	must(err)
 	if !exists(file) {
