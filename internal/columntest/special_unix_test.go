@@ -330,6 +330,12 @@ func TestMariaDBPacket(t *testing.T) {
 			t.Errorf("item %s was not replaced", e.ID)
 		}
 	}
+	large := strings.Repeat("v", packet/4) // twice, and as hex
+	d.Insert(t, "large", 1000, large)
+	_, err := s.Replace(t.Context(), "1000", []byte(large), []byte("next"+large))
+	if want := fmt.Sprintf("the server's max_allowed_packet is %d: raise it", packet); !errors.Is(err, seal.ErrConfig) || !strings.Contains(err.Error(), want) {
+		t.Errorf("a value that no statement holds: %v", err)
+	}
 	if page, err := s.Page(t.Context(), "", 40); err != nil || len(page) > 2 {
 		t.Errorf("a page of %d large values, %v", len(page), err)
 	}

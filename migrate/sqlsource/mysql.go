@@ -151,6 +151,15 @@ func mysqlBytes(c *column, value string) string {
 // has of parameters, 65,535.
 func (d *mysql) most() (changes, bytes int) { return 1000, d.packet / 3 }
 
+// fits: a server that gets more than its packet closes the connection, which looks as
+// if it were away for now. Of what stands beside the values there is less than 4 KiB.
+func (d *mysql) fits(r *migrate.Replacement) error {
+	if need := 2*(len(r.Old)+len(r.Next)+len(r.ID)) + 4<<10; need > d.packet {
+		return refuse("item %q needs a statement of %d bytes, and the server's max_allowed_packet is %d: raise it", r.ID, need, d.packet)
+	}
+	return nil
+}
+
 // replace is one UPDATE that is joined with the batch. It says how many it
 // changed; where that is not all of them, the transaction looks which.
 func (d *mysql) replace(ctx context.Context, tx *sql.Tx, s *Source, c *column, batch []*change) error {

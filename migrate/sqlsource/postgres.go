@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/sealwright/sealwright/internal/sqlerror"
+	"github.com/sealwright/sealwright/migrate"
 )
 
 // postgres gives every parameter as text and casts it on the server's side: what a
@@ -116,7 +117,8 @@ func (postgres) valueOut(c *column) string {
 	return c.quoted + "::text"
 }
 
-func (postgres) most() (changes, bytes int) { return 10_000, 64 << 20 }
+func (postgres) most() (changes, bytes int)      { return 10_000, 64 << 20 }
+func (postgres) fits(*migrate.Replacement) error { return nil }
 
 // replace is one UPDATE from arrays. A text is compared as its bytes are, whatever
 // the collation of the column.

@@ -19,7 +19,7 @@ func (s *Source) Replace(ctx context.Context, id string, old, next []byte) (bool
 
 // ReplaceBatch replaces in one transaction, by one statement for each column and
 // as much as the database takes at once. An error before anything is written names
-// an item that does not fit into its column.
+// an item that does not fit into its column, or into a statement.
 func (s *Source) ReplaceBatch(ctx context.Context, batch []migrate.Replacement) error {
 	groups := make([][]*change, len(s.columns))
 	for i := range batch {
@@ -51,7 +51,7 @@ func (s *Source) ReplaceBatch(ctx context.Context, batch []migrate.Replacement) 
 	return nil
 }
 
-// fits refuses a value that the column would not hold whole.
+// fits refuses a value that the column would not hold whole, or the database not take.
 func (s *Source) fits(r *migrate.Replacement, column int) error {
 	c := &s.columns[column]
 	size := int64(len(r.Next))
@@ -61,7 +61,7 @@ func (s *Source) fits(r *migrate.Replacement, column int) error {
 	if c.limit > 0 && size > c.limit {
 		return refuse("item %q needs %d bytes, and column %q holds %d: widen it", r.ID, size, c.name, c.limit)
 	}
-	return nil
+	return s.d.fits(r)
 }
 
 // atOnce is how many changes go into one statement.

@@ -72,6 +72,9 @@ type dialect interface {
 	// most is how many changes, and of how many bytes, replace takes.
 	most() (changes, bytes int)
 
+	// fits refuses a change that is too large for a statement of its own.
+	fits(r *migrate.Replacement) error
+
 	// count is [Source.Heads] for one column, and heads the SQL of what it groups by.
 	count(ctx context.Context, q queryer, s *Source, c *column) ([]migrate.Head, error)
 	heads(c *column) string

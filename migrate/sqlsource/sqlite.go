@@ -117,7 +117,8 @@ func (sqlite) parameter(int) string { return "?" }
 
 func (sqlite) valueOut(c *column) string { return "CAST(" + c.quoted + " AS BLOB)" }
 
-func (sqlite) most() (changes, bytes int) { return 1 << 20, 1 << 30 }
+func (sqlite) most() (changes, bytes int)      { return 1 << 20, 1 << 30 }
+func (sqlite) fits(*migrate.Replacement) error { return nil }
 
 // replace is a statement for each, in the one transaction: there are no round
 // trips to save.

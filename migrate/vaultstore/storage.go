@@ -36,7 +36,7 @@ type storage interface {
 	get(key string) ([]byte, bool, error)
 
 	// walk calls f with each key that has the prefix, and a function that reads
-	// its entry, in an order that stays the same.
+	// its entry until f returns, in an order that stays the same.
 	walk(prefix string, f func(key string, read func() ([]byte, error)) error) error
 
 	kind() Kind
