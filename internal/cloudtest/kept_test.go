@@ -4,48 +4,35 @@ import (
 	"context"
 	"testing"
 
-	"cloud.google.com/go/kms/apiv1/kmspb"
-	"github.com/googleapis/gax-go/v2"
-	"github.com/sealwright/sealwright/kms/gcpckms"
+	gcp "cloud.google.com/go/kms/apiv1"
 	"github.com/sealwright/sealwright/kms/gcpckms/gcpckmstest"
+	"google.golang.org/api/option"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
-	"google.golang.org/grpc/metadata"
 )
 
-// A kept is a host's own client of Google's KMS: it keeps its connection, where a
+// newKept returns a host's own client of Google's KMS: it keeps its connection, where a
 // Wrapper without one makes a connection for each request.
-type kept struct {
-	service kmspb.KeyManagementServiceClient
-	token   string
-}
-
-var _ gcpckms.Client = kept{}
-
-func newKept(t *testing.T, server *gcpckmstest.Server) kept {
+func newKept(t *testing.T, server *gcpckmstest.Server) *gcp.KeyManagementClient {
 	t.Helper()
-	conn, err := grpc.NewClient(server.Endpoint(), grpc.WithTransportCredentials(credentials.NewTLS(server.TLS())))
+	conn, err := grpc.NewClient(server.Endpoint(),
+		grpc.WithTransportCredentials(credentials.NewTLS(server.TLS())), grpc.WithPerRPCCredentials(bearer(server.Token())))
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { conn.Close() })
-	return kept{kmspb.NewKeyManagementServiceClient(conn), server.Token()}
+	client, err := gcp.NewKeyManagementClient(t.Context(), option.WithGRPCConn(conn))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { client.Close() })
+	return client
 }
 
-func (k kept) authorized(ctx context.Context) context.Context {
-	return metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+k.token)
+// bearer is the token of every call.
+type bearer string
+
+func (b bearer) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
+	return map[string]string{"authorization": "Bearer " + string(b)}, nil
 }
 
-// Its calls have no options: they are about retries, and there are none.
-
-func (k kept) Encrypt(ctx context.Context, q *kmspb.EncryptRequest, _ ...gax.CallOption) (*kmspb.EncryptResponse, error) {
-	return k.service.Encrypt(k.authorized(ctx), q)
-}
-
-func (k kept) Decrypt(ctx context.Context, q *kmspb.DecryptRequest, _ ...gax.CallOption) (*kmspb.DecryptResponse, error) {
-	return k.service.Decrypt(k.authorized(ctx), q)
-}
-
-func (k kept) GetCryptoKey(ctx context.Context, q *kmspb.GetCryptoKeyRequest, _ ...gax.CallOption) (*kmspb.CryptoKey, error) {
-	return k.service.GetCryptoKey(k.authorized(ctx), q)
-}
+func (bearer) RequireTransportSecurity() bool { return true }

@@ -330,9 +330,14 @@ func TestMariaDBPacket(t *testing.T) {
 			t.Errorf("item %s was not replaced", e.ID)
 		}
 	}
-	large := strings.Repeat("v", packet/4) // twice, and as hex
-	d.Insert(t, "large", 1000, large)
-	_, err := s.Replace(t.Context(), "1000", []byte(large), []byte("next"+large))
+	most := strings.Repeat("v", (packet-5000)/4) // twice, and as hex
+	d.Insert(t, "large", 1000, most)
+	if replaced, err := s.Replace(t.Context(), "1000", []byte(most), []byte("next"+most)); !replaced || err != nil {
+		t.Errorf("a value that just fits: %v, %v", replaced, err)
+	}
+	large := strings.Repeat("v", packet/4)
+	d.Insert(t, "large", 1001, large)
+	_, err := s.Replace(t.Context(), "1001", []byte(large), []byte("next"+large))
 	if want := fmt.Sprintf("the server's max_allowed_packet is %d: raise it", packet); !errors.Is(err, seal.ErrConfig) || !strings.Contains(err.Error(), want) {
 		t.Errorf("a value that no statement holds: %v", err)
 	}
