@@ -8,12 +8,13 @@ import (
 	"testing"
 
 	"github.com/sealwright/sealwright/examples/internal/flags/flagstest"
+	"github.com/sealwright/sealwright/internal/testlevel"
 )
 
 // Every demonstration ends well, which it does only if it has verified all its
 // steps.
 func TestDemos(t *testing.T) {
-	if testing.Short() {
+	if !testlevel.Whole() {
 		t.Skip("builds and runs programs")
 	}
 	demos := []string{"autounseal", "shamir-to-azure", "azure-to-shamir", "aws-to-gcp", "two-of-three-clouds"}

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/sealwright/sealwright/examples/internal/fakeclouds"
+	"github.com/sealwright/sealwright/internal/testlevel"
 	"github.com/sealwright/sealwright/kms/azurekeyvault/azurekeyvaulttest"
 )
 
@@ -44,7 +45,7 @@ type node struct {
 // newNode mounts what the workload mounts. The stanza names the fake vault.
 func newNode(t *testing.T, w *workload) *node {
 	t.Helper()
-	if testing.Short() {
+	if !testlevel.Whole() {
 		t.Skip("builds and runs programs")
 	}
 	dir, err := os.MkdirTemp("", "sealwright-node-") // t.TempDir is for this user alone

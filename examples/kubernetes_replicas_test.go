@@ -12,13 +12,14 @@ import (
 	_ "github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/sealwright/sealwright/internal/dbtest"
+	"github.com/sealwright/sealwright/internal/testlevel"
 )
 
 // Three pods over one database: each is killed in turn and comes back by itself,
 // while the others serve, and what any of them wrote all of them read.
 func TestThreeReplicas(t *testing.T) {
 	w := readWorkload(t, "replicas")
-	if testing.Short() {
+	if !testlevel.Whole() {
 		t.Skip("builds and runs programs")
 	}
 	server, err := dbtest.StartPostgreSQL()

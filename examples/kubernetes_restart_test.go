@@ -16,6 +16,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/sealwright/sealwright/internal/testlevel"
 )
 
 // A pod on a volume, from its first start to its restarts: what the README walks
@@ -141,7 +143,7 @@ func TestWorkloadIdentity(t *testing.T) {
 
 // The program needs no file of the image's but itself.
 func TestStatic(t *testing.T) {
-	if testing.Short() || runtime.GOOS != "linux" {
+	if !testlevel.Whole() || runtime.GOOS != "linux" {
 		t.Skip("builds a program of Linux")
 	}
 	path, err := program()

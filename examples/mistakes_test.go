@@ -21,6 +21,7 @@ import (
 
 	"github.com/sealwright/sealwright/examples/internal/cloudstore"
 	"github.com/sealwright/sealwright/examples/internal/fakeclouds"
+	"github.com/sealwright/sealwright/internal/testlevel"
 	"github.com/sealwright/sealwright/kms/awskms/awskmstest"
 	"github.com/sealwright/sealwright/kms/kmstest"
 	"github.com/sealwright/sealwright/seal"
@@ -107,7 +108,7 @@ var mistakes = []struct {
 // Whoever makes a mistake is told what to do, by each program in its own words.
 // go test -v prints them.
 func TestMistakes(t *testing.T) {
-	if testing.Short() {
+	if !testlevel.Whole() {
 		t.Skip("builds and runs programs")
 	}
 	bin, err := programs()

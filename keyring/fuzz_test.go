@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"testing"
 
+	"github.com/sealwright/sealwright/internal/testlevel"
 	"github.com/sealwright/sealwright/keyring"
 )
 
@@ -105,7 +106,7 @@ func TestHostileInputIsBounded(t *testing.T) {
 	k := g.owner(t).Keyring()
 	var hostile [][]byte
 	each := 80
-	if testing.Short() {
+	if !testlevel.Whole() {
 		each = 16
 	}
 	for _, m := range g.Messages {

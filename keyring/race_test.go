@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/sealwright/sealwright/internal/testlevel"
 	"github.com/sealwright/sealwright/keyring"
 )
 
@@ -20,7 +21,7 @@ import (
 // and no message that begins after an Install may be under an older term.
 func TestTogether(t *testing.T) {
 	rounds := 300
-	if testing.Short() {
+	if !testlevel.Whole() {
 		rounds = 50
 	}
 	const oldest = 3 // terms that stay behind the active one
@@ -269,7 +270,7 @@ func TestLateReaders(t *testing.T) {
 // enter, so that some are caught between finding the keys and entering.
 func TestManySeals(t *testing.T) {
 	rounds := 1500
-	if testing.Short() {
+	if !testlevel.Whole() {
 		rounds = 500
 	}
 	o := newOwner(t, terms(1, 1))
@@ -301,7 +302,7 @@ func TestManySeals(t *testing.T) {
 // too late to be ended.
 func TestLateStreams(t *testing.T) {
 	rounds := 700
-	if testing.Short() {
+	if !testlevel.Whole() {
 		rounds = 100
 	}
 	o := keyring.New()

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/sealwright/sealwright/internal/testlevel"
 	"github.com/sealwright/sealwright/keyring"
 	"github.com/sealwright/sealwright/migrate"
 	"github.com/sealwright/sealwright/seal"
@@ -92,7 +93,7 @@ func TestRewrapBatchBytes(t *testing.T) {
 	owner, kr := newKeyring(t, 1, 1)
 	src := &batchSource{memSource: &memSource{}}
 	items := 250
-	if testing.Short() {
+	if !testlevel.Whole() {
 		items = 50
 	}
 	for i := range items {

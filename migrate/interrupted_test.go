@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sealwright/sealwright/internal/testlevel"
 	"github.com/sealwright/sealwright/keyring"
 	"github.com/sealwright/sealwright/migrate"
 )
@@ -290,7 +291,7 @@ var slowly = migrate.RewrapOptions{ItemsPerSecond: 10_000}
 // proven is the walk, not the cipher's throughput.
 func TestRewrapInterrupted(t *testing.T) {
 	items := 102_400
-	if testing.Short() {
+	if !testlevel.Whole() {
 		items /= 10
 	}
 	virtual(t, func(t *testing.T) {
@@ -309,7 +310,7 @@ func TestRewrapInterrupted(t *testing.T) {
 // with connections lost within a batch.
 func TestRewrapBatchesInterrupted(t *testing.T) {
 	items, interruptions := 10_000, 1000
-	if testing.Short() {
+	if !testlevel.Whole() {
 		items, interruptions = 2000, 60
 	}
 	virtual(t, func(t *testing.T) {

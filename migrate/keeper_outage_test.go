@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sealwright/sealwright/internal/testlevel"
 	"github.com/sealwright/sealwright/migrate"
 	"github.com/sealwright/sealwright/seal"
 )
@@ -17,7 +18,7 @@ import (
 func TestKeeperKilledTwice(t *testing.T) {
 	points := 0
 	step := 1
-	if testing.Short() {
+	if !testlevel.Whole() {
 		step = 3
 	}
 	for first := 1; first < 20; first += 3 * step {

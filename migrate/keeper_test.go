@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sealwright/sealwright/internal/testlevel"
 	"github.com/sealwright/sealwright/migrate"
 )
 
@@ -36,7 +37,7 @@ func TestKeeper(t *testing.T) {
 func TestKeeperKilled(t *testing.T) {
 	points, takeovers, lost, astray := 0, 0, 0, 0
 	step := 1
-	if testing.Short() {
+	if !testlevel.Whole() {
 		step = 4
 	}
 	for killAt := 1; ; killAt += step {
@@ -70,7 +71,7 @@ func TestKeeperKilled(t *testing.T) {
 	if points < 30/step || takeovers < 10/step {
 		t.Errorf("only %d points, %d takeovers", points, takeovers)
 	}
-	if testing.Short() {
+	if !testlevel.Whole() {
 		return
 	}
 	t.Logf("GUARANTEE 1 keeper: interruptions=%d takeovers=%d lost=%d two-at-once=%d", points, takeovers, lost, astray)

@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sealwright/sealwright/internal/testlevel"
 	"github.com/sealwright/sealwright/kms"
 	"github.com/sealwright/sealwright/kms/localkms"
 	"github.com/sealwright/sealwright/migrate"
@@ -37,7 +38,7 @@ func TestKilled(t *testing.T) {
 	dir := t.TempDir()
 	w := &witness{t: t, dir: dir, sets: map[uint32][]string{}}
 	kills := *kills
-	if testing.Short() {
+	if !testlevel.Whole() {
 		kills = min(kills, 5)
 	}
 	idle := func() bool { return w.rows == 0 || w.proven == 0 || w.changes == 0 }

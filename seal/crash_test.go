@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sealwright/sealwright/internal/testlevel"
 	"github.com/sealwright/sealwright/kms"
 	"github.com/sealwright/sealwright/kms/kmstest"
 	"github.com/sealwright/sealwright/migrate"
@@ -407,7 +408,7 @@ func TestKMSFailsForSecondsInTheMiddleOfShamirToKMS(t *testing.T) {
 	}
 }
 
-// shortly is every how many trials a short run makes.
+// shortly is every how many trials are made, where not all are.
 const shortly = 16
 
 // TestNeverNeither makes every trial a test of its own, to be run again by its
@@ -433,7 +434,7 @@ func TestNeverNeither(t *testing.T) {
 					together(t)
 					e := sc.enumerate(t, func() seal.Store { return newStore(t) }, nil)
 					for i, tr := range e.trials {
-						if testing.Short() && (i+n)%shortly != 0 {
+						if !testlevel.Whole() && (i+n)%shortly != 0 {
 							continue
 						}
 						t.Run(tr.String(), func(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/sealwright/sealwright/internal/testlevel"
 	"github.com/sealwright/sealwright/kms/kmstest"
 	"github.com/sealwright/sealwright/migrate"
 	"github.com/sealwright/sealwright/seal"
@@ -64,7 +65,7 @@ func TestNoSingleLostKey(t *testing.T) {
 	}
 	begin := scenario{begin: threeSlots}.prepared(t)
 	slots, cases, lost, step := len(threeSlots), 0, 0, 1
-	if testing.Short() {
+	if !testlevel.Whole() {
 		step = 6
 	}
 	for op, run := range operations {

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/sealwright/sealwright/internal/record"
+	"github.com/sealwright/sealwright/internal/testlevel"
 	"github.com/sealwright/sealwright/kms"
 	"github.com/sealwright/sealwright/kms/kmstest"
 	"github.com/sealwright/sealwright/seal"
@@ -271,7 +272,7 @@ func TestEverythingIsBoundToItsPlace(t *testing.T) {
 		targets = append(slices.Clone(first), second...)
 		sources = targets
 	}
-	if testing.Short() {
+	if !testlevel.Whole() {
 		sources = []*copied{first[2], second[2]}
 	}
 	var everyone []seal.Share
@@ -317,7 +318,7 @@ func TestEverythingIsBoundToItsPlace(t *testing.T) {
 					if found.kind != at.kind || found.equal(at) {
 						continue
 					}
-					if seen++; testing.Short() && seen%shortly != 0 {
+					if seen++; !testlevel.Whole() && seen%shortly != 0 {
 						continue
 					}
 					what := fmt.Sprintf("%s of %s in %s, into %s of %s", found.kind, found.where, source.name, at.where, target.name)

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/sealwright/sealwright/internal/record"
+	"github.com/sealwright/sealwright/internal/testlevel"
 	"github.com/sealwright/sealwright/kms"
 	"github.com/sealwright/sealwright/kms/kmstest"
 	"github.com/sealwright/sealwright/seal"
@@ -16,7 +17,7 @@ import (
 // TestFullRecord: a store at its limit refuses to grow, says so from the half on,
 // and still drops a slot by the proof of people.
 func TestFullRecord(t *testing.T) {
-	if testing.Short() {
+	if !testlevel.Whole() {
 		t.Skip("makes large records")
 	}
 	together(t)

@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/sealwright/sealwright/internal/testlevel"
 	"github.com/sealwright/sealwright/kms"
 	"github.com/sealwright/sealwright/seal"
 )
@@ -223,7 +224,7 @@ func TestOneCeremonyUnsealsAFleet(t *testing.T) {
 	together(t)
 	virtual(t, func(t *testing.T) {
 		replicas, waited, counted := 50, time.Minute, 30*time.Second
-		if testing.Short() { // each asks each, in two key exchanges
+		if !testlevel.Whole() { // each asks each, in two key exchanges
 			replicas, waited = 8, 30*time.Second
 		}
 		f := newFleet(t)

@@ -15,6 +15,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/sealwright/sealwright/internal/testlevel"
 	"github.com/sealwright/sealwright/kms"
 	"github.com/sealwright/sealwright/kms/kmstest"
 	"github.com/sealwright/sealwright/migrate"
@@ -302,12 +303,12 @@ func together(t *testing.T) {
 	}
 }
 
-// proved logs a figure for docs/GUARANTEES.md, which a run of a part has none of:
-// with -short, or of one case by its name.
+// proved logs a figure for docs/GUARANTEES.md, which has none where a part
+// of the trials is made, or one case by its name.
 func proved(t testing.TB, format string, args ...any) {
 	t.Helper()
 	line := fmt.Sprintf(format, args...)
-	if testing.Short() || strings.Contains(flag.Lookup("test.run").Value.String(), "/") {
+	if !testlevel.Whole() || strings.Contains(flag.Lookup("test.run").Value.String(), "/") {
 		line = "of a part: " + strings.TrimPrefix(line, "GUARANTEE ")
 	}
 	t.Log(line)

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sealwright/sealwright/internal/testlevel"
 	"github.com/sealwright/sealwright/keyring"
 	"github.com/sealwright/sealwright/kms"
 	"github.com/sealwright/sealwright/kms/kmstest"
@@ -21,7 +22,7 @@ import (
 // is for the race detector; and whatever was encrypted must decrypt.
 func TestTogether(t *testing.T) {
 	rounds := 60
-	if testing.Short() {
+	if !testlevel.Whole() {
 		rounds = 15
 	}
 	ctx, store, cloud := t.Context(), seal.NewMemStore(), &kmstest.Fake{}

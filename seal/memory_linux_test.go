@@ -8,6 +8,7 @@ import (
 
 	"github.com/sealwright/sealwright/internal/aead/aeadtest"
 	"github.com/sealwright/sealwright/internal/secret"
+	"github.com/sealwright/sealwright/internal/testlevel"
 )
 
 // TestCleanMemory looks for every secret of a Barrier's whole life in the memory
@@ -52,7 +53,7 @@ func TestCleanMemory(t *testing.T) {
 // left out. That they are in such memory alone, and would be found, is shown by
 // a process that has it dumped all the same.
 func TestCoreDump(t *testing.T) {
-	if testing.Short() {
+	if !testlevel.Whole() {
 		t.Skip("starts three processes, and reads all of their memory")
 	}
 	var p *process

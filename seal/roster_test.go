@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/sealwright/sealwright/internal/testlevel"
 	"github.com/sealwright/sealwright/seal"
 	"github.com/sealwright/sealwright/seal/filestore"
 )
@@ -246,7 +247,7 @@ func TestARootRotationAsksEachReplica(t *testing.T) {
 func TestAttackRosterIsWritten(t *testing.T) {
 	together(t)
 	part := 1
-	if testing.Short() {
+	if !testlevel.Whole() {
 		part = shortly
 	}
 	for name, tt := range map[string]struct {
@@ -495,7 +496,7 @@ func TestAFleetKeepsItsRoster(t *testing.T) {
 	together(t)
 	virtual(t, func(t *testing.T) {
 		replicas := 50
-		if testing.Short() {
+		if !testlevel.Whole() {
 			replicas = 12
 		}
 		s := &sick{Store: seal.NewMemStore()}

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sealwright/sealwright/internal/testlevel"
 	"github.com/sealwright/sealwright/kms"
 	"github.com/sealwright/sealwright/kms/kmstest"
 	"github.com/sealwright/sealwright/seal"
@@ -106,7 +107,7 @@ func TestHerd(t *testing.T) {
 	together(t)
 	const window = 10 * time.Second
 	replicas := 1000
-	if testing.Short() {
+	if !testlevel.Whole() {
 		replicas = 200
 	}
 	quota := replicas / 2

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/sealwright/sealwright/internal/secret/secrettest"
+	"github.com/sealwright/sealwright/internal/testlevel"
 	"github.com/sealwright/sealwright/seal"
 )
 
@@ -139,7 +140,7 @@ func TestShareWhiteSpace(t *testing.T) {
 
 func TestShareTextDetectsEveryMistake(t *testing.T) {
 	samples := 120_000
-	if testing.Short() {
+	if !testlevel.Whole() {
 		samples = 6_000
 	}
 	const alphabet = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"

@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/sealwright/sealwright/internal/testlevel"
 	"github.com/sealwright/sealwright/kms"
 	"github.com/sealwright/sealwright/kms/kmstest"
 	"github.com/sealwright/sealwright/seal"
@@ -466,7 +467,7 @@ func TestWhileRaces(t *testing.T) {
 		})
 	}
 	rounds := 200
-	if testing.Short() {
+	if !testlevel.Whole() {
 		rounds = 50
 	}
 	for _, f := range []func() error{

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"math/rand/v2"
 	"testing"
+
+	"github.com/sealwright/sealwright/internal/testlevel"
 )
 
 // product multiplies as on paper: the sum of a shifted by each bit of b, less
@@ -192,7 +194,7 @@ func TestComplete(t *testing.T) {
 // a byte.
 func TestUniform(t *testing.T) {
 	secrets := all()
-	if testing.Short() {
+	if !testlevel.Whole() {
 		secrets = []byte{0, 1, 0x53, 0xff}
 	}
 	var counted, uneven int

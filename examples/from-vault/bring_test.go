@@ -18,6 +18,7 @@ import (
 
 	"github.com/sealwright/sealwright/examples/internal/built"
 	"github.com/sealwright/sealwright/internal/freeport"
+	"github.com/sealwright/sealwright/internal/testlevel"
 	"github.com/sealwright/sealwright/keyring/named"
 	"github.com/sealwright/sealwright/migrate"
 	"github.com/sealwright/sealwright/migrate/vaultstore"
@@ -131,7 +132,7 @@ type target struct {
 
 func newTarget(t *testing.T) *target {
 	t.Helper()
-	if testing.Short() {
+	if !testlevel.Whole() {
 		t.Skip("builds and runs a program")
 	}
 	dir := t.TempDir()

@@ -20,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sealwright/sealwright/internal/testlevel"
 	"github.com/sealwright/sealwright/kms/kmstest"
 )
 
@@ -161,7 +162,7 @@ func (w *world) mended(t *testing.T, d direction) error {
 // killed while it migrates, at a call of Azure, after an answer, or at any
 // moment; then a new one goes on.
 func TestKilledBetweenShamirAndAzure(t *testing.T) {
-	if testing.Short() {
+	if !testlevel.Whole() {
 		t.Skip("many processes")
 	}
 	shamir, forward, back := azureWorld(t)

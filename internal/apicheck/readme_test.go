@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sealwright/sealwright/internal/apicheck"
+	"github.com/sealwright/sealwright/internal/testlevel"
 )
 
 // TestReadme holds the README's Go to the code: a whole program must build,
@@ -80,7 +81,7 @@ func build(t *testing.T, program string) (string, error) {
 }
 
 func TestReadmeProgramsAreBuilt(t *testing.T) {
-	if testing.Short() {
+	if !testlevel.Whole() {
 		t.Skip("runs the go command twice more")
 	}
 	const program = "package main\n\nimport \"github.com/sealwright/sealwright/kms\"\n\nfunc main() { println(kms.MaxKeySize) }\n"

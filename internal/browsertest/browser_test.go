@@ -25,6 +25,8 @@ import (
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/cdproto/target"
 	"github.com/chromedp/chromedp"
+
+	"github.com/sealwright/sealwright/internal/testlevel"
 )
 
 var pictures = flag.String("pictures", "", "write the pictures of the pages to this `directory`")
@@ -53,7 +55,7 @@ func TestMain(m *testing.M) {
 // started returns the browser's context.
 func started(t *testing.T) context.Context {
 	t.Helper()
-	if testing.Short() {
+	if !testlevel.Whole() {
 		t.Skip("starts a browser")
 	}
 	browser.once.Do(func() {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sealwright/sealwright/internal/testlevel"
 	"github.com/sealwright/sealwright/kms"
 	"github.com/sealwright/sealwright/kms/kmstest"
 	"github.com/sealwright/sealwright/migrate"
@@ -40,7 +41,7 @@ func pairs(t *testing.T) []pair {
 	for _, name := range []string{"azurekeyvault", "gcpckms", "awskms"} {
 		out = append(out, pair{name, byName[name], byName[name+"2"]})
 	}
-	if testing.Short() {
+	if !testlevel.Whole() {
 		out = out[:2]
 	}
 	return out

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sealwright/sealwright/internal/testlevel"
 	"github.com/sealwright/sealwright/kms"
 	"github.com/sealwright/sealwright/kms/awskms"
 	"github.com/sealwright/sealwright/kms/awskms/awskmstest"
@@ -334,7 +335,7 @@ func run(ctx context.Context, from, to custody, k int, f storetest.Fault, sabota
 func TestMatrix(t *testing.T) {
 	ctx := context.Background()
 	all := custodies(t)
-	if testing.Short() {
+	if !testlevel.Whole() {
 		all = slices.DeleteFunc(all, func(c custody) bool { return !slices.Contains([]string{"people", "azurekeyvault", "clouds"}, c.name) })
 	}
 	migrations, crashes, lost := 0, 0, 0

@@ -15,10 +15,11 @@ import (
 	"time"
 
 	"github.com/sealwright/sealwright/internal/etcdtest"
+	"github.com/sealwright/sealwright/internal/testlevel"
 )
 
 func TestCutAndCrash(t *testing.T) {
-	if testing.Short() {
+	if !testlevel.Whole() {
 		t.Skip("starts four servers")
 	}
 	c := etcdtest.Need(t, 3)

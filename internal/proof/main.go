@@ -24,7 +24,10 @@ import (
 	"time"
 )
 
-const fipsOnly = "GODEBUG=fips140=only"
+const (
+	fipsOnly = "GODEBUG=fips140=only"
+	whole    = "SEALWRIGHT_TESTS=whole" // see internal/testlevel
+)
 
 func main() {
 	from := flag.String("from", "", "the log of go test -v to read, instead of running the tests")
@@ -121,6 +124,7 @@ func test(out io.Writer, dir string, env []string, packages string) ([]byte, err
 	args := []string{"go", "test", "-count=1", "-v", "-timeout", "30m", packages}
 	begun := time.Now()
 	cmd := exec.Command(args[0], args[1:]...)
+	env = append([]string{whole}, env...)
 	cmd.Dir, cmd.Env = dir, append(os.Environ(), env...)
 	said, err := cmd.CombinedOutput()
 	command := strings.Join(append(env, args...), " ")

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/sealwright/sealwright/internal/testlevel"
 )
 
 // A program that calls what two packages below it print, by a function and by
@@ -36,7 +38,7 @@ func TestMain(m *testing.M) {
 // What vet says of a call of a function far below, quickvet says as well, and it
 // does not read the package that has none.
 func TestQuickvetSaysWhatVetSays(t *testing.T) {
-	if testing.Short() {
+	if !testlevel.Whole() {
 		t.Skip("runs go vet")
 	}
 	dir := t.TempDir()

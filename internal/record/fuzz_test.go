@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/sealwright/sealwright/internal/record"
+	"github.com/sealwright/sealwright/internal/testlevel"
 )
 
 func FuzzParse(f *testing.F) {
@@ -76,7 +77,7 @@ func FuzzTransitions(f *testing.F) {
 // TestRandomHistories is the same over a fixed number of random sequences.
 func TestRandomHistories(t *testing.T) {
 	histories := 130
-	if testing.Short() {
+	if !testlevel.Whole() {
 		histories = 20
 	}
 	r := rand.New(rand.NewPCG(1, 2))
@@ -97,7 +98,7 @@ func TestRandomHistories(t *testing.T) {
 		}
 	}
 	for kind, made := range total.kinds {
-		if made == 0 && !testing.Short() {
+		if made == 0 && testlevel.Whole() {
 			t.Errorf("no transition of kind %d was ever made", kind)
 		}
 	}

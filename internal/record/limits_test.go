@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/sealwright/sealwright/internal/record"
+	"github.com/sealwright/sealwright/internal/testlevel"
 )
 
 // A store at a limit: people, a and b are proven; a has a successor, c is
@@ -296,7 +297,7 @@ func TestTheReserveSuffices(t *testing.T) {
 		}
 		h.then(h.Begin(st(), record.Operation{Kind: record.OpDrop, Desired: goals}))
 		for i := range h.Slots {
-			if o := &h.Slots[i]; o.State == record.Active && (o.Name == "people" || !testing.Short()) {
+			if o := &h.Slots[i]; o.State == record.Active && (o.Name == "people" || testlevel.Whole()) {
 				h.then(h.Prove(st(), proofOf(&h.State, o), nil))
 			}
 		}

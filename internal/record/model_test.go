@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/sealwright/sealwright/internal/testlevel"
 )
 
 // An explicit-state model of a store with three replicas, walked breadth first.
@@ -117,7 +119,7 @@ func (m *model) story(w world, h uint64) []string {
 
 func TestModel(t *testing.T) {
 	limit := *modelStates
-	if testing.Short() {
+	if !testlevel.Whole() {
 		limit = min(limit, 20_000)
 	}
 	visited, met, violations, exhausted := 0, 0, 0, []string{}
@@ -140,7 +142,7 @@ func TestModel(t *testing.T) {
 	found := 0
 	for _, p := range planted {
 		t.Run(p.name, func(t *testing.T) {
-			if p.far && testing.Short() {
+			if p.far && !testlevel.Whole() {
 				t.Skip("it takes more than ten thousand states")
 			}
 			if p.find(t) {
@@ -148,7 +150,7 @@ func TestModel(t *testing.T) {
 			}
 		})
 	}
-	if testing.Short() || strings.Contains(flag.Lookup("test.run").Value.String(), "/") {
+	if !testlevel.Whole() || strings.Contains(flag.Lookup("test.run").Value.String(), "/") {
 		t.Logf("of a part: %d states visited, %d violations", visited, violations)
 		return
 	}
@@ -161,7 +163,7 @@ func TestModel(t *testing.T) {
 // the same swaps are made, with the same data, custodians and leaks around them.
 func TestModelReductions(t *testing.T) {
 	dropping := budget{drops: 1, roots: 1, ops: 1, crashes: 1, deaths: 1}
-	if testing.Short() {
+	if !testlevel.Whole() {
 		dropping[crashes], dropping[deaths] = 0, 0
 	}
 	for _, s := range []scenario{

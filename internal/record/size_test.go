@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/sealwright/sealwright/internal/record"
+	"github.com/sealwright/sealwright/internal/testlevel"
 )
 
 // Size is that of the stored record, and the bound is above it.
@@ -66,7 +67,7 @@ func TestLevels(t *testing.T) {
 // A store that takes less than others has a reserve as well.
 func TestASmallStoreHasAReserve(t *testing.T) {
 	limits := []int{64 << 10, 1 << 20}
-	if !testing.Short() {
+	if testlevel.Whole() {
 		limits = append(limits, record.MaxSize, 2*record.MaxSize, -1)
 	}
 	for _, limit := range limits {

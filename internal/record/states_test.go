@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/sealwright/sealwright/internal/record"
+	"github.com/sealwright/sealwright/internal/testlevel"
 )
 
 // TestStatesDocument: seal/STATES.md has a row for each transition, and for each
@@ -55,7 +56,7 @@ func TestStatesColumns(t *testing.T) {
 	}
 	made := map[string]int{}
 	states := 2_000 // of each scenario
-	if testing.Short() {
+	if !testlevel.Whole() {
 		states = 300
 	}
 	for _, s := range scenarios() {

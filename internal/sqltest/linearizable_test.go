@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/sealwright/sealwright/internal/sqltest/linear"
+	"github.com/sealwright/sealwright/internal/testlevel"
 	"github.com/sealwright/sealwright/seal"
 	"github.com/sealwright/sealwright/seal/filestore"
 )
@@ -16,7 +17,7 @@ import (
 // all that they were told. With a store that puts blindly there is none.
 func TestStaleWriter(t *testing.T) {
 	histories := 40
-	if testing.Short() {
+	if !testlevel.Whole() {
 		histories = 10
 	}
 	backends := []struct {

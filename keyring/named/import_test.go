@@ -18,6 +18,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/sealwright/sealwright/internal/testlevel"
 	"github.com/sealwright/sealwright/keyring/named"
 )
 
@@ -189,7 +190,7 @@ func TestImportPSSKey(t *testing.T) {
 // The wrapping key is made once, is the same for all replicas, and is no key that
 // callers can name.
 func TestWrappingKey(t *testing.T) {
-	if testing.Short() {
+	if !testlevel.Whole() {
 		t.Skip("makes an RSA key of 4096 bits")
 	}
 	h := open(t, nil)

@@ -18,13 +18,14 @@ import (
 
 	"go.etcd.io/bbolt"
 
+	"github.com/sealwright/sealwright/internal/testlevel"
 	"github.com/sealwright/sealwright/migrate/vaultstore"
 )
 
 // step is 1, and short where the tests are to be: what is tried with each byte of a file
 // has no other goroutine that the race detector could look at.
 func step(short int) int {
-	if testing.Short() {
+	if !testlevel.Whole() {
 		return short
 	}
 	return 1
@@ -68,7 +69,7 @@ func TestCompressed(t *testing.T) {
 func TestVaultDBAsBboltWroteIt(t *testing.T) {
 	for _, pageSize := range []int{1024, 4096, 65536} {
 		for _, n := range []int{0, 1, 3, 5000} {
-			if testing.Short() && n > 1000 && pageSize != 1024 {
+			if !testlevel.Whole() && n > 1000 && pageSize != 1024 {
 				continue // the tree of most levels is enough
 			}
 			t.Run(fmt.Sprintf("%d/%d", pageSize, n), func(t *testing.T) {

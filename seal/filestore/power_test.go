@@ -11,6 +11,7 @@ import (
 
 	"github.com/sealwright/sealwright/internal/durable"
 	"github.com/sealwright/sealwright/internal/durable/durabletest"
+	"github.com/sealwright/sealwright/internal/testlevel"
 	"github.com/sealwright/sealwright/seal"
 )
 
@@ -49,7 +50,7 @@ func TestPowerLoss(t *testing.T) {
 	}
 	t.Logf("%d different states", result.states)
 	say := "GUARANTEE 4 durable-or-absent"
-	if testing.Short() {
+	if !testlevel.Whole() {
 		say = "of a part"
 	}
 	t.Logf("%s: points=%d torn=%d lost=%d planted=%d/%d", say,
@@ -69,7 +70,7 @@ func losePower(t *testing.T, fsys func(*durabletest.Disk) durable.FS, first bool
 	t.Helper()
 	check := &powerCheck{t: t, stop: first, found: map[string]string{}}
 	last, step := 3, 1
-	if testing.Short() {
+	if !testlevel.Whole() {
 		last, step = 1, 3
 	}
 	whole := newPowerRun(t, fsys, -1)

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sealwright/sealwright/internal/testlevel"
 	"github.com/sealwright/sealwright/seal/handoff"
 )
 
@@ -64,7 +65,7 @@ func TestCertificatesOfTheRunbook(t *testing.T) {
 	}
 	s, again := setScene(t, nil), certificates(t, "", "")
 	changed := func(before, after string) string {
-		if testing.Short() {
+		if !testlevel.Whole() {
 			return "" // each is a dozen programs
 		}
 		return certificates(t, before, after)

@@ -21,6 +21,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sealwright/sealwright/internal/testlevel"
 	"github.com/sealwright/sealwright/seal"
 	"github.com/sealwright/sealwright/seal/filestore"
 	"github.com/sealwright/sealwright/seal/handoff"
@@ -208,7 +209,7 @@ func isUp(state string) bool { return strings.HasPrefix(state, "state false fals
 // key that one rotates reaches all. Processes with a certificate of another CA, and of
 // something that is no replica, beside them, stay sealed.
 func TestFleetOfProcesses(t *testing.T) {
-	if testing.Short() {
+	if !testlevel.Whole() {
 		t.Skip("starts processes")
 	}
 	dir := t.TempDir()

@@ -16,6 +16,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/sealwright/sealwright/internal/testlevel"
 	"github.com/sealwright/sealwright/seal"
 	"github.com/sealwright/sealwright/seal/journal"
 )
@@ -149,7 +150,7 @@ func TestTampered(t *testing.T) {
 		}
 	}
 	every := 1
-	if testing.Short() {
+	if !testlevel.Whole() {
 		every = 11
 	}
 	for i := 0; i < len(text); i += every {
@@ -186,7 +187,7 @@ func TestTampered(t *testing.T) {
 	if unseen == 0 || unseen == tampered {
 		t.Errorf("%d of %d were not seen without a head", unseen, tampered)
 	}
-	if !testing.Short() {
+	if testlevel.Whole() {
 		t.Logf("GUARANTEE 25 journal: tampered=%d noticed=%d; without a head %d would not be; runs of lines cut out=%d noticed=%d", tampered, noticed, unseen, cuts, cutsNoticed)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/sealwright/sealwright/internal/testlevel"
 	"github.com/sealwright/sealwright/seal"
 	"github.com/sealwright/sealwright/seal/operator"
 )
@@ -70,7 +71,7 @@ func TestEveryAttemptIsAnEvent(t *testing.T) {
 			if state == "empty" || !withToken {
 				token = ""
 			}
-			if testing.Short() {
+			if !testlevel.Whole() {
 				every = 5
 			}
 			all := attempts(shares[2], foreign[0])
@@ -132,7 +133,7 @@ func TestEveryAttemptIsAnEvent(t *testing.T) {
 			}
 		}
 	}
-	if !testing.Short() {
+	if testlevel.Whole() {
 		t.Logf("GUARANTEE 25 operator: attempts=%d sinks=3 missing=%d broken=%d leaks=%d", tried, missing, broken, leaks)
 	}
 }

@@ -19,6 +19,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/sealwright/sealwright/internal/testlevel"
 	"github.com/sealwright/sealwright/migrate"
 	"github.com/sealwright/sealwright/seal"
 	"github.com/sealwright/sealwright/seal/operator"
@@ -72,7 +73,7 @@ func attacks(shares []string, r *rand.Rand) (method, path, body string) {
 // worst.
 func TestHostileSubmissions(t *testing.T) {
 	n := *hostile
-	if testing.Short() {
+	if !testlevel.Whole() {
 		n = 1000
 	}
 	s := newServer(t)

@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sealwright/sealwright/internal/testlevel"
 	"github.com/sealwright/sealwright/seal"
 	"github.com/sealwright/sealwright/seal/paper"
 )
@@ -273,7 +274,7 @@ func TestScanner(t *testing.T) {
 
 // TestPrinted: a browser prints a page a card, and the scanner reads the print.
 func TestPrinted(t *testing.T) {
-	if testing.Short() {
+	if !testlevel.Whole() {
 		t.Skip("starts a browser")
 	}
 	needs(t, "chromium", "pdftoppm", "pdftotext", "zbarimg")

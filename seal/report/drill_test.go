@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sealwright/sealwright/internal/testlevel"
 	"github.com/sealwright/sealwright/seal"
 	"github.com/sealwright/sealwright/seal/report"
 )
@@ -69,7 +70,7 @@ func TestCampaign(t *testing.T) {
 // TestPrinted: a browser prints a store that is well on one sheet, and nothing is cut
 // at its edges.
 func TestPrinted(t *testing.T) {
-	if testing.Short() || fips140.Enabled() {
+	if !testlevel.Whole() || fips140.Enabled() {
 		t.Skip("starts a browser, for a page that is the same in FIPS mode")
 	}
 	for _, tool := range []string{"chromium", "pdftotext", "pdfinfo"} {

@@ -17,6 +17,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/sealwright/sealwright/internal/testlevel"
 	"github.com/sealwright/sealwright/kms"
 	"github.com/sealwright/sealwright/kms/kmstest"
 	"github.com/sealwright/sealwright/seal"
@@ -326,8 +327,8 @@ var alarms = map[string]struct {
 // TestAlerts has each of docs/monitoring/alerts.yml fire, and no other, by what real
 // servers show to whom something happens.
 func TestAlerts(t *testing.T) {
-	if testing.Short() {
-		t.Skip("-short: it takes four seconds of a processor")
+	if !testlevel.Whole() {
+		t.Skip("takes four seconds of a processor")
 	}
 	needVirtual(t)
 	rules, err := filepath.Abs(monitoring + "alerts.yml")

@@ -19,6 +19,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/sealwright/sealwright/internal/testlevel"
 )
 
 // TestMain is the server itself where a test has started it as a pod.
@@ -59,7 +61,7 @@ type pod struct {
 // pods. Documents says where those are.
 func newFleet(t *testing.T, documents ...string) *fleet {
 	t.Helper()
-	if testing.Short() {
+	if !testlevel.Whole() {
 		t.Skip("starts processes")
 	}
 	f := &fleet{t: t, dir: t.TempDir(), token: "token-of-the-operators", client: &http.Client{Timeout: time.Minute}}

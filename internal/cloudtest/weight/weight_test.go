@@ -3,13 +3,15 @@ package main
 import (
 	"path/filepath"
 	"testing"
+
+	"github.com/sealwright/sealwright/internal/testlevel"
 )
 
 // A program that imports the core alone links no module of others; that the
 // check would see one, those of the clouds show. Each of them unseals. What
 // symbols weigh is asked for the smallest: to link is most of the work.
 func TestWeight(t *testing.T) {
-	if testing.Short() {
+	if !testlevel.Whole() {
 		t.Skip("builds programs")
 	}
 	dir := t.TempDir()
