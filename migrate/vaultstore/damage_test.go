@@ -15,7 +15,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/sealwright/sealwright/internal/testlevel"
 	"github.com/sealwright/sealwright/migrate/vaultstore"
 	"github.com/sealwright/sealwright/shamir"
 )
@@ -47,7 +46,7 @@ func found(t *testing.T, d *vaultstore.Diagnosis, state vaultstore.State) vaults
 // what is in none.
 func TestFilesThatAreMissingOrCut(t *testing.T) {
 	for i, name := range stores {
-		if !testlevel.Whole() && i > 0 {
+		if !exhaustive() && i > 0 {
 			break
 		}
 		whole := readRaw(t, fixture(name))
