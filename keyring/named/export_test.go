@@ -3,6 +3,7 @@ package named
 import (
 	"bytes"
 	"crypto/aes"
+	"fmt"
 )
 
 // EncodeText encodes data as ciphertexts are.
@@ -102,6 +103,18 @@ func (k *Keys) Swell(name string, size int) {
 	defer k.mu.Unlock()
 	old := k.cached(name)
 	k.keep(name, nil, &entry{key: old.key, revision: old.revision, size: size}, k.clock())
+}
+
+// Crowd has the cache take a key for n others as well.
+func (k *Keys) Crowd(name string, n int) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	old := k.cached(name)
+	k.edit(func(cache map[string]*entry) {
+		for i := range n {
+			cache[fmt.Sprintf("other%d", i)] = old
+		}
+	})
 }
 
 // MaxCached is how many there are at most.

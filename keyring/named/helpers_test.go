@@ -59,15 +59,12 @@ func (h *house) create(name string, spec named.Spec) {
 	}
 }
 
-// rsa imports the key "rsa", of material that all tests share.
+// rsa restores the key "rsa" from the recording, since one takes long to make.
 func (h *house) rsa() {
 	h.tb.Helper()
-	if err := h.putWrappingKey(); err != nil {
-		h.tb.Fatal(err)
-	}
-	der := must(x509.MarshalPKCS8PrivateKey(must(rsaKey())(h.tb)))(h.tb)
-	m := named.Material{Wrapped: must(named.WrapKey(must(h.WrappingKey(context.Background()))(h.tb), der))(h.tb)}
-	must(h.Import(context.Background(), "rsa", named.Spec{Type: named.RSA2048}, m))(h.tb)
+	r := recordedKeys(recording(h.tb))["k-rsa-2048"]
+	delete(r.keys, "2")
+	must(h.Restore(context.Background(), "rsa", r.backup(h.tb), false))(h.tb)
 }
 
 func (h *house) key(name string, texts ...string) *named.Key {

@@ -30,6 +30,11 @@ func TestEncrypt(t *testing.T) {
 			}
 			name := fmt.Sprintf("%s-%v", kind, derived)
 			t.Run(name, func(t *testing.T) {
+				if kind == named.RSA2048 && testing.Short() {
+					h.rsa()
+					encryptWith(t, h, "rsa")
+					return
+				}
 				h.create(name, named.Spec{Type: kind, Derived: derived})
 				encryptWith(t, h, name)
 			})
@@ -76,7 +81,11 @@ func encryptWith(t *testing.T, h *house, name string) {
 	}
 
 	// Nothing that was changed decrypts.
-	for i := range len(binary) - 4 {
+	step := 1
+	if info.Type == named.RSA2048 && testing.Short() {
+		step = 36 // an operation with the private half each
+	}
+	for i := 0; i < len(binary)-4; i += step {
 		bad := bytes.Clone(binary)
 		bad[4+i] ^= 0x80
 		w := c
@@ -99,6 +108,10 @@ func encryptWith(t *testing.T, h *house, name string) {
 		other.Context = nil
 		_, err = key.Decrypt(other)
 		wantError(t, err, named.ErrInput, "context is missing")
+	}
+
+	if info.Type == named.RSA2048 && testing.Short() {
+		return // before a rotation, which would make another key
 	}
 
 	// After a rotation the old one decrypts, and is rewrapped.
