@@ -102,7 +102,11 @@ func TestNoSecretIsShown(t *testing.T) {
 	var s *server
 	s = newServer(t, func(c *transitengine.Config) { c.OnEvent = func(e seal.Event) { s.event(e); logged(e) } })
 	canary := b64("canary-plaintext-that-nobody-may-see")
-	for _, key := range []object{{"type": "aes256-gcm96"}, {"type": "rsa-2048"}, {"type": "ed25519"}, {"type": "hmac"}, {"derived": true}} {
+	pair := "rsa-2048"
+	if testing.Short() {
+		pair = "ecdsa-p256" // which is made at once
+	}
+	for _, key := range []object{{"type": "aes256-gcm96"}, {"type": pair}, {"type": "ed25519"}, {"type": "hmac"}, {"derived": true}} {
 		key["exportable"], key["allow_plaintext_backup"] = true, true
 		s.want(200, "POST", fmt.Sprintf("keys/k%d", len(s.events)), key)
 	}
@@ -112,13 +116,16 @@ func TestNoSecretIsShown(t *testing.T) {
 			secrets = append(secrets, text.(string))
 		}
 	}
-	messages := 0
+	messages, turn := 0, 0
 	for _, a := range actions {
 		if !testlevel.Whole() && a.path == "wrapping_key" {
 			continue // it is an RSA key of 4096 bits, which takes a second to make
 		}
 		for n := range 5 {
 			for _, key := range []string{"plaintext", "ciphertext", "input", "context", "associated_data", "backup", "hmac", "signature", "type", "hash_algorithm", "format", "key_version", "bits", "nonce", "batch_input", "public_key", canary} {
+				if turn++; testing.Short() && turn%7 != 0 {
+					continue // each action has some of all
+				}
 				path := strings.ReplaceAll(a.path, "/k", fmt.Sprintf("/k%d", n))
 				if strings.HasPrefix(a.path, "keys") {
 					path = a.path
@@ -145,7 +152,9 @@ func TestNoSecretIsShown(t *testing.T) {
 	if control := (seal.Event{Detail: canary}); !strings.Contains(fmt.Sprint(control), canary) || len(s.events) < 100 || log.Len() == 0 {
 		t.Error("the scan finds nothing")
 	}
-	t.Logf("GUARANTEE 20 transit-engine: messages=%d events=%d leaks=0", messages, len(s.events))
+	if !testing.Short() {
+		t.Logf("GUARANTEE 20 transit-engine: messages=%d events=%d leaks=0", messages, len(s.events))
+	}
 }
 
 func hidden(t *testing.T, text string, secrets []string) {
