@@ -39,11 +39,14 @@ func testSLIP39(t *testing.T) {
 	readJSON(t, "testdata/slip39/vectors.json", &vectors)
 	words := slip39Words(t)
 	restored := 0
-	for _, v := range vectors {
+	for i, v := range vectors {
 		name, want := v[0].(string), v[2].(string)
 		forged := strings.Contains(name, "invalid digest")
 		if want == "" && !forged {
 			continue // refused for reasons that are SLIP-39's own
+		}
+		if testing.Short() && !forged && i%3 != 0 {
+			continue
 		}
 		t.Run(name, func(t *testing.T) {
 			var shares []slip39Share
@@ -87,6 +90,10 @@ func testSLIP39(t *testing.T) {
 				t.Errorf("got %s, want %s", got, want)
 			}
 		})
+	}
+	if testing.Short() {
+		t.Logf("of a sample: restored %d vectors", restored)
+		return
 	}
 	if restored != 15 {
 		t.Errorf("restored %d vectors, want 15", restored)

@@ -108,7 +108,9 @@ func TestEveryByteIsBound(t *testing.T) {
 	if _, _, err := again().Open(answer); err != nil {
 		t.Fatal(err)
 	}
-	left := func(i int) bool { return !testlevel.Whole() && i > 64 && i%7 != 0 } // keys and boxes are alike all along
+	left := func(i int) bool { // keys and boxes are alike all along
+		return !testlevel.Whole() && i > 64 && i%7 != 0 || testing.Short() && i > 2 && i%13 != 0
+	}
 	for i := range answer {
 		if left(i) {
 			continue
@@ -140,6 +142,9 @@ func TestEveryByteIsBound(t *testing.T) {
 		try(again(), answer)
 	}
 	for i := range asked.Bytes {
+		if testing.Short() && left(i) {
+			continue
+		}
 		tried++
 		if _, err := handoff.ParseRequest(asked.Bytes[:i]); !errors.Is(err, handoff.ErrMalformed) {
 			opened++
@@ -152,6 +157,10 @@ func TestEveryByteIsBound(t *testing.T) {
 		} else {
 			try(again(), answer)
 		}
+	}
+	if testing.Short() {
+		t.Logf("of a sample: tried=%d opened=%d", tried, opened)
+		return
 	}
 	t.Logf("GUARANTEE 29 hand-off-bytes: tried=%d opened=%d", tried, opened)
 }

@@ -77,8 +77,9 @@ func TestOpen(t *testing.T) {
 
 func TestDraftBoundsTheRecord(t *testing.T) {
 	next := newBranch(t, storeID).open.State
-	next.Terms = nil
-	for i := range 100_000 {
+	const terms = 70_000 // of sixty bytes
+	next.Terms = make([]record.Term, 0, terms)
+	for i := range terms {
 		next.Terms = append(next.Terms, term(uint32(i+1), 1, record.TermOld))
 	}
 	next.Terms[len(next.Terms)-1].State = record.TermActive

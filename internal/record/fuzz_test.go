@@ -80,6 +80,9 @@ func TestRandomHistories(t *testing.T) {
 	if !testlevel.Whole() {
 		histories = 20
 	}
+	if testing.Short() {
+		histories = 5
+	}
 	r := rand.New(rand.NewPCG(1, 2))
 	var total tour
 	for range histories {
@@ -98,9 +101,13 @@ func TestRandomHistories(t *testing.T) {
 		}
 	}
 	for kind, made := range total.kinds {
-		if made == 0 && testlevel.Whole() {
+		if made == 0 && testlevel.Whole() && !testing.Short() {
 			t.Errorf("no transition of kind %d was ever made", kind)
 		}
+	}
+	if testing.Short() {
+		t.Logf("of a sample: histories=%d transitions=%d refusals=%d", histories, total.made, total.refused)
+		return
 	}
 	t.Logf("GUARANTEE 13 record-history: histories=%d transitions=%d refusals=%d set_numbers_reused=0 slot_ids_reused=0 term_numbers_reused=0",
 		histories, total.made, total.refused)

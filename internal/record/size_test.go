@@ -70,6 +70,9 @@ func TestASmallStoreHasAReserve(t *testing.T) {
 	if testlevel.Whole() {
 		limits = append(limits, record.MaxSize, 2*record.MaxSize, -1)
 	}
+	if testing.Short() {
+		limits = limits[:1]
+	}
 	for _, limit := range limits {
 		real := min(limit, record.MaxSize)
 		if limit <= 0 {

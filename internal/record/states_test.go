@@ -59,6 +59,9 @@ func TestStatesColumns(t *testing.T) {
 	if !testlevel.Whole() {
 		states = 300
 	}
+	if testing.Short() {
+		states = 200
+	}
 	for _, s := range scenarios() {
 		m := newModel(s, faults{})
 		m.watch = func(_ *world, f *flight) {
