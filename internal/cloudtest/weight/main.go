@@ -2,7 +2,7 @@
 // of others that it links, its size with and without symbols, and the time from
 // its start to unsealed, against a fake cloud on loopback. It prints a table.
 //
-//	go run ./internal/cloudtest/weight
+//	cd internal/cloudtest && GOWORK=off go run ./weight
 //
 // The programs are the least that there are; see package least. The first
 // attempt to unseal is made at once: Run spreads it over Config.Spread.
