@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -18,7 +19,13 @@ type check struct {
 	run  func(t testing.TB, s seal.Store)
 }
 
-func (c Config) checks() []check {
+// A suite is the checks for stores of a kind, all of them or a sample of each.
+type suite struct {
+	Config
+	short bool
+}
+
+func (c suite) checks() []check {
 	return []check{
 		{"empty", empty},
 		{"create", create},
@@ -32,10 +39,10 @@ func (c Config) checks() []check {
 		{"largest record", c.largest},
 		{"oversized record", c.oversized},
 		{"cancelled context", cancelled},
-		{"fresh reads", freshReads},
+		{"fresh reads", c.freshReads},
 		{"racing creators", racingCreators},
-		{"racing writers", racingWriters},
-		{"whole records", wholeRecords},
+		{"racing writers", c.racingWriters},
+		{"whole records", c.wholeRecords},
 		{"watch", watch},
 		{"watch unattended", watchUnattended},
 	}
@@ -151,17 +158,25 @@ func anyBytes(t testing.TB, s seal.Store) {
 	}
 }
 
-func (c Config) largest(t testing.TB, s seal.Store) {
-	rec := strings.Repeat("\x00sealwright\xff012", c.MaxRecordSize/15+1)[:c.MaxRecordSize]
+func (c suite) largest(t testing.TB, s seal.Store) {
+	size := c.MaxRecordSize
+	if c.short {
+		size = min(size, 4*MinRecordSize)
+	}
+	rec := strings.Repeat("\x00sealwright\xff012", size/15+1)[:size]
 	rev := mustSwap(t, s, rec, "")
 	expect(t, s, rec, rev)
 	rev = mustSwap(t, s, "small again", rev)
 	expect(t, s, "small again", rev)
 }
 
-func (c Config) oversized(t testing.TB, s seal.Store) {
+func (c suite) oversized(t testing.TB, s seal.Store) {
 	rev := mustSwap(t, s, "one", "")
-	for _, size := range []int{c.MaxRecordSize + 1, seal.MaxRecordSize + 1} {
+	sizes := slices.Compact([]int{c.MaxRecordSize + 1, seal.MaxRecordSize + 1})
+	if c.short {
+		sizes = sizes[:1]
+	}
+	for _, size := range sizes {
 		_, err := s.Swap(t.Context(), bytes.Repeat([]byte{'b'}, size), rev)
 		if errors.Is(err, seal.ErrConflict) {
 			t.Errorf("Swap of an oversized record: %v, and there was no conflict", err)

@@ -19,9 +19,15 @@ import (
 // nearly every run, few enough for a store that waits for a disk.
 const (
 	racers = 4
-	rounds = 8
 	pause  = 200 * time.Microsecond // in which others come between
 )
+
+func (c suite) rounds() int {
+	if c.short {
+		return 3
+	}
+	return 8
+}
 
 func racingCreators(t testing.TB, s seal.Store) {
 	var mu sync.Mutex
@@ -52,7 +58,8 @@ func racingCreators(t testing.TB, s seal.Store) {
 
 // racingWriters appends lines to the record, so that the last record tells the
 // whole history.
-func racingWriters(t testing.TB, s seal.Store) {
+func (c suite) racingWriters(t testing.TB, s seal.Store) {
+	rounds := c.rounds()
 	mustSwap(t, s, "start\n", "")
 	var mu sync.Mutex
 	winner := map[string]string{} // replaced revision to line
@@ -115,7 +122,8 @@ func appendLine(ctx context.Context, s seal.Store, line string) (old string, err
 // freshReads has readers come at once after each Swap, when nobody writes: there
 // is one right answer. There are enough of them to meet a store that gives another
 // one time in forty, at random.
-func freshReads(t testing.TB, s seal.Store) {
+func (c suite) freshReads(t testing.TB, s seal.Store) {
+	rounds := c.rounds()
 	rev := ""
 	var failed atomic.Bool
 	for n := 0; n < 3*rounds && !failed.Load(); n++ {
@@ -141,7 +149,11 @@ func freshReads(t testing.TB, s seal.Store) {
 
 // wholeRecords has readers look on while records of very different sizes
 // replace each other.
-func wholeRecords(t testing.TB, s seal.Store) {
+func (c suite) wholeRecords(t testing.TB, s seal.Store) {
+	rounds, look := c.rounds(), pause/4
+	if c.short {
+		look = 2 * pause
+	}
 	record := func(n int) string {
 		line := fmt.Sprintf("%04d\n", n)
 		return strings.Repeat(line, 1+n%7*1500)
@@ -184,7 +196,7 @@ func wholeRecords(t testing.TB, s seal.Store) {
 			select {
 			case <-done:
 				return
-			case <-time.After(pause / 4):
+			case <-time.After(look):
 			}
 		}
 	})

@@ -40,6 +40,8 @@ type Config struct {
 // [seal.Store] says, and [seal.Watcher] if it is one. Each check calls open for
 // a store of its own that holds no record; open registers with t.Cleanup what
 // must be closed. A store that polls for changes should do so quickly here.
+// With -short the races are shorter, and records of 256 KiB are the largest that it
+// stores.
 func Run(t *testing.T, open func(t *testing.T) seal.Store) { Config{}.Run(t, open) }
 
 // Run is the function [Run] for such a store.
@@ -50,7 +52,7 @@ func (c Config) Run(t *testing.T, open func(t *testing.T) seal.Store) {
 	if c.MaxRecordSize < MinRecordSize || c.MaxRecordSize > seal.MaxRecordSize {
 		t.Fatalf("storetest: MaxRecordSize is %d, want %d to %d", c.MaxRecordSize, MinRecordSize, seal.MaxRecordSize)
 	}
-	for _, check := range c.checks() {
+	for _, check := range (suite{c, testing.Short()}).checks() {
 		t.Run(check.name, func(t *testing.T) { check.run(t, open(t)) })
 	}
 }
