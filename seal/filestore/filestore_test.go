@@ -164,6 +164,9 @@ func TestUnreachable(t *testing.T) {
 			if runtime.GOOS == "windows" && (errors.Is(test.is, seal.ErrExposed) || strings.Contains(test.name, "link")) {
 				t.Skip("not so on Windows")
 			}
+			if testing.Short() && test.name == "too large" {
+				t.Skip("-short: reads 4 MiB six times")
+			}
 			path := test.make(t, t.TempDir())
 			storetest.RunUnreachable(t, func(t *testing.T) seal.Store { return openStore(t, path) })
 			_, _, loadErr := openStore(t, path).Load(t.Context())
@@ -251,7 +254,11 @@ func TestAltered(t *testing.T) {
 		}
 	}
 	const nonce, nonceEnd = 20, 52 // a change there makes another revision, not another record
-	for i := range goldenFile {
+	step := 1
+	if testing.Short() {
+		step = 4
+	}
+	for i := 0; i < len(goldenFile); i += step {
 		load(fmt.Sprintf("cut at %d", i), goldenFile[:i])
 		if i < nonce || i >= nonceEnd {
 			load(fmt.Sprintf("byte %d", i), goldenFile[:i]+string(goldenFile[i]^1)+goldenFile[i+1:])
@@ -471,6 +478,9 @@ func TestRestored(t *testing.T) {
 
 // A writer waits for the lock, and no longer than its context.
 func TestLocked(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: starts processes")
+	}
 	path := filepath.Join(t.TempDir(), "record")
 	child := startWriter(t, path, "hold")
 	child.waitFor(t, "held")
@@ -489,6 +499,9 @@ func TestLocked(t *testing.T) {
 // Processes that append to the record are killed at any moment. What one of
 // them reported as stored is in the record, once, and in order.
 func TestKilledWriters(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: starts processes")
+	}
 	path := filepath.Join(t.TempDir(), "record")
 	s := openStore(t, path)
 	_, err := s.Swap(t.Context(), []byte("start\n"), "")
