@@ -30,6 +30,9 @@ func TestConformance(t *testing.T) {
 		"an empty Secret": `{"kind": "Secret", "metadata": {"name": "seal", "resourceVersion": "7"}}`,
 	} {
 		t.Run(name, func(t *testing.T) {
+			if object != "" && testing.Short() {
+				t.Skip("-short: the suite, once more")
+			}
 			storetest.Config{MaxRecordSize: kubestore.MaxRecordSize}.Run(t, func(t *testing.T) seal.Store {
 				f := newFake(t)
 				if object != "" {

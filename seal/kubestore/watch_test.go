@@ -98,6 +98,9 @@ func TestWatchGoesOn(t *testing.T) {
 	}
 	for name, answer := range answers {
 		t.Run(name, func(t *testing.T) {
+			if name == "an endless one" && testing.Short() {
+				t.Skip("-short: it is of 20 MiB")
+			}
 			f := newFake(t)
 			var watches atomic.Int64
 			f.Answer = func(w http.ResponseWriter, r *http.Request) bool {
