@@ -116,7 +116,7 @@ func TestTornRecordIsNoticed(t *testing.T) {
 		ctx := t.Context()
 		begin := scenario{begin: shapes[1].slots}.prepare(ctx, t)
 		accepted, cuts := 0, 0
-		for cut := 0; cut < len(begin.record); cut += 97 {
+		for cut := 0; cut < len(begin.record); cut += most(97, 4*97) {
 			v, b := begin.from(ctx, t, seal.NewMemStore())
 			_, swaps := v.faulty.Calls()
 			v.faulty.OnSwap = map[int]storetest.Fault{swaps + 1: {Effect: storetest.CrashTorn, Bytes: cut}}
@@ -132,7 +132,7 @@ func TestTornRecordIsNoticed(t *testing.T) {
 			}
 			b.Close()
 		}
-		t.Logf("GUARANTEE 4 torn-record-noticed: cuts=%d accepted=%d", cuts, accepted)
+		counted(t, "GUARANTEE 4 torn-record-noticed: cuts=%d accepted=%d", cuts, accepted)
 	})
 }
 

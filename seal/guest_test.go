@@ -119,7 +119,7 @@ func TestPanicsOfOthersEndNothing(t *testing.T) {
 					t.Fatal(err)
 				}
 				g.does[call] = func() error { panic("a fault of theirs") }
-				ctx, cancel := context.WithTimeout(t.Context(), 48*time.Hour)
+				ctx, cancel := context.WithTimeout(t.Context(), most(48*time.Hour, 4*time.Hour))
 				defer cancel()
 				if err := b.Run(ctx); !errors.Is(err, context.DeadlineExceeded) {
 					t.Errorf("Run: %v", err)

@@ -254,7 +254,10 @@ func TestOneCeremonyUnsealsAFleet(t *testing.T) {
 		took := f.within(time.Minute, "the ceremony", (*seal.Barrier).Sealed)
 
 		ceremonies, restarts := 1, 0
-		for _, name := range f.names() {
+		for i, name := range f.names() {
+			if testing.Short() && i%3 != 0 {
+				continue
+			}
 			f.kill(name)
 			f.start(name)
 			f.within(5*time.Second, "a restart", (*seal.Barrier).Sealed)

@@ -308,10 +308,28 @@ func together(t *testing.T) {
 func proved(t testing.TB, format string, args ...any) {
 	t.Helper()
 	line := fmt.Sprintf(format, args...)
-	if !testlevel.Whole() || strings.Contains(flag.Lookup("test.run").Value.String(), "/") {
+	if !testlevel.Whole() || testing.Short() || strings.Contains(flag.Lookup("test.run").Value.String(), "/") {
 		line = "of a part: " + strings.TrimPrefix(line, "GUARANTEE ")
 	}
 	t.Log(line)
+}
+
+// counted logs a figure of a test that makes all of its trials, but with -short.
+func counted(t testing.TB, format string, args ...any) {
+	t.Helper()
+	line := fmt.Sprintf(format, args...)
+	if testing.Short() {
+		line = "of a sample: " + strings.TrimPrefix(line, "GUARANTEE ")
+	}
+	t.Log(line)
+}
+
+// most is n, or with -short less.
+func most[T int | time.Duration](n, short T) T {
+	if testing.Short() {
+		return short
+	}
+	return n
 }
 
 func must(t testing.TB, err error) {

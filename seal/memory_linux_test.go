@@ -16,6 +16,9 @@ import (
 // stores and the epochs it encrypts in, which are no secret, and its shares
 // masked; with the keys of its KMS, which are known, all else follows from them.
 func TestCleanMemory(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: starts a process, and searches its memory")
+	}
 	var open finds
 	secrets := 0
 	sealed, chance, lives := luckily(t, func() finds {

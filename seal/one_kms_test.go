@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -169,13 +171,16 @@ func TestOneKMSHarmsOnlyItself(t *testing.T) {
 	}
 	running := made(t, map[string]seal.Spec{"1": key("x"), "2": key("a"), "people": two}, "2")
 	for name := range fouls(nil) {
+		if testing.Short() && !slices.Contains([]string{"hears nothing", "asks for an hour", "lies", "panics"}, name) {
+			continue
+		}
 		t.Run("start/"+name, func(t *testing.T) { startBesideAFoulKMS(t, name, starts, answered) })
 		if !testlevel.Whole() && name != "hears nothing" {
 			continue
 		}
 		t.Run("run/"+name, func(t *testing.T) { runBesideAFoulKMS(t, name, running, answered) })
 	}
-	t.Logf("GUARANTEE 28 one-kms-harms-itself: answers=%d violations=%d worst=%.1fs", counts["answers"], counts["violations"], worst.Seconds())
+	counted(t, "GUARANTEE 28 one-kms-harms-itself: answers=%d violations=%d worst=%.1fs", counts["answers"], counts["violations"], worst.Seconds())
 }
 
 var (
@@ -337,8 +342,12 @@ func runBesideAFoulKMS(t *testing.T, name string, start *bench, answered func(*t
 		"seal":  func(_ context.Context, _ *bench, b *seal.Barrier) error { return b.Seal(seal.By{}) },
 		"close": func(_ context.Context, _ *bench, b *seal.Barrier) error { return b.Close() },
 	}
-	for busy, need := range needing {
-		for what, call := range others {
+	for i, busy := range slices.Sorted(maps.Keys(needing)) {
+		for j, what := range slices.Sorted(maps.Keys(others)) {
+			if testing.Short() && (i+j)%len(needing) != 0 { // each of the others once
+				continue
+			}
+			need, call := needing[busy], others[what]
 			virtual(t, func(t *testing.T) {
 				release := make(chan struct{})
 				x := start.copy(t, fouls(release)[name])

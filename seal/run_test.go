@@ -72,8 +72,8 @@ func TestOutage(t *testing.T) {
 		v.fake.Script(kmstest.Always(kmstest.Fault{Failure: kmstest.NoDNS}))
 		v.faulty.Outage(errors.New("no route"))
 		calls, written := v.fake.Count(""), 0
-		drills := 0
-		for range 24 * 60 {
+		drills, hours := 0, most(24, 4)
+		for range hours * 60 {
 			time.Sleep(time.Minute)
 			for _, r := range replicas {
 				c0 := v.fake.Count("")
@@ -94,7 +94,7 @@ func TestOutage(t *testing.T) {
 		if !bytes.Equal(before, v.stored(ctx)) {
 			t.Error("an outage changed the record")
 		}
-		t.Logf("GUARANTEE 7 no-self-inflicted-outage: hours=24 replicas=3 writes=%d seals=%d data_path_kms_calls=0 drill_calls=%d drill_warnings=%d", written, seals, drills, warned)
+		counted(t, "GUARANTEE 7 no-self-inflicted-outage: hours=%d replicas=3 writes=%d seals=%d data_path_kms_calls=0 drill_calls=%d drill_warnings=%d", hours, written, seals, drills, warned)
 		if seals != 0 {
 			t.Error("sealed")
 		}
@@ -110,6 +110,7 @@ func TestHerd(t *testing.T) {
 	if !testlevel.Whole() {
 		replicas = 200
 	}
+	replicas = most(replicas, 60)
 	quota := replicas / 2
 	floor := window * time.Duration(replicas/quota) / 2 // the last call fits when the second window begins
 	virtual(t, func(t *testing.T) {
@@ -187,7 +188,7 @@ func TestRunWaitsForTheKMS(t *testing.T) {
 			// What an operator sealed stays sealed.
 			v.fake.Script(nil)
 			must(t, r.Seal(seal.By{Actor: "operator"}))
-			time.Sleep(24 * time.Hour)
+			time.Sleep(most(24*time.Hour, 2*time.Hour))
 			if !r.Status().Sealed {
 				t.Error("Run undid an operator's seal")
 			}
@@ -398,7 +399,7 @@ func TestRunFollowsKeyVersions(t *testing.T) {
 				must(t, v.write(b))
 				b.Close()
 			}
-			fleet, stop := v.fleet(ctx, 5, func(c *seal.Config) {
+			fleet, stop := v.fleet(ctx, most(5, 2), func(c *seal.Config) {
 				c.KMS, c.KeepVersions, c.Poll = v.own(), keep, time.Minute // of two days
 			})
 			defer stop()

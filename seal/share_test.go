@@ -143,6 +143,7 @@ func TestShareTextDetectsEveryMistake(t *testing.T) {
 	if !testlevel.Whole() {
 		samples = 6_000
 	}
+	samples = most(samples, 1_000)
 	const alphabet = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
 	text := textShare(t)
 	accepted := 0
@@ -159,7 +160,7 @@ func TestShareTextDetectsEveryMistake(t *testing.T) {
 	flips := 0
 	for i := range len(text) {
 		for c := range 256 {
-			if byte(c) != text[i] {
+			if byte(c) != text[i] && (!testing.Short() || (i+c)%8 == 0) {
 				try(text[:i] + string([]byte{byte(c)}) + text[i+1:])
 				flips++
 			}

@@ -108,7 +108,7 @@ func (q *quorum) every(givenAlready []seal.Share, stale, foreign []seal.Share, n
 	q.forbidden = []string{text, hex.EncodeToString(raw[:32]), text[20:60]}
 
 	// Bits of the raw form.
-	for bit := range len(raw) * 8 {
+	for bit := 0; bit < len(raw)*8; bit += most(1, 5) { // five: each bit of a byte comes
 		changed := slices.Clone(raw)
 		changed[bit/8] ^= 1 << (bit % 8)
 		what := fmt.Sprintf("raw share, bit %d", bit)
@@ -127,7 +127,7 @@ func (q *quorum) every(givenAlready []seal.Share, stale, foreign []seal.Share, n
 	if err != nil {
 		q.t.Fatal(err)
 	}
-	for bit := range len(payload) * 8 {
+	for bit := 0; bit < len(payload)*8; bit += most(1, 5) {
 		changed := slices.Clone(payload)
 		changed[bit/8] ^= 1 << (bit % 8)
 		encoded, err := bech32m.Encode(prefix, changed)
@@ -157,7 +157,7 @@ func (q *quorum) every(givenAlready []seal.Share, stale, foreign []seal.Share, n
 	const alphabet = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
 	for i := len(prefix) + 1; i < len(text); i++ {
 		for _, c := range alphabet {
-			if !testlevel.Whole() && (i+int(c))%8 != 0 || byte(c) == text[i] {
+			if !testlevel.Whole() && (i+int(c))%8 != 0 || testing.Short() && (i+int(c))%32 != 0 || byte(c) == text[i] {
 				continue
 			}
 			q.text(fmt.Sprintf("text, character %d", i+1), text[:i]+string(c)+text[i+1:], seal.ErrShareChecksum, "mistyped share")
