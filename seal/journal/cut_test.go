@@ -34,8 +34,11 @@ func headsOf(t testing.TB, text []byte) (heads []journal.Head, ends []int) {
 // archived, and up to any line from the last head on.
 func cutAnywhere(t *testing.T, text []byte, heads []journal.Head, ends []int) (cuts, noticed int) {
 	t.Helper()
-	last, whole := len(heads)-1, 0
+	last, whole, turn := len(heads)-1, 0, 0
 	check := func(left []byte, after int, given ...int) {
+		if turn++; testing.Short() && turn%13 != 0 {
+			return
+		}
 		place, most := journal.Rest{Bytes: left}, given[len(given)-1]
 		allowed := bytes.HasPrefix(text, left) && len(left) >= ends[max(most, after)]
 		if after >= 0 {

@@ -34,6 +34,9 @@ func TestChild(t *testing.T) {
 // A process that is killed at any moment leaves a journal that holds all that it
 // acknowledged, and that the next one goes on with.
 func TestKilled(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: starts processes")
+	}
 	place := inDir(t)
 	random := rand.New(rand.NewPCG(1, 4))
 	kills, torn, acknowledged := 12, uint64(0), uint64(0)

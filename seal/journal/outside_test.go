@@ -93,9 +93,13 @@ func TestHangsForADay(t *testing.T) {
 				must(t, err)
 				before := runtime.NumGoroutine()
 				stop := run(t, j)
-				for n := range 24 * 12 {
+				events := 24 * 12
+				if testing.Short() {
+					events = 24
+				}
+				for n := range events {
 					j.Event(event(n % 60))
-					time.Sleep(5 * time.Minute)
+					time.Sleep(24 * time.Hour / time.Duration(events))
 				}
 				calls := d.calls.Load()
 				if tried, hung = tried+1, max(hung, calls); calls != 1 {
@@ -126,7 +130,7 @@ func TestHangsForADay(t *testing.T) {
 			})
 		})
 	}
-	if tried > 0 {
+	if tried > 0 && !testing.Short() {
 		t.Logf("GUARANTEE 25 journal-calls-that-hang-for-a-day: tried=%d hung_goroutines_of_each=%d", tried, hung)
 	}
 }
