@@ -12,11 +12,15 @@ import (
 	"testing"
 
 	"github.com/sealwright/sealwright/examples/internal/boltfile"
+	"github.com/sealwright/sealwright/internal/testlevel"
 	"github.com/sealwright/sealwright/kms/kmstest"
 	"github.com/sealwright/sealwright/seal/storetest"
 )
 
 var everyPoint = flag.Bool("azure.full", false, "every failure of the KMS at every call, and a kill at every load of the store")
+
+// all reports whether the failures that are enumerated are all made to happen.
+func all() bool { return *everyPoint || testlevel.Whole() }
 
 // A direction is a migration of the whole server.
 type direction struct {
@@ -167,7 +171,11 @@ func TestShamirToAzureAndBack(t *testing.T) {
 	for d, from := range map[*direction]*world{&forward: shamir, &back: azure} {
 		c.enumerate(t, from, *d)
 	}
-	t.Logf("GUARANTEE 1 shamir-to-azure-over-http: kills=%d kms_faults=%d store_faults=%d lost=%d stranded=%d liars_rekeyed=%d", c.kills, c.faults, c.storeFaults, c.lost, c.stranded, c.rekeyed)
+	made := "GUARANTEE 1"
+	if !all() {
+		made = "of a part:"
+	}
+	t.Logf(made+" shamir-to-azure-over-http: kills=%d kms_faults=%d store_faults=%d lost=%d stranded=%d liars_rekeyed=%d", c.kills, c.faults, c.storeFaults, c.lost, c.stranded, c.rekeyed)
 
 	// Planted: a store that is another one's, and a record that is torn.
 	other, _, _ := azureWorld(t)
@@ -189,7 +197,9 @@ func TestShamirToAzureAndBack(t *testing.T) {
 	}
 }
 
-// enumerate counts the calls of a migration that goes well, and strikes at each.
+// enumerate counts the calls of a migration that goes well, and strikes at each; or,
+// where a part is enough, at each fifth of the swaps and of the requests, which meets
+// each effect, and with each failure of the KMS at one of its calls.
 func (c *tally) enumerate(t *testing.T, from *world, d direction) {
 	t.Helper()
 	var calls atomic.Int64
@@ -224,14 +234,25 @@ func (c *tally) enumerate(t *testing.T, from *world, d direction) {
 		t.Fatal("too few to be a migration")
 	}
 
+	trials := 0
+	left := func() bool {
+		trials++
+		return !all() && trials%5 != 1
+	}
 	for k := 1; k <= swaps; k++ {
 		for _, effect := range []storetest.Effect{storetest.CrashBefore, storetest.CrashAfter} {
+			if left() {
+				continue
+			}
 			c.kills++
 			c.point(t, from, d, fmt.Sprintf("killed at swap %d, effect %d", k, effect), false, func(l *life) {
 				l.store.OnSwap = map[int]storetest.Fault{k: {Effect: effect}}
 			})
 		}
 		for _, effect := range []storetest.Effect{storetest.FailBefore, storetest.FailAfter} {
+			if left() {
+				continue
+			}
 			c.storeFaults++
 			c.point(t, from, d, fmt.Sprintf("swap %d fails, effect %d", k, effect), false, func(l *life) {
 				l.store.OnSwap = map[int]storetest.Fault{k: {Effect: effect}}
@@ -246,6 +267,9 @@ func (c *tally) enumerate(t *testing.T, from *world, d direction) {
 	}
 	for k := 1; k <= requests; k++ {
 		for _, lasting := range []bool{false, true} {
+			if left() {
+				continue
+			}
 			c.faults++
 			c.point(t, from, d, fmt.Sprintf("request %d to Azure is cut, lasting %v", k, lasting), false, func(*life) {
 				calls.Store(0)
@@ -269,11 +293,14 @@ func (c *tally) enumerate(t *testing.T, from *world, d direction) {
 				return kmstest.Fault{}
 			})
 		})
-		for _, f := range kmstest.Failures() {
+		for i, f := range kmstest.Failures() {
+			if !all() && (i%len(ops) != k-1 || !d.auto && i%5 != 0) {
+				continue
+			}
 			for _, lasting := range []bool{false, true} {
 				for _, after := range []bool{false, true} {
 					common := slices.Contains([]kmstest.Failure{kmstest.ServerError, kmstest.NoDNS}, f)
-					if !*everyPoint && !common && (lasting || after) {
+					if !*everyPoint && !common && (lasting || after) || !all() && lasting != after {
 						continue
 					}
 					c.faults++

@@ -5,8 +5,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/sealwright/sealwright/internal/testlevel"
 )
 
 // TestRecordedSecrets sends what bao kv and vault kv sent, in their order, and
@@ -79,7 +82,8 @@ func sameTypes(t *testing.T, at string, recorded, ours object) (n int) {
 
 // TestRecordedTransit sends all that was recorded of the transit engine, with the
 // mount and the token before and after it. Package transitengine compares values
-// too, of all but ChaCha20-Poly1305.
+// too, of all but ChaCha20-Poly1305. The RSA keys whose making takes a second are left
+// to it where a part is enough.
 func TestRecordedTransit(t *testing.T) {
 	b, err := os.ReadFile(filepath.Join("..", "..", "keyring", "named", "testdata", "transit.json"))
 	if err != nil {
@@ -94,9 +98,17 @@ func TestRecordedTransit(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := unsealed(t, t.TempDir())
-	ours, fields := map[string]string{}, 0
+	ours, fields, left := map[string]string{}, 0, 0
+	large := func(v any) bool {
+		text := fmt.Sprint(v)
+		return !testlevel.Whole() && (strings.Contains(text, "rsa-3072") || strings.Contains(text, "rsa-4096") || text == "transit/wrapping_key")
+	}
 	var signed any
 	for i, e := range recorded {
+		if large(e.Path) {
+			left++
+			continue
+		}
 		body := object{}
 		for k, v := range e.Request {
 			body[k] = inOurWords(ours, v)
@@ -117,14 +129,18 @@ func TestRecordedTransit(t *testing.T) {
 			fields += sameTypes(t, at, e.Response, out)
 		}
 		learn(ours, e.Response, out)
+		if e.Note == "list" {
+			data := e.Response["data"].(object)
+			data["keys"] = slices.DeleteFunc(data["keys"].([]any), large)
+		}
 		if e.Note == "list" && fmt.Sprint(out["data"]) != fmt.Sprint(e.Response["data"]) {
 			t.Errorf("%s: %v, recorded %v", at, out, e.Response)
 		}
 	}
-	if len(recorded) != 208 || fields < 1300 {
+	if len(recorded) != 208 || fields < 1300 && left == 0 || fields < 1100 {
 		t.Errorf("only %d exchanges with %d fields", len(recorded), fields)
 	}
-	t.Logf("recorded transit: exchanges=%d fields=%d", len(recorded), fields)
+	t.Logf("recorded transit: exchanges=%d fields=%d", len(recorded)-left, fields)
 }
 
 // learn notes what we answered in place of recorded texts that differ.
