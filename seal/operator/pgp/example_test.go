@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"strings"
 
+	"github.com/ProtonMail/go-crypto/openpgp/packet"
 	openpgp "github.com/ProtonMail/go-crypto/openpgp/v2"
 
 	"github.com/sealwright/sealwright/seal"
@@ -38,7 +39,7 @@ func Example() {
 	}
 
 	// gpg --quick-gen-key ada; gpg --export ada | base64
-	ada, err := openpgp.NewEntity("Ada", "", "ada@example.com", nil)
+	ada, err := openpgp.NewEntity("Ada", "", "ada@example.com", &packet.Config{Algorithm: packet.PubKeyAlgoEdDSA})
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -38,6 +39,14 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+// RSAKey is the key of each who has one of RSA: to make one takes long.
+var RSAKey = sync.OnceValues(func() (*openpgp.Entity, error) {
+	return openpgp.NewEntity("Ada", "", "ada@example.com", &packet.Config{
+		Algorithm: packet.PubKeyAlgoRSA, RSABits: 2048, DefaultCipher: packet.CipherAES256,
+		Time: func() time.Time { return today.Add(-time.Hour) },
+	})
+})
+
 // newKey returns a key made now, and its public part as the tools send it.
 func newKey(t testing.TB, c packet.Config) (*openpgp.Entity, string) {
 	t.Helper()
@@ -48,7 +57,11 @@ func newKey(t testing.TB, c packet.Config) (*openpgp.Entity, string) {
 	if c.Time == nil {
 		c.Time = func() time.Time { return today.Add(-time.Hour) }
 	}
-	e, err := openpgp.NewEntity("Ada", "", "ada@example.com", &c)
+	made := RSAKey
+	if c.Algorithm != packet.PubKeyAlgoRSA {
+		made = func() (*openpgp.Entity, error) { return openpgp.NewEntity("Ada", "", "ada@example.com", &c) }
+	}
+	e, err := made()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,7 +113,7 @@ func open(t testing.TB, e *openpgp.Entity, message []byte) (string, *openpgp.Mes
 func TestEncrypt(t *testing.T) {
 	for name, c := range map[string]packet.Config{
 		"EdDSA and ECDH":      {},
-		"RSA 2048":            {Algorithm: packet.PubKeyAlgoRSA, RSABits: 2048},
+		"RSA 2048":            {Algorithm: packet.PubKeyAlgoRSA},
 		"ECDSA P-521":         {Algorithm: packet.PubKeyAlgoECDSA, Curve: packet.CurveNistP521},
 		"Ed448, version 6":    {Algorithm: packet.PubKeyAlgoEd448, V6Keys: true, AEADConfig: &packet.AEADConfig{}},
 		"Ed25519, version 6":  {Algorithm: packet.PubKeyAlgoEd25519, V6Keys: true, AEADConfig: &packet.AEADConfig{}},
