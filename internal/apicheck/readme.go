@@ -1,6 +1,7 @@
 package apicheck
 
 import (
+	"bytes"
 	"io/fs"
 	"path"
 	"strings"
@@ -40,6 +41,7 @@ func Snippets(markdown string) []Snippet {
 // and without regard to indentation and empty lines; "" if none has.
 func (s Snippet) FoundIn(fsys fs.FS) (string, error) {
 	want := "\n" + flatten(s.Text)
+	first, _, _ := bytes.Cut([]byte(want[1:]), []byte("\n"))
 	found := ""
 	err := fs.WalkDir(fsys, ".", func(name string, entry fs.DirEntry, err error) error {
 		switch {
@@ -51,7 +53,7 @@ func (s Snippet) FoundIn(fsys fs.FS) (string, error) {
 			return nil
 		}
 		src, err := fs.ReadFile(fsys, name)
-		if err == nil && strings.Contains("\n"+flatten(string(src)), want) {
+		if err == nil && bytes.Contains(src, first) && strings.Contains("\n"+flatten(string(src)), want) {
 			found = name
 			return fs.SkipAll
 		}

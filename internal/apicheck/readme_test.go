@@ -26,6 +26,9 @@ func TestReadme(t *testing.T) {
 	tree := os.DirFS(repository)
 	for _, snippet := range apicheck.Snippets(strings.ReplaceAll(string(text), "\r\n", "\n")) {
 		if snippet.Program() {
+			if testing.Short() {
+				continue // -short: the go command takes as long as all else
+			}
 			if out, err := build(t, snippet.Text); err != nil {
 				t.Errorf("README.md:%d does not build: %v\n%s", snippet.Line, err, out)
 			}

@@ -6,6 +6,7 @@ package apicheck
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"go/ast"
 	"go/parser"
@@ -58,11 +59,10 @@ func Load(fsys fs.FS) ([]*Package, error) {
 		} else if module {
 			modules[dir] = dir
 		}
-		p, err := loadPackage(fsys, dir)
+		p, err := loadPackage(fsys, dir, modules[dir])
 		if err != nil || p == nil {
 			return err
 		}
-		p.Module = modules[dir]
 		packages = append(packages, p)
 		return nil
 	})
@@ -82,22 +82,27 @@ func hasModule(fsys fs.FS, dir string) (bool, error) {
 	return err == nil, err
 }
 
-func loadPackage(fsys fs.FS, dir string) (*Package, error) {
+func loadPackage(fsys fs.FS, dir, module string) (*Package, error) {
 	names, err := fs.Glob(fsys, path.Join(dir, "*.go"))
 	if err != nil || len(names) == 0 {
 		return nil, err
 	}
-	p := &Package{Dir: dir, Fset: token.NewFileSet()}
+	p := &Package{Dir: dir, Module: module, Fset: token.NewFileSet()}
 	for _, name := range names {
 		src, err := fs.ReadFile(fsys, name)
 		if err != nil {
 			return nil, err
 		}
-		file, err := parser.ParseFile(p.Fset, name, src, parser.ParseComments|parser.SkipObjectResolution)
+		mode := parser.ParseComments | parser.SkipObjectResolution
+		test, nested := strings.HasSuffix(name, "_test.go"), module != "" && module != "."
+		if test && !bytes.Contains(src, []byte("\nfunc Example")) || !test && (p.internal() || nested) {
+			mode |= parser.ImportsOnly // no rule asks for more
+		}
+		file, err := parser.ParseFile(p.Fset, name, src, mode)
 		if err != nil {
 			return nil, err
 		}
-		if strings.HasSuffix(name, "_test.go") {
+		if test {
 			p.Tests = append(p.Tests, file)
 		} else if !ignored(src) {
 			p.Files = append(p.Files, file)
