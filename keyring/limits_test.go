@@ -88,6 +88,9 @@ func TestLimits(t *testing.T) {
 	wantError(t, err, keyring.ErrExhausted, "keyring: rewrap: term 2: the term is used up: rotate to a new one")
 
 	parallelEpochs, parallelMost := parallelLimits(t)
+	if testing.Short() {
+		return
+	}
 	t.Logf("GUARANTEE 19 keyring-limits: epochs=%d messages=%d of %d, parallel-epochs=%d most-in-one=%d of %d, nonces-repeated=%d",
 		len(perEpoch), total, epochs*units, parallelEpochs, parallelMost, units, total-len(nonces))
 }
@@ -103,7 +106,11 @@ func refMessageFor(t *testing.T, k *keyring.Keyring) []byte {
 // parallelLimits uses a term up from many goroutines, and returns the number
 // of epochs and of the messages in the fullest.
 func parallelLimits(t *testing.T) (epochs, most int) {
-	const limit, units = 50, 256
+	const units = 256
+	limit := 50
+	if testing.Short() {
+		limit = 6
+	}
 	o := limited(t, keyring.Limits{EpochUnits: units, Lease: 1, TermEpochs: limit, Chunks: 4})
 	k := o.Keyring()
 	var mu sync.Mutex

@@ -24,6 +24,9 @@ func TestTogether(t *testing.T) {
 	if !testlevel.Whole() {
 		rounds = 50
 	}
+	if testing.Short() {
+		rounds = 15
+	}
 	const oldest = 3 // terms that stay behind the active one
 	o := keyring.New()
 	o.SetLimits(keyring.Limits{EpochUnits: 1024, Lease: 4, TermEpochs: 1 << 16, Chunks: 1 << 10})
@@ -135,6 +138,9 @@ func TestTogether(t *testing.T) {
 	if stale.Load() != 0 {
 		t.Errorf("%d messages under a term older than what was installed", stale.Load())
 	}
+	if testing.Short() {
+		return
+	}
 	t.Logf("GUARANTEE 9 keyring-terms: messages=%d installs=%d stale=%d", messages.Load(), installs, stale.Load())
 	t.Logf("GUARANTEE 26 keyring-together: messages=%d installs=%d seals=%d refused-sealed=%d refused-retired=%d unwiped=0",
 		messages.Load(), installs, seals, sealed.Load(), retired.Load())
@@ -143,6 +149,10 @@ func TestTogether(t *testing.T) {
 // TestSealWaits holds an operation in flight, of each kind, and sees that Seal
 // does not wipe or return before it is done, and that nothing new begins.
 func TestSealWaits(t *testing.T) {
+	wait := time.Minute
+	if testing.Short() {
+		wait = time.Second
+	}
 	for name, enter := range map[string]func(o *keyring.Owner) (leave func()){
 		"encrypt": (*keyring.Owner).EnterEpoch,
 		"decrypt": (*keyring.Owner).EnterView,
@@ -159,7 +169,7 @@ func TestSealWaits(t *testing.T) {
 					o.Seal()
 					sealed.Store(true)
 				}()
-				time.Sleep(time.Minute)
+				time.Sleep(wait)
 				synctest.Wait()
 				if sealed.Load() {
 					t.Error("Seal returned under an operation in flight")
@@ -172,7 +182,7 @@ func TestSealWaits(t *testing.T) {
 				_, err = k.Decrypt(nil, ciphertext, nil)
 				wantError(t, err, keyring.ErrSealed, "")
 				leave()
-				time.Sleep(time.Minute)
+				time.Sleep(wait)
 				synctest.Wait()
 				if !sealed.Load() || o.Unwiped() != 0 {
 					t.Errorf("the operation has left; sealed: %v, keys left: %d", sealed.Load(), o.Unwiped())
@@ -216,7 +226,11 @@ func TestCache(t *testing.T) {
 		ciphertexts = append(ciphertexts, encrypt(t, writer.Keyring(), "plaintext", ""))
 	}
 	leave := o.EnterView() // as long as it is in, nothing it may see is wiped
-	for range 3 {
+	again := 3
+	if testing.Short() {
+		again = 1
+	}
+	for range again {
 		for _, c := range ciphertexts {
 			wantDecrypt(t, o.Keyring(), c, "", "plaintext")
 		}
@@ -273,6 +287,9 @@ func TestManySeals(t *testing.T) {
 	if !testlevel.Whole() {
 		rounds = 500
 	}
+	if testing.Short() {
+		rounds = 100
+	}
 	o := newOwner(t, terms(1, 1))
 	k := o.Keyring()
 	ciphertext := encrypt(t, k, "x", "")
@@ -304,6 +321,9 @@ func TestLateStreams(t *testing.T) {
 	rounds := 700
 	if !testlevel.Whole() {
 		rounds = 100
+	}
+	if testing.Short() {
+		rounds = 40
 	}
 	o := keyring.New()
 	for range rounds {

@@ -23,6 +23,9 @@ import (
 // What the code leaves is there every time. What the runtime saved of a register
 // when it interrupted a goroutine is there by chance, so three keyrings may try.
 func TestNothingLeftInMemory(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: searches memory")
+	}
 	open, after := keysInMemory(t, false), keysInMemory(t, true)
 	tries := 1
 	for ; tries < 3 && slices.Max(slices.Collect(maps.Values(after))) > 0; tries++ {
