@@ -66,7 +66,11 @@ func TestNoSecretIsShown(t *testing.T) {
 	first.lead("make")
 	first.show()
 	mistakes := func(share string) {
-		for _, text := range []string{share[:80], share[:40] + swap(share[40]) + share[41:], share + share, strings.ToUpper(share[:40]) + share[40:], "x" + share, "a<b>" + share, token} {
+		texts := []string{share[:80], share[:40] + swap(share[40]) + share[41:], share + share, strings.ToUpper(share[:40]) + share[40:], "x" + share, "a<b>" + share, token}
+		if testing.Short() {
+			texts = []string{texts[1], token}
+		}
+		for _, text := range texts {
 			for _, path := range []string{"unseal", "check", "operation/none", "migration"} {
 				s.post("/ceremony/"+path, "share", text)
 			}
@@ -135,7 +139,10 @@ func TestNoSecretIsShown(t *testing.T) {
 		}
 		others.WriteString(a.answer + "\n")
 	}
-	for _, e := range s.events {
+	for i, e := range s.events {
+		if testing.Short() && i%4 != 0 {
+			continue // said has all of them
+		}
 		for _, sink := range secrettest.Sinks(e) {
 			others.WriteString(sink + "\n")
 		}
@@ -153,6 +160,9 @@ func TestNoSecretIsShown(t *testing.T) {
 	// What was shown where it belongs is what the search must find: every share, and every code.
 	if found := find(own.String()); len(found) != len(secrets)-7 {
 		t.Errorf("the search finds %d of %d secrets where they belong", len(found), len(secrets)-7)
+	}
+	if testing.Short() {
+		return // a part, of which there is no figure
 	}
 	t.Logf("GUARANTEE 20 page: secrets=%d answers=%d events=%d leaks=%d found_where_they_belong=%d", len(secrets), len(*answers), len(s.events), len(leaks), len(find(own.String())))
 }

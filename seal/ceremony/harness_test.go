@@ -84,9 +84,11 @@ type answer struct {
 	at   string // the address it has
 }
 
+var marks = regexp.MustCompile(`(?s)<head>.*?</head>|<[^>]*>`)
+
 // text is the page without its marks.
 func (a answer) text() string {
-	text := regexp.MustCompile(`(?s)<head>.*?</head>|<[^>]*>`).ReplaceAllString(a.body, " ")
+	text := marks.ReplaceAllString(a.body, " ")
 	return strings.Join(strings.Fields(html.UnescapeString(text)), " ")
 }
 
