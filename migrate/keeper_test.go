@@ -27,6 +27,9 @@ func TestKeeper(t *testing.T) {
 		if s := f.look(); s.swaps != 5 {
 			t.Errorf("%d records for a rotation, want 5, rotate, activate, lease, retire and its end:\n%s", s.swaps, strings.Join(s.trace, "\n"))
 		}
+		if testing.Short() {
+			return
+		}
 		time.Sleep(4 * time.Hour)
 		f.check(3) // each is due two hours after the one before was made
 	})
@@ -39,6 +42,9 @@ func TestKeeperKilled(t *testing.T) {
 	step := 1
 	if !testlevel.Whole() {
 		step = 4
+	}
+	if testing.Short() {
+		step = 16
 	}
 	for killAt := 1; ; killAt += step {
 		done := false
@@ -71,7 +77,7 @@ func TestKeeperKilled(t *testing.T) {
 	if points < 30/step || takeovers < 10/step {
 		t.Errorf("only %d points, %d takeovers", points, takeovers)
 	}
-	if !testlevel.Whole() {
+	if !testlevel.Whole() || testing.Short() {
 		return
 	}
 	t.Logf("GUARANTEE 1 keeper: interruptions=%d takeovers=%d lost=%d two-at-once=%d", points, takeovers, lost, astray)

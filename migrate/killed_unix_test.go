@@ -35,6 +35,9 @@ const killedEnv = "MIGRATE_TEST_KILLED"
 // store opens by its KMS keys, and by the shares that people were given; and all
 // that the server acknowledged decrypts.
 func TestKilled(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: starts processes")
+	}
 	dir := t.TempDir()
 	w := &witness{t: t, dir: dir, sets: map[uint32][]string{}}
 	kills := *kills

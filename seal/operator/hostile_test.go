@@ -76,6 +76,9 @@ func TestHostileSubmissions(t *testing.T) {
 	if !testlevel.Whole() {
 		n = 1000
 	}
+	if testing.Short() {
+		n = 300
+	}
 	s := newServer(t)
 	shares, token := s.init(object{"secret_shares": 5, "secret_threshold": 3})
 	s.unseal(shares[:3]...)
@@ -151,7 +154,7 @@ func TestHostileSubmissions(t *testing.T) {
 	}
 	s.restart()
 	expect(t, s.unseal(fresh[:2]...), object{"sealed": false})
-	t.Logf("GUARANTEE 23 operator: hostile=%d refused=%d honest_taken=%d_of_10 heap_grown=%d", sent.Load(), refused.Load(), honest, max(grown, 0))
+	counted(t, "GUARANTEE 23 operator: hostile=%d refused=%d honest_taken=%d_of_10 heap_grown=%d", sent.Load(), refused.Load(), honest, max(grown, 0))
 }
 
 // zeros is a body without end.
@@ -181,6 +184,9 @@ func TestHugeBodies(t *testing.T) {
 			continue // sealed, it would refuse the rest before it reads
 		}
 		seen[a.method+a.path] = true
+		if testing.Short() && len(seen)%5 != 0 { // those that read one read megabytes
+			continue
+		}
 		body := &zeros{}
 		r := httptest.NewRequest(a.method, "/v1/sys/"+a.path, body)
 		r.Header.Set("X-Vault-Token", token)
@@ -199,10 +205,10 @@ func TestHugeBodies(t *testing.T) {
 			t.Errorf("%s %s read %d bytes", a.method, a.path, body.read)
 		}
 	}
-	if refused < 16 {
+	if refused < 16 && !testing.Short() || refused < 3 {
 		t.Errorf("only %d routes read a body", refused)
 	}
-	t.Logf("GUARANTEE 27 operator: routes=%d endless_bodies_refused=%d unread=%d largest_read=%d", len(seen), refused, unread, largest)
+	counted(t, "GUARANTEE 27 operator: routes=%d endless_bodies_refused=%d unread=%d largest_read=%d", len(seen), refused, unread, largest)
 }
 
 // FuzzHandler sends anything anywhere: no panic, an answer that is JSON, and no

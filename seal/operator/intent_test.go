@@ -46,8 +46,11 @@ func intents() []intent {
 // shown.
 func TestIntentIsBound(t *testing.T) {
 	pairs, tried, served := 0, 0, 0
-	for _, shown := range intents() {
-		for _, hidden := range intents() {
+	for i, shown := range intents() {
+		for j, hidden := range intents() {
+			if testing.Short() && (3*i+j)%10 != 0 { // each once on either side
+				continue
+			}
 			s := newServer(t)
 			s.parse = people
 			s.restart()
@@ -89,7 +92,7 @@ func TestIntentIsBound(t *testing.T) {
 			pairs++
 		}
 	}
-	t.Logf("GUARANTEE 22 operator: pairs=%d submissions=%d served_another_intent=%d", pairs, tried, served)
+	counted(t, "GUARANTEE 22 operator: pairs=%d submissions=%d served_another_intent=%d", pairs, tried, served)
 }
 
 // Shares that were given for one plan never serve another.

@@ -138,7 +138,10 @@ func TestTruthful(t *testing.T) {
 		kms.ErrKeyGone: "the KMS key is gone", kms.ErrWrongKey: "the KMS key is another one", kms.ErrCorrupt: "the KMS answered wrongly",
 		nil: "the KMS answered wrongly", // of one that lies
 	}
-	for _, f := range kmstest.Failures() {
+	for i, f := range kmstest.Failures() {
+		if testing.Short() && i%3 != 0 {
+			continue
+		}
 		t.Run("KMS "+string(f), func(t *testing.T) {
 			s, shares, token := withKMS(t)
 			if f == kmstest.Hang {
@@ -178,7 +181,7 @@ func TestTruthful(t *testing.T) {
 			check(t, strings.Contains(fmt.Sprint(out["errors"]), "the migration stands still"), "-migrate, with a token: %v", out)
 		})
 	}
-	t.Logf("GUARANTEE 24 operator: rows=%d wrong=%d", rows, wrong)
+	counted(t, "GUARANTEE 24 operator: rows=%d wrong=%d", rows, wrong)
 }
 
 // withKMS returns a server that a KMS and people open, and whose store is a
