@@ -75,6 +75,9 @@ func TestBothDoors(t *testing.T) {
 	if os.Getenv("AEAD_SEALED") != "" {
 		t.Skip("the child process")
 	}
+	if testing.Short() {
+		t.Skip("-short: starts a process")
+	}
 	if strings.Contains(runtime.Version(), "boringcrypto") {
 		t.Skip("boringcrypto has one door only")
 	}

@@ -15,6 +15,9 @@ import (
 // TestResidue looks for what deriving and wiping leave of a key in this
 // process's memory. What crypto/hkdf leaves is the planted control.
 func TestResidue(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: searches memory")
+	}
 	secret := make([]byte, 32)
 	rand.Read(secret)
 	masked := aeadtest.Complement(secret)
