@@ -22,18 +22,22 @@ func takes(d time.Duration) func(n int) {
 func steady(d time.Duration) measure.Cost { return measure.Cost{Time: d, Least: d, Median: d} }
 
 func TestRun(t *testing.T) {
+	unit, passes := time.Nanosecond, 20
+	if testing.Short() { // each measurement collects garbage first
+		unit, passes = 10*time.Microsecond, 5
+	}
 	synctest.Test(t, func(t *testing.T) {
 		calls := 0
 		results := measure.RunBy([]measure.Benchmark{
-			{Name: "quick", Bytes: 64, Ours: takes(100 * time.Nanosecond), Others: []measure.Other{
-				{Name: "peer", Run: takes(250 * time.Nanosecond)},
-				{Name: "floor", Floor: true, Run: takes(50 * time.Nanosecond)},
+			{Name: "quick", Bytes: 64, Ours: takes(100 * unit), Others: []measure.Other{
+				{Name: "peer", Run: takes(250 * unit)},
+				{Name: "floor", Floor: true, Run: takes(50 * unit)},
 			}},
 			// It is called once in a measurement, and in few passes alone.
 			{Name: "slow", Ours: takes(time.Millisecond), Others: []measure.Other{
 				{Name: "peer", Run: func(n int) { calls += n; takes(time.Second)(n) }},
 			}},
-		}, 20, measure.WallTime)
+		}, passes, measure.WallTime)
 		for i := range results {
 			results[i].Ours.Allocs = 0 // of the clock in the bubble
 			for j := range results[i].Others {
@@ -41,9 +45,9 @@ func TestRun(t *testing.T) {
 			}
 		}
 		want := []measure.Result{
-			{Name: "quick", Bytes: 64, Ours: steady(100), Others: []measure.OtherResult{
-				{Name: "peer", Cost: steady(250), Ratio: 2.5, LeastRatio: 2.5},
-				{Name: "floor", Cost: steady(50), Ratio: 2, LeastRatio: 2},
+			{Name: "quick", Bytes: 64, Ours: steady(100 * unit), Others: []measure.OtherResult{
+				{Name: "peer", Cost: steady(250 * unit), Ratio: 2.5, LeastRatio: 2.5},
+				{Name: "floor", Cost: steady(50 * unit), Ratio: 2, LeastRatio: 2},
 			}},
 			{Name: "slow", Ours: steady(time.Millisecond), Others: []measure.OtherResult{
 				{Name: "peer", Cost: steady(time.Second), Ratio: 1000, LeastRatio: 1000},
@@ -61,6 +65,9 @@ func TestRun(t *testing.T) {
 // A machine that is slower in most passes, and not to both alike, changes no ratio:
 // the lowest tenth counts. The medians would say otherwise.
 func TestRunDisturbed(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: hundreds of measurements, each of which collects garbage first")
+	}
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
 		disturbed := func(d time.Duration) func(n int) {
@@ -86,7 +93,7 @@ func TestWall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		never := func() time.Duration { t.Error("another clock was asked"); return 0 }
 		r := measure.RunBy([]measure.Benchmark{
-			{Name: "x", Wall: true, Ours: takes(time.Microsecond), Others: []measure.Other{{Name: "peer", Run: takes(2 * time.Microsecond)}}},
+			{Name: "x", Wall: true, Ours: takes(time.Millisecond), Others: []measure.Other{{Name: "peer", Run: takes(2 * time.Millisecond)}}},
 		}, 3, never)
 		if got := r[0].Others[0].Ratio; got != 2 {
 			t.Errorf("ratio %v, want 2", got)
