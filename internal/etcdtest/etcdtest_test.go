@@ -48,6 +48,9 @@ func TestCutAndCrash(t *testing.T) {
 // A member whose port somebody has was waited for, and its cluster closed, where none
 // was.
 func TestPortTaken(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: starts a server")
+	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -77,6 +80,9 @@ func TestGroupIsStopped(t *testing.T) {
 		fmt.Println(c.Endpoints()[0])
 		time.Sleep(time.Minute) // it is stopped before
 		return
+	}
+	if testing.Short() {
+		t.Skip("-short: starts processes")
 	}
 	if _, err := exec.LookPath("etcd"); err != nil {
 		t.Skip(err)

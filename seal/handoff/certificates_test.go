@@ -41,6 +41,9 @@ func certificates(t *testing.T, before, after string) (dir string) {
 // By those that the commands of docs/OPERATIONS.md make a replica gets the root key, by
 // whatever address, and by others it does not: TLS says why, in the words of that page.
 func TestCertificatesOfTheRunbook(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: starts processes")
+	}
 	for _, tool := range []string{"sh", "openssl"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			t.Skipf("skipped: no %s here", tool)

@@ -110,6 +110,9 @@ func TestDashboard(t *testing.T) {
 			t.Errorf("%s is in no panel and no rule", name)
 		}
 	}
+	if testing.Short() {
+		return // before a process is started
+	}
 	recorded := make([]map[string]string, len(exprs))
 	for i, e := range exprs {
 		recorded[i] = map[string]string{"record": fmt.Sprintf("panel:%d", i), "expr": e}
