@@ -1,4 +1,4 @@
-package secrettest_test
+package secret_test
 
 import (
 	"crypto/aes"

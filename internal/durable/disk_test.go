@@ -1,4 +1,4 @@
-package durabletest_test
+package durable_test
 
 import (
 	"errors"
