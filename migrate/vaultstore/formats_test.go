@@ -100,7 +100,7 @@ func TestOldFormats(t *testing.T) {
 
 // TestBlobsOfSeals: the ways in which seals store the root key: a data key that a
 // KMS wrapped, split or not, as Azure's text, alone, of several seals, and by
-// transit.
+// transit; each in every kind of storage, or in one where a part is enough.
 func TestBlobsOfSeals(t *testing.T) {
 	server := new(transittest.Server)
 	cfg := server.Config("autounseal")
@@ -135,30 +135,39 @@ func TestBlobsOfSeals(t *testing.T) {
 	several := append([]byte("multiwrapvalue:1"), 0, 0, 0, 0)
 	body := slices.Concat(msg(1, 2), msg(2, blobBy(another(), b.storedKeys())), msg(2, msg(1, encrypt(b.storedKeys()), 5, msg(3, "transit/v1"))))
 	binary.BigEndian.PutUint32(several[16:], uint32(len(body)))
-	for name, c := range map[string]struct {
-		kind string
-		blob []byte
+	for i, c := range []struct {
+		name, kind string
+		blob       []byte
 	}{
-		"transit":           {"transit", msg(1, encrypt(b.storedKeys()), 5, msg(3, "transit/v1"))},
-		"transit, no id":    {"transit", msg(1, encrypt(b.storedKeys()))},
-		"envelope":          {"awskms", msg(1, sealed[12:], 2, sealed[:12], 5, msg(1, 1, 3, "arn:aws:kms:eu-west-1:1:key/2", 5, wrapped))},
-		"envelope, in one":  {"gcpckms", msg(1, sealed, 4, 1, 5, msg(3, "projects/p/cryptoKeys/k", 5, wrapped), 6, "path")},
-		"azure's text":      {"azurekeyvault", msg(1, sealed[12:], 2, sealed[:12], 5, msg(3, "0123", 5, base64.RawURLEncoding.EncodeToString(wrapped)))},
-		"several seals":     {"multiseal", append(several, body...)},
-		"with fields ahead": {"transit", msg(31, "later", 1, encrypt(b.storedKeys()), 5, msg(3, "v1", 40, 7), 32, 1)},
+		{"transit", "transit", msg(1, encrypt(b.storedKeys()), 5, msg(3, "transit/v1"))},
+		{"transit, no id", "transit", msg(1, encrypt(b.storedKeys()))},
+		{"envelope", "awskms", msg(1, sealed[12:], 2, sealed[:12], 5, msg(1, 1, 3, "arn:aws:kms:eu-west-1:1:key/2", 5, wrapped))},
+		{"envelope, in one", "gcpckms", msg(1, sealed, 4, 1, 5, msg(3, "projects/p/cryptoKeys/k", 5, wrapped), 6, "path")},
+		{"azure's text", "azurekeyvault", msg(1, sealed[12:], 2, sealed[:12], 5, msg(3, "0123", 5, base64.RawURLEncoding.EncodeToString(wrapped)))},
+		{"several seals", "multiseal", append(several, body...)},
+		{"with fields ahead", "transit", msg(31, "later", 1, encrypt(b.storedKeys()), 5, msg(3, "v1", 40, 7), 32, 1)},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(c.name, func(t *testing.T) {
 			b := newBench(t, "static")
 			b.raw["core/hsm/barrier-unseal-keys"] = c.blob
 			b.raw["core/recovery-key"] = msg(1, encrypt(bytes.Repeat([]byte{5}, 32)), 5, msg(3, "v1"))
 			b.config("core/seal-config", c.kind, 1, 1)
 			keys := seals(vaultstore.KMS{Kind: c.kind, Wrapper: w})
-			sameContents(t, b.opened(keys), "static")
-			if d := diagnose(t, b.raw.files(t), vaultstore.Options{Keys: keys}); !d.Healthy() {
-				t.Error("it is healthy")
-			}
-			for kind, path := range kinds { // and by nothing else
-				if _, err := vaultstore.Open(t.Context(), path(t, b.raw), seals(static(t))); !errors.Is(err, vaultstore.ErrSeal) {
+			for n, kind := range []string{"file", "raft", "snapshot"} {
+				if !exhaustive() && n != i%3 {
+					continue
+				}
+				path := kinds[kind](t, b.raw)
+				s, err := vaultstore.Open(t.Context(), path, keys)
+				if err != nil {
+					t.Fatalf("%s: %v", kind, err)
+				}
+				sameContents(t, s, "static")
+				s.Close()
+				if d := diagnose(t, path, vaultstore.Options{Keys: keys}); !d.Healthy() {
+					t.Errorf("%s: it is healthy", kind)
+				}
+				if _, err := vaultstore.Open(t.Context(), path, seals(static(t))); !errors.Is(err, vaultstore.ErrSeal) { // and by nothing else
 					t.Errorf("%s: %v", kind, err)
 				}
 			}

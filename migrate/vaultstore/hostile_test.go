@@ -127,7 +127,7 @@ func TestCutVaultDB(t *testing.T) {
 		t.Fatal(err)
 	}
 	whole := 0
-	for n := 0; n < len(b); n += 16384 * step(4) {
+	for n := 0; n < len(b); n += 16384 * step(12) {
 		got, err := vaultstore.WalkBytes(b[:n], false)
 		if err == nil {
 			if whole++; got != len(entries) {
