@@ -184,7 +184,7 @@ func TestHugeBodies(t *testing.T) {
 			continue // sealed, it would refuse the rest before it reads
 		}
 		seen[a.method+a.path] = true
-		if testing.Short() && len(seen)%5 != 0 { // those that read one read megabytes
+		if testing.Short() && len(seen)%8 != 0 { // those that read one read megabytes
 			continue
 		}
 		body := &zeros{}
@@ -205,7 +205,7 @@ func TestHugeBodies(t *testing.T) {
 			t.Errorf("%s %s read %d bytes", a.method, a.path, body.read)
 		}
 	}
-	if refused < 16 && !testing.Short() || refused < 3 {
+	if refused < 16 && !testing.Short() || refused == 0 {
 		t.Errorf("only %d routes read a body", refused)
 	}
 	counted(t, "GUARANTEE 27 operator: routes=%d endless_bodies_refused=%d unread=%d largest_read=%d", len(seen), refused, unread, largest)

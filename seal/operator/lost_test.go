@@ -100,7 +100,11 @@ func TestLostRecoveryShares(t *testing.T) {
 // KMS. Either the store is as it was, or the init can be repeated by its id.
 func TestClientGoneDuringInit(t *testing.T) {
 	points, made := 0, 0
-	for at := 50 * time.Millisecond; at < 1200*time.Millisecond; at += 100 * time.Millisecond {
+	every := 100 * time.Millisecond
+	if testing.Short() {
+		every *= 4
+	}
+	for at := 50 * time.Millisecond; at < 1200*time.Millisecond; at += every {
 		synctest.Test(t, func(t *testing.T) {
 			s := ofCloud(t)
 			s.kms.Script(kmstest.Always(kmstest.Fault{Delay: 200 * time.Millisecond}))
@@ -138,7 +142,10 @@ func TestClientGoneDuringInit(t *testing.T) {
 // before there is anything to answer with: no shares are made that nobody has,
 // and no token.
 func TestClientGoneBeforeItsShares(t *testing.T) {
-	for _, test := range intents() {
+	for i, test := range intents() {
+		if testing.Short() && i%3 != 0 {
+			continue
+		}
 		s := newServer(t)
 		s.parse = people
 		var leave func()
