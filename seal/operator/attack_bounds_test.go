@@ -3,7 +3,9 @@ package operator_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -106,13 +108,15 @@ func waitingSteps() map[string]waitingStep {
 // not there; and the step itself has an end.
 func TestAttackKMSHoldsTheOperator(t *testing.T) {
 	paths, slowest := 0, time.Duration(0)
-	for name, step := range waitingSteps() {
+	steps := waitingSteps()
+	for i, name := range slices.Sorted(maps.Keys(steps)) {
+		step := steps[name]
 		for does, fault := range resting {
-			for _, way := range []string{"cancel", "seal", "status", "wait"} {
+			for j, way := range []string{"cancel", "seal", "status", "wait"} {
 				if way == "cancel" && step.cancel == "" {
 					continue // there is nothing to cancel
 				}
-				if testing.Short() && does != map[string]string{"cancel": "hangs", "wait": "hangs", "seal": "asks for 1 hour", "status": "asks for 1 day"}[way] {
+				if testing.Short() && ((i+j)%2 != 0 || does != map[string]string{"cancel": "hangs", "wait": "hangs", "seal": "asks for 1 hour", "status": "asks for 1 day"}[way]) {
 					continue
 				}
 				t.Run(name+"/"+does+"/"+way, func(t *testing.T) {
