@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
-	"regexp"
 	"strings"
 )
 
@@ -82,12 +81,32 @@ func (s *Search) In(text string) map[string]string {
 	shown := map[string]string{}
 	s.asIs.in(text, shown)
 	s.lower.in(strings.ToLower(text), shown)
-	s.numbers.in(" "+strings.Join(decimal.FindAllString(text, -1), " ")+" ", shown)
+	s.numbers.in(numbersIn(text), shown)
 	return shown
 }
 
-// decimal finds whole numbers, and not the 8 of "uint8".
-var decimal = regexp.MustCompile(`\b[0-9]+\b`)
+// numbersIn returns the whole numbers of text with spaces between them and around
+// them, and not the 8 of "uint8".
+func numbersIn(text string) string {
+	out := []byte{' '}
+	for i := 0; i < len(text); i++ {
+		if !digit(text[i]) {
+			continue
+		}
+		from := i
+		for i < len(text) && digit(text[i]) {
+			i++
+		}
+		if (from == 0 || !word(text[from-1])) && (i == len(text) || !word(text[i])) {
+			out = append(append(out, text[from:i]...), ' ')
+		}
+	}
+	return string(out)
+}
+
+func digit(c byte) bool { return '0' <= c && c <= '9' }
+
+func word(c byte) bool { return digit(c) || c == '_' || 'a' <= c|0x20 && c|0x20 <= 'z' }
 
 // needles are looked for all at once: by their first eight bytes, behind a
 // filter that few others pass.
