@@ -46,8 +46,8 @@ func (e *exchange) original(signed any) object {
 
 // TestReplay sends what was recorded, in its order, and compares the status, the
 // fields, their types, and what must be the same in both. ChaCha20-Poly1305 is
-// not in the standard library: examples/server replays those exchanges too. Short,
-// it leaves out the large RSA keys, each of which is a second of work.
+// not in the standard library: examples/server replays those exchanges too. A part
+// leaves out the large RSA keys, each of which is a second of work, and -short all of them.
 func TestReplay(t *testing.T) {
 	s := newServer(t)
 	ours := map[string]string{}
