@@ -5,7 +5,6 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
@@ -60,11 +59,7 @@ func anyCertificate(t testing.TB) (*x509.Certificate, string) {
 // newCertificate returns a certificate, and the PEM file of it and its key.
 func newCertificate(t testing.TB) (*x509.Certificate, string) {
 	t.Helper()
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return certificateOf(t, key)
+	return certificateOf(t, rsaKey()) // it takes a while to make one more
 }
 
 func certificateOf(t testing.TB, key crypto.Signer) (*x509.Certificate, string) {

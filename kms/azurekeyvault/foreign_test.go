@@ -8,6 +8,7 @@ import (
 
 	"github.com/sealwright/sealwright/kms"
 	"github.com/sealwright/sealwright/kms/azurekeyvault"
+	"github.com/sealwright/sealwright/kms/azurekeyvault/azurekeyvaulttest"
 )
 
 var _ kms.Foreign = (*azurekeyvault.Wrapper)(nil)
@@ -16,6 +17,7 @@ var _ kms.Foreign = (*azurekeyvault.Wrapper)(nil)
 // version that wrapped it, also after a rotation.
 func TestForeignCiphertext(t *testing.T) {
 	s := start(t)
+	s.Create("prod", azurekeyvaulttest.KeyOptions{RSA: rsaKey()})
 	w := open(t, s.Config("prod"))
 	key := bytes.Repeat([]byte{7}, 32)
 	blob, err := w.Wrap(t.Context(), key, kms.Binding{}) // RSA-OAEP binds nothing

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -18,6 +19,29 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
 )
+
+// exhaustive reports whether all trials are to be made, as internal/testlevel has it
+// for modules that are not released apart.
+func exhaustive() bool { return os.Getenv("SEALWRIGHT_TESTS") == "whole" }
+
+// step is 1 where all is tried, and some otherwise.
+func step(some int) int {
+	if !exhaustive() {
+		return some
+	}
+	return 1
+}
+
+// proved logs a figure for docs/GUARANTEES.md, which has none where a part of the
+// trials is made.
+func proved(t testing.TB, format string, args ...any) {
+	t.Helper()
+	line := fmt.Sprintf(format, args...)
+	if !exhaustive() {
+		line = "of a part: " + strings.TrimPrefix(line, "GUARANTEE ")
+	}
+	t.Log(line)
+}
 
 func token(value string) func(context.Context) (*auth.Token, error) {
 	return func(context.Context) (*auth.Token, error) { return &auth.Token{Value: value}, nil }
