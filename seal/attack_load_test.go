@@ -119,7 +119,7 @@ func TestAttackKeyVersionLags(t *testing.T) {
 		v, b := scenario{begin: threeSlots}.prepare(ctx, t).from(ctx, t, seal.NewMemStore())
 		b.Close()
 		key := &lagging{Key: v.fake.Key("a"), until: time.Now().Add(24 * time.Hour)}
-		fleet, stop := v.fleet(ctx, most(3, 1), func(c *seal.Config) { c.KMS = v.own(); c.KMS["a"] = key })
+		fleet, stop := v.fleet(ctx, most(3, 1), func(c *seal.Config) { c.KMS = v.own(); c.KMS["a"], c.Poll = key, most(c.Poll, time.Minute) })
 		defer stop()
 		for _, b := range fleet {
 			must(t, b.Wait(ctx))

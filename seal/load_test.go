@@ -25,7 +25,7 @@ func TestTogether(t *testing.T) {
 	if !testlevel.Whole() {
 		rounds = 15
 	}
-	rounds = most(rounds, 6)
+	rounds = most(rounds, 4)
 	ctx, store, cloud := t.Context(), seal.NewMemStore(), &kmstest.Fake{}
 	open := func() *seal.Barrier {
 		b, err := seal.Open(seal.Config{Store: store, KMS: map[string]kms.Wrapper{"cloud": cloud.Key("k")}})
@@ -140,7 +140,7 @@ func TestDayOfOutages(t *testing.T) {
 		r := rand.New(rand.NewPCG(7, 24))
 		outages, rotations, refused, restarts, written, away := 0, 0, 0, 0, 0, 0
 		storeUp, kmsUp := true, true
-		hours := most(24, 8)
+		hours := most(24, 4)
 		for minute := range hours * 60 {
 			time.Sleep(time.Minute)
 			if r.IntN(20) == 0 {

@@ -1,6 +1,7 @@
 package seal_test
 
 import (
+	"context"
 	"errors"
 	"testing"
 
@@ -14,7 +15,21 @@ var (
 )
 
 func TestMemStore(t *testing.T) {
+	if testing.Short() {
+		storetest.Config{MaxRecordSize: 64 << 10}.Run(t, func(*testing.T) seal.Store { return smallMem{seal.NewMemStore()} })
+		return
+	}
 	storetest.Run(t, func(*testing.T) seal.Store { return seal.NewMemStore() })
+}
+
+// A smallMem takes 64 KiB: what is at four megabytes costs more than all else.
+type smallMem struct{ *seal.MemStore }
+
+func (s smallMem) Swap(ctx context.Context, rec []byte, old string) (string, error) {
+	if ctx.Err() == nil && len(rec) > 64<<10 {
+		return "", seal.ErrTooLarge
+	}
+	return s.MemStore.Swap(ctx, rec, old)
 }
 
 func TestMemStoreTooLarge(t *testing.T) {

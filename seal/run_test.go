@@ -461,7 +461,7 @@ func TestRunKeepsTheKey(t *testing.T) {
 		b.Close()
 		other := v.fake.Key("other")
 		for _, wrapper := range []kms.Wrapper{v.fake.Key("a"), moved{v.fake.Key("a"), other}} {
-			fleet, stop := v.fleet(ctx, 1, func(c *seal.Config) { c.KMS["a"] = wrapper })
+			fleet, stop := v.fleet(ctx, 1, func(c *seal.Config) { c.KMS["a"], c.Poll = wrapper, most(c.Poll, time.Minute) })
 			must(t, fleet[0].Wait(ctx))
 			_, _, err := fleet[0].Admin().Prove(ctx, "auto", seal.By{})
 			must(t, err)
