@@ -1,6 +1,7 @@
 package examples_test
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,18 +13,24 @@ import (
 )
 
 // Every demonstration ends well, which it does only if it has verified all its
-// steps.
+// steps. A part is of those that are this test program by another name, which nothing
+// links: all refuse a forgotten dash, and two show what they do.
 func TestDemos(t *testing.T) {
-	if !testlevel.Whole() {
-		t.Skip("builds and runs programs")
+	demos, others := []string{"shamir-to-azure", "azure-to-shamir", "aws-to-gcp", "two-of-three-clouds"}, 0
+	dir, err := t.TempDir(), error(nil)
+	if testlevel.Whole() {
+		demos, others = append(demos, "autounseal"), 3
+		dir, err = programs()
+	} else {
+		for _, demo := range demos {
+			err = errors.Join(err, link(os.Args[0], filepath.Join(dir, demo+extension)))
+		}
 	}
-	demos := []string{"autounseal", "shamir-to-azure", "azure-to-shamir", "aws-to-gcp", "two-of-three-clouds"}
-	dir, err := programs()
 	if err != nil {
 		t.Fatal(err)
 	}
 	all, err := os.ReadDir(dir)
-	if err != nil || len(all) < len(demos)+3 {
+	if err != nil || len(all) < len(demos)+others {
 		t.Fatalf("%v: %v", all, err)
 	}
 	for _, p := range all {
@@ -32,7 +39,10 @@ func TestDemos(t *testing.T) {
 			t.Errorf("%s: %v\n%s", p.Name(), err, out)
 		}
 	}
-	for _, demo := range demos {
+	for i, demo := range demos {
+		if i%3 != 0 && !testlevel.Whole() {
+			continue
+		}
 		t.Run(demo, func(t *testing.T) {
 			t.Parallel()
 			program := filepath.Join(dir, demo+extension)

@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -94,6 +95,9 @@ func (w wrapper) Unwrap(stanzas []*age.Stanza) ([]byte, error) {
 	return nil, age.ErrIncorrectIdentity
 }
 
+// rsaKey is that of each holder who has one of RSA: to make one takes long.
+var rsaKey = sync.OnceValues(func() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, 2048) })
+
 // A holder has a public key, and the file that age -d -i takes.
 type holder struct {
 	public, secret, name string
@@ -112,7 +116,7 @@ func holders(t *testing.T) map[string]holder {
 	out["post-quantum"] = holder{h.Recipient().String(), h.String(), "", h, "age 1.3 or newer"}
 	_, ed, err := ed25519.GenerateKey(rand.Reader)
 	must(t, err)
-	r, err := rsa.GenerateKey(rand.Reader, 2048)
+	r, err := rsaKey()
 	must(t, err)
 	for name, key := range map[string]any{"ssh-ed25519": ed, "ssh-rsa": r} {
 		signer, err := ssh.NewSignerFromKey(key)
@@ -136,10 +140,13 @@ func must(t testing.TB, err error) {
 	}
 }
 
-// TestOpens: what is encrypted to a key is opened by it, also by the command, and
-// named in the record.
+// TestOpens: what is encrypted to a key is opened by it, also by the command, where
+// all is tried, and named in the record.
 func TestOpens(t *testing.T) {
-	command := ageCommand(t)
+	command := ""
+	if os.Getenv("SEALWRIGHT_TESTS") == "whole" { // as internal/testlevel has it
+		command = ageCommand(t)
+	}
 	opened := 0
 	all := holders(t)
 	for name, h := range all {
@@ -168,6 +175,9 @@ func TestOpens(t *testing.T) {
 				t.Errorf("%s, %s: opens %q", name, form, got)
 			}
 		}
+		if command == "" {
+			continue // to build it takes long
+		}
 		file := filepath.Join(t.TempDir(), "key")
 		must(t, os.WriteFile(file, []byte(h.secret+"\n"), 0o600))
 		cmd := exec.CommandContext(t.Context(), command, "-d", "-i", file)
@@ -179,7 +189,9 @@ func TestOpens(t *testing.T) {
 		}
 		opened++
 	}
-	t.Logf("GUARANTEE 30 age: keys=%d opened=%d", len(all), opened)
+	if command != "" {
+		t.Logf("GUARANTEE 30 age: keys=%d opened=%d", len(all), opened)
+	}
 }
 
 // ageCommand builds the command, of the version that go.mod names, or takes it from Go's
