@@ -25,6 +25,8 @@ type host struct {
 	t    *testing.T
 	url  string
 	stop func() error
+
+	ended chan error // what run returned
 }
 
 func start(t *testing.T, dir string) *host {
@@ -41,7 +43,7 @@ func startWith(t *testing.T, dir, key string) *host {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- run(ctx, dir, key, addr) }()
-	h := &host{t: t, url: "http://" + addr, stop: func() error { cancel(); return <-ended }}
+	h := &host{t: t, url: "http://" + addr, stop: func() error { cancel(); return <-ended }, ended: ended}
 	t.Cleanup(cancel)
 	h.until("/livez", http.StatusOK)
 	return h
@@ -87,6 +89,11 @@ func (h *host) until(path string, code int) {
 		got, text := h.do(http.MethodGet, path, "", nil)
 		if got == code {
 			return
+		}
+		select {
+		case err := <-h.ended:
+			h.t.Fatalf("%s is not answered: the host ended with %v", path, err)
+		default:
 		}
 		if time.Now().After(end) {
 			h.t.Fatalf("%s answers %d, not %d: %s", path, got, code, text)
