@@ -69,6 +69,9 @@ func TestRewrapBatchSizes(t *testing.T) {
 		"slow, allowed": {10 * time.Millisecond, migrate.RewrapOptions{BatchTime: time.Second}, []int{100, 100}},
 		"a rate":        {0, migrate.RewrapOptions{ItemsPerSecond: 300}, []int{6, 6}},
 	} {
+		if testing.Short() && (name == "as it should" || name == "slow, allowed") {
+			continue
+		}
 		t.Run(name, func(t *testing.T) {
 			virtual(t, func(t *testing.T) {
 				src, _, kr := newBatches(t, 4000)
