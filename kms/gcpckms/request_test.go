@@ -259,6 +259,12 @@ func TestAnswers(t *testing.T) {
 		a.Plaintext = make([]byte, n)
 		a.PlaintextCrc32C.Value = crc(a.Plaintext)
 	}
+	server := newServer(t)
+	w := newWrapper(t, server.Config("a"))
+	blob, err := w.Wrap(t.Context(), make([]byte, 32), home)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name, c := range map[string]struct {
 		op    string
 		spoil func(any)
@@ -285,12 +291,6 @@ func TestAnswers(t *testing.T) {
 		"answer too long to read":                {"unwrap", decrypt(func(a *kmspb.DecryptResponse) { refill(a, 2<<20) }), kms.ErrCorrupt, "larger than max"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			server := newServer(t)
-			w := newWrapper(t, server.Config("a"))
-			blob, err := w.Wrap(t.Context(), make([]byte, 32), home)
-			if err != nil {
-				t.Fatal(err)
-			}
 			server.Intercept(func(ctx context.Context, q any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
 				a, err := next(ctx, q)
 				if err == nil {

@@ -78,10 +78,11 @@ func TestVaultDBAsBboltWroteIt(t *testing.T) {
 			t.Run(fmt.Sprintf("%d/%d", pageSize, n), func(t *testing.T) {
 				r := rand.New(rand.NewPCG(uint64(pageSize), uint64(n)))
 				entries := raw{}
+				large := 100_000 / step(5)
 				for i := range n {
 					size := r.IntN(200)
 					if i%500 == 7 {
-						size = 100_000
+						size = large
 					}
 					entries[fmt.Sprintf("logical/%x/%d", r.Uint32N(50), r.Uint32())] = bytes.Repeat([]byte{byte(i)}, size)
 				}
