@@ -260,7 +260,9 @@ func (s spot) take(o spot) {
 // every other place of its kind: of other slots, generations and stores. Each
 // swap is made twice: by somebody who can write to the store, and, over a record
 // of that slot alone, by somebody who has the root key as well and seals the
-// result properly, so that each binding holds by itself.
+// result properly, so that no swap is told by the record's seal alone. What a wrap
+// or a leaf is bound to in its own context stands beside commitments and a root key
+// that say the same here: internal/custody's tests of the format see each part.
 func TestEverythingIsBoundToItsPlace(t *testing.T) {
 	together(t)
 	fake := &kmstest.Fake{}
