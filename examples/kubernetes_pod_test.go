@@ -45,9 +45,7 @@ type node struct {
 // newNode mounts what the workload mounts. The stanza names the fake vault.
 func newNode(t *testing.T, w *workload) *node {
 	t.Helper()
-	if !testlevel.Whole() {
-		t.Skip("builds and runs programs")
-	}
+	testlevel.NeedsWhole(t, "builds and runs programs")
 	dir, err := os.MkdirTemp("", "sealwright-node-") // t.TempDir is for this user alone
 	must(t, err)
 	t.Cleanup(func() { os.RemoveAll(dir) })

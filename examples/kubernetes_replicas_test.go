@@ -19,9 +19,7 @@ import (
 // while the others serve, and what any of them wrote all of them read.
 func TestThreeReplicas(t *testing.T) {
 	w := readWorkload(t, "replicas")
-	if !testlevel.Whole() {
-		t.Skip("builds and runs programs")
-	}
+	testlevel.NeedsWhole(t, "builds and runs programs")
 	server, err := dbtest.StartPostgreSQL()
 	if errors.Is(err, dbtest.ErrNoServer) {
 		t.Skip(err)

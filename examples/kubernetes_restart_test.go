@@ -143,7 +143,8 @@ func TestWorkloadIdentity(t *testing.T) {
 
 // The program needs no file of the image's but itself.
 func TestStatic(t *testing.T) {
-	if !testlevel.Whole() || runtime.GOOS != "linux" {
+	testlevel.NeedsWhole(t, "builds a program of Linux")
+	if runtime.GOOS != "linux" {
 		t.Skip("builds a program of Linux")
 	}
 	path, err := program()

@@ -108,9 +108,7 @@ var mistakes = []struct {
 // Whoever makes a mistake is told what to do, by each program in its own words.
 // go test -v prints them.
 func TestMistakes(t *testing.T) {
-	if !testlevel.Whole() {
-		t.Skip("builds and runs programs")
-	}
+	testlevel.NeedsWhole(t, "builds and runs programs")
 	bin, err := programs()
 	must(t, err)
 	those := []string{"autounseal", "shamir-to-azure", "azure-to-shamir"}

@@ -17,9 +17,7 @@ import (
 // TestFullRecord: a store at its limit refuses to grow, says so from the half on,
 // and still drops a slot by the proof of people.
 func TestFullRecord(t *testing.T) {
-	if !testlevel.Whole() {
-		t.Skip("makes large records")
-	}
+	testlevel.NeedsWhole(t, "makes large records")
 	together(t)
 	ctx := t.Context()
 	fake := &kmstest.Fake{}

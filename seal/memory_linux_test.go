@@ -56,9 +56,7 @@ func TestCleanMemory(t *testing.T) {
 // left out. That they are in such memory alone, and would be found, is shown by
 // a process that has it dumped all the same.
 func TestCoreDump(t *testing.T) {
-	if !testlevel.Whole() {
-		t.Skip("starts three processes, and reads all of their memory")
-	}
+	testlevel.NeedsWhole(t, "starts three processes, and reads all of their memory")
 	var p *process
 	expanded := 0
 	core := func(word string, env ...string) func() finds {

@@ -132,9 +132,7 @@ type target struct {
 
 func newTarget(t *testing.T) *target {
 	t.Helper()
-	if !testlevel.Whole() {
-		t.Skip("builds and runs a program")
-	}
+	testlevel.NeedsWhole(t, "builds and runs a program")
 	dir := t.TempDir()
 	program := filepath.Join(dir, "server.exe") // the name that all systems run
 	if err := built.Program(".", "../server", program); err != nil {

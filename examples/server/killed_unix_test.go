@@ -162,9 +162,7 @@ func (w *world) mended(t *testing.T, d direction) error {
 // killed while it migrates, at a call of Azure, after an answer, or at any
 // moment; then a new one goes on.
 func TestKilledBetweenShamirAndAzure(t *testing.T) {
-	if !testlevel.Whole() {
-		t.Skip("many processes")
-	}
+	testlevel.NeedsWhole(t, "many processes")
 	shamir, forward, back := azureWorld(t)
 	azure := shamir.copyOf(t)
 	if err := azure.mended(t, forward); err != nil {

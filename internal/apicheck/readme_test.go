@@ -84,9 +84,7 @@ func build(t *testing.T, program string) (string, error) {
 }
 
 func TestReadmeProgramsAreBuilt(t *testing.T) {
-	if !testlevel.Whole() {
-		t.Skip("runs the go command twice more")
-	}
+	testlevel.NeedsWhole(t, "runs the go command twice more")
 	const program = "package main\n\nimport \"github.com/sealwright/sealwright/kms\"\n\nfunc main() { println(kms.MaxKeySize) }\n"
 	if out, err := build(t, program); err != nil {
 		t.Errorf("a sound program does not build: %v\n%s", err, out)

@@ -55,9 +55,7 @@ func TestMain(m *testing.M) {
 // started returns the browser's context.
 func started(t *testing.T) context.Context {
 	t.Helper()
-	if !testlevel.Whole() {
-		t.Skip("starts a browser")
-	}
+	testlevel.NeedsWhole(t, "starts a browser")
 	browser.once.Do(func() {
 		path := ""
 		for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {

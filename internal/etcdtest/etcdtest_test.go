@@ -19,9 +19,7 @@ import (
 )
 
 func TestCutAndCrash(t *testing.T) {
-	if !testlevel.Whole() {
-		t.Skip("starts four servers")
-	}
+	testlevel.NeedsWhole(t, "starts four servers")
 	c := etcdtest.Need(t, 3)
 	first, err := c.Leader(t.Context())
 	if err != nil {

@@ -38,9 +38,7 @@ func TestMain(m *testing.M) {
 // What vet says of a call of a function far below, quickvet says as well, and it
 // does not read the package that has none.
 func TestQuickvetSaysWhatVetSays(t *testing.T) {
-	if !testlevel.Whole() {
-		t.Skip("runs go vet")
-	}
+	testlevel.NeedsWhole(t, "runs go vet")
 	dir := t.TempDir()
 	for name, text := range program {
 		path := filepath.Join(dir, name)

@@ -8,7 +8,19 @@
 // alone.
 package testlevel
 
-import "os"
+import (
+	"os"
+	"testing"
+)
 
 // Whole reports whether all trials are to be made, however long they take.
 func Whole() bool { return os.Getenv("SEALWRIGHT_TESTS") == "whole" }
+
+// NeedsWhole skips the test unless all trials are to be made, and says what it does
+// that takes so long.
+func NeedsWhole(t testing.TB, does string) {
+	t.Helper()
+	if !Whole() {
+		t.Skip(does + "; SEALWRIGHT_TESTS=whole runs it")
+	}
+}

@@ -193,9 +193,7 @@ func TestImportPSSKey(t *testing.T) {
 // The wrapping key is made once, is the same for all replicas, and is no key that
 // callers can name.
 func TestWrappingKey(t *testing.T) {
-	if !testlevel.Whole() {
-		t.Skip("makes an RSA key of 4096 bits")
-	}
+	testlevel.NeedsWhole(t, "makes an RSA key of 4096 bits")
 	h := open(t, nil)
 	other := open(t, func(c *named.Config) { c.Keyring, c.Store = h.ring.Keyring, h.store })
 	one, two := must(h.WrappingKey(t.Context()))(t), must(other.WrappingKey(t.Context()))(t)

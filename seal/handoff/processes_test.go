@@ -209,9 +209,7 @@ func isUp(state string) bool { return strings.HasPrefix(state, "state false fals
 // key that one rotates reaches all. Processes with a certificate of another CA, and of
 // something that is no replica, beside them, stay sealed.
 func TestFleetOfProcesses(t *testing.T) {
-	if !testlevel.Whole() {
-		t.Skip("starts processes")
-	}
+	testlevel.NeedsWhole(t, "starts processes")
 	dir := t.TempDir()
 	ca, strangers := newAuthority(), newAuthority()
 	must(t, os.Mkdir(filepath.Join(dir, "tls"), 0o700))

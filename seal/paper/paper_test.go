@@ -278,7 +278,7 @@ func exhaustive() bool { return os.Getenv("SEALWRIGHT_TESTS") == "whole" }
 // TestPrinted: a browser prints a page a card, and the scanner reads the print.
 func TestPrinted(t *testing.T) {
 	if !exhaustive() {
-		t.Skip("starts a browser")
+		t.Skip("starts a browser; SEALWRIGHT_TESTS=whole runs it")
 	}
 	needs(t, "chromium", "pdftoppm", "pdftotext", "zbarimg")
 	dir := t.TempDir()

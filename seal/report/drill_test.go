@@ -70,7 +70,8 @@ func TestCampaign(t *testing.T) {
 // TestPrinted: a browser prints a store that is well on one sheet, and nothing is cut
 // at its edges.
 func TestPrinted(t *testing.T) {
-	if !testlevel.Whole() || fips140.Enabled() {
+	testlevel.NeedsWhole(t, "starts a browser")
+	if fips140.Enabled() {
 		t.Skip("starts a browser, for a page that is the same in FIPS mode")
 	}
 	for _, tool := range []string{"chromium", "pdftotext", "pdfinfo"} {

@@ -327,9 +327,7 @@ var alarms = map[string]struct {
 // TestAlerts has each of docs/monitoring/alerts.yml fire, and no other, by what real
 // servers show to whom something happens.
 func TestAlerts(t *testing.T) {
-	if !testlevel.Whole() {
-		t.Skip("takes four seconds of a processor")
-	}
+	testlevel.NeedsWhole(t, "takes four seconds of a processor")
 	needVirtual(t)
 	rules, err := filepath.Abs(monitoring + "alerts.yml")
 	if err != nil {

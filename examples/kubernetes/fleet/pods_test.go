@@ -61,9 +61,7 @@ type pod struct {
 // pods. Documents says where those are.
 func newFleet(t *testing.T, documents ...string) *fleet {
 	t.Helper()
-	if !testlevel.Whole() {
-		t.Skip("starts processes")
-	}
+	testlevel.NeedsWhole(t, "starts processes")
 	f := &fleet{t: t, dir: t.TempDir(), token: "token-of-the-operators", client: &http.Client{Timeout: time.Minute}}
 	t.Cleanup(f.client.CloseIdleConnections)
 	f.certify()

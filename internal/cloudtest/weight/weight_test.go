@@ -11,9 +11,7 @@ import (
 // check would see one, those of the clouds show. Each of them unseals. What
 // symbols weigh is asked for the smallest: to link is most of the work.
 func TestWeight(t *testing.T) {
-	if !testlevel.Whole() {
-		t.Skip("builds programs")
-	}
+	testlevel.NeedsWhole(t, "builds programs")
 	dir := t.TempDir()
 	if err := buildAll(dir); err != nil {
 		t.Fatal(err)
