@@ -9,12 +9,19 @@
 package testlevel
 
 import (
+	"flag"
 	"os"
+	"strings"
 	"testing"
 )
 
-// Whole reports whether all trials are to be made, however long they take.
-func Whole() bool { return os.Getenv("SEALWRIGHT_TESTS") == "whole" }
+// Whole reports whether all trials are to be made, however long they take. That is
+// so, too, where one of them is asked for by its name, go test -run Test/trial: it is
+// there at any level.
+func Whole() bool {
+	run := flag.Lookup("test.run")
+	return os.Getenv("SEALWRIGHT_TESTS") == "whole" || run != nil && strings.Contains(run.Value.String(), "/")
+}
 
 // NeedsWhole skips the test unless all trials are to be made, and says what it does
 // that takes so long.
