@@ -110,7 +110,6 @@ func TestHerd(t *testing.T) {
 	if !testlevel.Whole() {
 		replicas = 200
 	}
-	replicas = most(replicas, 60)
 	quota := replicas / 2
 	floor := window * time.Duration(replicas/quota) / 2 // the last call fits when the second window begins
 	virtual(t, func(t *testing.T) {
