@@ -6,11 +6,14 @@ import (
 	"testing"
 )
 
+// unused are the process's pools as they are before any test has taken from them.
+var unused = locked.pools
+
 // newLocker returns a locker over ordinary memory, which fails from the given
 // call on.
 func newLocker(fails int, got Posture) *locker {
 	calls := 0
-	return &locker{pools: locked.pools, lock: func(n int) ([]byte, Posture) {
+	return &locker{pools: unused, lock: func(n int) ([]byte, Posture) {
 		if calls++; calls >= fails {
 			return nil, got
 		}
