@@ -99,7 +99,7 @@ func TestRewrapBatchBytes(t *testing.T) {
 	if !testlevel.Whole() {
 		items = 50
 	}
-	items = most(items, 25)
+	items = testlevel.Most(items, 25)
 	for i := range items {
 		id := fmt.Sprintf("%04d", i)
 		src.put(id, encrypt(t, kr, strings.Repeat("v", 100<<10), id))

@@ -9,7 +9,6 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -295,7 +294,7 @@ func TestRewrapInterrupted(t *testing.T) {
 	if !testlevel.Whole() {
 		items /= 10
 	}
-	items, interruptions := most(items, 2048), most(1000, 150)
+	items, interruptions := testlevel.Most(items, 2048), testlevel.Most(1000, 150)
 	virtual(t, func(t *testing.T) {
 		begin := time.Now()
 		s, owner, lagging := newTorture(t, items)
@@ -303,7 +302,7 @@ func TestRewrapInterrupted(t *testing.T) {
 		if r.lost != 0 || r.duplicated != 0 || r.left != 0 || r.interruptions != interruptions || s.writes < items/100 {
 			t.Errorf("%+v after %d live writes", r, s.writes)
 		}
-		counted(t, "GUARANTEE 1 rewrap: virtual_bytes=%d items=%d bytes_an_item_stands_for=%d virtual_seconds=%.0f walks=%d interruptions=%d live_writes=%d lost=%d duplicated=%d",
+		testlevel.Counted(t, "GUARANTEE 1 rewrap: virtual_bytes=%d items=%d bytes_an_item_stands_for=%d virtual_seconds=%.0f walks=%d interruptions=%d live_writes=%d lost=%d duplicated=%d",
 			items*nominal, items, nominal, time.Since(begin).Seconds(), r.walks, r.interruptions, s.writes, r.lost, r.duplicated)
 	})
 }
@@ -315,7 +314,7 @@ func TestRewrapBatchesInterrupted(t *testing.T) {
 	if !testlevel.Whole() {
 		items, interruptions = 2000, 60
 	}
-	items, interruptions = most(items, 1000), most(interruptions, 20)
+	items, interruptions = testlevel.Most(items, 1000), testlevel.Most(interruptions, 20)
 	virtual(t, func(t *testing.T) {
 		s, owner, lagging := newTorture(t, items)
 		s.src, s.span = batchTape{s}, 3000
@@ -323,7 +322,7 @@ func TestRewrapBatchesInterrupted(t *testing.T) {
 		if r.lost != 0 || r.duplicated != 0 || r.left != 0 || r.interruptions != interruptions || s.writes < items/100 {
 			t.Errorf("%+v after %d live writes", r, s.writes)
 		}
-		counted(t, "GUARANTEE 1 rewrap-batches: items=%d workers=4 walks=%d interruptions=%d live_writes=%d lost=%d duplicated=%d",
+		testlevel.Counted(t, "GUARANTEE 1 rewrap-batches: items=%d workers=4 walks=%d interruptions=%d live_writes=%d lost=%d duplicated=%d",
 			items, r.walks, r.interruptions, s.writes, r.lost, r.duplicated)
 	})
 }
@@ -331,9 +330,9 @@ func TestRewrapBatchesInterrupted(t *testing.T) {
 // The fault is planted: the compare is left out of one element of each batch.
 func TestRewrapBatchesInterruptedCatches(t *testing.T) {
 	virtual(t, func(t *testing.T) {
-		s, owner, lagging := newTorture(t, most(4000, 500))
+		s, owner, lagging := newTorture(t, testlevel.Most(4000, 500))
 		s.src, s.span, s.blind = batchTape{s}, 3000, true
-		if r := tortureRewrap(t, s, owner, lagging, migrate.RewrapOptions{Workers: 4, PageSize: 200}, most(100, 20)); r.lost == 0 {
+		if r := tortureRewrap(t, s, owner, lagging, migrate.RewrapOptions{Workers: 4, PageSize: 200}, testlevel.Most(100, 20)); r.lost == 0 {
 			t.Errorf("nothing was noticed: %+v", r)
 		}
 	})
@@ -348,22 +347,4 @@ func TestRewrapInterruptedCatches(t *testing.T) {
 			t.Errorf("nothing was noticed: %+v", r)
 		}
 	})
-}
-
-// counted logs a figure, which of a sample says that it is one.
-func counted(t *testing.T, format string, args ...any) {
-	t.Helper()
-	line := fmt.Sprintf(format, args...)
-	if testing.Short() {
-		line = "of a sample: " + strings.TrimPrefix(line, "GUARANTEE ")
-	}
-	t.Log(line)
-}
-
-// most is n, or with -short less.
-func most[T int | time.Duration](n, short T) T {
-	if testing.Short() {
-		return short
-	}
-	return n
 }

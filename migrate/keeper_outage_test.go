@@ -21,9 +21,9 @@ func TestKeeperKilledTwice(t *testing.T) {
 	if !testlevel.Whole() {
 		step = 3
 	}
-	step = most(step, 12)
+	step = testlevel.Most(step, 12)
 	for first := 1; first < 20; first += 3 * step {
-		for second := first + 1; second < 30; second += most(5, 10) {
+		for second := first + 1; second < 30; second += testlevel.Most(5, 10) {
 			virtual(t, func(t *testing.T) {
 				f := newFleetDue(t)
 				defer f.close()

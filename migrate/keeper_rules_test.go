@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sealwright/sealwright/internal/testlevel"
 	"github.com/sealwright/sealwright/keyring"
 	"github.com/sealwright/sealwright/migrate"
 	"github.com/sealwright/sealwright/seal"
@@ -48,7 +49,7 @@ func TestKeeperBadItem(t *testing.T) {
 		if rounds == 0 {
 			t.Error("nobody tells of a round")
 		}
-		time.Sleep(most(7*time.Hour, 3*time.Hour))
+		time.Sleep(testlevel.Most(7*time.Hour, 3*time.Hour))
 		if n := f.look().swaps; n > 2+2*14 {
 			t.Errorf("%d records in eight hours", n)
 		}
@@ -150,8 +151,8 @@ func TestKeeperRotatesByUse(t *testing.T) {
 		if term, err := f.all[0].b.Keyring().Active(); err != nil || term.Number < 2 {
 			t.Errorf("%+v, %v", term, err)
 		}
-		time.Sleep(most(time.Hour, 10*time.Minute))
-		if term, err := f.all[0].b.Keyring().Active(); err != nil || term.Number > uint32(5+most(60, 10)) {
+		time.Sleep(testlevel.Most(time.Hour, 10*time.Minute))
+		if term, err := f.all[0].b.Keyring().Active(); err != nil || term.Number > uint32(5+testlevel.Most(60, 10)) {
 			t.Errorf("%+v, %v: it rotates over and over", term, err)
 		}
 	})

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sealwright/sealwright/internal/testlevel"
 	"github.com/sealwright/sealwright/keyring"
 	"github.com/sealwright/sealwright/migrate"
 )
@@ -19,7 +20,7 @@ func TestKeeperRotatesByAgeNotBeforeARound(t *testing.T) {
 		f := newFleet(t, 3, cfg)
 		defer f.close()
 		kr := f.all[0].b.Keyring()
-		for range most(3, 1) {
+		for range testlevel.Most(3, 1) {
 			time.Sleep(time.Hour)
 			active, err := kr.Active()
 			if err != nil || active.Number < 3 {

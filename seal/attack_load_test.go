@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sealwright/sealwright/internal/testlevel"
 	"github.com/sealwright/sealwright/kms"
 	"github.com/sealwright/sealwright/kms/kmstest"
 	"github.com/sealwright/sealwright/seal"
@@ -119,7 +120,7 @@ func TestAttackKeyVersionLags(t *testing.T) {
 		v, b := scenario{begin: threeSlots}.prepare(ctx, t).from(ctx, t, seal.NewMemStore())
 		b.Close()
 		key := &lagging{Key: v.fake.Key("a"), until: time.Now().Add(24 * time.Hour)}
-		fleet, stop := v.fleet(ctx, most(3, 1), func(c *seal.Config) { c.KMS = v.own(); c.KMS["a"], c.Poll = key, most(c.Poll, time.Minute) })
+		fleet, stop := v.fleet(ctx, testlevel.Most(3, 1), func(c *seal.Config) { c.KMS = v.own(); c.KMS["a"], c.Poll = key, testlevel.Most(c.Poll, time.Minute) })
 		defer stop()
 		for _, b := range fleet {
 			must(t, b.Wait(ctx))
@@ -185,7 +186,7 @@ func TestAttackRenewKeepsTheTurn(t *testing.T) {
 			}
 			return kmstest.Fault{Failure: kmstest.Throttled, RetryAfter: time.Hour}
 		})
-		for range most(24, 3) * 60 {
+		for range testlevel.Most(24, 3) * 60 {
 			time.Sleep(time.Minute)
 			mine, cancel := context.WithTimeout(ctx, 30*time.Second)
 			err := fleet[0].Admin().Refresh(mine)

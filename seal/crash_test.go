@@ -364,7 +364,7 @@ func TestPlantedFaults(t *testing.T) {
 // Vault store: its KMS answers errors from some call of the migration on, for a
 // while.
 func TestKMSFailsForSecondsInTheMiddleOfShamirToKMS(t *testing.T) {
-	for call := 1; call <= 6; call += most(1, 2) {
+	for call := 1; call <= 6; call += testlevel.Most(1, 2) {
 		virtual(t, func(t *testing.T) {
 			ctx := t.Context()
 			sc := scenario{begin: shapes[0].slots}

@@ -70,7 +70,7 @@ func TestNoSingleLostKey(t *testing.T) {
 	if !testlevel.Whole() {
 		step = 6
 	}
-	step = most(step, 12)
+	step = testlevel.Most(step, 12)
 	for i, op := range slices.Sorted(maps.Keys(operations)) {
 		for j, victim := range slices.Sorted(maps.Keys(threeSlots)) {
 			if testing.Short() && (i+j)%len(threeSlots) != 0 { // each once
@@ -293,7 +293,7 @@ func TestRollback(t *testing.T) {
 		} else {
 			t.Errorf("newer data: %v", err)
 		}
-		counted(t, "GUARANTEE 16 rollback: replays=%d noticed=%d cold_starts=%d noticed_by_anchor=%d", tried, noticed, coldTried, coldNoticed)
+		testlevel.Counted(t, "GUARANTEE 16 rollback: replays=%d noticed=%d cold_starts=%d noticed_by_anchor=%d", tried, noticed, coldTried, coldNoticed)
 	})
 }
 

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sealwright/sealwright/internal/testlevel"
 	"github.com/sealwright/sealwright/kms"
 	"github.com/sealwright/sealwright/kms/kmstest"
 	"github.com/sealwright/sealwright/seal"
@@ -116,7 +117,7 @@ func TestTornRecordIsNoticed(t *testing.T) {
 		ctx := t.Context()
 		begin := scenario{begin: shapes[1].slots}.prepare(ctx, t)
 		accepted, cuts := 0, 0
-		for cut := 0; cut < len(begin.record); cut += most(97, 4*97) {
+		for cut := 0; cut < len(begin.record); cut += testlevel.Most(97, 4*97) {
 			v, b := begin.from(ctx, t, seal.NewMemStore())
 			_, swaps := v.faulty.Calls()
 			v.faulty.OnSwap = map[int]storetest.Fault{swaps + 1: {Effect: storetest.CrashTorn, Bytes: cut}}
@@ -132,7 +133,7 @@ func TestTornRecordIsNoticed(t *testing.T) {
 			}
 			b.Close()
 		}
-		counted(t, "GUARANTEE 4 torn-record-noticed: cuts=%d accepted=%d", cuts, accepted)
+		testlevel.Counted(t, "GUARANTEE 4 torn-record-noticed: cuts=%d accepted=%d", cuts, accepted)
 	})
 }
 

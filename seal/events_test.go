@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/sealwright/sealwright/internal/secret/secrettest"
+	"github.com/sealwright/sealwright/internal/testlevel"
 	"github.com/sealwright/sealwright/kms"
 	"github.com/sealwright/sealwright/kms/kmstest"
 	"github.com/sealwright/sealwright/migrate"
@@ -312,7 +313,7 @@ func TestNoSecretIsShown(t *testing.T) {
 		if !control {
 			t.Error("a planted secret was not found")
 		}
-		counted(t, "GUARANTEE 20 barrier-shows-no-secret: secrets=%d bytes=%d leaks=0 control=%v", len(secrets), shown.Len()+log.Len()+len(journaled), control)
+		testlevel.Counted(t, "GUARANTEE 20 barrier-shows-no-secret: secrets=%d bytes=%d leaks=0 control=%v", len(secrets), shown.Len()+log.Len()+len(journaled), control)
 	})
 }
 

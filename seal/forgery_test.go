@@ -712,7 +712,7 @@ func TestForgedStoreMeetsAProcess(t *testing.T) {
 			}
 		}
 	}
-	counted(t, "GUARANTEE 17 forged-under-a-process: forgeries=%d accepted=%d", tried, accepted)
+	testlevel.Counted(t, "GUARANTEE 17 forged-under-a-process: forgeries=%d accepted=%d", tried, accepted)
 }
 
 // TestLimitsOfForgery shows what no cold start without an anchor can tell, and

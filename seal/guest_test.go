@@ -10,6 +10,7 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/sealwright/sealwright/internal/testlevel"
 	"github.com/sealwright/sealwright/kms"
 	"github.com/sealwright/sealwright/kms/kmstest"
 	"github.com/sealwright/sealwright/seal"
@@ -119,7 +120,7 @@ func TestPanicsOfOthersEndNothing(t *testing.T) {
 					t.Fatal(err)
 				}
 				g.does[call] = func() error { panic("a fault of theirs") }
-				ctx, cancel := context.WithTimeout(t.Context(), most(48*time.Hour, 4*time.Hour))
+				ctx, cancel := context.WithTimeout(t.Context(), testlevel.Most(48*time.Hour, 4*time.Hour))
 				defer cancel()
 				if err := b.Run(ctx); !errors.Is(err, context.DeadlineExceeded) {
 					t.Errorf("Run: %v", err)

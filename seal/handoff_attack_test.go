@@ -12,6 +12,7 @@ import (
 
 	"github.com/sealwright/sealwright/internal/handoff"
 	"github.com/sealwright/sealwright/internal/secret/secrettest"
+	"github.com/sealwright/sealwright/internal/testlevel"
 	"github.com/sealwright/sealwright/kms"
 	"github.com/sealwright/sealwright/kms/kmstest"
 	"github.com/sealwright/sealwright/seal"
@@ -302,7 +303,7 @@ func TestHandOffAttacks(t *testing.T) {
 			return asked(s)
 		}, seal.ErrHandOff)
 	}
-	counted(t, "GUARANTEE 29 hand-off-attacks: tried=%d refused=%d", tried, refused)
+	testlevel.Counted(t, "GUARANTEE 29 hand-off-attacks: tried=%d refused=%d", tried, refused)
 }
 
 // storeOf is a store of its own with that record.
@@ -451,7 +452,7 @@ func TestHandOffBesideOnesThatHang(t *testing.T) {
 			<-release
 			return nil, errors.New("at last")
 		}
-		hanging := most(15, 5)
+		hanging := testlevel.Most(15, 5)
 		for i := range hanging {
 			f.start(fmt.Sprint("hangs-", i))
 		}
@@ -463,7 +464,7 @@ func TestHandOffBesideOnesThatHang(t *testing.T) {
 		}
 		f.unseal(f.start("good"))
 		took := f.within(2*time.Minute, "beside those that hang", (*seal.Barrier).Sealed)
-		counted(t, "GUARANTEE 29 hand-off-hangs: hanging=%d up_in=%.1fs", hanging, took.Seconds())
+		testlevel.Counted(t, "GUARANTEE 29 hand-off-hangs: hanging=%d up_in=%.1fs", hanging, took.Seconds())
 	})
 }
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/sealwright/sealwright/internal/handoff"
+	"github.com/sealwright/sealwright/internal/testlevel"
 	"github.com/sealwright/sealwright/seal"
 )
 
@@ -47,7 +48,7 @@ func TestAttackPeersThatNeverComeBack(t *testing.T) {
 							hang.Add(1)
 							<-end
 						}
-						for i := range min(tt.peers, most(16, 6)) {
+						for i := range min(tt.peers, testlevel.Most(16, 6)) {
 							out = append(out, seal.Peer{Name: tt.name(i, round), Ask: func(context.Context, []byte) ([]byte, error) {
 								hang.Add(1)
 								<-end
@@ -123,7 +124,7 @@ func TestAPeerThatCameBackIsAskedAgain(t *testing.T) {
 // again by each repetition.
 func TestAttackOneShareIsRepeated(t *testing.T) {
 	virtual(t, func(t *testing.T) {
-		peers := most(64, 16)
+		peers := testlevel.Most(64, 16)
 		var asked atomic.Int64
 		f := newFleet(t)
 		f.change = func(_ string, cfg *seal.Config) {
@@ -176,9 +177,9 @@ func TestAttackPassedSharesUseUpTheHandOff(t *testing.T) {
 		f.give("a", 0)
 		a := f.replica("a")
 		passed := 0
-		ask, err := handoff.Ask(requestOf(t, stored(t, f.store), "b"))
-		must(t, err)
 		for range 300 {
+			ask, err := handoff.Ask(requestOf(t, stored(t, f.store), "b"))
+			must(t, err)
 			answer, _ := a.Admin().HandOff(t.Context(), ask.Bytes, "b", nil)
 			if handoff.HasShares(answer) {
 				passed++
@@ -189,6 +190,8 @@ func TestAttackPassedSharesUseUpTheHandOff(t *testing.T) {
 		}
 		f.give("a", 1)
 		f.give("a", 2)
+		ask, err := handoff.Ask(requestOf(t, stored(t, f.store), "b"))
+		must(t, err)
 		if _, err := a.Admin().HandOff(t.Context(), ask.Bytes, "b", nil); err != nil {
 			t.Errorf("the root key: %v", err)
 		}

@@ -314,24 +314,6 @@ func proved(t testing.TB, format string, args ...any) {
 	t.Log(line)
 }
 
-// counted logs a figure of a test that makes all of its trials, but with -short.
-func counted(t testing.TB, format string, args ...any) {
-	t.Helper()
-	line := fmt.Sprintf(format, args...)
-	if testing.Short() {
-		line = "of a sample: " + strings.TrimPrefix(line, "GUARANTEE ")
-	}
-	t.Log(line)
-}
-
-// most is n, or with -short less.
-func most[T int | time.Duration](n, short T) T {
-	if testing.Short() {
-		return short
-	}
-	return n
-}
-
 func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {

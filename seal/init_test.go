@@ -6,6 +6,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/sealwright/sealwright/internal/testlevel"
 	"github.com/sealwright/sealwright/kms"
 	"github.com/sealwright/sealwright/kms/kmstest"
 	"github.com/sealwright/sealwright/seal"
@@ -66,7 +67,7 @@ func TestInitIsSafeToLose(t *testing.T) {
 	})
 
 	// Two inits race: the loser's shares open nothing, three times over.
-	for range most(20, 3) {
+	for range testlevel.Most(20, 3) {
 		bubble(t, func(t *testing.T) {
 			ctx := t.Context()
 			v := newVault(t, seal.NewMemStore())
@@ -115,7 +116,7 @@ func TestInitIsSafeToLose(t *testing.T) {
 			})
 		}
 	}
-	counted(t, "GUARANTEE 5 init-safe-to-lose: cases=%d wrong=%d", cases, wrong)
+	testlevel.Counted(t, "GUARANTEE 5 init-safe-to-lose: cases=%d wrong=%d", cases, wrong)
 }
 
 // TestPinsKeepAnEmptyStoreFromInit: with a pin, "not found" is a missing volume.

@@ -25,7 +25,7 @@ func TestTogether(t *testing.T) {
 	if !testlevel.Whole() {
 		rounds = 15
 	}
-	rounds = most(rounds, 4)
+	rounds = testlevel.Most(rounds, 4)
 	ctx, store, cloud := t.Context(), seal.NewMemStore(), &kmstest.Fake{}
 	open := func() *seal.Barrier {
 		b, err := seal.Open(seal.Config{Store: store, KMS: map[string]kms.Wrapper{"cloud": cloud.Key("k")}})
@@ -140,7 +140,7 @@ func TestDayOfOutages(t *testing.T) {
 		r := rand.New(rand.NewPCG(7, 24))
 		outages, rotations, refused, restarts, written, away := 0, 0, 0, 0, 0, 0
 		storeUp, kmsUp := true, true
-		hours := most(24, 4)
+		hours := testlevel.Most(24, 4)
 		for minute := range hours * 60 {
 			time.Sleep(time.Minute)
 			if r.IntN(20) == 0 {
@@ -196,7 +196,7 @@ func TestDayOfOutages(t *testing.T) {
 			}
 			must(t, v.readable(b))
 		}
-		counted(t, "GUARANTEE 7 day-of-outages: hours=%d replicas=3 outages=%d writes=%d rotations=%d refused_rotations=%d restarts=%d sealed_minutes_after_restart=%d seals=%d lost=0",
+		testlevel.Counted(t, "GUARANTEE 7 day-of-outages: hours=%d replicas=3 outages=%d writes=%d rotations=%d refused_rotations=%d restarts=%d sealed_minutes_after_restart=%d seals=%d lost=0",
 			hours, outages, written, rotations, refused, restarts, away, seals.Load())
 		if seals.Load() != 0 {
 			t.Error("sealed")

@@ -1,17 +1,9 @@
 package seal_test
 
 import (
-	"flag"
-	"runtime/debug"
 	"testing"
+
+	"github.com/sealwright/sealwright/internal/testlevel"
 )
 
-// TestMain has the garbage of -short collected seldom, which is a fifth of its
-// time: it is little, and of many small tests.
-func TestMain(m *testing.M) {
-	flag.Parse()
-	if testing.Short() {
-		debug.SetGCPercent(400)
-	}
-	m.Run()
-}
+func TestMain(m *testing.M) { testlevel.Main(m) }

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sealwright/sealwright/internal/testlevel"
 	"github.com/sealwright/sealwright/kms"
 	"github.com/sealwright/sealwright/kms/kmstest"
 	"github.com/sealwright/sealwright/kms/localkms"
@@ -158,7 +159,7 @@ func TestRunLeavesAnotherKeyToAnOperator(t *testing.T) {
 		go b.Run(ctx)
 		must(t, b.Wait(ctx))
 		generation := b.Status().Generation
-		time.Sleep(most(24*time.Hour, 4*time.Hour)) // it drills each hour
+		time.Sleep(testlevel.Most(24*time.Hour, 4*time.Hour)) // it drills each hour
 		if s := b.Status(); s.Generation != generation || !s.Slots[0].Moved {
 			t.Errorf("generation %d, then %d; moved %v", generation, s.Generation, s.Slots[0].Moved)
 		}

@@ -180,7 +180,7 @@ func TestOneKMSHarmsOnlyItself(t *testing.T) {
 		}
 		t.Run("run/"+name, func(t *testing.T) { runBesideAFoulKMS(t, name, running, answered) })
 	}
-	counted(t, "GUARANTEE 28 one-kms-harms-itself: answers=%d violations=%d worst=%.1fs", counts["answers"], counts["violations"], worst.Seconds())
+	testlevel.Counted(t, "GUARANTEE 28 one-kms-harms-itself: answers=%d violations=%d worst=%.1fs", counts["answers"], counts["violations"], worst.Seconds())
 }
 
 var (

@@ -12,6 +12,7 @@ import (
 
 	"github.com/sealwright/sealwright/internal/handoff"
 	"github.com/sealwright/sealwright/internal/ledger"
+	"github.com/sealwright/sealwright/internal/testlevel"
 	"github.com/sealwright/sealwright/seal"
 )
 
@@ -84,7 +85,7 @@ func TestAFleetGathers(t *testing.T) {
 	together(t)
 	virtual(t, func(t *testing.T) {
 		var names []string
-		for i := range most(20, 8) {
+		for i := range testlevel.Most(20, 8) {
 			names = append(names, fmt.Sprintf("pod-%d", i))
 		}
 		f := newPassFleet(t, nil, names...)
@@ -294,7 +295,7 @@ func TestSharesThatComeLateAreTried(t *testing.T) {
 		for i, name := range f.names() {
 			f.give(name, i)
 		}
-		settle(most(10*time.Minute, 2*time.Minute))
+		settle(testlevel.Most(10*time.Minute, 2*time.Minute))
 		if f.unsealed() != 0 {
 			t.Fatal("unsealed")
 		}
@@ -321,7 +322,7 @@ func TestSharesThatComeLateAreTried(t *testing.T) {
 func TestPassedSharesExpire(t *testing.T) {
 	together(t)
 	virtual(t, func(t *testing.T) {
-		f := newPassFleet(t, func(_ string, cfg *seal.Config) { cfg.ShareTTL = 4 * time.Minute }, []string{"a", "b", "c", "d"}[:most(4, 2)]...)
+		f := newPassFleet(t, func(_ string, cfg *seal.Config) { cfg.ShareTTL = 4 * time.Minute }, []string{"a", "b", "c", "d"}[:testlevel.Most(4, 2)]...)
 		defer f.end()
 		begun := time.Now()
 		f.give("a", 0)

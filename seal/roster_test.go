@@ -250,7 +250,7 @@ func TestAttackRosterIsWritten(t *testing.T) {
 	if !testlevel.Whole() {
 		part = shortly
 	}
-	part = most(part, 4*shortly)
+	part = testlevel.Most(part, 4*shortly)
 	for name, tt := range map[string]struct {
 		write func(text, before []byte) []byte // what is written over the roster; nil: it is taken away
 		word  string                           // that a warning has
@@ -503,7 +503,7 @@ func TestAFleetKeepsItsRoster(t *testing.T) {
 		if !testlevel.Whole() {
 			replicas = 12
 		}
-		replicas = most(replicas, 8)
+		replicas = testlevel.Most(replicas, 8)
 		s := &sick{Store: seal.NewMemStore()}
 		f := newFleet(t)
 		f.change = func(_ string, cfg *seal.Config) { cfg.Propagation, cfg.Roster = rosterPropagation, s }

@@ -72,7 +72,7 @@ func TestOutage(t *testing.T) {
 		v.fake.Script(kmstest.Always(kmstest.Fault{Failure: kmstest.NoDNS}))
 		v.faulty.Outage(errors.New("no route"))
 		calls, written := v.fake.Count(""), 0
-		drills, hours := 0, most(24, 4)
+		drills, hours := 0, testlevel.Most(24, 4)
 		for range hours * 60 {
 			time.Sleep(time.Minute)
 			for _, r := range replicas {
@@ -94,7 +94,7 @@ func TestOutage(t *testing.T) {
 		if !bytes.Equal(before, v.stored(ctx)) {
 			t.Error("an outage changed the record")
 		}
-		counted(t, "GUARANTEE 7 no-self-inflicted-outage: hours=%d replicas=3 writes=%d seals=%d data_path_kms_calls=0 drill_calls=%d drill_warnings=%d", hours, written, seals, drills, warned)
+		testlevel.Counted(t, "GUARANTEE 7 no-self-inflicted-outage: hours=%d replicas=3 writes=%d seals=%d data_path_kms_calls=0 drill_calls=%d drill_warnings=%d", hours, written, seals, drills, warned)
 		if seals != 0 {
 			t.Error("sealed")
 		}
@@ -187,7 +187,7 @@ func TestRunWaitsForTheKMS(t *testing.T) {
 			// What an operator sealed stays sealed.
 			v.fake.Script(nil)
 			must(t, r.Seal(seal.By{Actor: "operator"}))
-			time.Sleep(most(24*time.Hour, 2*time.Hour))
+			time.Sleep(testlevel.Most(24*time.Hour, 2*time.Hour))
 			if !r.Status().Sealed {
 				t.Error("Run undid an operator's seal")
 			}
@@ -398,7 +398,7 @@ func TestRunFollowsKeyVersions(t *testing.T) {
 				must(t, v.write(b))
 				b.Close()
 			}
-			fleet, stop := v.fleet(ctx, most(5, 2), func(c *seal.Config) {
+			fleet, stop := v.fleet(ctx, testlevel.Most(5, 2), func(c *seal.Config) {
 				c.KMS, c.KeepVersions, c.Poll = v.own(), keep, time.Minute // of two days
 			})
 			defer stop()
@@ -460,7 +460,7 @@ func TestRunKeepsTheKey(t *testing.T) {
 		b.Close()
 		other := v.fake.Key("other")
 		for _, wrapper := range []kms.Wrapper{v.fake.Key("a"), moved{v.fake.Key("a"), other}} {
-			fleet, stop := v.fleet(ctx, 1, func(c *seal.Config) { c.KMS["a"], c.Poll = wrapper, most(c.Poll, time.Minute) })
+			fleet, stop := v.fleet(ctx, 1, func(c *seal.Config) { c.KMS["a"], c.Poll = wrapper, testlevel.Most(c.Poll, time.Minute) })
 			must(t, fleet[0].Wait(ctx))
 			_, _, err := fleet[0].Admin().Prove(ctx, "auto", seal.By{})
 			must(t, err)

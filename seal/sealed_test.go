@@ -4,6 +4,7 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/sealwright/sealwright/internal/testlevel"
 	"github.com/sealwright/sealwright/kms"
 	"github.com/sealwright/sealwright/kms/kmstest"
 	"github.com/sealwright/sealwright/seal"
@@ -32,7 +33,7 @@ func TestSealedCopiesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	agree("unsealed", nil)
-	for range most(100, 20) {
+	for range testlevel.Most(100, 20) {
 		if err := b.Rotate(ctx, seal.By{}); err != nil {
 			t.Fatal(err)
 		}

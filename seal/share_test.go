@@ -143,7 +143,7 @@ func TestShareTextDetectsEveryMistake(t *testing.T) {
 	if !testlevel.Whole() {
 		samples = 6_000
 	}
-	samples = most(samples, 1_000)
+	samples = testlevel.Most(samples, 1_000)
 	const alphabet = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
 	text := textShare(t)
 	accepted := 0

@@ -470,7 +470,7 @@ func TestWhileRaces(t *testing.T) {
 	if !testlevel.Whole() {
 		rounds = 50
 	}
-	rounds = most(rounds, 15)
+	rounds = testlevel.Most(rounds, 15)
 	for _, f := range []func() error{
 		func() error { return b.Seal(seal.By{}) },
 		func() error { err := b.Unseal(ctx); return err },

@@ -108,7 +108,7 @@ func (q *quorum) every(givenAlready []seal.Share, stale, foreign []seal.Share, n
 	q.forbidden = []string{text, hex.EncodeToString(raw[:32]), text[20:60]}
 
 	// Bits of the raw form.
-	for bit := 0; bit < len(raw)*8; bit += most(1, 5) { // five: each bit of a byte comes
+	for bit := 0; bit < len(raw)*8; bit += testlevel.Most(1, 5) { // five: each bit of a byte comes
 		changed := slices.Clone(raw)
 		changed[bit/8] ^= 1 << (bit % 8)
 		what := fmt.Sprintf("raw share, bit %d", bit)
@@ -127,7 +127,7 @@ func (q *quorum) every(givenAlready []seal.Share, stale, foreign []seal.Share, n
 	if err != nil {
 		q.t.Fatal(err)
 	}
-	for bit := 0; bit < len(payload)*8; bit += most(1, 5) {
+	for bit := 0; bit < len(payload)*8; bit += testlevel.Most(1, 5) {
 		changed := slices.Clone(payload)
 		changed[bit/8] ^= 1 << (bit % 8)
 		encoded, err := bech32m.Encode(prefix, changed)

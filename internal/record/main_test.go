@@ -1,16 +1,9 @@
 package record_test
 
 import (
-	"flag"
-	"runtime/debug"
 	"testing"
+
+	"github.com/sealwright/sealwright/internal/testlevel"
 )
 
-// TestMain has the garbage of -short collected seldom, which is a sixth of its time.
-func TestMain(m *testing.M) {
-	flag.Parse()
-	if testing.Short() {
-		debug.SetGCPercent(400)
-	}
-	m.Run()
-}
+func TestMain(m *testing.M) { testlevel.Main(m) }

@@ -10,7 +10,9 @@ package testlevel
 
 import (
 	"flag"
+	"fmt"
 	"os"
+	"runtime/debug"
 	"strings"
 	"testing"
 )
@@ -30,4 +32,32 @@ func NeedsWhole(t testing.TB, does string) {
 	if !Whole() {
 		t.Skip(does + "; SEALWRIGHT_TESTS=whole runs it")
 	}
+}
+
+// Most is n, or with -short less.
+func Most[T any](n, short T) T {
+	if testing.Short() {
+		return short
+	}
+	return n
+}
+
+// Counted logs a figure of a test that makes all of its trials, but with -short.
+func Counted(t testing.TB, format string, args ...any) {
+	t.Helper()
+	line := fmt.Sprintf(format, args...)
+	if testing.Short() {
+		line = "of a sample: " + strings.TrimPrefix(line, "GUARANTEE ")
+	}
+	t.Log(line)
+}
+
+// Main runs a package's tests, with -short so that garbage is collected seldom: it is
+// little, of many small tests, and took a fifth of their time.
+func Main(m *testing.M) {
+	flag.Parse()
+	if testing.Short() {
+		debug.SetGCPercent(400)
+	}
+	m.Run()
 }

@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/sealwright/sealwright/internal/testlevel"
 	"github.com/sealwright/sealwright/kms"
 	"github.com/sealwright/sealwright/kms/kmstest"
 	"github.com/sealwright/sealwright/migrate"
@@ -156,7 +157,7 @@ func TestAttackKMSHoldsTheOperator(t *testing.T) {
 			}
 		}
 	}
-	counted(t, "GUARANTEE 28 operator: paths=%d slowest=%v", paths, slowest)
+	testlevel.Counted(t, "GUARANTEE 28 operator: paths=%d slowest=%v", paths, slowest)
 }
 
 // TestAttackStoreHoldsTheOperator: while the store hangs, and one request waits

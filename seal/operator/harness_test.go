@@ -236,13 +236,3 @@ func expect(t *testing.T, out object, want object) {
 		}
 	}
 }
-
-// counted logs a figure, which of a sample says that it is one.
-func counted(t *testing.T, format string, args ...any) {
-	t.Helper()
-	line := fmt.Sprintf(format, args...)
-	if testing.Short() {
-		line = "of a sample: " + strings.TrimPrefix(line, "GUARANTEE ")
-	}
-	t.Log(line)
-}

@@ -154,7 +154,7 @@ func TestHostileSubmissions(t *testing.T) {
 	}
 	s.restart()
 	expect(t, s.unseal(fresh[:2]...), object{"sealed": false})
-	counted(t, "GUARANTEE 23 operator: hostile=%d refused=%d honest_taken=%d_of_10 heap_grown=%d", sent.Load(), refused.Load(), honest, max(grown, 0))
+	testlevel.Counted(t, "GUARANTEE 23 operator: hostile=%d refused=%d honest_taken=%d_of_10 heap_grown=%d", sent.Load(), refused.Load(), honest, max(grown, 0))
 }
 
 // zeros is a body without end.
@@ -208,7 +208,7 @@ func TestHugeBodies(t *testing.T) {
 	if refused < 16 && !testing.Short() || refused == 0 {
 		t.Errorf("only %d routes read a body", refused)
 	}
-	counted(t, "GUARANTEE 27 operator: routes=%d endless_bodies_refused=%d unread=%d largest_read=%d", len(seen), refused, unread, largest)
+	testlevel.Counted(t, "GUARANTEE 27 operator: routes=%d endless_bodies_refused=%d unread=%d largest_read=%d", len(seen), refused, unread, largest)
 }
 
 // FuzzHandler sends anything anywhere: no panic, an answer that is JSON, and no

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sealwright/sealwright/internal/testlevel"
 	"github.com/sealwright/sealwright/migrate"
 	"github.com/sealwright/sealwright/seal"
 )
@@ -92,7 +93,7 @@ func TestIntentIsBound(t *testing.T) {
 			pairs++
 		}
 	}
-	counted(t, "GUARANTEE 22 operator: pairs=%d submissions=%d served_another_intent=%d", pairs, tried, served)
+	testlevel.Counted(t, "GUARANTEE 22 operator: pairs=%d submissions=%d served_another_intent=%d", pairs, tried, served)
 }
 
 // Shares that were given for one plan never serve another.

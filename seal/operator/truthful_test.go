@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sealwright/sealwright/internal/testlevel"
 	"github.com/sealwright/sealwright/kms"
 	"github.com/sealwright/sealwright/kms/kmstest"
 	"github.com/sealwright/sealwright/seal"
@@ -188,7 +189,7 @@ func TestTruthful(t *testing.T) {
 			check(t, strings.Contains(fmt.Sprint(out["errors"]), "the migration stands still"), "-migrate, with a token: %v", out)
 		})
 	}
-	counted(t, "GUARANTEE 24 operator: rows=%d wrong=%d", rows, wrong)
+	testlevel.Counted(t, "GUARANTEE 24 operator: rows=%d wrong=%d", rows, wrong)
 }
 
 // withKMS returns a server that a KMS and people open, and whose store is a
