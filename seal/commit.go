@@ -74,7 +74,7 @@ func (b *Barrier) store(ctx context.Context, stored []byte, old string, draft *l
 }
 
 func (b *Barrier) step(previous record.Digest, by By) record.Step {
-	return record.Step{Previous: previous, At: now(), Actor: by.Actor, Replica: b.cfg.Replica, Operation: string(by.Operation), Limit: b.limit}
+	return record.Step{Previous: previous, At: now(), Actor: record.Person(by.Actor), Replica: b.cfg.Replica, Operation: string(by.Operation), Limit: b.limit}
 }
 
 // swap stores the record, and installs it; the caller moves the anchor on when the

@@ -247,12 +247,10 @@ func (c *Config) validate() error {
 	return nil
 }
 
-// check refuses an operation that cannot be one, and makes the actor's name what
-// events and records hold.
-func (by *By) check() error {
+// check refuses an operation that cannot be one.
+func (by By) check() error {
 	if err := record.CheckIdentity(string(by.Operation)); err != nil {
 		return fmt.Errorf("%w: By: %w", ErrConfig, err)
 	}
-	by.Actor = record.Person(by.Actor)
 	return nil
 }

@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"slices"
 	"time"
+
+	"github.com/sealwright/sealwright/internal/record"
 )
 
 // EventKind names what happened.
@@ -164,7 +166,7 @@ func (b *Barrier) emitEvent(by By, e Event) { b.tell(b.fill(by, e)) }
 // fill fills in what every event has.
 func (b *Barrier) fill(by By, e Event) Event {
 	e.Time, e.Replica, e.Generation = time.Now(), b.cfg.Replica, b.ledger.Newest().Generation
-	e.Actor, e.Operation = by.Actor, by.Operation
+	e.Actor, e.Operation = record.Person(by.Actor), by.Operation
 	if rec := b.ledger.Parsed(); rec != nil && rec.BeganWith(string(e.Operation)) {
 		e.Operation = OperationID(rec.Operation.ID) // the id itself is a credential
 	}

@@ -67,7 +67,7 @@ func (b *bucket) take(now time.Time, rate, burst float64) bool {
 func (a *Admin) HandOff(ctx context.Context, request []byte, replica string, refused error) (answer []byte, err error) {
 	defer clean()()
 	b := a.b
-	by := By{Actor: record.Person(replica)}
+	by := By{Actor: replica}
 	answer, why, err := b.handOff(ctx, request, replica, refused)
 	if answer == nil {
 		answer = why.Bytes(b.cfg.Replica)
@@ -75,7 +75,7 @@ func (a *Admin) HandOff(ctx context.Context, request []byte, replica string, ref
 	switch {
 	case err == nil:
 		b.emit(EventHandOff, by, "", "the root key was handed over to this replica", nil)
-	case errors.Is(err, ErrHandOff) && b.newsOfRefusal(by.Actor, err):
+	case errors.Is(err, ErrHandOff) && b.newsOfRefusal(record.Person(replica), err):
 		b.emit(EventHandOff, by, "", "a request for the root key was refused", err)
 	}
 	return answer, wrapError("hand off", "", err)

@@ -47,6 +47,9 @@ func (a *Admin) TakeLease(ctx context.Context, every time.Duration, over *LeaseS
 	if every < time.Second || every > record.MaxEvery*time.Second {
 		return nil, wrapError("take the lease", "", fmt.Errorf("%w: a sign of life is every 1 second to 24 hours, not %v", ErrConfig, every))
 	}
+	if err := by.check(); err != nil {
+		return nil, err
+	}
 	l := &Lease{a.b, rand.Text(), by, time.Now()}
 	detail := "taken"
 	var seen *record.Lease
@@ -112,9 +115,6 @@ func (l *Lease) ID() string { return l.id }
 // change is commit, its event and its error. A sign of life that was given is no
 // news.
 func (l *Lease) change(ctx context.Context, op, detail string, f func(record.Step, record.State) (record.State, error)) error {
-	if err := l.by.check(); err != nil {
-		return err
-	}
 	err := l.commit(ctx, f)
 	if err != nil || detail != "" {
 		l.b.emit(EventLease, l.by, "", detail, err)

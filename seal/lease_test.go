@@ -3,6 +3,7 @@ package seal_test
 import (
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -92,6 +93,39 @@ func TestLease(t *testing.T) {
 			t.Errorf("event %d of %q, want %q", i, *events, want)
 		}
 	}
+}
+
+// Signs of life are given beside the work, by another goroutine, and change nothing
+// of whose work it is.
+func TestLeaseAtOnce(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		one, _, events := leaseReplicas(t, 0)
+		ctx := t.Context()
+		for range 10 {
+			must(t, one.Rotate(ctx, seal.By{}))
+		}
+		l, err := one.Admin().TakeLease(ctx, time.Minute, nil, seal.By{Actor: "the keeper of π"})
+		must(t, err)
+		time.Sleep(time.Hour)
+		var beats sync.WaitGroup
+		beats.Go(func() {
+			for range 10 {
+				if err := l.Keep(ctx); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+		for term := range uint32(10) {
+			if err := l.Retire(ctx, 1+term); err != nil {
+				t.Error(err)
+			}
+		}
+		beats.Wait()
+		must(t, l.End(ctx, "ten terms", nil))
+		if last := (*events)[len(*events)-1]; last != "one the keeper of %CF%80: ended: ten terms" {
+			t.Error(last)
+		}
+	})
 }
 
 func TestLeaseRefused(t *testing.T) {

@@ -75,7 +75,7 @@ func (b *Barrier) passed(r *handoff.Request) []byte {
 	b.passedTo[r.Asker] = len(shares)
 	b.mu.Unlock()
 	if news {
-		b.emit(EventHandOff, By{Actor: record.Person(r.Asker)}, "", fmt.Sprintf("%d shares given here were passed to this replica", len(shares)), nil)
+		b.emit(EventHandOff, By{Actor: r.Asker}, "", fmt.Sprintf("%d shares given here were passed to this replica", len(shares)), nil)
 	}
 	return answer
 }
@@ -116,7 +116,7 @@ func (b *Barrier) takePassed(ctx context.Context, l *ledger.Stored, a *handoff.A
 	taken, wrong, err := t.keepPassed(l, shares, sent)
 	t.end()
 	if taken > 0 {
-		b.emit(EventHandOff, By{Actor: record.Person(from)}, "", fmt.Sprintf("%d shares given there were passed by this replica", taken), nil)
+		b.emit(EventHandOff, By{Actor: from}, "", fmt.Sprintf("%d shares given there were passed by this replica", taken), nil)
 	}
 	if wrong > 0 {
 		return fmt.Errorf("%d shares that it passed are not right: %w", wrong, err)
