@@ -38,7 +38,7 @@ func Check(ctx context.Context, b *seal.Barrier, plan Plan) (Report, error) {
 	}
 	c := &checking{b: b, plan: plan, s: b.Status(), refused: map[string]bool{}}
 	for _, look := range []func(*checking, context.Context){
-		(*checking).keys, (*checking).staying, (*checking).moves, (*checking).pins, (*checking).missing, (*checking).busy, (*checking).remaining,
+		(*checking).keys, (*checking).staying, (*checking).moves, (*checking).start, (*checking).missing, (*checking).busy, (*checking).remaining,
 	} {
 		look(c, ctx)
 	}
@@ -84,7 +84,7 @@ func (c *checking) staying(ctx context.Context) {
 			}
 		}
 		switch {
-		case slot.DrillError == nil || c.refused[name] || errors.Is(slot.DrillError, seal.ErrUnpinned):
+		case slot.DrillError == nil || c.refused[name] || errors.Is(slot.DrillError, seal.ErrUnpinned), errors.Is(slot.DrillError, seal.ErrUnexpected):
 		case wanted:
 			c.problem(notOpening(slot))
 		default:
@@ -95,7 +95,7 @@ func (c *checking) staying(ctx context.Context) {
 
 func (c *checking) moves(context.Context) { c.r.Moves = c.plan.Moves(c.s) }
 
-func (c *checking) pins(ctx context.Context) { c.plan.checkPins(ctx, c.b, c.s, c.refused, &c.r) }
+func (c *checking) start(ctx context.Context) { c.plan.checkStart(ctx, c.b, c.s, c.refused, &c.r) }
 
 // missing looks for what the plan drops.
 func (c *checking) missing(context.Context) {

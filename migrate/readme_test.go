@@ -3,6 +3,7 @@ package migrate_test
 import (
 	"context"
 	"errors"
+	"log"
 	"path/filepath"
 	"testing"
 
@@ -46,6 +47,9 @@ func create(ctx context.Context, b *seal.Barrier, deliver func(share string) err
 			return err
 		}
 	}
+	for name, pin := range d.Pins { // of a key that does not prove who wrapped
+		log.Printf("slot %s: a process that starts needs %s in Config.Pins", name, pin)
+	}
 	return nil
 }
 
@@ -79,7 +83,10 @@ func toCloud(ctx context.Context, b *seal.Barrier) error {
 	if err != nil || !report.OK() {
 		return errors.Join(err, errors.Join(report.Problems...))
 	}
-	_, err = migrate.Reconcile(ctx, b, plan, migrate.Options{})
+	result, err := migrate.Reconcile(ctx, b, plan, migrate.Options{})
+	for name, pin := range result.Pins {
+		log.Printf("slot %s: a process that starts needs %s in Config.Pins", name, pin)
+	}
 	return err
 }
 

@@ -67,7 +67,7 @@ type Result struct {
 // being of another key, is an error (kms.ErrWrongKey), and stays: other replicas
 // may still start by it.
 func Reconcile(ctx context.Context, b *seal.Barrier, plan Plan, opt Options) (r Result, err error) {
-	defer func() { r.Pins = plan.pinsOf(b.Status()) }()
+	defer func() { r.Pins = plan.pinsOf(ctx, b) }()
 	if err := plan.check(); err != nil {
 		return r, err
 	}
@@ -86,7 +86,7 @@ func (opt Options) reconcile(ctx context.Context, b *seal.Barrier, plan Plan, r 
 		return err
 	}
 	if len(plan.Moves(b.Status())) > 0 { // every wanted slot is proven, and some are to go
-		if err := plan.mayDrop(b.Status()); err != nil {
+		if err := plan.mayDrop(ctx, b); err != nil {
 			return err
 		}
 		if opt.Observe != nil {
@@ -145,7 +145,7 @@ func (opt Options) walk(ctx context.Context, b *seal.Barrier, plan Plan, by seal
 		}
 		m := moves[0]
 		if m.Kind == MoveDrop {
-			if err := plan.mayDrop(b.Status()); err != nil {
+			if err := plan.mayDrop(ctx, b); err != nil {
 				return err
 			}
 		}

@@ -29,16 +29,20 @@ type Config struct {
 	// pinned slot, whatever record is in the store; and an empty store is
 	// [ErrMissing], never uninitialized. Slots that a stranger with write
 	// access to the store could have made need one: RSA-OAEP wraps, and shares
-	// in Vault's bare form. Pin every slot, and set the pins anew after a
-	// rekey: Status warns of slots that are not pinned, and where none is.
+	// in Vault's bare form. Pin every slot: Status warns of slots that are not
+	// pinned, and where none is. A rekey or a drop that would leave no pinned one
+	// is refused ([ErrUnpinned]): add the new one's fingerprint to Pins, which its
+	// [Delivery] and Status show, and restart first.
 	Pins []string
 
 	// Shapes are the slots that a process that starts expects, by name. If set,
 	// no other opens the store, and none of another shape: whoever uses one key
 	// of a 2-of-3 tree, and can write to the store, could otherwise put a store
 	// of their own there, under the tree's name and opened by that key alone.
-	// Set them anew after a rekey to another shape, and before a slot of a new
-	// name is to unseal: Status warns of slots that are not expected.
+	// Set them before a slot of a new name is to unseal: Status warns of slots that
+	// are not expected, and what would leave no expected one is refused
+	// ([ErrUnexpected]). To change a slot's shape give it a new name, or do without
+	// Shapes meanwhile.
 	Shapes map[string]Spec
 
 	// TrustUnpinned lets slots that need a pin open the store without. Status says

@@ -28,7 +28,8 @@ type drilled struct {
 // outcome in Status: wrapping proves nothing, since a disabled key may still
 // wrap. Where a KMS tells, it notes keys that are disabled, scheduled for
 // deletion, about to expire, or have a newer version than the one that wrapped,
-// and slots that a process which starts would believe on a pin alone. It changes
+// and slots that a process which starts would not believe ([ErrUnpinned],
+// [ErrUnexpected]). It changes
 // nothing. While the store is away it tries the record last seen. What ctx cuts
 // short says nothing of a slot.
 func (a *Admin) Drill(ctx context.Context, slots ...string) error {
@@ -80,7 +81,7 @@ func (b *Barrier) drill(ctx context.Context, o *ledger.Opened, slot *record.Slot
 		}
 		d.at = time.Now()
 		if d.err == nil {
-			d.err = b.unbelieved(slot, nil) // a drill answers for the process that will start
+			d.err = b.unbelieved(slot, b.pinned(o.State.Slots), nil) // a drill answers for the process that will start
 		}
 		detail := "opens the store"
 		if d.err != nil {

@@ -15,7 +15,8 @@ import (
 // DrillSpec tries, before anything is changed, whether this process could make
 // and open a slot of that shape: each KMS wraps a random key, unwraps it, and
 // the two are compared. The errors of all are joined; each names its KMS and
-// what is missing. It touches neither the store nor the slots in it.
+// what is missing. It touches neither the store nor the slots in it; whether a process
+// that starts would believe the slot, [Admin.CheckStart] says.
 func (a *Admin) DrillSpec(ctx context.Context, spec Spec) error {
 	shape, err := a.b.checkSpec(spec)
 	if err != nil {
@@ -35,27 +36,6 @@ func (a *Admin) DrillSpec(ctx context.Context, spec Spec) error {
 	}
 	drills.Wait()
 	return wrapError("drill spec", "", causes.Join(errs...))
-}
-
-// Forgeable reports whether a slot of that shape would open the store for a
-// process that starts with this configuration only when it is pinned: it opens by
-// keys alone, none of which proves who wrapped, and [Config.TrustUnpinned] is not set.
-// Each key is asked to wrap; one that does not answer proves nothing.
-func (a *Admin) Forgeable(ctx context.Context, spec Spec) bool {
-	shape, err := a.b.checkSpec(spec)
-	if err != nil || a.b.cfg.TrustUnpinned || NeedsPeople(spec) {
-		return false
-	}
-	if len(a.b.cfg.Pins) > 0 {
-		return true
-	}
-	forgeable := true
-	eachKMS(shape, func(name string) {
-		ctx, done := a.b.until(ctx)
-		defer done()
-		forgeable = forgeable && !a.b.custody.Authenticates(ctx, name, kms.Binding{Store: a.b.ledger.Newest().Store, Slot: "rehearsal"})
-	})
-	return forgeable
 }
 
 func (b *Barrier) drillKMS(ctx context.Context, name, store string) error {

@@ -64,6 +64,9 @@ var (
 	// ErrUnpinned: what opens this slot could be made by a stranger. Set
 	// [Config.Pins], or say [Config.TrustUnpinned].
 	ErrUnpinned = errors.New("seal: the slot needs a pin")
+	// ErrUnexpected: the slot is not as [Config.Shapes] has it, so that a process that
+	// starts would not believe it. Change Shapes; at a start it is ErrForged.
+	ErrUnexpected = errors.New("seal: the slot is not one of Config.Shapes")
 	// ErrWrongCustodian: a seed was found, and it is not this slot's.
 	ErrWrongCustodian = custody.ErrWrongCustodian
 	// ErrRootMoved: the root key was rotated elsewhere, and no KMS slot could

@@ -27,6 +27,11 @@ type Delivery struct {
 	// what By named: its shares are given back under the id that Prove returns.
 	Operation OperationID
 	Sets      []ShareSet // empty where no people are involved
+
+	// Pins are the fingerprints, by name, of the new slots that a process which
+	// starts will not believe before they stand in [Config.Pins]; nil where none
+	// needs one. They are not secret.
+	Pins map[string]string
 }
 
 // A ShareSet is the shares of one leaf.
@@ -98,6 +103,7 @@ func (b *Barrier) initialize(ctx context.Context, slots map[string]Spec, by By, 
 		d.Wipe()
 		return Delivery{Operation: by.Operation}, wrapError("init", "", err)
 	}
+	d.Pins = b.pinsOf(slices.Collect(maps.Keys(slots))...)
 	return d, nil
 }
 
@@ -115,7 +121,7 @@ func (b *Barrier) initBy(by By) By {
 // yet.
 func (b *Barrier) pins(rec *record.Record) bool {
 	return slices.ContainsFunc(rec.Slots, func(s record.Slot) bool {
-		return slices.Contains(b.cfg.Pins, hex.EncodeToString(s.Fingerprint))
+		return b.isPin(s.Fingerprint)
 	})
 }
 

@@ -104,7 +104,7 @@ func (b *Barrier) believe(o *ledger.Opened, slot *record.Slot, a *custody.Answer
 		return fmt.Errorf("%w: it opens with slot %q, but does not know what its custodians hold: find out who can write to the store, and restore it", ErrForged, slot.Name)
 	}
 	fingerprint := record.FingerprintOf(identity)
-	pinned := b.isPin(fingerprint)
+	pinned := b.isPin(fingerprint[:])
 	newest := b.ledger.Newest()
 	if newest.Knows(o.State.Store, [12]byte(fingerprint[:12])) {
 		return nil // a slot of a record that this process has opened is as good as pinned
@@ -132,8 +132,8 @@ func (b *Barrier) believe(o *ledger.Opened, slot *record.Slot, a *custody.Answer
 	return fmt.Errorf("%w: anybody with write access to the store could have made slot %q: set Config.Pins to the fingerprint that Status showed while the store was unsealed, and to none that stands in a record which nothing vouches for; or set Config.TrustUnpinned", ErrUnpinned, slot.Name)
 }
 
-// isPin reports whether a fingerprint is pinned.
-func (b *Barrier) isPin(fingerprint [32]byte) bool {
+// isPin reports whether a fingerprint, of which 12 bytes count, is pinned.
+func (b *Barrier) isPin(fingerprint []byte) bool {
 	return slices.ContainsFunc(b.cfg.Pins, func(p string) bool {
 		pin, _ := parsePin(p)
 		return subtle.ConstantTimeCompare(pin, fingerprint[:12]) == 1
@@ -144,13 +144,15 @@ func (b *Barrier) isPin(fingerprint [32]byte) bool {
 // that opens the store: only true records do.
 func (b *Barrier) holdsPin(s *record.State) bool {
 	return slices.ContainsFunc(s.Slots, func(o record.Slot) bool {
-		return o.Opens() && b.isPin(record.FingerprintOf(s.Identities[o.ID]))
+		fingerprint := record.FingerprintOf(s.Identities[o.ID])
+		return o.Opens() && b.isPin(fingerprint[:])
 	})
 }
 
 // checkShape refuses a slot that the configuration does not expect, or expects
 // in another shape: who holds one part of a tree could have made a store that
-// this part opens alone, under the tree's name.
+// this part opens alone, under the tree's name. It does not say, as expected does, how
+// to have the slot believed: nothing vouches for the record.
 func (b *Barrier) checkShape(slot *record.Slot) error {
 	if len(b.cfg.Shapes) == 0 {
 		return nil

@@ -307,7 +307,7 @@ func (b *Barrier) believePeer(o *ledger.Opened) error {
 		if newest.Knows(o.State.Store, [12]byte(fingerprint[:12])) {
 			return nil
 		}
-		if err = b.checkShape(slot); err == nil && (len(b.cfg.Pins) == 0 || b.isPin(fingerprint)) {
+		if err = b.checkShape(slot); err == nil && (len(b.cfg.Pins) == 0 || b.isPin(fingerprint[:])) {
 			return nil
 		}
 		if err == nil {

@@ -60,16 +60,23 @@ func (b *Barrier) renewSlot(ctx context.Context, name string, by By, drilled []s
 				return record.State{}, nil, err
 			}
 		}
+		renewed := *slot
+		renewed.Tree = tree
 		if !slot.Tree.NeedsPeople() {
-			renewed := *slot
-			renewed.Tree = tree
 			if _, err := b.tryOpen(ctx, o, &renewed, nil); err != nil {
 				return record.State{}, nil, err
 			}
 		}
-		next, err := o.State.Renew(st, slot.ID, tree)
 		id = slot.ID
-		return next, nil, err
+		next, err := o.State.Renew(st, slot.ID, tree)
+		if err != nil {
+			return record.State{}, nil, err
+		}
+		if err := b.starts(&o.State.Record, nil, &renewed); err != nil {
+			next.Secrets.Wipe()
+			return record.State{}, nil, err
+		}
+		return next, nil, nil
 	})
 	if err == nil || errors.Is(err, errMade) {
 		b.forgetVersions(id)

@@ -2,7 +2,6 @@ package seal
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -137,7 +136,7 @@ func (b *Barrier) followsAlone(s *record.Record) string {
 	}
 	why := "no slot opens the store without people"
 	for _, slot := range machines(s) {
-		if err := b.health[slot.ID].err; err != nil && !errors.Is(err, ErrUnpinned) {
+		if err := b.health[slot.ID].err; err != nil && !atStart(err) {
 			why = fmt.Sprintf("slot %q did not open the store when it was drilled last: %v", slot.Name, err)
 			continue
 		}

@@ -59,12 +59,15 @@ func (b *Barrier) add(ctx context.Context, op, name string, spec Spec, by By, ch
 		d.Wipe()
 		return Delivery{}, wrapError(op, name, err)
 	}
+	d.Pins = b.pinsOf(name)
 	return d, nil
 }
 
 // Prove shows that a slot opens the stored record. It makes a pending slot
 // active; of an active one it changes only the time of its last proof, and is
-// its drill. The record is loaded anew, and a KMS is truly asked.
+// its drill. The record is loaded anew, and a KMS is truly asked. One that would
+// replace the last slot that a process which starts with this configuration would
+// believe, and is none itself, is refused ([ErrUnpinned], [ErrUnexpected]).
 //
 // Where the slot needs people, Prove begins an operation, or finds the one in
 // progress, and returns its id and done == false: their shares go to
@@ -81,6 +84,9 @@ func (a *Admin) Prove(ctx context.Context, name string, by By) (op OperationID, 
 	slot := provable(&o.State, name)
 	if slot == nil {
 		return "", false, wrapError("prove", name, ErrNoSlot)
+	}
+	if err := a.b.replaces(&o.State.Record, slot); err != nil {
+		return "", false, wrapError("prove", name, err)
 	}
 	if slot.Tree.NeedsPeople() {
 		op, err = a.b.begin(ctx, record.Operation{Kind: record.OpProve, Slot: name}, by, nil)
@@ -111,6 +117,9 @@ func (b *Barrier) prove(ctx context.Context, id uint32, by By, g *custody.Quorum
 			return record.State{}, nil, ErrNoSlot
 		}
 		name = slot.Name
+		if err := b.replaces(&o.State.Record, slot); err != nil {
+			return record.State{}, nil, err
+		}
 		fresh, err := b.tryOpen(ctx, o, slot, g)
 		if err != nil {
 			return record.State{}, nil, err
@@ -133,6 +142,9 @@ func (b *Barrier) prove(ctx context.Context, id uint32, by By, g *custody.Quorum
 	if event == EventReplace {
 		detail = b.leaves(err)
 	}
+	if pin := b.pinsOf(name)[name]; err == nil && pin != "" {
+		detail = "a process that starts will not believe it before " + pin + " is pinned"
+	}
 	b.emit(event, by, name, detail, err)
 	return err
 }
@@ -147,8 +159,9 @@ func (b *Barrier) prove(ctx context.Context, id uint32, by By, g *custody.Quorum
 // stored record, now: each KMS slot is asked. Where none can, and people hold
 // one that stays, Drop begins an operation and returns its id and done ==
 // false: their shares, given to [Barrier.Submit] with that id, complete it. The
-// last proven slot cannot go ([ErrLastSlot]). Slots that wait to be proven open
-// nothing, and go with no proof at all.
+// last proven slot cannot go ([ErrLastSlot]), nor the last one that a process which
+// starts with this configuration would believe ([ErrUnpinned], [ErrUnexpected]). Slots
+// that wait to be proven open nothing, and go with no proof at all.
 //
 // Of two slots of one name, the one that waits to replace the other goes. With
 // states, only slots in one of them do: [SlotPending] is for whoever gives up a
@@ -230,7 +243,10 @@ func (b *Barrier) drop(ctx context.Context, names []string, by By, g *custody.Qu
 		case b.hooks.believe:
 			fresh = anyProof(&o.State, ids)
 		case opens:
-			var err error
+			err := b.starts(&o.State.Record, ids, nil)
+			if err != nil {
+				return record.State{}, nil, err
+			}
 			if fresh, err = b.freshProof(ctx, o, ids, g); err != nil {
 				return record.State{}, nil, err
 			}
@@ -361,5 +377,6 @@ func (a *Admin) Reissue(ctx context.Context, name string, spec Spec, by By) (d D
 		d.Wipe()
 		return Delivery{}, wrapError("reissue", name, err)
 	}
+	d.Pins = a.b.pinsOf(name)
 	return d, nil
 }

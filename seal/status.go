@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/sealwright/sealwright/internal/aead"
@@ -73,7 +74,8 @@ type SlotStatus struct {
 	Sets        []uint32    // of its shares; empty where no people are involved
 	Leaves      []Leaf      // what protects it, one for each leaf of its Spec
 	Fingerprint string      // 24 hex digits; the slot's pin for [Config.Pins]
-	NeedsPin    bool        // a process that starts with this configuration would not believe the slot: pin it
+	AtStart     error       // why a process that starts with this configuration would not believe the slot; nil if it would
+	NeedsPin    bool        // that is ErrUnpinned: pin the slot
 	Proven      time.Time   // when it last opened the stored record, by the prover's clock; zero if never
 	ProvenTo    OperationID // to which it did so then, of an operation in progress only if since that began
 	Drilled     time.Time   // when this process last tried: a drill, or to unseal; zero if never
@@ -146,8 +148,11 @@ type TermStatus struct {
 func (b *Barrier) Status() Status {
 	b.expireShares()
 	s, slots := b.status()
+	beside := b.pinned(slots)
 	for i := range slots { // without the lock: it asks the host's wrappers
-		s.Slots[i].NeedsPin = b.unbelieved(&slots[i], s.Slots[i].DrillError) != nil
+		slot := &s.Slots[i]
+		slot.AtStart = b.unbelieved(&slots[i], beside, slot.DrillError)
+		slot.NeedsPin = errors.Is(slot.AtStart, ErrUnpinned)
 	}
 	if !s.Sealed {
 		s.Warnings = append(b.warnings(s), s.Warnings...)
@@ -237,7 +242,7 @@ func (b *Barrier) warnings(s Status) []string {
 		if slot.State != SlotPending {
 			opens++
 		}
-		if slot.DrillError != nil && !errors.Is(slot.DrillError, ErrUnpinned) {
+		if slot.DrillError != nil && !atStart(slot.DrillError) {
 			out = append(out, fmt.Sprintf("slot %q does not open the store now: do not restart unless another slot does: %v", slot.Name, slot.DrillError))
 		}
 		if slot.NeedsPin {
@@ -257,7 +262,7 @@ func (b *Barrier) warnings(s Status) []string {
 		out = append(out, "a single slot opens the store: whoever loses it loses everything; add another")
 	}
 	if len(b.cfg.Pins) > 0 && !slices.ContainsFunc(s.Slots, func(o SlotStatus) bool {
-		return o.State != SlotPending && slices.Contains(b.cfg.Pins, o.Fingerprint)
+		return o.State != SlotPending && slices.ContainsFunc(b.cfg.Pins, func(pin string) bool { return strings.EqualFold(pin, o.Fingerprint) })
 	}) {
 		out = append(out, "no slot of the store is pinned: after a restart nothing unseals it, shares neither; set the pins to the slots' fingerprints")
 	}
@@ -281,7 +286,7 @@ func (b *Barrier) unexpected(slot *SlotStatus) string {
 	switch {
 	case len(b.cfg.Shapes) > 0 && !ok:
 		return fmt.Sprintf("slot %q is not among Config.Shapes: it will not unseal after a restart; add it", slot.Name)
-	case ok && !want.record().Equal(slot.Spec.record()):
+	case errors.Is(slot.AtStart, ErrUnexpected):
 		return fmt.Sprintf("slot %q is %v, and Config.Shapes has %v: it will not unseal after a restart; set it", slot.Name, slot.Spec, want)
 	case tree && !ok && len(b.cfg.Pins) == 0:
 		return fmt.Sprintf("slot %q is a tree that is neither pinned nor among Config.Shapes: whoever uses one of its keys and can write to the store can have a store of their own believed under its name", slot.Name)

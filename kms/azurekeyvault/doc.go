@@ -52,8 +52,10 @@
 //
 // RSA-OAEP authenticates nobody: whoever has the public key can make a blob,
 // and [Wrapper.Authenticates] says so of its blobs. A process that starts
-// believes such a slot only when its fingerprint is in seal.Config.Pins;
-// migrate.Reconcile returns it, and drops nothing before it is there. It has no
+// believes such a slot only when its fingerprint is in seal.Config.Pins: take it
+// from the Pins of the seal.Delivery that Init or Add returned, or of the
+// migrate.Result; nothing that opens the store for such a process is dropped
+// before it is there. RSA-OAEP has no
 // associated data either. With A256GCM the binding is the associated data; with A256KW there is none.
 //
 // A vault takes about 4000 operations with an RSA-2048 key in 10 seconds, 1000

@@ -90,7 +90,7 @@ func (d *due) slot(s *seal.SlotStatus, r *Slot) {
 		return
 	}
 	of := Item{Slot: r.Name}
-	if s.DrillError != nil && !errors.Is(s.DrillError, seal.ErrUnpinned) {
+	if s.DrillError != nil && !errors.Is(s.DrillError, seal.ErrUnpinned) && !errors.Is(s.DrillError, seal.ErrUnexpected) {
 		of.Kind = Failing
 		d.add(of, "does not open the store now: "+line(s.DrillError.Error()), "do not restart unless another slot opens; mend what is named, or add another slot")
 		d.said = append(d.said, fmt.Sprintf("slot %q does not open the store now", s.Name))
@@ -99,6 +99,11 @@ func (d *due) slot(s *seal.SlotStatus, r *Slot) {
 		of.Kind = NoPin
 		d.add(of, "is not pinned: a process that starts does not believe it", "add "+r.Fingerprint+" to Config.Pins")
 		d.said = append(d.said, fmt.Sprintf("slot %q is not pinned", s.Name))
+	}
+	if errors.Is(s.AtStart, seal.ErrUnexpected) {
+		of.Kind = NoPin
+		d.add(of, "is not as Config.Shapes has it: a process that starts does not believe it", "add it to Config.Shapes")
+		d.said = append(d.said, fmt.Sprintf("slot %q is not among Config.Shapes", s.Name), fmt.Sprintf("slot %q is %v, and Config.Shapes has", s.Name, s.Spec))
 	}
 	how := "drill it"
 	if len(s.Sets) > 0 {

@@ -27,6 +27,8 @@ func TestOverdue(t *testing.T) {
 			func(in *input) { in.Status.Slots[0].DrillError = nil }},
 		"a pin": {func(in *input) { in.Status.Slots[0].NeedsPin = true }, report.NoPin, "not pinned", strings.Repeat("cd", 12),
 			func(in *input) { in.Status.Slots[0].NeedsPin = false }},
+		"another shape than is expected": {func(in *input) { in.Status.Slots[0].AtStart = seal.ErrUnexpected }, report.NoPin, "not as Config.Shapes has it", "add it to Config.Shapes",
+			func(in *input) { in.Status.Slots[0].AtStart = nil }},
 		"a lone slot": {func(in *input) { in.Status.Slots = in.Status.Slots[1:] }, report.OnlySlot, "alone opens", "add another",
 			func(in *input) { in.Status.Slots = append(in.Status.Slots, cloud()) }},
 		"one that was only made": {func(in *input) { slot(in).State = seal.SlotInitial }, report.Unproven, "made by init", "unseal with it once",
