@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -133,6 +134,7 @@ func NewKeeper(b *seal.Barrier, cfg KeeperConfig) (*Keeper, error) {
 	if err := cfg.validate(b); err != nil {
 		return nil, fmt.Errorf("migrate: keeper: %w", err)
 	}
+	cfg.Sources = slices.Clone(cfg.Sources)
 	k := &Keeper{b: b, cfg: cfg, by: seal.By{Actor: cfg.Actor}}
 	k.status.Phase = KeeperStopped
 	return k, nil

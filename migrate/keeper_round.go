@@ -45,9 +45,10 @@ func (k *Keeper) round(ctx context.Context, l *seal.Lease) (did string, err erro
 		return "", err
 	}
 	k.begun = active.Number
+	replica := k.b.Status().Replica // which may ask the host
 	k.tell(func(s *KeeperStatus) {
 		s.Phase, s.Source = KeeperCounting, "" // idle is told when it is done
-		s.Replica, s.Sources = k.b.Status().Replica, make([]KeeperSourceStatus, len(k.cfg.Sources))
+		s.Replica, s.Sources = replica, make([]KeeperSourceStatus, len(k.cfg.Sources))
 	})
 	stale, errs := k.census(ctx, active)
 	var rewrapped int64
@@ -117,10 +118,9 @@ func (k *Keeper) census(ctx context.Context, active keyring.Info) (stale []int64
 			n += c.Other.Items
 		}
 		stale = append(stale, n)
-		counts := c.Counts()
-		k.tell(func(st *KeeperStatus) { st.Sources[i].Name, st.Sources[i].Items = s.Name, counts })
+		k.tell(func(st *KeeperStatus) { st.Sources[i].Name, st.Sources[i].Items = s.Name, c.Counts() })
 		if m := k.cfg.Metrics; m != nil {
-			m.Items(s.Name, counts)
+			m.Items(s.Name, c.Counts()) // a map of its own: retire goes by the other
 		}
 	}
 	return stale, errs

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/sealwright/sealwright/internal/prefix"
@@ -244,6 +245,7 @@ const slack = 100
 // gone. The ids are in no order that is known here, so an item is gone if it is
 // not where it stood.
 func (w *work) readOpen(ctx context.Context, open []int) error {
+	w.items = slices.Clone(w.items) // the page is the source's
 	first, last := open[0], open[len(open)-1]
 	after := w.span.after
 	if first > 0 {

@@ -95,11 +95,13 @@ type hooks struct {
 
 // Open returns a sealed Barrier over the configured store. It checks the
 // configuration and touches neither the store nor any KMS: a server must come
-// up, and say why it is sealed, without them.
+// up, and say why it is sealed, without them. It keeps copies of the
+// configuration's maps and slices.
 func Open(cfg Config) (*Barrier, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
+	cfg.own()
 	life, end := context.WithCancelCause(context.Background())
 	b := &Barrier{
 		cfg:       cfg,

@@ -5,6 +5,8 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/sealwright/sealwright/internal/record"
@@ -249,6 +251,14 @@ func (c *Config) validate() error {
 		c.ShareTTL = 24 * time.Hour
 	}
 	return nil
+}
+
+// own puts copies in the place of the maps and slices, which are the host's.
+func (c *Config) own() {
+	c.KMS, c.Pins, c.Shapes = maps.Clone(c.KMS), slices.Clone(c.Pins), maps.Clone(c.Shapes)
+	for name, spec := range c.Shapes {
+		c.Shapes[name] = specOf(spec.record())
+	}
 }
 
 // check refuses an operation that cannot be one.

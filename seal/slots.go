@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/sealwright/sealwright/internal/causes"
 	"github.com/sealwright/sealwright/internal/custody"
@@ -282,8 +283,26 @@ func (b *Barrier) freshProof(ctx context.Context, o *ledger.Opened, ids []uint32
 	if others == 0 {
 		return nil, ErrLastSlot
 	}
+	// Each compares its answer with a copy of its own: one that is late does so when
+	// the caller has wiped o.
+	parts := make([]atomic.Pointer[ledger.Opened], len(asked))
+	for i, slot := range asked {
+		parts[i].Store(o.Part(slot.ID))
+	}
+	defer func() {
+		for i := range parts {
+			if part := parts[i].Swap(nil); part != nil { // it was not asked
+				part.Wipe()
+			}
+		}
+	}()
 	fresh, i, errs := custody.Race(ctx, len(asked), b.cfg.HeadStart, func(ctx context.Context, i int, _ func()) (record.FreshProof, error) {
 		defer clean()()
+		o := parts[i].Swap(nil)
+		if o == nil { // the race was over before it began
+			return record.FreshProof{}, context.Canceled
+		}
+		defer o.Wipe()
 		try := b.tryKeys
 		if opens(asked[i], g) {
 			try = func(ctx context.Context, o *ledger.Opened, slot *record.Slot) (record.FreshProof, error) {

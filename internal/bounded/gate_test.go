@@ -3,6 +3,7 @@ package bounded_test
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,12 +13,12 @@ import (
 
 // A hanging call is counted, and ends when it is told to.
 type hanging struct {
-	calls int
+	calls atomic.Int64
 	end   chan struct{}
 }
 
 func (h *hanging) call(context.Context) (string, error) {
-	h.calls++
+	h.calls.Add(1)
 	<-h.end
 	return "late", nil
 }
@@ -48,8 +49,8 @@ func TestGate(t *testing.T) {
 				t.Errorf("%v after %v", err, time.Since(begun))
 			}
 		}
-		if h.calls != 1 {
-			t.Errorf("%d calls", h.calls)
+		if n := h.calls.Load(); n != 1 {
+			t.Errorf("%d calls", n)
 		}
 		close(h.end)
 		synctest.Wait()
@@ -66,10 +67,10 @@ func TestHung(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const each, all = 2, 5
 		h, hung := hanging{end: make(chan struct{})}, &bounded.Hung{}
-		late := 0
+		var late atomic.Int64
 		call := func(name string, f func(context.Context) (string, error)) error {
 			_, err := within(t, time.Second, func(ctx context.Context) (string, error) {
-				return bounded.Unless(ctx, hung, name, each, all, f, func(string) { late++ })
+				return bounded.Unless(ctx, hung, name, each, all, f, func(string) { late.Add(1) })
 			})
 			return err
 		}
@@ -80,8 +81,8 @@ func TestHung(t *testing.T) {
 				}
 			}
 		}
-		if h.calls != all {
-			t.Errorf("%d calls hang", h.calls)
+		if n := h.calls.Load(); n != all {
+			t.Errorf("%d calls hang", n)
 		}
 		begun := time.Now()
 		if err := call("d", answers); !errors.Is(err, bounded.ErrBusy) || time.Since(begun) != 0 {
@@ -89,8 +90,8 @@ func TestHung(t *testing.T) {
 		}
 		close(h.end)
 		synctest.Wait()
-		if late != all {
-			t.Errorf("%d late answers", late)
+		if n := late.Load(); n != all {
+			t.Errorf("%d late answers", n)
 		}
 		for range 10 {
 			if err := call("a", answers); err != nil {

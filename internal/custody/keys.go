@@ -1,6 +1,7 @@
 package custody
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -57,7 +58,16 @@ func (k *Keys) wrap(ctx context.Context, name string, key []byte, place kms.Bind
 	if err != nil {
 		return nil, err
 	}
-	blob, err := ask(ctx, k, w, "wrap", func(ctx context.Context) (*kms.Blob, error) { return w.Wrap(ctx, key, place) })
+	lent := &lentKey{key: bytes.Clone(key)}
+	defer lent.wipe()
+	blob, err := ask(ctx, k, w, "wrap", func(ctx context.Context) (*kms.Blob, error) {
+		own := lent.copy()
+		if own == nil {
+			return nil, context.Canceled // nobody waits any more
+		}
+		defer clear(own)
+		return w.Wrap(ctx, own, place)
+	})
 	if err == nil && (blob == nil || blob.Type == "" || blob.KeyID == "" || len(blob.Ciphertext) == 0) {
 		err = &kms.Error{Op: "wrap", Kind: kms.ErrCorrupt, Err: fmt.Errorf("KMS %q answered without a blob", name)}
 	}
@@ -65,6 +75,27 @@ func (k *Keys) wrap(ctx context.Context, name string, key []byte, place kms.Bind
 		return nil, fmt.Errorf("KMS %q: %w", name, err)
 	}
 	return blob, nil
+}
+
+// A lentKey is what calls of a KMS get copies of, each its own: one that hangs is
+// given up on, and reads its copy still when the caller has wiped the key.
+type lentKey struct {
+	mu  sync.Mutex
+	key []byte
+}
+
+// copy returns a copy to be wiped, or nil after wipe.
+func (l *lentKey) copy() []byte {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return bytes.Clone(l.key)
+}
+
+func (l *lentKey) wipe() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	clear(l.key)
+	l.key = nil
 }
 
 // WrapChecked has the named KMS wrap key, and unwrap it again: a KMS that lies,

@@ -6,6 +6,7 @@ import (
 	"crypto/subtle"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/sealwright/sealwright/internal/aead"
 	"github.com/sealwright/sealwright/internal/causes"
@@ -118,13 +119,16 @@ func beside(n *record.Node, at position, f func(*record.Node, position)) {
 }
 
 // An opener opens the tree of one stored slot. Nothing in it changes while it
-// does: members of a tree are asked side by side.
+// does, as members of a tree are asked side by side. One that is late may be at
+// work when it has: it finds no shares then.
 type opener struct {
-	keys   *Keys
-	store  string
-	slot   *record.Slot
-	shares map[uint32][]heldShare // verified, by set; nil: machines only
-	named  [][]byte               // the identities that the shares' texts name
+	keys  *Keys
+	store string
+	slot  *record.Slot
+	named [][]byte // the identities that the shares' texts name
+
+	mu     sync.Mutex             // over the shares
+	shares map[uint32][]heldShare // verified, by set; nil: machines only, or wiped
 }
 
 type heldShare struct {
@@ -221,6 +225,8 @@ func (o *opener) could(n *record.Node) bool {
 	case n.KMS != nil:
 		return true
 	case n.Shamir != nil:
+		o.mu.Lock()
+		defer o.mu.Unlock()
 		return len(o.shares[n.Shamir.Set]) >= n.Shamir.Threshold
 	}
 	willing := 0
@@ -233,6 +239,8 @@ func (o *opener) could(n *record.Node) bool {
 }
 
 func (o *opener) openShares(leaf *record.Shares) ([]byte, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	held := o.shares[leaf.Set]
 	if len(held) < leaf.Threshold {
 		return nil, ErrNeedsPeople
@@ -279,9 +287,12 @@ func (o *opener) openKey(ctx context.Context, leaf *record.Key, at position) (pa
 
 // wipe clears the shares.
 func (o *opener) wipe() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	for _, held := range o.shares {
 		for _, share := range held {
 			clear(share.y)
 		}
 	}
+	o.shares = nil
 }

@@ -62,6 +62,7 @@ func TestRace(t *testing.T) {
 				if winner != tt.winner || time.Since(start) != tt.took || winner >= 0 && value != winner {
 					t.Errorf("racer %d won with %d after %v, want %d after %v", winner, value, time.Since(start), tt.winner, tt.took)
 				}
+				synctest.Wait() // what racers wrote that are at work still is to be read
 				if !slices.Equal(begun, tt.begun) {
 					t.Errorf("asked after %v, want %v", begun, tt.begun)
 				}

@@ -207,6 +207,7 @@ func TestAStoreThatHangsIsAskedOnce(t *testing.T) {
 				t.Errorf("load %d took %v", i, took)
 			}
 		}
+		synctest.Wait() // what the call that hangs wrote is to be read
 		if s.loads != 1 {
 			t.Errorf("the store was asked %d times", s.loads)
 		}

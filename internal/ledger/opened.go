@@ -120,6 +120,13 @@ func (o *Opened) Reopen() (*Opened, error) {
 	return &out, nil
 }
 
+// Part returns what it takes to try one slot of an Opened: the record, the root key
+// and the slot's identity, for the caller to wipe.
+func (o *Opened) Part(slot uint32) *Opened {
+	identity := map[uint32][32]byte{slot: o.State.Identities[slot]}
+	return &Opened{State: record.State{Record: o.State.Record, Secrets: record.Secrets{Identities: identity}}, Root: bytes.Clone(o.Root)}
+}
+
 // Draft seals the state under the root key, and opens the result again before
 // anybody else has to.
 func Draft(next record.State, root []byte) (*Opened, []byte, error) {

@@ -38,6 +38,7 @@ func TestStrangersShareOneLoad(t *testing.T) {
 			})
 		}
 		group.Wait()
+		synctest.Wait() // what the call that hangs wrote is to be read
 		if answers["away"] != strangers || s.loads != 1 {
 			t.Errorf("%d strangers, %v, %d loads", strangers, answers, s.loads)
 		}

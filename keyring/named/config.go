@@ -5,6 +5,7 @@ import (
 	"crypto/cipher"
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
 	"sync"
 	"sync/atomic"
@@ -110,6 +111,7 @@ func New(cfg Config) (*Keys, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
+	cfg.AEADs = maps.Clone(cfg.AEADs)
 	k := &Keys{cfg: cfg, began: time.Now(), flights: map[string]*flight{}, live: map[*state]struct{}{}}
 	cfg.Keyring.OnSeal(k.drop)
 	cfg.Keep(source{k})

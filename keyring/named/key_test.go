@@ -2,6 +2,7 @@ package named_test
 
 import (
 	"bytes"
+	"crypto/cipher"
 	"crypto/fips140"
 	"errors"
 	"fmt"
@@ -341,4 +342,18 @@ func TestNoAEAD(t *testing.T) {
 	})
 	_, err = swapped.key("k").Encrypt(named.Message{})
 	wantError(t, err, named.ErrConfig, "want 24")
+}
+
+// What the host does with its map of AEADs after New is its own affair.
+func TestKeepsItsAEADs(t *testing.T) {
+	if fips140.Enabled() {
+		t.Skip("they are not approved")
+	}
+	var aeads map[named.Type]func([]byte) (cipher.AEAD, error)
+	h := open(t, func(c *named.Config) { aeads = c.AEADs })
+	clear(aeads)
+	h.create("k", named.Spec{Type: named.XChaCha20Poly1305})
+	if _, err := h.key("k").Encrypt(named.Message{}); err != nil {
+		t.Error(err)
+	}
 }

@@ -89,7 +89,7 @@ func (w *Wrapper) call(ctx context.Context, r request) error {
 		m, err := resp.Body.Read(data[n:])
 		n += m
 		if err == io.EOF {
-			return w.identified(ctx, r, w.answered(r, resp, data[:n], token))
+			return w.identified(ctx, r, w.answered(ctx, r, resp, data[:n], token))
 		}
 		if err != nil {
 			return w.transportFailure(ctx, r.op, err)
@@ -118,11 +118,14 @@ func (w *Wrapper) identified(ctx context.Context, r request, err error) error {
 }
 
 // answered decodes an answer, or turns it into an error.
-func (w *Wrapper) answered(r request, resp *http.Response, data []byte, token string) error {
+func (w *Wrapper) answered(ctx context.Context, r request, resp *http.Response, data []byte, token string) error {
 	if resp.StatusCode != http.StatusOK {
 		return w.refusal(r.op, resp, wordsOf(data, token, r.key))
 	}
 	if err := json.Unmarshal(data, r.into); err != nil {
+		if ctx.Err() != nil { // the server saw that, and ended its answer
+			return w.transportFailure(ctx, r.op, io.ErrUnexpectedEOF)
+		}
 		// The decoder's words might repeat a part of the answer.
 		return w.failure(r.op, kms.ErrUnavailable, errors.New("the answer is not the JSON expected: is Address that of a Vault?"))
 	}

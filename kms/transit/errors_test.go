@@ -1,6 +1,7 @@
 package transit_test
 
 import (
+	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -98,6 +99,21 @@ func TestStatuses(t *testing.T) {
 				t.Errorf("the text is too long: %v", err)
 			}
 		})
+	}
+}
+
+// A server ends its answer, with nothing in it, when it sees that the client goes: the
+// client may read that end still, and took it for what another server says.
+func TestAnEmptyAnswerAtTheEnd(t *testing.T) {
+	w := answering(t, func(r *http.Request) (*http.Response, error) {
+		<-r.Context().Done()
+		return answer(200, ""), nil
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	blob := &kms.Blob{Type: "transit", KeyID: "transit/prod", Version: "1", Ciphertext: []byte("vault:v1:AAAA")}
+	if _, err := w.Unwrap(ctx, blob, place); !errors.Is(err, kms.ErrUnavailable) || !errors.Is(err, context.DeadlineExceeded) || strings.Contains(err.Error(), "JSON") {
+		t.Error(err)
 	}
 }
 

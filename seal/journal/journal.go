@@ -73,6 +73,7 @@ type Journal struct {
 	since    time.Time     // of the last sign of life of the round
 	tried    time.Time     // when a round last ended with an error
 	rotate   bool          // asked for
+	closing  bool          // somebody closes it
 	closed   bool
 	status   Status
 	news     []error // to be told
@@ -303,13 +304,14 @@ func (j *Journal) Rotate(ctx context.Context) error {
 
 // Close writes what waits and that this process ended in order, for which it waits
 // no longer than [Config.Wait], and gives the place back. It returns why not all
-// was written.
+// was written; where another Close is at work, or was, [ErrClosed].
 func (j *Journal) Close() error {
 	j.mu.Lock()
-	if j.closed {
+	if j.closing {
 		j.mu.Unlock()
 		return ErrClosed
 	}
+	j.closing = true
 	// Also where nothing was written so far: Flush writes the line of the beginning, or
 	// somebody is about to.
 	j.queue = append(j.queue, line{Version: version, Time: formatTime(time.Now()), Kind: string(KindClose), Replica: cut(j.cfg.Name, maxName)})

@@ -54,6 +54,7 @@ func Handler(cfg Config) (http.Handler, error) {
 	case cfg.Authorize == nil:
 		return nil, fmt.Errorf("report: %w: Config.Authorize is nil: it decides who may read names of custodians", seal.ErrConfig)
 	}
+	cfg.Campaigns = slices.Clone(cfg.Campaigns)
 	turn := make(chan struct{}, 1)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()

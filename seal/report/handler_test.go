@@ -94,6 +94,25 @@ func TestHandler(t *testing.T) {
 	}
 }
 
+// TestHandlerKeepsItsCampaigns: what the host does with its slice afterwards is its own
+// affair.
+func TestHandlerKeepsItsCampaigns(t *testing.T) {
+	h := newHouse(t)
+	_, err := h.b.Init(t.Context(), map[string]seal.Spec{"people": named(2, "anna", "ben")}, seal.By{})
+	must(t, err)
+	campaigns := []report.Campaign{{Slot: "people", Began: time.Now()}}
+	handler, err := report.Handler(report.Config{Barrier: h.b, Authorize: func(*http.Request) error { return nil }, Campaigns: campaigns})
+	must(t, err)
+	campaigns[0].Slot = "another"
+	w := httptest.NewRecorder()
+	handler.ServeHTTP(w, httptest.NewRequest("GET", "/report?format=json", nil))
+	var r report.Report
+	must(t, json.NewDecoder(w.Result().Body).Decode(&r))
+	if len(r.Drills) != 1 || r.Drills[0].Slot != "people" {
+		t.Errorf("%d: %+v", w.Code, r.Drills)
+	}
+}
+
 // TestFromAJournal: what a journal kept is as good as the events themselves, after a
 // restart too.
 func TestFromAJournal(t *testing.T) {
