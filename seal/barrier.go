@@ -7,7 +7,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/sealwright/sealwright/internal/bounded"
 	"github.com/sealwright/sealwright/internal/custody"
 	"github.com/sealwright/sealwright/internal/ledger"
 	"github.com/sealwright/sealwright/internal/record"
@@ -24,6 +23,8 @@ type Barrier struct {
 	keys    *keyring.Owner
 	ledger  *ledger.Ledger
 	custody *custody.Keys
+	drills  drills
+	others  others
 	limit   int // bytes that the store takes; 0: MaxRecordSize
 
 	// turn is held, as a token in the channel, while the record is loaded or
@@ -56,27 +57,12 @@ type Barrier struct {
 	running     map[*run]struct{}     // what While runs, since this unseal
 	closed      bool
 	gathers     map[OperationID]*custody.Quorum // the shares given so far; "" for unsealing
-	health      map[uint32]drilled              // by slot id
-	attempts    map[string]drilled              // by fingerprint: what KMS said, to unseal with
-	renewed     map[uint32]string               // by slot id: the key versions for which Run renewed it
 	behind      behind                          // why it cannot follow, while unsealed
 	activeTerm  uint32                          // and since when it is known here
 	activeSince time.Time
 	caughtUp    *catchUp      // the last load for an unknown term
 	changed     chan struct{} // closed and replaced when the state changes
 	observed    map[uint32]observation
-	handed      bucket                // of the root keys handed to other replicas
-	passing     bucket                // of the shares passed to them
-	gatheredAt  time.Time             // when others were last asked for somebody who gave a share
-	asks        map[[32]byte]struct{} // requests to other replicas that wait for their answer
-	refusedTo   map[string]telling    // the refusals last told of, by who asked
-	passedTo    map[string]int        // how many shares each was told of to have been passed
-	peersSaid   outcome               // what the last round of asking them came to, as far as it was told
-
-	came chan struct{} // a quorum, of shares that others passed
-
-	listing bounded.Gate // to Config.Peers
-	hung    bounded.Hung // calls of other replicas, by their names
 
 	roster rosterState // its fields say what guards them
 
@@ -104,27 +90,21 @@ func Open(cfg Config) (*Barrier, error) {
 	cfg.own()
 	life, end := context.WithCancelCause(context.Background())
 	b := &Barrier{
-		cfg:       cfg,
-		life:      life,
-		end:       end,
-		keys:      keyring.New(),
-		ledger:    ledger.New(ledger.Config{Store: cfg.Store, Anchor: anchorOf(cfg), Timeout: cfg.StoreTimeout, Pinned: len(cfg.Pins) > 0}),
-		custody:   custody.NewKeys(cfg.KMS, cfg.Retry, cfg.HeadStart),
-		turn:      make(chan struct{}, 1),
-		shutting:  make(chan struct{}, 1),
-		running:   map[*run]struct{}{},
-		gathers:   map[OperationID]*custody.Quorum{},
-		health:    map[uint32]drilled{},
-		attempts:  map[string]drilled{},
-		renewed:   map[uint32]string{},
-		changed:   make(chan struct{}),
-		observed:  map[uint32]observation{},
-		asks:      map[[32]byte]struct{}{},
-		passedTo:  map[string]int{},
-		refusedTo: map[string]telling{},
-		came:      make(chan struct{}, 1),
-		listing:   bounded.NewGate(),
-		roster:    newRosterState(),
+		cfg:      cfg,
+		life:     life,
+		end:      end,
+		keys:     keyring.New(),
+		ledger:   ledger.New(ledger.Config{Store: cfg.Store, Anchor: anchorOf(cfg), Timeout: cfg.StoreTimeout, Pinned: len(cfg.Pins) > 0}),
+		custody:  custody.NewKeys(cfg.KMS, cfg.Retry, cfg.HeadStart),
+		turn:     make(chan struct{}, 1),
+		shutting: make(chan struct{}, 1),
+		running:  map[*run]struct{}{},
+		gathers:  map[OperationID]*custody.Quorum{},
+		changed:  make(chan struct{}),
+		observed: map[uint32]observation{},
+		drills:   newDrills(),
+		others:   newOthers(),
+		roster:   newRosterState(),
 	}
 	if s, ok := cfg.Store.(Limited); ok {
 		b.limit = s.MaxRecord()

@@ -8,20 +8,10 @@ import (
 	"time"
 
 	"github.com/sealwright/sealwright/internal/causes"
-	"github.com/sealwright/sealwright/internal/custody"
 	"github.com/sealwright/sealwright/internal/ledger"
 	"github.com/sealwright/sealwright/internal/record"
+	"github.com/sealwright/sealwright/kms"
 )
-
-// A drilled is what came of the last drill of a slot.
-type drilled struct {
-	at    time.Time // zero where people are needed, so that nothing was tried
-	err   error
-	notes []custody.Note // what its keys' KMS say, worth a warning
-	newer string         // the present versions of keys that have wrapped with older ones; "" for none
-
-	wrapped []string // the versions that had wrapped the slot
-}
 
 // Drill tries, by a true unwrap with this process's own credentials, whether
 // each KMS slot, or each of the named ones, still opens the store, and shows the
@@ -89,11 +79,18 @@ func (b *Barrier) drill(ctx context.Context, o *ledger.Opened, slot *record.Slot
 		}
 		b.emit(EventDrill, By{}, slot.Name, detail, d.err)
 	}
-	b.mu.Lock()
-	b.health[slot.ID] = d
-	if !d.at.IsZero() {
-		delete(b.attempts, string(slot.Fingerprint))
-	}
-	b.mu.Unlock()
+	b.drills.drilled(slot, d)
 	return d.err
 }
+
+// doubts reports whether a slot failed to unseal, and was not drilled since: it is
+// drilled soon, so that a KMS that was away for a minute is not called so for hours.
+func (b *Barrier) doubts() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.open != nil && b.cfg.Drill >= 0 && b.drills.failed(machines(&b.open().State.Record))
+}
+
+// lost reports whether a slot's key cannot be had, or is another: what its KMS
+// says of the slot's blob then is no answer to whether that proves who made it.
+func lost(err error) bool { return errors.Is(err, kms.ErrKeyGone) || errors.Is(err, kms.ErrWrongKey) }

@@ -75,7 +75,7 @@ func (a *Admin) HandOff(ctx context.Context, request []byte, replica string, ref
 	switch {
 	case err == nil:
 		b.emit(EventHandOff, by, "", "the root key was handed over to this replica", nil)
-	case errors.Is(err, ErrHandOff) && b.newsOfRefusal(record.Person(replica), err):
+	case errors.Is(err, ErrHandOff) && b.others.refused(record.Person(replica), err):
 		b.emit(EventHandOff, by, "", "a request for the root key was refused", err)
 	}
 	return answer, wrapError("hand off", "", err)
@@ -95,7 +95,7 @@ func (b *Barrier) handOff(ctx context.Context, request []byte, replica string, r
 		return nil, handoff.Unknown, fmt.Errorf("%w: %w", ErrHandOff, err)
 	case r.Asker != replica:
 		return nil, handoff.Denied, fmt.Errorf("%w: the request is of replica %q, and replica %q sent it: a replica's Config.Replica is the name that its channel proves", ErrHandOff, r.Asker, replica)
-	case b.isAsking(r.ID):
+	case b.others.isOwn(r.ID):
 		return nil, handoff.Itself, ErrSealed
 	case r.Asker == b.cfg.Replica:
 		return nil, handoff.Denied, fmt.Errorf("%w: replica %q asks, which is the name of this one: each has its own Config.Replica", ErrHandOff, r.Asker)
@@ -109,44 +109,11 @@ func (b *Barrier) handOff(ctx context.Context, request []byte, replica string, r
 	return answer, why, err
 }
 
-// A telling is what was told, and when.
-type telling struct {
-	what string
-	at   time.Time
-}
-
-// refusalPause is for how long the same refusal of the same replica, which asks each
-// other one every twenty seconds, is not told again.
-const refusalPause = 10 * time.Minute
-
-// newsOfRefusal reports whether a refusal is to be told.
-func (b *Barrier) newsOfRefusal(actor string, err error) bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	last, now := b.refusedTo[actor], time.Now()
-	if last.what == err.Error() && now.Sub(last.at) < refusalPause {
-		return false
-	}
-	if len(b.refusedTo) >= 1024 {
-		clear(b.refusedTo)
-	}
-	b.refusedTo[actor] = telling{err.Error(), now}
-	return true
-}
-
-// isAsking reports whether a request is of this process itself.
-func (b *Barrier) isAsking(id [32]byte) bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	_, mine := b.asks[id]
-	return mine
-}
-
 // answer encrypts the root key that this process has to whoever made the request.
 func (b *Barrier) answer(r *handoff.Request) ([]byte, handoff.Refusal, error) {
 	b.mu.Lock()
 	seals, open, closed := b.seals, b.open != nil, b.closed
-	within := !open || b.handed.take(time.Now(), handOffs, handOffBurst)
+	within := !open || b.others.mayHand()
 	var generation uint64
 	var digest record.Digest
 	var store string

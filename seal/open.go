@@ -92,7 +92,7 @@ func (b *Barrier) openByKMS(ctx context.Context, l *ledger.Stored, keys *custody
 func (b *Barrier) openByKeys(ctx context.Context, l *ledger.Stored, slot *record.Slot, keys *custody.Keys) (*ledger.Opened, error) {
 	defer clean()()
 	o, err := b.openSlot(ctx, l, slot, keys, nil, b.ledger.Unlock)
-	b.attempted(ctx, slot, err)
+	b.drills.attempted(ctx, slot, err)
 	return o, wrapError("open", slot.Name, err)
 }
 

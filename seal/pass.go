@@ -49,7 +49,7 @@ func (b *Barrier) passed(r *handoff.Request) []byte {
 	b.expireShares()
 	b.mu.Lock()
 	q, seals := b.gathers[""], b.seals
-	within := q != nil && q.Len() > 0 && b.passing.take(time.Now(), handOffs, handOffBurst)
+	within := q != nil && q.Len() > 0 && b.others.mayPass()
 	b.mu.Unlock()
 	if !within {
 		return nil
@@ -64,17 +64,12 @@ func (b *Barrier) passed(r *handoff.Request) []byte {
 		return nil
 	}
 	b.mu.Lock()
-	if b.open != nil || b.seals != seals {
-		b.mu.Unlock()
+	still := b.open == nil && b.seals == seals
+	b.mu.Unlock()
+	if !still {
 		return nil
 	}
-	news := b.passedTo[r.Asker] != len(shares)
-	if len(b.passedTo) >= 1024 {
-		clear(b.passedTo)
-	}
-	b.passedTo[r.Asker] = len(shares)
-	b.mu.Unlock()
-	if news {
+	if b.others.passed(r.Asker, len(shares)) {
 		b.emit(EventHandOff, By{Actor: r.Asker}, "", fmt.Sprintf("%d shares given here were passed to this replica", len(shares)), nil)
 	}
 	return answer
@@ -160,7 +155,7 @@ func (t *turn) keepPassed(l *ledger.Stored, shares []handoff.Share, sent time.Ti
 // share here and waits for the answer; again says that it had been given before. It
 // reports whether anything came of it.
 func (b *Barrier) gatherShares(ctx context.Context, l *ledger.Stored, again bool, by By, as intent) bool {
-	if b.cfg.Peers == nil || !b.passes() || !b.gathersNow(again) {
+	if b.cfg.Peers == nil || !b.passes() || !b.others.gather(again) {
 		return false
 	}
 	ctx, cancel := context.WithTimeout(ctx, passPatience)
@@ -178,17 +173,6 @@ func (b *Barrier) gatherShares(ctx context.Context, l *ledger.Stored, again bool
 	return b.gathered("").Len() > before
 }
 
-// gathersNow reports whether others are to be asked now, and remembers that they are.
-func (b *Barrier) gathersNow(again bool) bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if again && !b.gatheredAt.IsZero() && time.Since(b.gatheredAt) < passPause {
-		return false
-	}
-	b.gatheredAt = time.Now()
-	return true
-}
-
 // tryShares has Run try the shares given so far at once, where they suffice since
 // others have passed some.
 func (b *Barrier) tryShares(l *ledger.Stored) {
@@ -196,7 +180,7 @@ func (b *Barrier) tryShares(l *ledger.Stored) {
 		return
 	}
 	select {
-	case b.came <- struct{}{}:
+	case b.others.came <- struct{}{}:
 	default:
 	}
 }

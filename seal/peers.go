@@ -90,7 +90,7 @@ func (b *Barrier) roundOfPeers(ctx context.Context, l *ledger.Stored, most int, 
 func (b *Barrier) peers(ctx context.Context, most int) (out []listed, err error) {
 	ctx, cancel := context.WithTimeout(ctx, peerPatience)
 	defer cancel()
-	all, err := bounded.Through(ctx, b.listing, b.cfg.Peers)
+	all, err := bounded.Through(ctx, b.others.listing, b.cfg.Peers)
 	if err != nil {
 		return nil, fmt.Errorf("%w: which other replicas there are was not told: %w", ErrHandOff, err)
 	}
@@ -117,7 +117,7 @@ func (b *Barrier) askPeer(ctx context.Context, l *ledger.Stored, p listed) (*led
 	ctx, cancel := context.WithTimeout(ctx, peerPatience)
 	defer cancel()
 	no := func(what outcome, err error) (*ledger.Opened, peerError) { return nil, peerError{p.Name, what, err} }
-	if err := b.hung.Full(p.Name, p.alike, peersHung); err != nil {
+	if err := b.others.hung.Full(p.Name, p.alike, peersHung); err != nil {
 		return no(unreachable, err) // before a key pair is made for it
 	}
 	a, err := handoff.Ask(handoff.Request{Store: l.Store, Generation: l.Generation, Digest: l.Digest, Asker: b.cfg.Replica})
@@ -125,9 +125,9 @@ func (b *Barrier) askPeer(ctx context.Context, l *ledger.Stored, p listed) (*led
 		return no(unreachable, err)
 	}
 	defer a.Wipe()
-	defer b.asking(a.ID)()
+	defer b.others.asking(a.ID)()
 	sent, at := slices.Clone(a.Bytes), time.Now() // it may be kept, or written to
-	answer, err := bounded.Unless(ctx, &b.hung, p.Name, p.alike, peersHung, func(ctx context.Context) ([]byte, error) { return p.Ask(ctx, sent) }, nil)
+	answer, err := bounded.Unless(ctx, &b.others.hung, p.Name, p.alike, peersHung, func(ctx context.Context) ([]byte, error) { return p.Ask(ctx, sent) }, nil)
 	if err != nil {
 		return no(unreachable, err)
 	}
@@ -153,19 +153,6 @@ func (b *Barrier) askPeer(ctx context.Context, l *ledger.Stored, p listed) (*led
 	}
 	o.Peer = from
 	return o, peerError{}
-}
-
-// asking remembers a request until the function that it returns is called: this
-// process may be among those that it asks.
-func (b *Barrier) asking(id [32]byte) func() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.asks[id] = struct{}{}
-	return func() {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		delete(b.asks, id)
-	}
 }
 
 // takeAnswer opens the record that this process has loaded with the root key in an
@@ -276,13 +263,7 @@ func sum(said []peerError) (outcome, error) {
 // toldOfPeers tells of what came of a round, unless the round before came to the
 // same: they are seconds apart.
 func (b *Barrier) toldOfPeers(ctx context.Context, what outcome, err error) {
-	b.mu.Lock()
-	news := what != b.peersSaid && ctx.Err() == nil
-	if news {
-		b.peersSaid = what
-	}
-	b.mu.Unlock()
-	if news && what != quiet {
+	if ctx.Err() == nil && b.others.cameTo(what) && what != quiet {
 		b.emit(EventHandOff, By{}, "", "no other replica has handed the root key over", err)
 	}
 }

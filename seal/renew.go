@@ -5,7 +5,6 @@ import (
 	"errors"
 	"slices"
 
-	"github.com/sealwright/sealwright/internal/custody"
 	"github.com/sealwright/sealwright/internal/ledger"
 	"github.com/sealwright/sealwright/internal/record"
 )
@@ -79,7 +78,7 @@ func (b *Barrier) renewSlot(ctx context.Context, name string, by By, drilled []s
 		return next, nil, nil
 	})
 	if err == nil || errors.Is(err, errMade) {
-		b.forgetVersions(id)
+		b.drills.forgetVersions(id)
 	}
 	if errors.Is(err, errMade) {
 		return nil
@@ -109,16 +108,6 @@ func versions(tree *record.Node) (out []string) {
 	return out
 }
 
-// forgetVersions takes back what a drill said of what had wrapped a slot.
-func (b *Barrier) forgetVersions(slot uint32) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	d := b.health[slot]
-	d.newer = ""
-	d.notes = slices.DeleteFunc(slices.Clone(d.notes), func(n custody.Note) bool { return n.Newer || n.Moved })
-	b.health[slot] = d
-}
-
 // followVersions renews the slots of which the last drill said that their keys
 // have newer versions, once for each. A version that the KMS does not wrap by yet
 // changes no record, and is tried again after the next drill: where a primary
@@ -137,9 +126,9 @@ func (b *Barrier) followVersions(ctx context.Context) {
 	b.mu.Lock()
 	if b.open != nil {
 		for _, slot := range b.open().State.Slots {
-			newer := b.health[slot.ID].newer
-			if newer != "" && newer != b.renewed[slot.ID] && slot.State == record.Active && !slot.Tree.NeedsPeople() {
-				slots = append(slots, moved{slot.ID, slot.Name, newer, b.health[slot.ID].wrapped})
+			newer, wrapped := b.drills.outdated(slot.ID)
+			if newer != "" && slot.State == record.Active && !slot.Tree.NeedsPeople() {
+				slots = append(slots, moved{slot.ID, slot.Name, newer, wrapped})
 			}
 		}
 	}
@@ -151,9 +140,7 @@ func (b *Barrier) followVersions(ctx context.Context) {
 		err := b.renewSlot(ctx, slot.name, By{Actor: "sealwright"}, slot.wrapped) // an event says what came of it
 		cancel()
 		if err == nil {
-			b.mu.Lock()
-			b.renewed[slot.id] = slot.newer
-			b.mu.Unlock()
+			b.drills.renewedFor(slot.id, slot.newer)
 		}
 	}
 }

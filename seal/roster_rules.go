@@ -136,7 +136,7 @@ func (b *Barrier) followsAlone(s *record.Record) string {
 	}
 	why := "no slot opens the store without people"
 	for _, slot := range machines(s) {
-		if err := b.health[slot.ID].err; err != nil && !atStart(err) {
+		if err := b.drills.ofDrill(slot.ID).err; err != nil && !atStart(err) {
 			why = fmt.Sprintf("slot %q did not open the store when it was drilled last: %v", slot.Name, err)
 			continue
 		}

@@ -185,7 +185,7 @@ func (b *Barrier) status() (Status, []record.Slot) {
 		if slot.Proven != nil {
 			out.ProvenTo = provenTo(st, slot)
 		}
-		d := b.tried(slot)
+		d := b.drills.last(slot)
 		out.Drilled, out.DrillError = d.at, d.err
 		for _, n := range d.notes {
 			out.Notes = append(out.Notes, n.Text)

@@ -290,7 +290,7 @@ func (u *unsealer) quorum(ctx context.Context, l *ledger.Stored, alone bool, end
 		}
 		select {
 		case <-time.After(c.pause()):
-		case <-u.b.came:
+		case <-u.b.others.came:
 		case <-ctx.Done():
 			return
 		}
