@@ -16,6 +16,7 @@ import (
 	"github.com/sealwright/sealwright/internal/custody"
 	"github.com/sealwright/sealwright/internal/ledger"
 	"github.com/sealwright/sealwright/internal/record"
+	"github.com/sealwright/sealwright/internal/wait"
 	"github.com/sealwright/sealwright/kms"
 )
 
@@ -66,7 +67,7 @@ type clock struct {
 
 // wait pauses, from earliest on; it reports false when ctx ended.
 func (c *clock) wait(ctx context.Context, earliest time.Time) bool {
-	return pause(ctx, max(0, time.Until(earliest))+c.pause())
+	return wait.For(ctx, max(0, time.Until(earliest))+c.pause()) == nil
 }
 
 // pause returns the next pause.
@@ -79,22 +80,11 @@ func (c *clock) pause() time.Duration {
 	return rand.N(c.bound)
 }
 
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
-
 // run tries the record now stored, and the next one when it changes.
 func (u *unsealer) run(ctx context.Context) {
 	first := rand.N(u.b.cfg.Spread)
 	u.b.becauseNow(u.as, starting(fmt.Sprintf("the first attempt comes in %v (Config.Spread)", first.Round(time.Millisecond))), isStarting)
-	if !pause(ctx, first) {
+	if wait.For(ctx, first) != nil {
 		return
 	}
 	// A record that changes all the time is no reason to ask a KMS as often: what
@@ -107,7 +97,7 @@ func (u *unsealer) run(ctx context.Context) {
 		told := false
 		if !none {
 			looks = clock{}
-			if woken && len(machines(l.Record)) > 0 && !pause(ctx, rand.N(u.b.cfg.Spread)) { // each replica was woken
+			if woken && len(machines(l.Record)) > 0 && wait.For(ctx, rand.N(u.b.cfg.Spread)) != nil { // each replica was woken
 				return
 			}
 			begun := time.Now()
