@@ -61,10 +61,10 @@ type Result struct {
 // the same plan, after an error, a crash, or on another replica, it goes on
 // where it was. The Barrier is unsealed, and stays so.
 //
-// A wanted slot that is there already is asked to open the store. Where the
-// configuration has come to another key under its name, and still opens what the
-// old one wrapped, the slot is wrapped with the new one. One that it cannot open,
-// being of another key, is an error (kms.ErrWrongKey), and stays: other replicas
+// If a wanted slot exists, Reconcile checks that it opens the store. If Config.KMS
+// has come to another key under that name, and still opens what the old key
+// wrapped, the slot is wrapped with the new key. If it does not open that,
+// Reconcile fails with kms.ErrWrongKey and leaves the slot alone: other replicas
 // may still start by it.
 func Reconcile(ctx context.Context, b *seal.Barrier, plan Plan, opt Options) (r Result, err error) {
 	defer func() { r.Pins = plan.pinsOf(b.Status()) }()

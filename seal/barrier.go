@@ -138,9 +138,9 @@ func (b *Barrier) Keyring() *keyring.Keyring { return b.keys.Keyring() }
 
 // Seal ends what [Barrier.While] runs, waits for its return, no longer than
 // [Config.Grace], drains the operations in flight and wipes the keys. From its
-// beginning on the Barrier says that it is sealed. It is an operator's act on
-// this process: Run does not undo it, Unseal and Submit do. With a [Config.Roster]
-// it then tells the others, for which it waits for two seconds or so.
+// beginning on the Barrier says that it is sealed. It affects this process only.
+// Run does not unseal it again; Unseal and Submit can. With a [Config.Roster] it
+// then tells the others, for which it waits for two seconds or so.
 func (b *Barrier) Seal(by By) error {
 	if err := by.check(); err != nil {
 		return err

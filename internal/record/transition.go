@@ -68,9 +68,8 @@ func (r *NewRoot) Wipe() {
 }
 
 // FreshProof is a proof made now: slot ID opened the record of that generation
-// and found that root key. With Keys, only the keys in its tree were asked, and
-// opened their parts: what people hold of it is left to the proof that they gave
-// to the operation in progress.
+// and found that root key. Keys means that only the KMS leaves were tried, and
+// opened; the people's part rests on the proof recorded in the current operation.
 type FreshProof struct {
 	Slot       uint32
 	Root       uint32
@@ -245,10 +244,10 @@ func (s State) Drop(st Step, ids []uint32, fresh *FreshProof, root NewRoot) (Sta
 }
 
 // ProvenWithout reports whether a slot other than ids has shown that it opens the
-// present record: by the fresh proof, or, where people are needed, who cannot
-// be asked at every step, by one they gave to the operation in progress while
-// the root key was the same. A key beside them in the tree may have died since,
-// so the fresh proof must be of the keys of that slot.
+// present record. It counts fresh, or, for a slot that needs people, the proof they
+// gave to the current operation under the current root key: they cannot be asked at
+// every step. A KMS key beside them in the tree may have died since, so there fresh
+// must be of that slot's KMS leaves.
 func (s *State) ProvenWithout(ids []uint32, fresh *FreshProof) bool {
 	return slices.ContainsFunc(s.Slots, func(o Slot) bool {
 		if o.State != Active || slices.Contains(ids, o.ID) {
