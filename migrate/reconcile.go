@@ -241,7 +241,7 @@ func peopleThatStay(s seal.Status, drop []string) *seal.SlotStatus {
 	return nil
 }
 
-// reissue makes the wanted slots of people anew that are pending.
+// reissue makes the wanted people slots anew that are pending.
 func (opt Options) reissue(ctx context.Context, b *seal.Barrier, plan Plan, by seal.By) error {
 	for _, goal := range plan.Goals() {
 		if goal.Drop || !seal.HasPeople(goal.Spec) || find(b.Status(), goal.Name, seal.SlotPending) == nil {

@@ -34,7 +34,7 @@
 // A slot is the recipient of the root key, as in an age file or a LUKS header:
 // a key pair whose seed people hold in shares, or a KMS protects, or a tree of
 // both yields ([Spec]). Since its public key stands in the record, the root key
-// can be replaced with no custodian present. Any slot that is not pending opens
+// can be replaced with no share given and no KMS asked. Any slot that is not pending opens
 // the store; a people slot beside a KMS slot is recovery shares that really
 // recover.
 //
