@@ -29,7 +29,7 @@ func (b *Barrier) Unseal(ctx context.Context) error {
 		}
 	}
 	if err != nil {
-		b.because(as, err)
+		b.setReason(as, err)
 	}
 	return wrapError("unseal", "", err)
 }
@@ -193,7 +193,7 @@ func (b *Barrier) Submit(ctx context.Context, s Share, by By) (done bool, err er
 	// What is wrong with somebody's share is told to them, and is not why the
 	// server is sealed: a stranger must not have the last word on that.
 	if _, theirs := errors.AsType[*ShareError](err); err != nil && !theirs && !errors.Is(err, ErrNoOperation) {
-		b.because(as, err)
+		b.setReason(as, err)
 	}
 	return done, wrapError("unseal", slot, err)
 }
@@ -221,7 +221,7 @@ func (b *Barrier) submitToUnseal(ctx context.Context, s Share, by By, as intent)
 			}
 			continue
 		case errors.Is(err, custody.ErrNeedsPeople):
-			b.because(as, missing(l.Record, q))
+			b.setReason(as, missing(l.Record, q))
 			return slot, false, shareErr
 		case errors.Is(err, errFaster):
 			return slot, false, shareErr

@@ -83,7 +83,7 @@ func (c *clock) pause() time.Duration {
 // run tries the record now stored, and the next one when it changes.
 func (u *unsealer) run(ctx context.Context) {
 	first := rand.N(u.b.cfg.Spread)
-	u.b.becauseNow(u.as, starting(fmt.Sprintf("the first attempt comes in %v (Config.Spread)", first.Round(time.Millisecond))), isStarting)
+	u.b.replaceReason(u.as, starting(fmt.Sprintf("the first attempt comes in %v (Config.Spread)", first.Round(time.Millisecond))), isStarting)
 	if wait.For(ctx, first) != nil {
 		return
 	}
@@ -111,7 +111,7 @@ func (u *unsealer) run(ctx context.Context) {
 		case err == nil, errors.Is(err, ErrConflict): // opened, or the record has changed
 			said = ""
 		default:
-			u.b.because(u.as, err)
+			u.b.setReason(u.as, err)
 			again := err.Error() == said && (woken || errors.Is(err, ErrUninitialized))
 			if said = err.Error(); !told && !again {
 				u.b.emit(EventUnseal, By{}, "", "", err)
@@ -153,11 +153,11 @@ func (u *unsealer) rest(ctx context.Context, d time.Duration, err error) (change
 
 // fetch loads the record, and says, as long as nothing else is known, that it does.
 func (u *unsealer) fetch(ctx context.Context) (*ledger.Stored, error) {
-	u.b.becauseNow(u.as, starting("the store is being asked for the record"), isStarting)
+	u.b.replaceReason(u.as, starting("the store is being asked for the record"), isStarting)
 	asking, answered := context.WithCancel(ctx)
 	defer answered()
 	slow := time.AfterFunc(u.b.cfg.HeadStart, func() {
-		u.b.becauseNow(u.as, fmt.Errorf("%w: no answer for %v so far", ErrStoreUnavailable, u.b.cfg.HeadStart), func(said error) bool {
+		u.b.replaceReason(u.as, fmt.Errorf("%w: no answer for %v so far", ErrStoreUnavailable, u.b.cfg.HeadStart), func(said error) bool {
 			return asking.Err() == nil && isStarting(said)
 		})
 	})
@@ -175,7 +175,7 @@ func (u *unsealer) try(ctx context.Context, l *ledger.Stored) (told bool, err er
 	u.mu.Unlock()
 	slots := machines(l.Record)
 	if len(slots) > 0 {
-		u.b.becauseNow(u.as, beingAsked(slots), isOfStore)
+		u.b.replaceReason(u.as, beingAsked(slots), isOfStore)
 	}
 	var others sync.WaitGroup
 	defer others.Wait()
@@ -337,6 +337,6 @@ func (u *unsealer) say(ctx context.Context, slot string, err error) {
 		errs = append(errs, u.said[name])
 	}
 	if why := causes.Join(errs...); why != nil {
-		u.b.because(u.as, why)
+		u.b.setReason(u.as, why)
 	}
 }
