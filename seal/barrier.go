@@ -341,14 +341,14 @@ func (b *Barrier) install(o *ledger.Opened, as intent) error {
 	b.ledger.Unsealed()
 	b.setWhy(nil)
 	b.progress, b.sealedBy = nil, false
-	b.dismiss(o.State.Operation)
+	b.dropOtherGathers(o.State.Operation)
 	b.notify()
 	return nil
 }
 
-// dismiss wipes the shares that were given for unsealing, to any other operation
+// dropOtherGathers wipes the shares that were given for unsealing, to any other operation
 // than op, or to one that another replica gathers; b.mu is held.
-func (b *Barrier) dismiss(op *record.Operation) {
+func (b *Barrier) dropOtherGathers(op *record.Operation) {
 	for id, g := range b.gathers {
 		if id == "" || op == nil || op.ID != string(id) || op.Replica != b.cfg.Replica {
 			g.Wipe(ErrNoOperation)
