@@ -152,7 +152,7 @@ func (t *turn) keepPassed(l *ledger.Stored, shares []handoff.Share, sent time.Ti
 			wrong, err = wrong+1, e
 		}
 	}
-	t.b.advance(progressOf(l.Record, q))
+	t.b.setProgress(progressOf(l.Record, q))
 	return taken, wrong, err
 }
 

@@ -212,7 +212,7 @@ func (b *Barrier) submitToUnseal(ctx context.Context, s Share, by By, as intent)
 	looked := false // whether others were given shares
 	for range conflicts {
 		q := b.gathered("")
-		b.advance(progressOf(l.Record, q))
+		b.setProgress(progressOf(l.Record, q))
 		err := b.openByQuorum(ctx, l, slot, by, custody.ErrNeedsPeople, as)
 		switch {
 		case errors.Is(err, custody.ErrNeedsPeople) && !looked && b.gatherShares(ctx, l, shareErr != nil, by, as):
@@ -337,8 +337,8 @@ func (b *Barrier) isSealed() bool {
 	return b.open == nil
 }
 
-// advance shows the shares given so far in Status.
-func (b *Barrier) advance(p []SetProgress) {
+// setProgress shows the shares given so far in Status.
+func (b *Barrier) setProgress(p []SetProgress) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.open == nil || b.behind.why != nil {
