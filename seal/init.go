@@ -195,7 +195,7 @@ func (b *Barrier) openNew(ctx context.Context, people bool) (err error) {
 		o, slot, err := b.openByKMS(ctx, l, b.custody)
 		if err != nil {
 			err = b.openWithShares(ctx, err, as)
-		} else if err = b.admitIfStill(ctx, l, o, slot, byKMS, By{}, as); errors.Is(err, ErrConflict) {
+		} else if err = b.adoptIfStill(ctx, l, o, slot, byKMS, By{}, as); errors.Is(err, ErrConflict) {
 			continue
 		}
 		if errors.Is(err, errFaster) {

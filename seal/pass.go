@@ -172,7 +172,7 @@ func (b *Barrier) gatherShares(ctx context.Context, l *ledger.Stored, again bool
 		}
 	})
 	if err == nil { // another one is unsealed
-		_ = b.admitIfStill(context.WithoutCancel(ctx), l, o, nil, byPeople, by, as)
+		_ = b.adoptIfStill(context.WithoutCancel(ctx), l, o, nil, byPeople, by, as)
 		return true
 	}
 	return b.gathered("").Len() > before

@@ -203,7 +203,7 @@ func (u *unsealer) try(ctx context.Context, l *ledger.Stored) (told bool, err er
 		return false, context.Cause(ctx)
 	}
 	name, how := openedBy(o, ways[i])
-	err = u.b.admitIfStill(ctx, l, o, ways[i], byKMS, By{}, u.as)
+	err = u.b.adoptIfStill(ctx, l, o, ways[i], byKMS, By{}, u.as)
 	if err == nil || errors.Is(err, errFaster) {
 		return false, nil
 	}
