@@ -112,7 +112,7 @@ func (opt Options) join(ctx context.Context, b *seal.Barrier, plan Plan, r *Resu
 	if err := b.Admin().Refresh(ctx); err != nil {
 		return by, err
 	}
-	if err := plan.foreign(ctx, b); err != nil {
+	if err := plan.wrongKey(ctx, b); err != nil {
 		return by, err
 	}
 	if len(plan.Moves(b.Status())) == 0 && b.Status().Operation == nil {
