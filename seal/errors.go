@@ -64,8 +64,8 @@ var (
 	// ErrUnpinned: what opens this slot could be made by a stranger. Set
 	// [Config.Pins], or say [Config.TrustUnpinned].
 	ErrUnpinned = errors.New("seal: the slot needs a pin")
-	// ErrWrongSeed: a seed was found, and it is not this slot's.
-	ErrWrongSeed = custody.ErrWrongSeed
+	// ErrWrongCustodian: a seed was found, and it is not this slot's.
+	ErrWrongCustodian = custody.ErrWrongCustodian
 	// ErrRootMoved: the root key was rotated elsewhere, and no KMS slot could
 	// follow. Unseal again with shares.
 	ErrRootMoved = errors.New("seal: the root key was rotated by another replica")
