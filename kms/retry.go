@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"time"
+
+	"github.com/sealwright/sealwright/internal/wait"
 )
 
 // A Policy says how [Policy.Do] repeats a call to a KMS. The zero Policy is
@@ -46,7 +48,7 @@ func (p Policy) Do(ctx context.Context, f func(ctx context.Context) error) error
 	pause, bound := jitter(p.Spread), p.Pause
 	var last error // what the KMS itself said last
 	for n := 0; ; n++ {
-		if err := sleep(ctx, pause); err != nil {
+		if err := wait.For(ctx, pause); err != nil {
 			return gaveUp(n, err, last)
 		}
 		err := p.attempt(ctx, f)
@@ -117,18 +119,4 @@ func jitter(bound time.Duration) time.Duration {
 		return 0
 	}
 	return rand.N(bound + 1)
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	if d <= 0 || ctx.Err() != nil {
-		return ctx.Err()
-	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
-	}
 }

@@ -169,20 +169,20 @@ func (p Plan) staying(s seal.Status) (names []string) {
 	return names
 }
 
-// foreignTimeout bounds the wait for a KMS that does not answer, which says
+// wrongKeyTimeout bounds the wait for a KMS that does not answer, which says
 // nothing of its keys.
-const foreignTimeout = 10 * time.Second
+const wrongKeyTimeout = 10 * time.Second
 
-// foreign returns an error for a wanted slot that is there and of another key
+// wrongKey returns an error for a wanted slot that is there and of another key
 // than the one that the configuration has under its name. That is not the slot
 // that is wanted, and to replace it would lock out whoever has the old
 // configuration.
-func (p Plan) foreign(ctx context.Context, b *seal.Barrier) error {
+func (p Plan) wrongKey(ctx context.Context, b *seal.Barrier) error {
 	names := slices.DeleteFunc(p.staying(b.Status()), func(name string) bool { return p.Slots[name] == nil })
 	if len(names) == 0 {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, foreignTimeout)
+	ctx, cancel := context.WithTimeout(ctx, wrongKeyTimeout)
 	defer cancel()
 	_ = b.Admin().Drill(ctx, names...) // each outcome stands in Status
 	s := b.Status()

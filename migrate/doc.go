@@ -3,7 +3,7 @@
 // one key to another of the same provider, to several at once.
 //
 // Do not use it to make a store ([seal.Barrier.Init] does) or for a single
-// change of one slot, for which [seal.Barrier] has a method each.
+// change of one slot, for which [seal.Admin] has a method each.
 //
 // # The way
 //

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/sealwright/sealwright/internal/wait"
 	"github.com/sealwright/sealwright/seal"
 )
 
@@ -138,7 +139,7 @@ func (k *Keeper) hold(ctx context.Context, l *seal.Lease, began time.Time, do jo
 // beat gives a sign of life every so often. It returns why the work has to end.
 func (k *Keeper) beat(ctx context.Context, l *seal.Lease, last time.Time) error {
 	for due := last.Add(k.cfg.Beat); ; {
-		if err := sleep(ctx, min(keeperLook, time.Until(due))); err != nil {
+		if err := wait.For(ctx, min(keeperLook, time.Until(due))); err != nil {
 			return err
 		}
 		if err := k.lost(l, last); err != nil {

@@ -63,14 +63,3 @@ func (p *pace) pay(ctx context.Context) error {
 	p.owed = max(d-max(d, p.seen.Sub(before)), -enough)
 	return nil
 }
-
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
-	}
-}

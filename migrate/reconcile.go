@@ -61,10 +61,10 @@ type Result struct {
 // the same plan, after an error, a crash, or on another replica, it goes on
 // where it was. The Barrier is unsealed, and stays so.
 //
-// A wanted slot that is there already is asked to open the store. Where the
-// configuration has come to another key under its name, and still opens what the
-// old one wrapped, the slot is wrapped with the new one. One that it cannot open,
-// being of another key, is an error (kms.ErrWrongKey), and stays: other replicas
+// If a wanted slot exists, Reconcile checks that it opens the store. If Config.KMS
+// has come to another key under that name, and still opens what the old key
+// wrapped, the slot is wrapped with the new key. If it does not open that,
+// Reconcile fails with kms.ErrWrongKey and leaves the slot alone: other replicas
 // may still start by it.
 func Reconcile(ctx context.Context, b *seal.Barrier, plan Plan, opt Options) (r Result, err error) {
 	defer func() { r.Pins = plan.pinsOf(ctx, b) }()
@@ -112,7 +112,7 @@ func (opt Options) join(ctx context.Context, b *seal.Barrier, plan Plan, r *Resu
 	if err := b.Admin().Refresh(ctx); err != nil {
 		return by, err
 	}
-	if err := plan.foreign(ctx, b); err != nil {
+	if err := plan.wrongKey(ctx, b); err != nil {
 		return by, err
 	}
 	if len(plan.Moves(b.Status())) == 0 && b.Status().Operation == nil {
@@ -241,7 +241,7 @@ func peopleThatStay(s seal.Status, drop []string) *seal.SlotStatus {
 	return nil
 }
 
-// reissue makes the wanted slots of people anew that are pending.
+// reissue makes the wanted people slots anew that are pending.
 func (opt Options) reissue(ctx context.Context, b *seal.Barrier, plan Plan, by seal.By) error {
 	for _, goal := range plan.Goals() {
 		if goal.Drop || !seal.HasPeople(goal.Spec) || find(b.Status(), goal.Name, seal.SlotPending) == nil {

@@ -8,6 +8,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/sealwright/sealwright/internal/wait"
 	"github.com/sealwright/sealwright/keyring"
 	"github.com/sealwright/sealwright/seal"
 )
@@ -140,7 +141,7 @@ func (r *run) prepare(ctx context.Context) error {
 	r.batch, _ = r.src.(Batcher)
 	r.size = newSize(*o, r.batch != nil)
 	if o.Wait == nil {
-		o.Wait = sleep
+		o.Wait = wait.For
 	}
 	if o.BatchTime == 0 {
 		o.BatchTime = batchTime

@@ -8,9 +8,9 @@ package seal
 //	slots       Add, Prove, Drop, Rekey, Reissue, Renew
 //	operations  BeginMigration, Claim, Cancel
 //	trying      Drill, DrillSpec, CheckShare, Forgeable, Inspect
-//	terms       Activate, RotateFrom, CheckRetire, RetireUncounted, RetireUnseen, Settling, Usage
-//	root key    RotateRoot, RotateRootStranding
-//	the record  Refresh, Restore, RestoreUnknown, Join, InitAgain, InitializedBy
+//	terms       Activate, ActivateUnseen, RotateFrom, CheckRetire, RetireUncounted, RetireUnseen, Settling, Usage
+//	root key    RotateRoot, RotateRootStranding, HandOff
+//	the record  Changed, Refresh, Restore, RestoreUnknown, Join, InitAgain, InitializedBy
 //	the data    Decrypt, TakeLease
 //
 // A word means one thing. Prove shows that a slot opens the store, and records

@@ -120,9 +120,9 @@ func (b *Barrier) Keyring() *keyring.Keyring { return b.keys.Keyring() }
 
 // Seal ends what [Barrier.While] runs, waits for its return, no longer than
 // [Config.Grace], drains the operations in flight and wipes the keys. From its
-// beginning on the Barrier says that it is sealed. It is an operator's act on
-// this process: Run does not undo it, Unseal and Submit do. With a [Config.Roster]
-// it then tells the others, for which it waits for two seconds or so.
+// beginning on the Barrier says that it is sealed. It affects this process only.
+// Run does not unseal it again; Unseal and Submit can. With a [Config.Roster] it
+// then tells the others, for which it waits for two seconds or so.
 func (b *Barrier) Seal(by By) error {
 	if err := by.check(); err != nil {
 		return err
@@ -323,14 +323,14 @@ func (b *Barrier) install(o *ledger.Opened, as intent) error {
 	b.ledger.Unsealed()
 	b.setWhy(nil)
 	b.progress, b.sealedBy = nil, false
-	b.dismiss(o.State.Operation)
+	b.dropOtherGathers(o.State.Operation)
 	b.notify()
 	return nil
 }
 
-// dismiss wipes the shares that were given for unsealing, to any other operation
+// dropOtherGathers wipes the shares that were given for unsealing, to any other operation
 // than op, or to one that another replica gathers; b.mu is held.
-func (b *Barrier) dismiss(op *record.Operation) {
+func (b *Barrier) dropOtherGathers(op *record.Operation) {
 	for id, g := range b.gathers {
 		if id == "" || op == nil || op.ID != string(id) || op.Replica != b.cfg.Replica {
 			g.Wipe(ErrNoOperation)

@@ -47,8 +47,8 @@ type Config struct {
 	// Shapes meanwhile.
 	Shapes map[string]Spec
 
-	// TrustUnpinned lets slots that need a pin open the store without. Status says
-	// so.
+	// TrustUnpinned accepts slots that would otherwise need a pin, and so gives up
+	// detecting a forged record for them. Status warns.
 	TrustUnpinned bool
 
 	// Anchor, if set, remembers which record is the newest, so that also a
@@ -58,8 +58,8 @@ type Config struct {
 	// another volume, a row in another database. Replicas may share it or have
 	// one each. What it holds is not secret.
 	//
-	// A process that cannot read its anchor stays sealed ([ErrAnchor]); one
-	// that runs needs it for nothing, and warns where it cannot be moved on.
+	// A process that cannot read its anchor stays sealed ([ErrAnchor]). A running
+	// process does not depend on the anchor; if it cannot update it, Status warns.
 	// To go on with an older record on purpose, take the anchor away and start
 	// anew; an empty one believes the first record that opens.
 	Anchor Store

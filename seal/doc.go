@@ -34,7 +34,7 @@
 // A slot is the recipient of the root key, as in an age file or a LUKS header:
 // a key pair whose seed people hold in shares, or a KMS protects, or a tree of
 // both yields ([Spec]). Since its public key stands in the record, the root key
-// can be replaced with no custodian present. Any slot that is not pending opens
+// can be replaced with no share given and no KMS asked. Any slot that is not pending opens
 // the store; a people slot beside a KMS slot is recovery shares that really
 // recover.
 //
@@ -156,14 +156,14 @@
 //
 // # Forged stores
 //
-// Who can write to the store knows every public key and could put a record of
-// their own there. What custodians hold names a secret that only the true
-// record has, so such a record is refused ([ErrForged]), with two exceptions
-// that need a pin in the configuration ([Config.Pins]): KMS keys whose wrap
-// anybody can make with a public key, and shares in Vault's bare form. Who also
-// has shares, or a KMS key, that the server takes for custodians, can make a
-// whole store of their own: against that stand pins, [Config.Shapes] and
-// [Config.Anchor].
+// Anyone who can write to the store knows every public key and could store a
+// record of their own. Shares and KMS blobs therefore carry a fingerprint of a
+// secret that only the genuine record contains, and a record without it is
+// refused ([ErrForged]). Two things carry none that counts and need a pin in the
+// configuration ([Config.Pins]): blobs that anybody can make with a KMS key's
+// public half, and shares in Vault's bare form. Anyone who may also give the
+// server shares, or wrap with one of its KMS keys, can make a whole store of their
+// own: pins, [Config.Shapes] and [Config.Anchor] guard against that.
 //
 // # Errors
 //

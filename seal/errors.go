@@ -90,7 +90,7 @@ var (
 	// ErrLastSlot: no other proven slot would remain.
 	ErrLastSlot = record.ErrLastSlot
 	// ErrNoProof: no other slot opened the stored record just now, so nothing
-	// is dropped. Mend the other custodian, or add one.
+	// is dropped. Repair another slot, or add one, and try again.
 	ErrNoProof = record.ErrStaleProof
 	// ErrInProgress: another operation is in progress.
 	ErrInProgress = record.ErrInProgress

@@ -35,7 +35,7 @@ const (
 	EventJoin         EventKind = "join"          // the terms of a fork were taken in
 	EventRetire       EventKind = "retire"        // a term was removed; the same
 	EventBegin        EventKind = "begin"         // an operation began
-	EventEnd          EventKind = "end"           // an operation ended or was cancelled
+	EventEnd          EventKind = "end"           // an operation was cancelled
 	EventClaim        EventKind = "claim"         // an operation was taken over by this replica
 	EventLease        EventKind = "lease"         // the lease was taken, ended, or lost to another replica
 	EventRefresh      EventKind = "refresh"       // a change by another replica was taken in

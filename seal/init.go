@@ -170,12 +170,12 @@ func (b *Barrier) initOnce(ctx context.Context, slots map[string]Spec, by By, ag
 	as := b.toUnseal()
 	err = b.openNew(ctx, len(d.Sets) > 0)
 	if _, waits := errors.AsType[waiting](err); waits {
-		b.because(as, err) // what was said of the store before is over
+		b.setReason(as, err) // what was said of the store before is over
 	}
 	if err != nil && !errors.Is(err, ErrSealed) {
 		if len(d.Sets) > 0 {
 			// People hold shares that open the store. They must have them.
-			b.because(as, err)
+			b.setReason(as, err)
 			return d, nil
 		}
 		return d, fmt.Errorf("the store was made, and does not open yet: repeat with the operation id that the delivery names, or unseal: %w", err)
@@ -201,7 +201,7 @@ func (b *Barrier) openNew(ctx context.Context, people bool) (err error) {
 		o, slot, err := b.openByKMS(ctx, l, b.custody)
 		if err != nil {
 			err = b.openWithShares(ctx, err, as)
-		} else if err = b.admitIfStill(ctx, l, o, slot, byKMS, By{}, as); errors.Is(err, ErrConflict) {
+		} else if err = b.adoptIfStill(ctx, l, o, slot, byKMS, By{}, as); errors.Is(err, ErrConflict) {
 			continue
 		}
 		if errors.Is(err, errFaster) {

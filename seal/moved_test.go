@@ -200,7 +200,7 @@ func TestANewKeyThatDoesNotOpenIsNotStored(t *testing.T) {
 	b = open(otherKind{rotated{old, old}, fake.Key("x")})
 	err = b.Unseal(ctx)
 	must(t, err)
-	if err := b.Admin().Renew(ctx, "slot", seal.By{}); err == nil || !strings.Contains(err.Error(), "a renewal changes no custodian") {
+	if err := b.Admin().Renew(ctx, "slot", seal.By{}); err == nil || !strings.Contains(err.Error(), "a renewal changes blobs alone") {
 		t.Errorf("renewed by another kind of KMS: %v", err)
 	}
 }

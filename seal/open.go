@@ -375,7 +375,7 @@ func proofOf(o *ledger.Opened, slot *record.Slot, a *custody.Answer) (record.Fre
 	return record.FreshProof{Slot: slot.ID, Root: o.State.Root, Generation: o.State.Generation}, nil
 }
 
-// Refresh takes in what other replicas changed. Call it when [keyring.Decrypt]
+// Refresh takes in what other replicas changed. Call it when [keyring.Keyring.Decrypt]
 // meets an unknown term; Run does it whenever the store changes.
 func (a *Admin) Refresh(ctx context.Context) error {
 	o, err := a.b.fetch(ctx)

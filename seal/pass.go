@@ -147,7 +147,7 @@ func (t *turn) keepPassed(l *ledger.Stored, shares []handoff.Share, sent time.Ti
 			wrong, err = wrong+1, e
 		}
 	}
-	t.b.advance(progressOf(l.Record, q))
+	t.b.setProgress(progressOf(l.Record, q))
 	return taken, wrong, err
 }
 
@@ -167,7 +167,7 @@ func (b *Barrier) gatherShares(ctx context.Context, l *ledger.Stored, again bool
 		}
 	})
 	if err == nil { // another one is unsealed
-		_ = b.admitIfStill(context.WithoutCancel(ctx), l, o, nil, byPeople, by, as)
+		_ = b.adoptIfStill(context.WithoutCancel(ctx), l, o, nil, byPeople, by, as)
 		return true
 	}
 	return b.gathered("").Len() > before

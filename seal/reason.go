@@ -51,15 +51,15 @@ func (b *Barrier) setWhy(err error) {
 	b.reason.Store(&err)
 }
 
-// because remembers why the Barrier is sealed. After a Seal that is why, and not
+// setReason remembers why the Barrier is sealed. After a Seal that is why, and not
 // what came of an attempt that began before; and what comes of one that begins
 // later is told beside it.
-func (b *Barrier) because(as intent, err error) {
-	b.becauseNow(as, err, func(error) bool { return true })
+func (b *Barrier) setReason(as intent, err error) {
+	b.replaceReason(as, err, func(error) bool { return true })
 }
 
-// becauseNow is because, where what is said so far is no more than that.
-func (b *Barrier) becauseNow(as intent, err error, instead func(said error) bool) {
+// replaceReason is setReason, where what is said so far is no more than that.
+func (b *Barrier) replaceReason(as intent, err error, instead func(said error) bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.open != nil || b.closed || as.seals != b.seals || !instead(b.why) {
@@ -104,7 +104,7 @@ func (b *Barrier) recordIsThere(rec *record.Record) {
 	if len(machines(rec)) == 0 {
 		why = missing(rec, b.gathered(""))
 	}
-	b.becauseNow(as, why, saysNoRecord)
+	b.replaceReason(as, why, saysNoRecord)
 }
 
 // beingAsked says which slots are, until they have said something.

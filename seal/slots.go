@@ -152,9 +152,9 @@ func (b *Barrier) prove(ctx context.Context, id uint32, by By, g *custody.Quorum
 
 // Drop removes slots. In the same swap the root key and the data key are
 // replaced, so that nobody who held what opens a dropped slot opens what comes
-// after, even with an old copy of the record. Another process encrypts under the
-// old data key until it has seen the new record, and one that reports
-// [ErrRootMoved] until it is unsealed anew.
+// after, even with an old copy of the record. Other processes keep encrypting
+// under the old data key until they load the new record; one that reports
+// [ErrRootMoved], until it is unsealed again.
 //
 // A slot that opens the store goes only after one that stays has opened the
 // stored record, now: each KMS slot is asked. Where none can, and people hold
@@ -262,11 +262,11 @@ func (b *Barrier) drop(ctx context.Context, names []string, by By, g *custody.Qu
 	})
 }
 
-// freshProof asks the slots that stay to open the record, until one does, the
-// first at once and each further one after a head start: KMS slots, those whose
-// people have just given their shares in g, and, of one whose people proved it
-// to the operation in progress, the keys beside them. It returns ErrLastSlot
-// where there is nobody to ask.
+// freshProof has the slots that stay open the record, until one does, the first
+// at once and each further one after a head start. KMS slots are asked; people
+// slots are opened with the shares in g; where a quorum already proved itself to
+// the operation in progress, only the KMS leaves are asked. It returns ErrLastSlot
+// where there is nothing to ask.
 func (b *Barrier) freshProof(ctx context.Context, o *ledger.Opened, ids []uint32, g *custody.Quorum) (*record.FreshProof, error) {
 	var asked []*record.Slot
 	others := 0

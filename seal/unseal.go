@@ -29,7 +29,7 @@ func (b *Barrier) Unseal(ctx context.Context) error {
 		}
 	}
 	if err != nil {
-		b.because(as, err)
+		b.setReason(as, err)
 	}
 	return wrapError("unseal", "", err)
 }
@@ -55,7 +55,7 @@ func (b *Barrier) unsealOnce(ctx context.Context, as intent) error {
 		return nil
 	case err == nil:
 		name, how = openedBy(o, slot)
-		err = b.admitIfStill(ctx, l, o, slot, byKMS, By{}, as)
+		err = b.adoptIfStill(ctx, l, o, slot, byKMS, By{}, as)
 	default:
 		err = b.openWithShares(ctx, err, as)
 	}
@@ -91,11 +91,11 @@ func openedBy(o *ledger.Opened, slot *record.Slot) (name, how string) {
 // errFaster: somebody else has unsealed. It is no news, and no caller's error.
 var errFaster = errors.New("seal: unsealed by another caller")
 
-// admitIfStill makes an opened record the Barrier's own, and tells of it, if it is
+// adoptIfStill makes an opened record the Barrier's own, and tells of it, if it is
 // still the one in the store, else ErrConflict; where somebody was faster it does
 // nothing, and returns errFaster. Slot is nil where another replica's root key
 // opened it, which proves no slot.
-func (b *Barrier) admitIfStill(ctx context.Context, l *ledger.Stored, o *ledger.Opened, slot *record.Slot, how string, by By, as intent) error {
+func (b *Barrier) adoptIfStill(ctx context.Context, l *ledger.Stored, o *ledger.Opened, slot *record.Slot, how string, by By, as intent) error {
 	opened := o.By
 	name, alone := openedBy(o, slot)
 	if slot == nil {
@@ -111,13 +111,10 @@ func (b *Barrier) admitIfStill(ctx context.Context, l *ledger.Stored, o *ledger.
 		o.Wipe()
 		return errFaster
 	}
-	switch err = b.ledger.Descends(o); {
-	case err != nil:
+	if err = b.ledger.Descends(o); err != nil {
 		o.Wipe()
-	case slot == nil:
-		err = t.enter(o, as)
-	default:
-		err = t.admit(ctx, o, slot.ID, by, as)
+	} else {
+		err = t.adopt(ctx, o, slot, by, as)
 	}
 	t.end()
 	if err == nil {
@@ -193,7 +190,7 @@ func (b *Barrier) Submit(ctx context.Context, s Share, by By) (done bool, err er
 	// What is wrong with somebody's share is told to them, and is not why the
 	// server is sealed: a stranger must not have the last word on that.
 	if _, theirs := errors.AsType[*ShareError](err); err != nil && !theirs && !errors.Is(err, ErrNoOperation) {
-		b.because(as, err)
+		b.setReason(as, err)
 	}
 	return done, wrapError("unseal", slot, err)
 }
@@ -212,7 +209,7 @@ func (b *Barrier) submitToUnseal(ctx context.Context, s Share, by By, as intent)
 	looked := false // whether others were given shares
 	for range conflicts {
 		q := b.gathered("")
-		b.advance(progressOf(l.Record, q))
+		b.setProgress(progressOf(l.Record, q))
 		err := b.openByQuorum(ctx, l, slot, by, custody.ErrNeedsPeople, as)
 		switch {
 		case errors.Is(err, custody.ErrNeedsPeople) && !looked && b.gatherShares(ctx, l, shareErr != nil, by, as):
@@ -221,7 +218,7 @@ func (b *Barrier) submitToUnseal(ctx context.Context, s Share, by By, as intent)
 			}
 			continue
 		case errors.Is(err, custody.ErrNeedsPeople):
-			b.because(as, missing(l.Record, q))
+			b.setReason(as, missing(l.Record, q))
 			return slot, false, shareErr
 		case errors.Is(err, errFaster):
 			return slot, false, shareErr
@@ -280,7 +277,7 @@ func (b *Barrier) openByQuorum(ctx context.Context, l *ledger.Stored, name strin
 		}
 		o, err := b.openSlot(ctx, l, slot, b.custody, q, b.ledger.Unlock)
 		if err == nil {
-			err = b.admitIfStill(ctx, l, o, slot, byPeople, by, as)
+			err = b.adoptIfStill(ctx, l, o, slot, byPeople, by, as)
 		}
 		release()
 		if err == nil || errors.Is(err, ErrConflict) || errors.Is(err, errFaster) {
@@ -298,32 +295,25 @@ func dropNeed(err error) error {
 	return err
 }
 
-// admit makes an opened record the Barrier's own. A slot that was never proven
-// has just proved itself, and before any was, no keyring is given out until
-// that is stored.
-func (t *turn) admit(ctx context.Context, o *ledger.Opened, id uint32, by By, as intent) error {
-	slot := o.State.Slot(id)
-	if slot.State == record.Active {
-		return t.enter(o, as)
+// adopt makes an opened record the Barrier's own. A slot that was never proven has
+// just proved itself, and before any was, no keyring is given out until that is
+// stored. Slot is nil where another replica's root key opened the record.
+func (t *turn) adopt(ctx context.Context, o *ledger.Opened, slot *record.Slot, by By, as intent) error {
+	if slot != nil && o.State.Slot(slot.ID).State != record.Active {
+		slot = o.State.Slot(slot.ID)
+		switch err := t.proveOpened(ctx, o, slot, by, as); {
+		case err == nil:
+			o.Wipe()
+			t.b.endGather("")
+			return nil
+		case errors.Is(err, ErrSealed), errors.Is(err, ErrClosed), // in the meantime: the proof may be stored, and seen
+			slot.State == record.Pending, // it opens the store together with its proof, or not at all
+			!o.State.Proved():
+			o.Wipe()
+			return err
+		}
+		// The proof can wait, the server should not.
 	}
-	err := t.proveOpened(ctx, o, slot, by, as)
-	switch {
-	case err == nil:
-		o.Wipe()
-		t.b.endGather("")
-		return nil
-	case errors.Is(err, ErrSealed), errors.Is(err, ErrClosed):
-		// Sealed in the meantime: the proof may be stored, and seen.
-	case slot.State == record.Pending:
-		// It opens the store together with its proof, or not at all.
-	case o.State.Proved():
-		return t.enter(o, as) // the proof can wait, the server should not
-	}
-	o.Wipe()
-	return err
-}
-
-func (t *turn) enter(o *ledger.Opened, as intent) error {
 	if err := t.b.install(o, as); err != nil {
 		return err
 	}
@@ -337,8 +327,8 @@ func (b *Barrier) isSealed() bool {
 	return b.open == nil
 }
 
-// advance shows the shares given so far in Status.
-func (b *Barrier) advance(p []SetProgress) {
+// setProgress shows the shares given so far in Status.
+func (b *Barrier) setProgress(p []SetProgress) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.open == nil || b.behind.why != nil {

@@ -16,6 +16,7 @@ import (
 	"github.com/sealwright/sealwright/internal/custody"
 	"github.com/sealwright/sealwright/internal/ledger"
 	"github.com/sealwright/sealwright/internal/record"
+	"github.com/sealwright/sealwright/internal/wait"
 	"github.com/sealwright/sealwright/kms"
 )
 
@@ -66,7 +67,7 @@ type clock struct {
 
 // wait pauses, from earliest on; it reports false when ctx ended.
 func (c *clock) wait(ctx context.Context, earliest time.Time) bool {
-	return pause(ctx, max(0, time.Until(earliest))+c.pause())
+	return wait.For(ctx, max(0, time.Until(earliest))+c.pause()) == nil
 }
 
 // pause returns the next pause.
@@ -79,22 +80,11 @@ func (c *clock) pause() time.Duration {
 	return rand.N(c.bound)
 }
 
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
-
 // run tries the record now stored, and the next one when it changes.
 func (u *unsealer) run(ctx context.Context) {
 	first := rand.N(u.b.cfg.Spread)
-	u.b.becauseNow(u.as, starting(fmt.Sprintf("the first attempt comes in %v (Config.Spread)", first.Round(time.Millisecond))), isStarting)
-	if !pause(ctx, first) {
+	u.b.replaceReason(u.as, starting(fmt.Sprintf("the first attempt comes in %v (Config.Spread)", first.Round(time.Millisecond))), isStarting)
+	if wait.For(ctx, first) != nil {
 		return
 	}
 	// A record that changes all the time is no reason to ask a KMS as often: what
@@ -107,7 +97,7 @@ func (u *unsealer) run(ctx context.Context) {
 		told := false
 		if !none {
 			looks = clock{}
-			if woken && len(machines(l.Record)) > 0 && !pause(ctx, rand.N(u.b.cfg.Spread)) { // each replica was woken
+			if woken && len(machines(l.Record)) > 0 && wait.For(ctx, rand.N(u.b.cfg.Spread)) != nil { // each replica was woken
 				return
 			}
 			begun := time.Now()
@@ -121,7 +111,7 @@ func (u *unsealer) run(ctx context.Context) {
 		case err == nil, errors.Is(err, ErrConflict): // opened, or the record has changed
 			said = ""
 		default:
-			u.b.because(u.as, err)
+			u.b.setReason(u.as, err)
 			again := err.Error() == said && (woken || errors.Is(err, ErrUninitialized))
 			if said = err.Error(); !told && !again {
 				u.b.emit(EventUnseal, By{}, "", "", err)
@@ -163,11 +153,11 @@ func (u *unsealer) rest(ctx context.Context, d time.Duration, err error) (change
 
 // fetch loads the record, and says, as long as nothing else is known, that it does.
 func (u *unsealer) fetch(ctx context.Context) (*ledger.Stored, error) {
-	u.b.becauseNow(u.as, starting("the store is being asked for the record"), isStarting)
+	u.b.replaceReason(u.as, starting("the store is being asked for the record"), isStarting)
 	asking, answered := context.WithCancel(ctx)
 	defer answered()
 	slow := time.AfterFunc(u.b.cfg.HeadStart, func() {
-		u.b.becauseNow(u.as, fmt.Errorf("%w: no answer for %v so far", ErrStoreUnavailable, u.b.cfg.HeadStart), func(said error) bool {
+		u.b.replaceReason(u.as, fmt.Errorf("%w: no answer for %v so far", ErrStoreUnavailable, u.b.cfg.HeadStart), func(said error) bool {
 			return asking.Err() == nil && isStarting(said)
 		})
 	})
@@ -185,7 +175,7 @@ func (u *unsealer) try(ctx context.Context, l *ledger.Stored) (told bool, err er
 	u.mu.Unlock()
 	slots := machines(l.Record)
 	if len(slots) > 0 {
-		u.b.becauseNow(u.as, beingAsked(slots), isOfStore)
+		u.b.replaceReason(u.as, beingAsked(slots), isOfStore)
 	}
 	var others sync.WaitGroup
 	defer others.Wait()
@@ -213,7 +203,7 @@ func (u *unsealer) try(ctx context.Context, l *ledger.Stored) (told bool, err er
 		return false, context.Cause(ctx)
 	}
 	name, how := openedBy(o, ways[i])
-	err = u.b.admitIfStill(ctx, l, o, ways[i], byKMS, By{}, u.as)
+	err = u.b.adoptIfStill(ctx, l, o, ways[i], byKMS, By{}, u.as)
 	if err == nil || errors.Is(err, errFaster) {
 		return false, nil
 	}
@@ -347,6 +337,6 @@ func (u *unsealer) say(ctx context.Context, slot string, err error) {
 		errs = append(errs, u.said[name])
 	}
 	if why := causes.Join(errs...); why != nil {
-		u.b.because(u.as, why)
+		u.b.setReason(u.as, why)
 	}
 }

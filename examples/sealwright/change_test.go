@@ -90,7 +90,7 @@ func opened(t *testing.T, h holder, file string) string {
 	return decryptAge(t, f, h.identity)
 }
 
-// A slot of a KMS is added and proven, and another one dropped.
+// A KMS slot is added and proven, and another one dropped.
 func TestAddAndDrop(t *testing.T) {
 	w, at := fileWorld(t, true)
 	key := filepath.Join(w.dir, "second.key")

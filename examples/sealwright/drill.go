@@ -16,7 +16,7 @@ type drillCmd struct {
 }
 
 func (drillCmd) Help() string {
-	return `Tries whether each slot of a KMS still opens the store, by a true unwrap. The slot by which the store was opened is drilled by that. Nothing is written: prove records that a slot opens.
+	return `Tries whether each KMS slot still opens the store, by a true unwrap. The slot by which the store was opened is drilled by that. Nothing is written: prove records that a slot opens.
 
   sealwright drill --config server.hcl --store …
   sealwright drill --config server.hcl --people --store …

@@ -66,7 +66,7 @@ func (c *migrateCmd) Run(ctx context.Context, a *app) error {
 	return c.migrate(ctx, a, b, plan, post)
 }
 
-// addressAll gives the custodians to the slots of people, in the order of the slots'
+// addressAll gives the custodians to the people slots, in the order of the slots'
 // names.
 func (c *migrateCmd) addressAll(a *app, plan migrate.Plan) (*post, error) {
 	var names []string

@@ -72,7 +72,7 @@ type addSlotCmd struct {
 }
 
 func (addSlotCmd) Help() string {
-	return `Makes one more way in. A slot of a KMS is proven at once. One of people opens nothing until their shares have come back to prove: the old slots stay as they are.
+	return `Makes one more way in. A KMS slot is proven at once. A people slot opens nothing until their shares have come back to prove: the old slots stay as they are.
 
   sealwright add-slot auto --kms auto --config server.hcl --store … --server-stopped
   sealwright add-slot ops --people 2/3 --to alice=alice.pub --to bob=bob.asc --to carol=paper --out-dir out --store … --server-stopped

@@ -29,7 +29,7 @@ func main() {
 	dir := flag.String("dir", "", "the `directory` of the store")
 	shares := flag.String("shares", "", "a `file` with a share on each line, or - (default: ask)")
 	slot := flag.String("slot", "auto", "the `name` of the new slot")
-	drop := flag.Bool("drop", false, "drop the people's slots: their shares open nothing afterwards")
+	drop := flag.Bool("drop", false, "drop the people slots: their shares open nothing afterwards")
 	dryRun := flag.Bool("dry-run", false, "tell what would be done, and change nothing")
 	flags.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)

@@ -20,7 +20,7 @@ type builder struct {
 	keys     *Keys
 	store    string
 	slot     string
-	identity [32]byte // the SHA-256 that custodians hold
+	identity [32]byte // its SHA-256, which shares and blobs carry
 	nextSet  uint32
 	sets     []ShareSet
 	leaves   []leaf

@@ -1,6 +1,6 @@
-// Package custody is what the custodians of a slot do: people, whose shares are
-// matched with the record and gathered, and KMS keys, which are asked. It makes
-// the trees that protect a slot's seed, and opens them. It must not know the
+// Package custody is what a slot is held by: custodians, who are people, whose
+// shares are matched with the record and gathered, and KMS keys, which are asked.
+// It makes the trees that protect a slot's seed, and opens them. It must not know the
 // store, nor what is done with a root key: a record is handed to it, nothing is
 // stored, nobody is told, and what a share or a blob claims is never believed
 // here but reported ([Answer]).

@@ -26,8 +26,8 @@ var (
 	ErrDamaged = errors.New("damaged")
 )
 
-// An Answer is what the custodians of one slot yielded, and what they said of
-// the slot's identity. Whoever gets one wipes it.
+// An Answer is what the shares and KMS keys of one slot yielded, and what they said
+// of the slot's identity. Whoever gets one wipes it.
 type Answer struct {
 	Root []byte // nil where only the keys were asked
 
@@ -41,7 +41,7 @@ type Answer struct {
 	identities [][]byte
 }
 
-// Names reports whether what the custodians hold names this identity: a forger
+// Names reports whether the shares and blobs that were opened name this identity: a forger
 // knows every public key, and not the identities.
 func (a *Answer) Names(identity [32]byte) bool {
 	digest := record.FingerprintOf(identity)

@@ -169,8 +169,9 @@ func (q *Quorum) Suffices(n *record.Node) bool {
 	return willing >= n.Threshold.Threshold
 }
 
-// Consented reports whether any set of the tree has as many shares as it takes:
-// whether people agreed. A tree that KMS keys open alone suffices without.
+// Consented reports whether people consented: whether any set of the tree has as
+// many shares as it takes. A tree that KMS keys open alone suffices with no shares
+// at all, and nobody has consented then.
 func (q *Quorum) Consented(tree *record.Node) bool {
 	return !tree.Leaves(func(leaf *record.Node) bool {
 		return leaf.Shamir == nil || q.Count(leaf.Shamir.Set) < leaf.Shamir.Threshold

@@ -14,11 +14,11 @@ import (
 
 // A slot's key pair is ML-KEM-768 with P-256, the hybrid KEM "MLKEM768-P256"
 // of draft-ietf-hpke-pq. Both component keys are derived here, from the seed
-// that the slot's custodians hold: HPKE's own derivation is bound to one KEM
+// at the top of the slot's tree: HPKE's own derivation is bound to one KEM
 // number, and these goldens must open for ever. P-256 rather than X25519,
 // because GODEBUG=fips140=only refuses the latter.
 const (
-	SeedSize = 32 // bytes of what a slot's custodians hold together
+	SeedSize = 32 // bytes of the value at the top of a slot's tree
 	rootSize = 32
 	EncSize  = hpke.EncSize
 )

@@ -234,7 +234,7 @@ func TestRewrapOfOtherCustodians(t *testing.T) {
 		if refused := err != nil; refused != strings.HasPrefix(name, "!") {
 			t.Errorf("%s: %v", name, err)
 		}
-		says := "changes no custodian"
+		says := "changes blobs alone"
 		if name == "!other's key" {
 			says = "two leaves on the same key"
 		}

@@ -34,7 +34,7 @@ const (
 type Digest [sha256.Size]byte
 
 // Slot states. An initial slot was made by init and opens the store, so that
-// its custodians can prove it; a pending one was added later and does not open
+// unsealing by it proves it; a pending one was added later and does not open
 // the store until it is proven; an active one was proven.
 const (
 	Initial = "initial"

@@ -68,9 +68,8 @@ func (r *NewRoot) Wipe() {
 }
 
 // FreshProof is a proof made now: slot ID opened the record of that generation
-// and found that root key. With Keys, only the keys in its tree were asked, and
-// opened their parts: what people hold of it is left to the proof that they gave
-// to the operation in progress.
+// and found that root key. Keys means that only the KMS leaves were tried, and
+// opened; the people's part rests on the proof recorded in the current operation.
 type FreshProof struct {
 	Slot       uint32
 	Root       uint32
@@ -78,7 +77,7 @@ type FreshProof struct {
 	Keys       bool
 }
 
-// FingerprintOf returns what a slot's custodians hold of its identity: the
+// FingerprintOf returns what a slot's shares and blobs carry of its identity: the
 // SHA-256 under KMS keys, its first 12 bytes in shares.
 func FingerprintOf(identity [32]byte) [32]byte { return sha256.Sum256(identity[:]) }
 
@@ -245,10 +244,10 @@ func (s State) Drop(st Step, ids []uint32, fresh *FreshProof, root NewRoot) (Sta
 }
 
 // ProvenWithout reports whether a slot other than ids has shown that it opens the
-// present record: by the fresh proof, or, where people are needed, who cannot
-// be asked at every step, by one they gave to the operation in progress while
-// the root key was the same. A key beside them in the tree may have died since,
-// so the fresh proof must be of the keys of that slot.
+// present record. It counts fresh, or, for a slot that needs people, the proof they
+// gave to the current operation under the current root key: they cannot be asked at
+// every step. A KMS key beside them in the tree may have died since, so there fresh
+// must be of that slot's KMS leaves.
 func (s *State) ProvenWithout(ids []uint32, fresh *FreshProof) bool {
 	return slices.ContainsFunc(s.Slots, func(o Slot) bool {
 		if o.State != Active || slices.Contains(ids, o.ID) {
@@ -303,15 +302,15 @@ func (s State) Reissue(st Step, id uint32, fresh *FreshProof, n NewSlot, root Ne
 }
 
 // Renew returns the state in which the KMS leaves of a slot are wrapped anew:
-// the same seed, by the same custodians, of which a KMS may have another key by
-// now. The shell has opened the slot through the new tree.
+// the same seed, held by the same people and under the same names of KMS, which may
+// have come to other keys by now. The shell has opened the slot through the new tree.
 func (s State) Renew(st Step, id uint32, tree Node) (State, error) {
 	slot := s.Slot(id)
 	if slot == nil {
 		return State{}, ErrNoSlot
 	}
-	if !sameCustodians(&slot.Tree, &tree) {
-		return State{}, errors.New("record: a renewal changes no custodian")
+	if !sameHolders(&slot.Tree, &tree) {
+		return State{}, errors.New("record: a renewal changes blobs alone")
 	}
 	s = s.clone()
 	slot = s.Slot(id)
@@ -322,9 +321,9 @@ func (s State) Renew(st Step, id uint32, tree Node) (State, error) {
 	return s.commit(st, "rewrap", slot.Name, mends) // the journal's word for it
 }
 
-// sameCustodians reports whether two trees differ in nothing but blobs, what
+// sameHolders reports whether two trees differ in nothing but blobs, what
 // they say of their keys, and boxes.
-func sameCustodians(a, b *Node) bool {
+func sameHolders(a, b *Node) bool {
 	switch {
 	case a.KMS != nil && b.KMS != nil:
 		return a.KMS.Name == b.KMS.Name && a.KMS.Blob.Type == b.KMS.Blob.Type
@@ -332,7 +331,7 @@ func sameCustodians(a, b *Node) bool {
 		return a.Shamir == b.Shamir // never made anew
 	case a.Threshold != nil && b.Threshold != nil:
 		return a.Threshold.Threshold == b.Threshold.Threshold &&
-			slices.EqualFunc(a.Threshold.Of, b.Threshold.Of, func(x, y Node) bool { return sameCustodians(&x, &y) })
+			slices.EqualFunc(a.Threshold.Of, b.Threshold.Of, func(x, y Node) bool { return sameHolders(&x, &y) })
 	}
 	return false
 }

@@ -339,15 +339,15 @@ func TestRefusals(t *testing.T) {
 		}(), nil, "root keys are numbered in order"},
 
 		{"renew no slot", failure(h.Renew(step, 99, auto.Tree)), record.ErrNoSlot, "no such slot"},
-		{"renew for another KMS", failure(h.Renew(step, auto.ID, nodeOf(kmsB, new(uint32)))), nil, "a renewal changes no custodian"},
+		{"renew for another KMS", failure(h.Renew(step, auto.ID, nodeOf(kmsB, new(uint32)))), nil, "a renewal changes blobs alone"},
 		{"rewrap for a key of another type", failure(h.Renew(step, auto.ID, func() record.Node {
 			n := rewrapped(auto.Tree)
 			n.KMS.Blob.Type = "another"
 			return n
-		}())), nil, "a renewal changes no custodian"},
-		{"renew for people", failure(h.Renew(step, auto.ID, people.Tree)), nil, "a renewal changes no custodian"},
-		{"renew people for other people", failure(h.Renew(step, people.ID, nodeOf(people3of2, new(uint32)))), nil, "a renewal changes no custodian"},
-		{"renew to a tree", failure(h.Renew(step, auto.ID, nodeOf(aAndPeople, new(uint32)))), nil, "a renewal changes no custodian"},
+		}())), nil, "a renewal changes blobs alone"},
+		{"renew for people", failure(h.Renew(step, auto.ID, people.Tree)), nil, "a renewal changes blobs alone"},
+		{"renew people for other people", failure(h.Renew(step, people.ID, nodeOf(people3of2, new(uint32)))), nil, "a renewal changes blobs alone"},
+		{"renew to a tree", failure(h.Renew(step, auto.ID, nodeOf(aAndPeople, new(uint32)))), nil, "a renewal changes blobs alone"},
 		{"rewrap without a box", failure(h.Renew(step, auto.ID, func() record.Node {
 			n := rewrapped(auto.Tree)
 			n.KMS.Box = nil

@@ -227,8 +227,8 @@ func (n *Node) validate(depth int) error {
 	return nil
 }
 
-// distinct refuses a tree with two leaves on one key: it would look like two
-// custodians and be one.
+// distinct refuses a tree with two leaves on one key: it would look like two keys
+// and be one.
 func (n *Node) distinct() error {
 	type key struct{ kind, id string }
 	seen := map[key]bool{}
@@ -319,7 +319,7 @@ func (s *Secrets) validate() error {
 func isTime(at int64) bool { return at >= 0 && at <= MaxTime }
 
 // Agree reports why a clear and a sealed part, each valid, cannot be of one
-// record. Whether the identities are those that the custodians know is not
+// record. Whether the identities are those that shares and blobs name is not
 // asked here: a record where they differ is forged, not damaged.
 func (s *State) Agree() error {
 	if last := s.Terms[len(s.Terms)-1].Number; last > s.LastTerm {

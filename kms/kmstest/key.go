@@ -7,8 +7,8 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"time"
 
+	"github.com/sealwright/sealwright/internal/wait"
 	"github.com/sealwright/sealwright/kms"
 )
 
@@ -124,8 +124,10 @@ func (k *Key) call(ctx context.Context, op string, work func(*keyState, Failure)
 }
 
 func (k *Key) suffer(ctx context.Context, op string, fault Fault, work func(*keyState, Failure) error) (done bool, err error) {
-	if err := sleep(ctx, k.fake.Latency+fault.Delay); err != nil {
-		return false, k.error(op, kms.ErrUnavailable, err)
+	if d := k.fake.Latency + fault.Delay; d > 0 {
+		if err := wait.For(ctx, d); err != nil {
+			return false, k.error(op, kms.ErrUnavailable, err)
+		}
 	}
 	failure := fault.Failure
 	fails := failure.Kind() != nil && failure != Truncated && failure != Extended && !failure.harmless(op)
@@ -215,18 +217,4 @@ func damage(failure Failure, ciphertext []byte) []byte {
 		return append(slices.Clone(ciphertext), 0)
 	}
 	return ciphertext
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	if d <= 0 {
-		return nil
-	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
-	}
 }

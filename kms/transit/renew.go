@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/sealwright/sealwright/internal/wait"
 	"github.com/sealwright/sealwright/kms"
 )
 
@@ -49,12 +50,8 @@ func (w *Wrapper) Run(ctx context.Context) error {
 		if w.cfg.TokenFile != "" {
 			pause = min(pause, lookAgain)
 		}
-		t := time.NewTimer(pause)
-		select {
-		case <-ctx.Done():
-			t.Stop()
-			return ctx.Err()
-		case <-t.C:
+		if err := wait.For(ctx, pause); err != nil {
+			return err
 		}
 	}
 }

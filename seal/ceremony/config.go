@@ -19,7 +19,7 @@ type Action string
 // The actions.
 const (
 	Init   Action = "init"   // begin to make the store
-	Rekey  Action = "rekey"  // begin a rekey of the people's slot
+	Rekey  Action = "rekey"  // begin a rekey of the people slot
 	Events Action = "events" // read the events
 	Detail Action = "detail" // see why the server is sealed in full, and who holds shares
 )
@@ -123,7 +123,7 @@ func New(cfg Config) (http.Handler, error) {
 		case seal.HasPeople(spec):
 			return nil, bad(fmt.Sprintf("Config.Slots has %q, which people hold: nobody would be given its shares; those of Config.People are for the places, and host or package operator add others", name))
 		case name == cfg.People:
-			return nil, bad(fmt.Sprintf("Config.Slots has %q, which is the people's slot: see Config.People", name))
+			return nil, bad(fmt.Sprintf("Config.Slots has %q, which is the people slot: see Config.People", name))
 		}
 	}
 	if cfg.Actor == nil {

@@ -451,7 +451,7 @@ func TestConfig(t *testing.T) {
 		`"both", which people hold`: {Barrier: b, Authorize: allow, Slots: map[string]seal.Spec{"both": seal.Threshold{K: 2, Of: []seal.Spec{
 			seal.KMS{Wrapper: "cloud"}, seal.Threshold{K: 1, Of: []seal.Spec{seal.Shamir{Shares: 1, Threshold: 1}, seal.KMS{Wrapper: "other"}}},
 		}}}},
-		`which is the people's slot`: {Barrier: b, Authorize: allow, People: "board", Slots: map[string]seal.Spec{"board": seal.KMS{Wrapper: "cloud"}}},
+		`which is the people slot`: {Barrier: b, Authorize: allow, People: "board", Slots: map[string]seal.Spec{"board": seal.KMS{Wrapper: "cloud"}}},
 	} {
 		if _, err := ceremony.New(c); !errors.Is(err, seal.ErrConfig) || !strings.Contains(err.Error(), says) {
 			t.Errorf("%s: %v", says, err)

@@ -65,7 +65,7 @@ type Config struct {
 
 	// Plan returns where the configuration wants the store to get to. Its
 	// slots that need no people are made by init, and unseal -migrate moves a
-	// store there. A plan without Slots keeps the people's slots as they are.
+	// store there. A plan without Slots keeps the people slots as they are.
 	// Nil, and an empty plan: Slots, or people alone, hold the store.
 	Plan func(context.Context) (migrate.Plan, error)
 

@@ -31,7 +31,7 @@ const (
 
 // A rekey serves one family of routes.
 //
-// The operation in the record is a proof of the people's slot, whose id says
+// The operation in the record is a proof of the people slot, whose id says
 // what for; see [purpose]. Nothing else is kept, except the PGP keys.
 type rekey struct {
 	*handler

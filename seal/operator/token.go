@@ -50,7 +50,7 @@ func (p *pads) take(id seal.OperationID) []byte {
 	return pad
 }
 
-// tokenSubject is the people's slot whose quorum can ask for a token, and the
+// tokenSubject is the people slot whose quorum can ask for a token, and the
 // ceremony in progress, or nil.
 func (h *handler) tokenSubject() (s seal.Status, people *seal.SlotStatus, op *seal.OperationStatus, err error) {
 	s = h.Barrier.Status()

@@ -42,7 +42,7 @@ func (h *handler) look(ctx context.Context) view {
 		v.planErr = fmt.Errorf("operator: the configured plan: %w", v.planErr)
 	}
 	if len(v.plan.Slots) == 0 && len(v.plan.Drop) > 0 {
-		// Only what is to go was said: the people's slots stay as they are.
+		// Only what is to go was said: the people slots stay as they are.
 		v.plan.Slots = map[string]seal.Spec{}
 		for _, s := range v.Slots {
 			if s.State != seal.SlotPending && seal.HasPeople(s.Spec) && !slices.Contains(v.plan.Drop, s.Name) {

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sealwright/sealwright/internal/wait"
 	"github.com/sealwright/sealwright/seal"
 )
 
@@ -198,12 +199,8 @@ func (f *Faulty) Watch(ctx context.Context, changed chan<- struct{}) error {
 // keeps it from reaching Inner.
 func (f *Faulty) begin(ctx context.Context, calls *int, faults map[int]Fault) (Fault, error) {
 	if f.Latency > 0 {
-		timer := time.NewTimer(f.Latency)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			return Fault{}, ctx.Err()
+		if err := wait.For(ctx, f.Latency); err != nil {
+			return Fault{}, err
 		}
 	}
 	if f.Crashed() {
