@@ -7,7 +7,7 @@ package seal
 //
 //	slots       Add, Prove, Drop, Rekey, Reissue, Renew
 //	operations  BeginMigration, Claim, Cancel
-//	trying      Drill, DrillSpec, CheckShare, Forgeable, Inspect
+//	trying      Drill, DrillSpec, CheckShare, CheckStart, Inspect
 //	terms       Activate, ActivateUnseen, RotateFrom, CheckRetire, RetireUncounted, RetireUnseen, Settling, Usage
 //	root key    RotateRoot, RotateRootStranding, HandOff
 //	the record  Changed, Refresh, Restore, RestoreUnknown, Join, InitAgain, InitializedBy
