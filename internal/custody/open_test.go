@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -158,6 +160,49 @@ func TestKeysOfAnotherPlace(t *testing.T) {
 	}
 	if _, err := keys.AskKeys(t.Context(), strings.Repeat("f", 32), f.slots["elsewhere"]); !errors.Is(err, kms.ErrCorrupt) {
 		t.Errorf("another store: %v", err)
+	}
+}
+
+// TestEveryKeyNamesTheSlot: also where another one of them does.
+func TestEveryKeyNamesTheSlot(t *testing.T) {
+	for i, name := range []string{"a", "b"} {
+		synctest.Test(t, func(t *testing.T) {
+			fake := &kmstest.Fake{}
+			keys := onFake(fake)
+			both := shape{"tree", tree(2, onKMS("a"), onKMS("b"))}
+			f, namesake := fixtureOf(t, keys, both), fixtureOf(t, keys, both)
+			f.slots["tree"].Tree.Threshold.Of[i] = namesake.slots["tree"].Tree.Threshold.Of[i]
+			fake.Script(func(c kmstest.Call) (fault kmstest.Fault) {
+				if c.Key == name {
+					return fault
+				}
+				return kmstest.Fault{Delay: time.Millisecond} // and has the last word
+			})
+			a, err := keys.AskKeys(t.Context(), f.rec.Store, f.slots["tree"])
+			if err != nil || a.Names(f.identities["tree"]) || a.Names(namesake.identities["tree"]) {
+				t.Errorf("key %q is another slot's: %v", name, err)
+			}
+		})
+	}
+}
+
+// TestWrapRoot: what is wrapped to a slot opens there, and nothing is wrapped to what
+// is no key.
+func TestWrapRoot(t *testing.T) {
+	keys := onFake(&kmstest.Fake{})
+	f := fixtureOf(t, keys, shape{"other", onKMS("b")}, shape{"tree", onKMS("a")})
+	slot := f.slots["tree"]
+	fresh := bytes.Repeat([]byte{8}, 32)
+	var err error
+	if slot.Wrap, err = custody.WrapRoot(slot.PublicKey, f.rec.Store, slot.ID, 2, fresh); err != nil {
+		t.Fatal(err)
+	}
+	f.rec.Root = 2
+	if a, err := keys.Open(t.Context(), f.rec, slot, nil); err != nil || !bytes.Equal(a.Root, fresh) {
+		t.Errorf("%v", err)
+	}
+	if wrap, err := custody.WrapRoot(slot.PublicKey[1:], f.rec.Store, slot.ID, 2, fresh); err == nil || wrap != nil {
+		t.Errorf("to no key: %d bytes, %v", len(wrap), err)
 	}
 }
 

@@ -209,6 +209,8 @@ func TestClaim(t *testing.T) {
 		{"it comes back too", release(1), 0},
 		{"and may be tried", claim("other"), may},
 		{"and not the first", claim("tree"), mayNot},
+		{"a share more of its first leaf", add("tree", 0, 1), 0},
+		{"counts as well", claim("tree"), may},
 	} {
 		step.do()
 		if step.want != 0 && ok != (step.want == may) {
