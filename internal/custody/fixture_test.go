@@ -3,8 +3,12 @@ package custody_test
 import (
 	"bytes"
 	"context"
+	"crypto/fips140"
 	"errors"
+	"runtime"
+	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/sealwright/sealwright/internal/custody"
@@ -130,4 +134,14 @@ func kindOf(err error) error {
 		return e.Kind
 	}
 	return err
+}
+
+// virtual runs f in virtual time, in which crypto/rand finds no entropy in FIPS mode
+// before Go 1.27.
+func virtual(t *testing.T, f func(*testing.T)) {
+	t.Helper()
+	if fips140.Enabled() && strings.HasPrefix(runtime.Version(), "go1.26") {
+		t.Skip("needs virtual time, in which crypto/rand finds no entropy in FIPS mode before Go 1.27")
+	}
+	synctest.Test(t, f)
 }

@@ -39,7 +39,7 @@ func TestAKMSIsLeftAloneForAsLongAsItAsks(t *testing.T) {
 		"it asks for no rest": {0, 3},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			virtual(t, func(t *testing.T) {
 				fake := &kmstest.Fake{}
 				keys := onFake(fake)
 				f := fixtureOf(t, keys, shape{"a", onKMS("a")}, shape{"b", onKMS("b")})
@@ -92,7 +92,7 @@ func TestAShorterWishEndsNoLongerOne(t *testing.T) {
 		"the shorter first": {time.Minute, time.Hour},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			virtual(t, func(t *testing.T) {
 				fake := &kmstest.Fake{}
 				keys := onFake(fake)
 				start := time.Now()
@@ -136,7 +136,7 @@ func TestRestUntil(t *testing.T) {
 		"one nobody has":           {nodes(1, leaf("a"), leaf("nobody's")), time.Hour},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			virtual(t, func(t *testing.T) {
 				fake := &kmstest.Fake{}
 				keys := onFake(fake)
 				fake.Script(throttled(rests))
@@ -166,7 +166,7 @@ var crowd = record.Node{Shamir: &record.Shares{Shares: 2, Threshold: 2, Set: 1}}
 
 // TestOnce: one attempt a call, and what the KMS asks for is known to both.
 func TestOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual(t, func(t *testing.T) {
 		fake := &kmstest.Fake{}
 		keys := custody.NewKeys(map[string]kms.Wrapper{"a": fake.Key("a")}, kms.Policy{Attempts: 3}, time.Second)
 		f := fixtureOf(t, keys, shape{"tree", onKMS("a")})
@@ -220,7 +220,7 @@ func TestHealth(t *testing.T) {
 		"it panics":          {"panics", func(*kmstest.Fake) {}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			virtual(t, func(t *testing.T) {
 				fake := &kmstest.Fake{}
 				keys := keysOf(map[string]kms.Wrapper{"a": fake.Key("a"), "mirror": mirror{}, "panics": stub{probe: func(context.Context) (kms.Health, error) { panic("x") }}})
 				fake.Rotate("a")
@@ -356,7 +356,7 @@ func (b *broken) Unwrap(context.Context, *kms.Blob, kms.Binding) ([]byte, error)
 // TestAKMSThatHangs is given up on, and asked no more where too many of its calls hang;
 // what it answers then is wiped.
 func TestAKMSThatHangs(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual(t, func(t *testing.T) {
 		f := newFixture(t, shape{"tree", onKMS("a")})
 		b := &broken{lock: make(chan struct{})}
 		keys := keysOf(map[string]kms.Wrapper{"a": b})
@@ -389,7 +389,7 @@ func TestAKMSThatHangs(t *testing.T) {
 // TestWhyACallWasCutShort: where the context ended for a reason, as by a Seal, the
 // error is that too.
 func TestWhyACallWasCutShort(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual(t, func(t *testing.T) {
 		fake := &kmstest.Fake{}
 		keys := onFake(fake)
 		f := fixtureOf(t, keys, shape{"tree", onKMS("a")})

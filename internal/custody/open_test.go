@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -166,7 +165,7 @@ func TestKeysOfAnotherPlace(t *testing.T) {
 // TestEveryKeyNamesTheSlot: also where another one of them does.
 func TestEveryKeyNamesTheSlot(t *testing.T) {
 	for i, name := range []string{"a", "b"} {
-		synctest.Test(t, func(t *testing.T) {
+		virtual(t, func(t *testing.T) {
 			fake := &kmstest.Fake{}
 			keys := onFake(fake)
 			both := shape{"tree", tree(2, onKMS("a"), onKMS("b"))}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -50,7 +49,7 @@ func TestProbe(t *testing.T) {
 			newer: "a 2\nb 3\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			virtual(t, func(t *testing.T) {
 				fake := &kmstest.Fake{}
 				keys := onFake(fake)
 				if tt.spec.Equal(record.Spec{}) {

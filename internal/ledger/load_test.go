@@ -67,6 +67,9 @@ func TestLoad(t *testing.T) {
 				if !errors.Is(err, want) || (got == nil) != (want != nil) {
 					t.Errorf("%s: %v, want %v", who, err, want)
 				}
+				if errors.Is(err, ledger.ErrUnavailable) != (want == ledger.ErrUnavailable) || errors.Is(err, ledger.ErrCorrupt) != (want == ledger.ErrCorrupt) {
+					t.Errorf("%s: %v, want %v alone", who, err, want)
+				}
 				if who == "seen" && want != nil && !strings.Contains(err.Error(), tt.says) {
 					t.Errorf("%s: %v, without %q", who, err, tt.says)
 				}
@@ -85,15 +88,28 @@ func TestLoadKeepsWhatTheStoreSaysOfItself(t *testing.T) {
 	b := newBranch(t, storeID)
 	s := &store{warnings: []string{"open to its group"}}
 	s.put(b.rec)
-	l := newLedger(ledger.Config{Store: s})
+	l := newLedger(ledger.Config{Store: s, Anchor: &store{warnings: []string{"the anchor's"}}})
 	if got := l.Warnings(); len(got) != 0 {
 		t.Errorf("before a load: %q", got)
 	}
 	if _, err := l.Load(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	l.Saw(b.open)
+	if _, _, err := l.AdvanceAnchor(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	if got := l.Warnings(); !slices.Equal(got, s.warnings) {
 		t.Errorf("%q", got)
+	}
+	l.Warnings()[0] = "whoever asks has a copy"
+	s.onLoad = func() error { return errors.New("away") }
+	if _, err := l.Load(t.Context()); err == nil || !slices.Equal(l.Warnings(), s.warnings) {
+		t.Errorf("while it is away: %q", l.Warnings())
+	}
+	s.onLoad, s.warnings = nil, []string{"\x1b[31mred"}
+	if _, err := l.Load(t.Context()); err != nil || !slices.Equal(l.Warnings(), []string{"[31mred"}) {
+		t.Errorf("%q", l.Warnings())
 	}
 }
 
@@ -252,7 +268,7 @@ func TestLoadAny(t *testing.T) {
 	s := &store{}
 	l := newLedger(ledger.Config{Store: s})
 	l.Saw(second.next(1, "main").open)
-	if _, err := l.LoadAny(t.Context()); !errors.Is(err, ledger.ErrNotFound) {
+	if _, err := l.LoadAny(t.Context()); !errors.Is(err, ledger.ErrNotFound) || errors.Is(err, ledger.ErrUnavailable) {
 		t.Errorf("of nothing: %v", err)
 	}
 	s.put(second.rec)
@@ -314,6 +330,13 @@ func TestMark(t *testing.T) {
 		if !knows {
 			t.Errorf("the mark is wrong about %s", what)
 		}
+	}
+	other := newest
+	other.Generation++
+	another := newest
+	another.Digest[0] ^= 1
+	if !newest.Same(newest) || newest.Same(other) || newest.Same(another) {
+		t.Error("a mark is the same as another, or not as itself")
 	}
 	if newest.Store != storeID || newest.Generation != 1 || newest.Digest != b.open.Digest {
 		t.Errorf("%+v", newest)

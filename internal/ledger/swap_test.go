@@ -60,6 +60,9 @@ func TestSwap(t *testing.T) {
 		"too large for the store": {plant: func(s *store, _, _ *branch) {
 			s.onSwap = fails(1, fmt.Errorf("etcd: %w", ledger.ErrTooLarge))
 		}, is: ledger.ErrTooLarge, not: ledger.ErrUnknown, says: "the store refused the change", stored: 2, sent: 1},
+		"newer code than the store's": {plant: func(s *store, _, _ *branch) {
+			s.onSwap = fails(1, ledger.ErrNewerFormat)
+		}, is: ledger.ErrNewerFormat, not: ledger.ErrUnknown, stored: 2, sent: 1},
 		"an exposed file": {plant: func(s *store, _, _ *branch) {
 			s.onSwap = fails(1, ledger.ErrExposed)
 		}, is: ledger.ErrExposed, not: ledger.ErrUnknown, stored: 2, sent: 1},
@@ -75,6 +78,9 @@ func TestSwap(t *testing.T) {
 				start := time.Now()
 				draft := third.open
 				err := l.Swap(t.Context(), third.rec, old, draft)
+				if tt.is == ledger.ErrConflict {
+					tt.not = ledger.ErrUnknown
+				}
 				if !errors.Is(err, tt.is) || tt.not != nil && errors.Is(err, tt.not) {
 					t.Fatalf("%v, want %v", err, tt.is)
 				}
