@@ -3,6 +3,7 @@ package seal_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/sealwright/sealwright/kms"
@@ -87,5 +88,60 @@ func TestDrillCutShort(t *testing.T) {
 		if s.Drilled.IsZero() != (s.Name == "b") || s.DrillError != nil {
 			t.Errorf("slot %s: %v %v", s.Name, s.Drilled, s.DrillError)
 		}
+	}
+}
+
+// TestDrillAnswersForTheProcessThatStarts: this process knows the slot, and one that
+// starts with its configuration would not believe it.
+func TestDrillAnswersForTheProcessThatStarts(t *testing.T) {
+	const anybody, others = "will not believe it: add ", "believes pinned slots alone: add "
+	for name, tt := range map[string]struct {
+		forgeable bool
+		says      string // of slot b; "" for nothing
+		config    func(cfg *seal.Config, a string)
+	}{
+		"a key that proves who wrapped":  {config: func(*seal.Config, string) {}},
+		"one that does not":              {forgeable: true, says: anybody, config: func(*seal.Config, string) {}},
+		"believed without, as told":      {forgeable: true, config: func(cfg *seal.Config, _ string) { cfg.TrustUnpinned = true }},
+		"another slot is pinned":         {says: others, config: func(cfg *seal.Config, a string) { cfg.Pins = []string{a} }},
+		"and the keys are forgeable too": {forgeable: true, says: others, config: func(cfg *seal.Config, a string) { cfg.Pins = []string{a} }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx := t.Context()
+			fake := &kmstest.Fake{Forgeable: tt.forgeable}
+			var events []seal.Event
+			cfg := seal.Config{Store: seal.NewMemStore(), KMS: map[string]kms.Wrapper{"a": fake.Key("a"), "b": fake.Key("b")}, Retry: kms.Policy{Attempts: 1}}
+			b, err := seal.Open(cfg)
+			must(t, err)
+			defer b.Close()
+			_, err = b.Init(ctx, map[string]seal.Spec{"a": seal.KMS{Wrapper: "a"}, "b": seal.KMS{Wrapper: "b"}}, seal.By{})
+			must(t, err)
+			pin := map[string]string{}
+			for _, s := range b.Status().Slots {
+				pin[s.Name] = s.Fingerprint
+			}
+			tt.config(&cfg, pin["a"])
+			cfg.OnEvent = func(e seal.Event) { events = append(events, e) }
+			again, err := seal.Open(cfg)
+			must(t, err)
+			defer again.Close()
+			if again.Unseal(ctx) != nil {
+				again = b // which made the slots, and knows them
+			}
+			err = again.Admin().Drill(ctx, "b")
+			if (err != nil) != (tt.says != "") || err != nil && (!errors.Is(err, seal.ErrUnpinned) || !strings.Contains(err.Error(), tt.says+pin["b"])) {
+				t.Fatalf("%v, want %q", err, tt.says)
+			}
+			for _, s := range again.Status().Slots {
+				if s.Name == "b" && (s.Drilled.IsZero() || errors.Is(s.DrillError, seal.ErrUnpinned) != (tt.says != "")) {
+					t.Errorf("it was drilled at %v: %v", s.Drilled, s.DrillError)
+				}
+			}
+			for _, e := range events {
+				if said := e.Detail == "opens the store"; e.Kind == seal.EventDrill && said != (tt.says == "") {
+					t.Errorf("an event says that it %s", e.Detail)
+				}
+			}
+		})
 	}
 }

@@ -111,6 +111,7 @@ func TestRules(t *testing.T) {
 
 var rules = map[string]func([]*apicheck.Package) []string{
 	"OneWay":          apicheck.OneWay,
+	"Rooms":           apicheck.Rooms,
 	"Dependencies":    apicheck.Dependencies,
 	"InternalImports": apicheck.InternalImports,
 	"Undocumented":    apicheck.Undocumented,
@@ -126,6 +127,10 @@ func TestRulesCatch(t *testing.T) {
 	sound := map[string]string{
 		"go.mod":                          "module " + root,
 		"internal/aead/a.go":              "package aead\n",
+		"internal/record/a.go":            "package record\nimport _ \"" + root + "/kms\"\n",
+		"internal/ledger/a.go":            "package ledger\nimport _ \"" + root + "/internal/record\"\n",
+		"internal/ledger/a_test.go":       "package ledger_test\n",
+		"internal/custody/a.go":           "package custody\nimport _ \"" + root + "/internal/record\"\nimport _ \"" + root + "/kms\"\n",
 		"kms/a.go":                        "// Package kms is.\npackage kms\nimport _ \"context\"\nimport _ \"" + root + "/internal/aead\"\n",
 		"kms/a_test.go":                   example,
 		"keyring/a.go":                    "// Package keyring is.\npackage keyring\nimport _ \"" + root + "/internal/aead\"\n",
@@ -154,6 +159,11 @@ func TestRulesCatch(t *testing.T) {
 		"keyring reaches kms":        {"keyring/b.go", "package keyring\nimport _ \"" + root + "/kms\"\n", "OneWay", "keyring → kms: keyring may not reach kms"},
 		"by way of an internal one":  {"internal/aead/b.go", "package aead\nimport _ \"" + root + "/seal\"\n", "OneWay", "kms → internal/aead → seal: kms may not reach seal"},
 		"a package in no area":       {"vault/a.go", "// Package vault is.\npackage vault\n", "OneWay", "vault stands in no area"},
+		"the ledger asks people":     {"internal/ledger/b.go", "package ledger\nimport _ \"" + root + "/internal/custody\"\n", "Rooms", "internal/ledger imports " + root + "/internal/custody, which internal/ledger must not know"},
+		"the ledger asks a KMS":      {"internal/ledger/b.go", "package ledger\nimport _ \"" + root + "/kms\"\n", "Rooms", "internal/ledger imports " + root + "/kms, which"},
+		"a test of it, a fake one":   {"internal/ledger/a_test.go", "package ledger_test\nimport _ \"" + root + "/kms/kmstest\"\n", "Rooms", "internal/ledger imports " + root + "/kms/kmstest, which"},
+		"custody knows the store":    {"internal/custody/b.go", "package custody\nimport _ \"" + root + "/internal/ledger\"\n", "Rooms", "internal/custody imports " + root + "/internal/ledger, which"},
+		"so does a part of it":       {"internal/custody/more/b.go", "package more\nimport _ \"" + root + "/internal/ledger\"\n", "Rooms", "internal/custody/more imports " + root + "/internal/ledger, which internal/custody must not know"},
 		"a dependency":               {"kms/b.go", "package kms\nimport _ \"golang.org/x/crypto/argon2\"\n", "Dependencies", "kms imports golang.org/x/crypto/argon2"},
 		"cgo":                        {"kms/b.go", "package kms\nimport \"C\"\n", "Dependencies", "kms imports C"},
 		"a dependency in a test":     {"kms/b_test.go", "package kms\nimport _ \"github.com/stretchr/testify\"\n", "Dependencies", "a test of kms imports"},

@@ -1,22 +1,29 @@
 package custody_test
 
 import (
+	"bytes"
 	"context"
+	"crypto/fips140"
 	"errors"
+	"runtime"
+	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/sealwright/sealwright/internal/custody"
 	"github.com/sealwright/sealwright/internal/record"
 	"github.com/sealwright/sealwright/internal/secret"
 	"github.com/sealwright/sealwright/kms"
+	"github.com/sealwright/sealwright/kms/kmstest"
 )
 
 // A fixture is a record that custody made, and what the people of its slots got.
 type fixture struct {
-	rec    *record.Record
-	slots  map[string]*record.Slot
-	shares map[string][][]custody.Share // by slot, the sets of its leaves in order
+	rec        *record.Record
+	slots      map[string]*record.Slot
+	shares     map[string][][]custody.Share // by slot, the sets of its leaves in order
+	identities map[string][32]byte          // by slot
 }
 
 // A shape is a slot that a fixture has.
@@ -37,19 +44,37 @@ func onKMS(name string) record.Spec { return record.Spec{KMS: name} }
 
 const storeID = "00112233445566778899aabbccddeeff"
 
+var rootKey = bytes.Repeat([]byte{7}, 32)
+
 func newFixture(t *testing.T, shapes ...shape) *fixture {
 	t.Helper()
-	keys := custody.NewKeys(map[string]kms.Wrapper{"a": mirror{}, "b": mirror{}}, kms.Policy{Attempts: 1}, time.Second)
+	return fixtureOf(t, keysOf(map[string]kms.Wrapper{"a": mirror{}, "b": mirror{}}), shapes...)
+}
+
+// keysOf is the Keys of these KMS, each of which is asked once a call.
+func keysOf(wrappers map[string]kms.Wrapper) *custody.Keys {
+	return custody.NewKeys(wrappers, kms.Policy{Attempts: 1}, time.Second)
+}
+
+// onFake is the Keys of three keys of a KMS in memory, and of one, "mirror", that
+// can neither be probed nor says who wrapped.
+func onFake(fake *kmstest.Fake) *custody.Keys {
+	return keysOf(map[string]kms.Wrapper{"a": fake.Key("a"), "b": fake.Key("b"), "c": fake.Key("c"), "mirror": mirror{}})
+}
+
+func fixtureOf(t *testing.T, keys *custody.Keys, shapes ...shape) *fixture {
+	t.Helper()
 	f := &fixture{
 		rec:   &record.Record{Store: storeID, Root: 1, Slots: make([]record.Slot, 0, len(shapes))},
-		slots: map[string]*record.Slot{}, shares: map[string][][]custody.Share{},
+		slots: map[string]*record.Slot{}, shares: map[string][][]custody.Share{}, identities: map[string][32]byte{},
 	}
 	for _, s := range shapes {
-		n, sets, err := keys.NewSlot(t.Context(), f.rec, s.name, s.spec, make([]byte, 32))
+		n, sets, err := keys.NewSlot(t.Context(), f.rec, s.name, s.spec, rootKey)
 		if err != nil {
 			t.Fatal(err)
 		}
 		f.rec.LastSlot++
+		f.identities[s.name] = n.Identity
 		fingerprint := record.FingerprintOf(n.Identity)
 		f.rec.Slots = append(f.rec.Slots, record.Slot{
 			ID: f.rec.LastSlot, Name: s.name, State: record.Active, Fingerprint: fingerprint[:12],
@@ -109,4 +134,14 @@ func kindOf(err error) error {
 		return e.Kind
 	}
 	return err
+}
+
+// virtual runs f in virtual time, in which crypto/rand finds no entropy in FIPS mode
+// before Go 1.27.
+func virtual(t *testing.T, f func(*testing.T)) {
+	t.Helper()
+	if fips140.Enabled() && strings.HasPrefix(runtime.Version(), "go1.26") {
+		t.Skip("needs virtual time, in which crypto/rand finds no entropy in FIPS mode before Go 1.27")
+	}
+	synctest.Test(t, f)
 }

@@ -23,6 +23,7 @@ func TestMatch(t *testing.T) {
 	of := func(slot string, leaf, i int) custody.Share { return f.shares[slot][leaf][i] }
 	elsewhere := func(s custody.Share, set uint32) custody.Share { s.Set = set; return s }
 	numbered := func(s custody.Share, x byte) custody.Share { s.X = x; return s }
+	named := func(s custody.Share, by custody.Share) custody.Share { s.Fingerprint = by.Fingerprint; return s }
 	wiped := raw(of("first", 0, 0))
 	wiped.Y.Wipe()
 	for name, tt := range map[string]struct {
@@ -44,6 +45,11 @@ func TestMatch(t *testing.T) {
 		"altered, of the other team":  {share: altered(of("teams", 1, 0)), kind: custody.ErrShareAltered},
 		"of another number":           {share: numbered(of("first", 0, 0), 2), kind: custody.ErrShareAltered},
 		"of a number beyond":          {share: numbered(of("first", 0, 0), 200), kind: custody.ErrShareAltered},
+		"of the next number":          {share: numbered(of("first", 0, 0), 4), kind: custody.ErrShareAltered},
+		"named after another slot":    {share: named(of("first", 0, 0), of("last", 0, 0)), kind: custody.ErrShareStale, want: 5},
+		"named after no slot":         {share: named(of("first", 0, 0), other.shares["first"][0][0]), kind: custody.ErrShareOtherStore},
+		"of a set it never had":       {share: elsewhere(of("gone", 0, 0), 3), kind: custody.ErrShareOtherStore},
+		"of a later time, or another": {share: elsewhere(other.shares["first"][0][0], 6), kind: custody.ErrShareOtherStore, want: 5},
 		"of an older set":             {share: elsewhere(of("last", 0, 0), 2), kind: custody.ErrShareStale, want: 5},
 		"of a newer set":              {share: elsewhere(of("teams", 0, 0), 9), kind: custody.ErrShareStale, want: 4},
 		"of another leaf's set":       {share: elsewhere(of("teams", 0, 0), 4), kind: custody.ErrShareAltered},
@@ -69,6 +75,9 @@ func TestMatch(t *testing.T) {
 				return
 			}
 			e, _ := errors.AsType[*custody.ShareError](err)
+			if !errors.Is(err, tt.kind) || err.Error() != tt.kind.Error() {
+				t.Errorf("%q is not %v", err, tt.kind)
+			}
 			if slot != nil || set != 0 || e.Want != tt.want {
 				t.Errorf("slot %v, set %d, want set %d", slot, set, e.Want)
 			}
@@ -111,5 +120,15 @@ func TestMatchTheSetThatCounts(t *testing.T) {
 			t.Errorf("%v, want set %d", err, want)
 		}
 		f.rec.Slots = f.rec.Slots[1:]
+	}
+}
+
+// TestRaw: no share at all is none in bare form either.
+func TestRaw(t *testing.T) {
+	f := newFixture(t, shape{"people", people(2, 2)})
+	text := f.shares["people"][0][0]
+	bare := raw(text)
+	if text.Raw() || !bare.Raw() || (&custody.Share{}).Raw() {
+		t.Errorf("text %v, bare %v, none %v", text.Raw(), bare.Raw(), (&custody.Share{}).Raw())
 	}
 }

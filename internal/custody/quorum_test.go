@@ -2,10 +2,16 @@ package custody_test
 
 import (
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/sealwright/sealwright/internal/custody"
 	"github.com/sealwright/sealwright/internal/record"
@@ -152,6 +158,114 @@ func TestATextShareAfterItsBareForm(t *testing.T) {
 	}
 	if _, err := q.Add(f.rec, raw(f.shares["tree"][0][0])); kindOf(err) != custody.ErrShareDuplicate {
 		t.Errorf("the bare form of a text that was given: %v", err)
+	}
+}
+
+// TestClaim: a quorum is tried once for the shares it has, by one caller at a time,
+// and again when it has more, or when whoever tried it has come back.
+func TestClaim(t *testing.T) {
+	f := newFixture(t, shape{"tree", tree(2, people(3, 2), people(4, 2))}, shape{"other", people(2, 2)})
+	q := &custody.Quorum{}
+	var releases []func()
+	var ok bool
+	claim := func(slot string) func() {
+		return func() {
+			var release func()
+			if release, ok = q.Claim(f.slots[slot]); ok {
+				releases = append(releases, release)
+			}
+		}
+	}
+	add := func(slot string, leaf, i int) func() {
+		return func() {
+			if _, err := q.Add(f.rec, f.shares[slot][leaf][i]); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	release := func(i int) func() { return func() { releases[i]() } }
+	const may, mayNot = 1, -1 // 0: not asked
+	for i, step := range []struct {
+		what string
+		do   func()
+		want int
+	}{
+		{"with no share", claim("tree"), mayNot},
+		{"a share", add("tree", 0, 0), 0},
+		{"a share of the other leaf", add("tree", 1, 0), 0},
+		{"with two", claim("tree"), may}, // 0
+		{"the same two", claim("tree"), mayNot},
+		{"a share of another slot", add("other", 0, 0), 0},
+		{"which counts for its own alone", claim("tree"), mayNot},
+		{"and is another's to try", claim("other"), may}, // 1
+		{"a share more", add("tree", 1, 1), 0},
+		{"whoever has more does not wait", claim("tree"), may}, // 2
+		{"the same three", claim("tree"), mayNot},
+		{"the one with two comes back", release(0), 0},
+		{"the one with three does not", claim("tree"), mayNot},
+		{"now it does", release(2), 0},
+		{"the same three once more", claim("tree"), may}, // 3
+		{"and the other slot is tried yet", claim("other"), mayNot},
+		{"it comes back too", release(1), 0},
+		{"and may be tried", claim("other"), may},
+		{"and not the first", claim("tree"), mayNot},
+		{"a share more of its first leaf", add("tree", 0, 1), 0},
+		{"counts as well", claim("tree"), may},
+	} {
+		step.do()
+		if step.want != 0 && ok != (step.want == may) {
+			t.Fatalf("step %d, %s: %v", i, step.what, ok)
+		}
+	}
+}
+
+// TestOneOfManyClaims: whoever completes a quorum at the same time.
+func TestOneOfManyClaims(t *testing.T) {
+	f := newFixture(t, shape{"tree", people(2, 2)})
+	q := &custody.Quorum{}
+	give(t, q, f, "tree", 2)
+	var claims atomic.Int32
+	var group sync.WaitGroup
+	for range 32 {
+		group.Go(func() {
+			if _, ok := q.Claim(f.slots["tree"]); ok {
+				claims.Add(1)
+			}
+		})
+	}
+	group.Wait()
+	if n := claims.Load(); n != 1 {
+		t.Errorf("%d callers may try the same shares", n)
+	}
+}
+
+// TestEachHasItsTime: a share that was given elsewhere is as old as it was there, and
+// the oldest of a set is told.
+func TestEachHasItsTime(t *testing.T) {
+	f := newFixture(t, shape{"people", people(3, 2)}, shape{"other", people(2, 2)})
+	q := &custody.Quorum{}
+	q.Each(func(custody.Share, time.Time) { t.Error("a share of nobody") })
+	begun := time.Unix(1e9, 0)
+	want := map[string]time.Time{}
+	for i, s := range append(slices.Clone(f.shares["people"][0]), f.shares["other"][0][0]) {
+		at := begun.Add(-time.Duration(i) * time.Hour)
+		if slot, err := q.AddAt(f.rec, s, at); err != nil || slot == nil {
+			t.Fatal(err)
+		}
+		want[fmt.Sprint(s.Set, s.X)] = at
+	}
+	got := map[string]time.Time{}
+	q.Each(func(s custody.Share, at time.Time) {
+		if y := s.Y.Reveal(); len(y) != custody.SeedSize {
+			t.Error("it is wiped")
+		}
+		got[fmt.Sprint(s.Set, s.X)] = at
+	})
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+	if one, other := q.Oldest(1), q.Oldest(2); !one.Equal(begun.Add(-2*time.Hour)) || !other.Equal(begun.Add(-3*time.Hour)) || q.Count(1) != 3 || q.Count(2) != 1 {
+		t.Errorf("%d since %v, %d since %v", q.Count(1), one, q.Count(2), other)
 	}
 }
 

@@ -109,3 +109,28 @@ func TestARaceThatIsWonEndsTheOthers(t *testing.T) {
 		}
 	})
 }
+
+// TestARacerCallsTheNext: it goes on by itself, and the next begins before its time;
+// calls beyond the last racer start nobody.
+func TestARacerCallsTheNext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		var begun []time.Duration
+		_, i, errs := custody.Race(t.Context(), 2, time.Hour, func(_ context.Context, i int, next func()) (int, error) {
+			begun = append(begun, time.Since(start)) // one after the other
+			for range 10 * i {
+				next()
+			}
+			if i == 0 {
+				time.Sleep(time.Second)
+				next()
+				time.Sleep(time.Hour)
+			}
+			return i, nil
+		}, func(int) {})
+		if i != 1 || !slices.Equal(begun, []time.Duration{0, time.Second}) {
+			t.Errorf("racer %d won, of those that began after %v: %v", i, begun, errs)
+		}
+		time.Sleep(2 * time.Hour)
+	})
+}

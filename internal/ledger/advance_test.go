@@ -1,6 +1,7 @@
 package ledger_test
 
 import (
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -131,6 +132,40 @@ func TestAnAnchorThatWasAwayIsAdvancedLater(t *testing.T) {
 	l.Saw(fourth.open)
 	if _, _, err := l.AdvanceAnchor(t.Context()); err != nil || l.AnchorError() != nil || !holds(a, fourth) {
 		t.Errorf("it holds %s: %v, %v", a.rec, err, l.AnchorError())
+	}
+}
+
+// TestAnAnchorIsAdvancedWhenTheCallerHasLeft, over another replica that was faster, and
+// its second time is not told.
+func TestAnAnchorIsAdvancedWhenTheCallerHasLeft(t *testing.T) {
+	second := newBranch(t, storeID).proven()
+	third := second.next(1, "main")
+	a := anchorOf(t, second)
+	l := newLedger(ledger.Config{Store: &store{rec: second.rec, rev: 1}, Anchor: a})
+	if _, err := l.Load(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	loads := a.loads
+	if _, err := l.Load(t.Context()); err != nil || a.loads != loads {
+		t.Errorf("the anchor was asked %d times more: %v", a.loads-loads, err)
+	}
+	l.Saw(third.open)
+	ctx, leave := context.WithCancel(t.Context())
+	leave()
+	once := true
+	a.onSwap = func() error {
+		if once {
+			once = false
+			return ledger.ErrConflict
+		}
+		return nil
+	}
+	if _, tell, err := l.AdvanceAnchor(ctx); err != nil || tell || !holds(a, third) {
+		t.Errorf("it holds %s, to be told %v: %v", a.rec, tell, err)
+	}
+	loads = a.loads
+	if _, _, err := l.AdvanceAnchor(t.Context()); err != nil || a.loads != loads {
+		t.Errorf("once more it was asked: %v", err)
 	}
 }
 

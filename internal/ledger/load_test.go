@@ -67,6 +67,9 @@ func TestLoad(t *testing.T) {
 				if !errors.Is(err, want) || (got == nil) != (want != nil) {
 					t.Errorf("%s: %v, want %v", who, err, want)
 				}
+				if errors.Is(err, ledger.ErrUnavailable) != (want == ledger.ErrUnavailable) || errors.Is(err, ledger.ErrCorrupt) != (want == ledger.ErrCorrupt) {
+					t.Errorf("%s: %v, want %v alone", who, err, want)
+				}
 				if who == "seen" && want != nil && !strings.Contains(err.Error(), tt.says) {
 					t.Errorf("%s: %v, without %q", who, err, tt.says)
 				}
@@ -85,15 +88,28 @@ func TestLoadKeepsWhatTheStoreSaysOfItself(t *testing.T) {
 	b := newBranch(t, storeID)
 	s := &store{warnings: []string{"open to its group"}}
 	s.put(b.rec)
-	l := newLedger(ledger.Config{Store: s})
+	l := newLedger(ledger.Config{Store: s, Anchor: &store{warnings: []string{"the anchor's"}}})
 	if got := l.Warnings(); len(got) != 0 {
 		t.Errorf("before a load: %q", got)
 	}
 	if _, err := l.Load(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	l.Saw(b.open)
+	if _, _, err := l.AdvanceAnchor(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	if got := l.Warnings(); !slices.Equal(got, s.warnings) {
 		t.Errorf("%q", got)
+	}
+	l.Warnings()[0] = "whoever asks has a copy"
+	s.onLoad = func() error { return errors.New("away") }
+	if _, err := l.Load(t.Context()); err == nil || !slices.Equal(l.Warnings(), s.warnings) {
+		t.Errorf("while it is away: %q", l.Warnings())
+	}
+	s.onLoad, s.warnings = nil, []string{"\x1b[31mred"}
+	if _, err := l.Load(t.Context()); err != nil || !slices.Equal(l.Warnings(), []string{"[31mred"}) {
+		t.Errorf("%q", l.Warnings())
 	}
 }
 
@@ -137,6 +153,143 @@ func TestUnlockChecksLineage(t *testing.T) {
 	}
 }
 
+// TestDescends: a record that was unlocked without the turn may be taken in as long as
+// it comes after what was seen meanwhile.
+func TestDescends(t *testing.T) {
+	second := newBranch(t, storeID).proven()
+	third := second.next(1, "main")
+	moved := third.retired()
+	for name, tt := range map[string]struct {
+		meanwhile *branch
+		unlocked  *branch
+		is        error
+	}{
+		"nothing more was seen":      {second, third, nil},
+		"it was seen itself":         {third, third, nil},
+		"one before it":              {third, third.next(2, "main"), nil},
+		"another one of the same":    {second.next(1, "fork"), third, ledger.ErrForked},
+		"one of a fork, before it":   {second.next(1, "fork"), third.next(3, "main"), ledger.ErrForked},
+		"a later one":                {third.next(2, "main"), third, ledger.ErrForked},
+		"one with another key":       {moved, moved.with(moved.without(2)), ledger.ErrForked},
+		"one of a key that it keeps": {moved, moved.with(moved.rotated()), nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := &store{}
+			l := newLedger(ledger.Config{Store: s})
+			s.put(tt.unlocked.rec)
+			stored, err := l.Load(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			o, err := l.Unlock(stored, rootKey)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := l.Descends(o); err != nil {
+				t.Fatalf("of a process that has seen nothing: %v", err)
+			}
+			l.Saw(tt.meanwhile.open)
+			if err := l.Descends(o); !errors.Is(err, tt.is) {
+				t.Errorf("%v, want %v", err, tt.is)
+			}
+			if o.Root == nil {
+				t.Error("it is wiped, and is the caller's")
+			}
+		})
+	}
+}
+
+// TestUnlockAfterALaterOneWasSeen: it was loaded before that, and is loaded again.
+func TestUnlockAfterALaterOneWasSeen(t *testing.T) {
+	second := newBranch(t, storeID).proven()
+	s := &store{}
+	l := saw(t, s, second)
+	stored, err := l.Load(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Saw(second.next(1, "main").open)
+	if o, err := l.Unlock(stored, rootKey); !errors.Is(err, ledger.ErrConflict) || o != nil {
+		t.Errorf("%v", err)
+	}
+	l.Saw(newBranch(t, otherID).proven().next(2, "other").open)
+	if _, err := l.Unlock(stored, rootKey); errors.Is(err, ledger.ErrConflict) {
+		t.Errorf("a later one of another store: %v", err)
+	}
+}
+
+// TestUnlockOwn: a root key in use is had by nobody who was locked out, also where the
+// data key that was used last is retired. A fork is one all the same.
+func TestUnlockOwn(t *testing.T) {
+	moved := newBranch(t, storeID).proven().retired()
+	for name, tt := range map[string]struct {
+		seen, stored *branch
+		root         []byte
+		is           error
+	}{
+		"without the key in use": {moved, moved.with(moved.without(2)), rootKey, nil},
+		"a fork":                 {moved, newBranch(t, storeID).proven().next(3, "fork"), rootKey, ledger.ErrForked},
+		"another root key":       {moved, moved.next(1, "main"), make([]byte, 32), aead.ErrWrongKey},
+	} {
+		s := &store{}
+		l := saw(t, s, tt.seen)
+		s.put(tt.stored.rec)
+		stored, err := l.Load(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if o, err := l.UnlockOwn(stored, tt.root); !errors.Is(err, tt.is) || (o == nil) != (tt.is != nil) {
+			t.Errorf("%s: %v, want %v", name, err, tt.is)
+		}
+	}
+}
+
+// TestParsed is the clear part of the record last loaded, of no later one.
+func TestParsed(t *testing.T) {
+	second := newBranch(t, storeID).proven()
+	s := &store{}
+	l := saw(t, s, second)
+	if l.Parsed() != nil {
+		t.Error("it was parsed before it was loaded")
+	}
+	for _, b := range []*branch{second, second.next(1, "main")} {
+		s.put(b.rec)
+		for range 2 {
+			if _, err := l.Load(t.Context()); err != nil || l.Parsed() == nil || l.Parsed().Generation != b.open.State.Generation {
+				t.Errorf("%v, %v", l.Parsed(), err)
+			}
+		}
+	}
+}
+
+// TestLoadAny reads also what Load refuses.
+func TestLoadAny(t *testing.T) {
+	second := newBranch(t, storeID).proven()
+	s := &store{}
+	l := newLedger(ledger.Config{Store: s})
+	l.Saw(second.next(1, "main").open)
+	if _, err := l.LoadAny(t.Context()); !errors.Is(err, ledger.ErrNotFound) || errors.Is(err, ledger.ErrUnavailable) {
+		t.Errorf("of nothing: %v", err)
+	}
+	s.put(second.rec)
+	if _, err := l.Load(t.Context()); !errors.Is(err, ledger.ErrRolledBack) {
+		t.Errorf("%v", err)
+	}
+	if got, err := l.LoadAny(t.Context()); err != nil || got.Generation != 2 || got.Rev != s.at() {
+		t.Errorf("%v", err)
+	}
+}
+
+// rotated is the state after one more rotation.
+func (b *branch) rotated() record.State {
+	b.t.Helper()
+	next, err := b.open.State.Rotate(b.step(), term(3, 3, record.TermActive))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return next
+}
+
 // retired is the branch after a rotation whose first term was retired.
 func (b *branch) retired() *branch {
 	b.t.Helper()
@@ -177,6 +330,13 @@ func TestMark(t *testing.T) {
 		if !knows {
 			t.Errorf("the mark is wrong about %s", what)
 		}
+	}
+	other := newest
+	other.Generation++
+	another := newest
+	another.Digest[0] ^= 1
+	if !newest.Same(newest) || newest.Same(other) || newest.Same(another) {
+		t.Error("a mark is the same as another, or not as itself")
 	}
 	if newest.Store != storeID || newest.Generation != 1 || newest.Digest != b.open.Digest {
 		t.Errorf("%+v", newest)

@@ -54,3 +54,32 @@ func TestStrangersShareOneLoad(t *testing.T) {
 		}
 	})
 }
+
+// TestACrowdThatLooks costs one load, each of whom waits no longer than they like; and
+// whoever asked first may leave before the others.
+func TestACrowdThatLooks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBranch(t, storeID)
+		s := &store{onLoad: func() error { time.Sleep(10 * time.Second); return nil }}
+		s.put(b.rec)
+		l := newLedger(ledger.Config{Store: s})
+		start := time.Now()
+		var group sync.WaitGroup
+		for i := range 20 {
+			group.Go(func() {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Duration(1+59*min(i, 1))*time.Second)
+				defer cancel()
+				_, err := l.Peek(ctx)
+				took := time.Since(start)
+				if leaves := i == 0; leaves && (!errors.Is(err, ledger.ErrUnavailable) || took != time.Second) || !leaves && (err != nil || took != 10*time.Second) {
+					t.Errorf("%d: %v, after %v", i, err, took)
+				}
+			})
+			synctest.Wait()
+		}
+		group.Wait()
+		if s.loads != 1 {
+			t.Errorf("%d loads", s.loads)
+		}
+	})
+}

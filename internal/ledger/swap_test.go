@@ -1,6 +1,7 @@
 package ledger_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/sealwright/sealwright/internal/aead"
 	"github.com/sealwright/sealwright/internal/ledger"
+	"github.com/sealwright/sealwright/internal/record"
 )
 
 // TestSwap has what a store may do with a change, and what the ledger says then.
@@ -58,6 +60,9 @@ func TestSwap(t *testing.T) {
 		"too large for the store": {plant: func(s *store, _, _ *branch) {
 			s.onSwap = fails(1, fmt.Errorf("etcd: %w", ledger.ErrTooLarge))
 		}, is: ledger.ErrTooLarge, not: ledger.ErrUnknown, says: "the store refused the change", stored: 2, sent: 1},
+		"newer code than the store's": {plant: func(s *store, _, _ *branch) {
+			s.onSwap = fails(1, ledger.ErrNewerFormat)
+		}, is: ledger.ErrNewerFormat, not: ledger.ErrUnknown, stored: 2, sent: 1},
 		"an exposed file": {plant: func(s *store, _, _ *branch) {
 			s.onSwap = fails(1, ledger.ErrExposed)
 		}, is: ledger.ErrExposed, not: ledger.ErrUnknown, stored: 2, sent: 1},
@@ -73,6 +78,9 @@ func TestSwap(t *testing.T) {
 				start := time.Now()
 				draft := third.open
 				err := l.Swap(t.Context(), third.rec, old, draft)
+				if tt.is == ledger.ErrConflict {
+					tt.not = ledger.ErrUnknown
+				}
 				if !errors.Is(err, tt.is) || tt.not != nil && errors.Is(err, tt.not) {
 					t.Fatalf("%v, want %v", err, tt.is)
 				}
@@ -199,4 +207,111 @@ func TestASwapThatWasStoredLaterIsFollowed(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestAChangeThatWasSent, and whose outcome is unknown: its record is known by its
+// digest, and opens with its own root key, until the process is sealed.
+func TestAChangeThatWasSent(t *testing.T) {
+	second := newBranch(t, storeID).proven()
+	fresh, newer := *second, *second
+	fresh.root, newer.root = []byte("the root key of that change: 32."), []byte("the root key of another one: 32.")
+	sent, another, never := fresh.next(1, "main"), newer.next(1, "other"), second.next(1, "never")
+	stranger := *second
+	stranger.root = bytes.Repeat([]byte{9}, 32)
+	s := &store{}
+	l := saw(t, s, second)
+	l.Unsealed()
+	s.onSwap = func() error { return errors.New("lost") }
+	digests := map[string]record.Digest{}
+	for name, b := range map[string]*branch{"sent": sent, "another": another, "never": never} {
+		if digests[name] = b.open.Digest; l.Sent(b.open.Digest) {
+			t.Errorf("%s: before it was", name)
+		}
+		if name == "never" {
+			continue
+		}
+		if err := l.Swap(t.Context(), b.rec, s.at(), b.open); !errors.Is(err, ledger.ErrUnknown) {
+			t.Fatal(err)
+		}
+	}
+	check := func(when string, kept bool) {
+		t.Helper()
+		for name, want := range map[string]bool{"sent": kept, "another": kept, "never": false} {
+			if l.Sent(digests[name]) != want {
+				t.Errorf("%s: %s was sent: %v", when, name, !want)
+			}
+		}
+		lost := aead.ErrWrongKey
+		if kept {
+			lost = nil
+		}
+		spliced := bytes.Replace(second.rec, []byte(`"name":"people"`), []byte(`"name":"poeple"`), 1)
+		for name, tt := range map[string]struct {
+			rec []byte
+			is  error
+		}{
+			"the root key in use":   {never.rec, nil},
+			"that of the change":    {sent.rec, lost},
+			"that of another":       {another.rec, lost},
+			"a fork of that key":    {fresh.next(3, "fork").rec, lost},
+			"one before, in use":    {newBranch(t, storeID).rec, nil},
+			"a key that nobody has": {stranger.next(1, "stranger").rec, aead.ErrWrongKey},
+			"another clear part":    {spliced, aead.ErrCorrupt},
+		} {
+			stored, err := ledger.Parse(tt.rec)
+			if err != nil {
+				t.Fatal(err)
+			}
+			o, err := l.OpenAny(stored, rootKey)
+			if !errors.Is(err, tt.is) || (o == nil) != (tt.is != nil) || o != nil && o.State.Generation != stored.Generation {
+				t.Errorf("%s, %s: %v, want %v", when, name, err, tt.is)
+			}
+		}
+	}
+	check("unsealed", true)
+	check("once more", true) // the keys were copies
+	l.Sealed()
+	check("sealed", false)
+}
+
+// TestFollow: of a change that was sent the record opens also where it does not
+// descend, as that of a restore. Others of that root key must.
+func TestFollow(t *testing.T) {
+	second := newBranch(t, storeID).proven()
+	restored := newBranch(t, storeID).proven()
+	restored.root = []byte("the root key of that change: 32.")
+	sent := restored.next(3, "restored")
+	for name, tt := range map[string]struct {
+		stored *branch
+		is     error
+	}{
+		"the change itself": {sent, nil},
+		"one after it":      {sent.next(1, "restored"), aead.ErrWrongKey}, // of a branch that this process has not seen
+		"one of another":    {second.next(3, "main"), aead.ErrWrongKey},
+	} {
+		s := &store{}
+		l := saw(t, s, second)
+		l.Unsealed()
+		s.onSwap = func() error { return errors.New("lost") }
+		draft, err := sent.stored().Open(sent.root)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := l.Swap(t.Context(), sent.rec, s.at(), draft); !errors.Is(err, ledger.ErrUnknown) {
+			t.Fatal(err)
+		}
+		if o, err := l.Follow(tt.stored.stored()); !errors.Is(err, tt.is) || (o == nil) != (tt.is != nil) {
+			t.Errorf("%s: %v, want %v", name, err, tt.is)
+		}
+	}
+}
+
+// stored is the branch's newest record, parsed.
+func (b *branch) stored() *ledger.Stored {
+	b.t.Helper()
+	s, err := ledger.Parse(b.rec)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return s
 }
