@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	mathrand "math/rand/v2"
 	"strings"
 	"time"
 
@@ -307,47 +306,4 @@ func named(members []roster.Member) string {
 		parts = append(parts, fmt.Sprintf("and %d more", more))
 	}
 	return strings.Join(parts, ", ")
-}
-
-// A rosterClock says when Run looks at the roster: each [Config.Poll] or so, where
-// that is of use. It belongs to Run alone.
-type rosterClock struct {
-	*time.Timer
-	looked chan struct{} // a look has ended
-	going  bool
-}
-
-// newRosterClock returns one that never fires where there is no roster.
-func (b *Barrier) newRosterClock() *rosterClock {
-	c := &rosterClock{time.NewTimer(1<<63 - 1), make(chan struct{}, 1), false}
-	if b.cfg.Roster != nil {
-		c.Reset(mathrand.N(b.cfg.Poll))
-	}
-	return c
-}
-
-// soon has a process that was just unsealed look, not all of them at once.
-func (c *rosterClock) soon(b *Barrier) {
-	if b.cfg.Roster != nil && !c.going {
-		c.Reset(mathrand.N(b.cfg.Poll/4 + 1))
-	}
-}
-
-// look begins one, for which the rest of Run does not wait.
-func (c *rosterClock) look(ctx context.Context, b *Barrier) {
-	if !b.rosterWanted() {
-		c.ended(b)
-		return
-	}
-	c.going = true
-	go func() {
-		b.report(ctx)
-		c.looked <- struct{}{}
-	}()
-}
-
-// ended sets the clock for the next look.
-func (c *rosterClock) ended(b *Barrier) {
-	c.going = false
-	c.Reset(b.cfg.Poll*3/4 + mathrand.N(b.cfg.Poll/2+1))
 }

@@ -24,95 +24,83 @@ func (b *Barrier) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel() // what Run started ends with it
 	watched := b.watch(ctx)
-	usage := time.NewTicker(b.cfg.Poll)
-	defer usage.Stop()
-	drill := time.NewTimer(b.nextDrill())
-	defer drill.Stop()
-	drilled, refreshed := make(chan struct{}, 1), make(chan error, 1)
-	roster := b.newRosterClock()
-	defer roster.Stop()
-	refreshing, again := false, false // a refresh goes on; the store changed since
-	var unsealing *unsealer           // while sealed, and not by an operator
-	wasSealed := true
-	var follow clock // of a process that could not take in the record
-	var retry <-chan time.Time
+	s := newSchedule(time.Now(), &b.cfg, rand.N[time.Duration])
+	type end struct {
+		job job
+		err error
+	}
+	ended := make(chan end, len(timed)) // none goes on twice, so none waits to say so
+	var unsealing *unsealer
 	for {
-		b.mu.Lock()
-		sealed, byOperator, closed, changed := b.open == nil, b.sealedBy, b.closed, b.changed
-		b.mu.Unlock()
+		f, closed, changed := b.facts()
 		if closed {
 			return ErrClosed
 		}
-		switch wanted := sealed && !byOperator; {
-		case wanted && unsealing == nil:
-			unsealing = b.startUnsealer(ctx)
-		case !wanted && unsealing != nil:
-			unsealing.stop()
-			unsealing = nil
+		begin, again := s.next(time.Now(), f)
+		for _, j := range begin {
+			switch j {
+			case jobUnseal:
+				unsealing = b.startUnsealer(ctx)
+			case jobStop:
+				unsealing.stop()
+				unsealing = nil
+			case jobTidy, jobActivate:
+				ended <- end{j, b.do(ctx, j)}
+			default:
+				go func() { ended <- end{j, b.do(ctx, j)} }() // a KMS or a store may take its time, and the rest is not to wait for it
+			}
 		}
-		if wasSealed && !sealed {
-			roster.soon(b)
-		}
-		if wasSealed && !sealed && b.doubts() {
-			drill.Reset(rand.N(maxPause))
-		}
-		wasSealed = sealed
-		if again && !refreshing && !sealed {
-			refreshing, again = true, false
-			go func() { // it may ask a KMS, and the rest is not to wait for that
-				err := b.Admin().Refresh(ctx)
-				if err != nil && ctx.Err() == nil {
-					b.emit(EventStore, By{}, "", "refresh", err)
-				}
-				refreshed <- err
-			}()
-		}
-		var activate <-chan time.Time
-		if at, ok := b.nextActivation(); ok && !sealed && !b.isBehind() {
-			activate = time.After(max(0, time.Until(at)))
+		var wake <-chan time.Time
+		if !again.IsZero() {
+			wake = time.After(time.Until(again))
 		}
 		select {
 		case <-caller.Done():
 			return caller.Err()
-		case <-changed:
-			// Unsealed, sealed, or changed: look again.
+		case <-changed: // unsealed, sealed, or another record
+		case <-wake:
 		case <-watched:
-			again = true // kept while sealed: the change may come just after the unseal
+			s.want(jobRefresh, time.Now())
 			if unsealing != nil {
 				unsealing.look()
 			}
-		case err := <-refreshed:
-			refreshing, retry = false, nil
-			if err != nil { // store or KMS may come back, and the store tell of nothing
-				retry = time.After(follow.pause())
-			} else {
-				follow = clock{}
-			}
-		case <-retry:
-			again = true
-		case <-usage.C:
-			b.expireShares()
-			b.rotateInTime(ctx)
-		case <-activate:
-			b.activateDue(ctx)
-		case <-drill.C:
-			if sealed {
-				drill.Reset(b.nextDrill())
-				continue
-			}
-			go func() { // a KMS may take its time, and the rest is not to wait for it
-				_ = b.Admin().Drill(ctx) // each outcome is an event, and stands in Status
-				b.followVersions(ctx)
-				drilled <- struct{}{}
-			}()
-		case <-roster.C:
-			roster.look(ctx, b)
-		case <-roster.looked:
-			roster.ended(b)
-		case <-drilled:
-			drill.Reset(b.nextDrill())
+		case e := <-ended:
+			s.ended(time.Now(), e.job, e.err)
 		}
 	}
+}
+
+// facts returns how the Barrier is, whether it is closed, and what tells when that
+// has changed.
+func (b *Barrier) facts() (f facts, closed bool, changed <-chan struct{}) {
+	b.mu.Lock()
+	f.sealed, f.byOperator, closed, changed = b.open == nil, b.sealedBy, b.closed, b.changed
+	b.mu.Unlock()
+	f.behind, f.doubts, f.activation = b.isBehind(), b.doubts(), b.nextActivation()
+	return f, closed, changed
+}
+
+// do does a job that ends by itself.
+func (b *Barrier) do(ctx context.Context, j job) (err error) {
+	switch j {
+	case jobRefresh:
+		if err = b.Admin().Refresh(ctx); err != nil && ctx.Err() == nil {
+			b.emit(EventStore, By{}, "", "refresh", err)
+		}
+	case jobRoster:
+		if b.rosterWanted() {
+			b.report(ctx)
+		}
+	case jobDrill:
+		_ = b.Admin().Drill(ctx) // each outcome is an event, and stands in Status
+		b.followVersions(ctx)
+	case jobTidy:
+		b.expireShares()
+		b.rotateInTime(ctx)
+	case jobActivate:
+		b.activateDue(ctx)
+	}
+	return err
 }
 
 // rotateInTime adds a term when this process has used up half of what is safe
@@ -161,12 +149,11 @@ func (b *Barrier) watch(ctx context.Context) <-chan struct{} {
 }
 
 // nextActivation returns when the first passive term has been seen for long
-// enough that no replica is known to lack.
-func (b *Barrier) nextActivation() (time.Time, bool) {
+// enough that no replica is known to lack; zero for none.
+func (b *Barrier) nextActivation() (at time.Time) {
 	waived := b.rosterWaives()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	var at time.Time
 	for number, o := range b.observed {
 		if !waived && len(b.roster.view.Lacking(number)) > 0 {
 			continue // until the roster says otherwise, which the loop then looks at
@@ -175,7 +162,7 @@ func (b *Barrier) nextActivation() (time.Time, bool) {
 			at = t
 		}
 	}
-	return at, !at.IsZero()
+	return at
 }
 
 // activateDue activates the passive terms that every replica has had the time
@@ -206,11 +193,4 @@ func (b *Barrier) activateDue(ctx context.Context) {
 			return
 		}
 	}
-}
-
-func (b *Barrier) nextDrill() time.Duration {
-	if b.cfg.Drill < 0 {
-		return 1<<63 - 1
-	}
-	return b.cfg.Drill/2 + rand.N(b.cfg.Drill)
 }

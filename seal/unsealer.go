@@ -71,13 +71,16 @@ func (c *clock) wait(ctx context.Context, earliest time.Time) bool {
 }
 
 // pause returns the next pause.
-func (c *clock) pause() time.Duration {
+func (c *clock) pause() time.Duration { return rand.N(c.grow()) }
+
+// grow returns what the next pause is to be below.
+func (c *clock) grow() time.Duration {
 	most := c.most
 	if most == 0 {
 		most = maxPause
 	}
 	c.bound = max(minPause, min(2*c.bound, most))
-	return rand.N(c.bound)
+	return c.bound
 }
 
 // run tries the record now stored, and the next one when it changes.
