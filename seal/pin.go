@@ -1,6 +1,7 @@
 package seal
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -114,16 +115,23 @@ func (b *Barrier) anyStarts(slots []record.Slot) (err error) {
 }
 
 // pinsOf returns the fingerprints of those of the named slots that need a pin, by
-// name: of two, the one that waits to be proven.
+// name, or will when they have replaced what they are to: of two, the one that waits
+// to be proven.
 func (b *Barrier) pinsOf(names ...string) (pins map[string]string) {
-	for _, slot := range b.Status().Slots {
-		if !slot.NeedsPin || !slices.Contains(names, slot.Name) || pins[slot.Name] != "" && slot.State != SlotPending {
+	_, slots := b.status()
+	rec, beside := &record.Record{Slots: slots}, b.pinned(slots)
+	for i := range slots {
+		slot := &slots[i]
+		if !slices.Contains(names, slot.Name) || rec.Find(slot.Name, record.Pending) != nil && slot.State != record.Pending {
+			continue
+		}
+		if !errors.Is(cmp.Or(b.unbelieved(slot, beside, nil), b.replaces(rec, slot)), ErrUnpinned) {
 			continue
 		}
 		if pins == nil {
 			pins = map[string]string{}
 		}
-		pins[slot.Name] = slot.Fingerprint
+		pins[slot.Name] = hex.EncodeToString(slot.Fingerprint)
 	}
 	return pins
 }

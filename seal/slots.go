@@ -86,9 +86,6 @@ func (a *Admin) Prove(ctx context.Context, name string, by By) (op OperationID, 
 	if slot == nil {
 		return "", false, wrapError("prove", name, ErrNoSlot)
 	}
-	if err := a.b.replaces(&o.State.Record, slot); err != nil {
-		return "", false, wrapError("prove", name, err)
-	}
 	if slot.Tree.NeedsPeople() {
 		op, err = a.b.begin(ctx, record.Operation{Kind: record.OpProve, Slot: name}, by, nil)
 		return op, false, wrapError("prove", name, err)

@@ -262,3 +262,39 @@ func (r *restarted) reconcile(plan migrate.Plan) error {
 	}
 	return errors.New("it came to no end")
 }
+
+// TestARekeyOfTheOnlyPinnedSlot: the new shares are not taken for the old ones before
+// their slot is pinned; with the pin they unseal a process that starts, and are proven.
+func TestARekeyOfTheOnlyPinnedSlot(t *testing.T) {
+	r := restartable(t)
+	if err := r.drop([]string{"auto"}, "people"); err != nil {
+		t.Fatal(err)
+	}
+	r.cfg.Pins = []string{r.fingerprint("people", seal.SlotActive)}
+	if !r.opens() {
+		t.Fatal("it does not open to begin with")
+	}
+	d, err := r.b.Admin().Rekey(t.Context(), "people", seal.Shamir{Shares: 2, Threshold: 2}, seal.By{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	old, pin := r.shares["people"], r.fingerprint("people", seal.SlotPending)
+	if d.Pins["people"] != pin {
+		t.Errorf("pins of the delivery: %q, want %s", d.Pins, pin)
+	}
+	r.keep(d)
+	if err := r.proveAll("people"); !errors.Is(err, seal.ErrUnpinned) || !strings.Contains(err.Error(), pin) {
+		t.Fatalf("proven without the pin: %v", err)
+	}
+	r.cfg.Pins = append(r.cfg.Pins, pin)
+	if !r.opens() {
+		t.Fatalf("with the pin: %v", r.b.Sealed())
+	}
+	if slots := r.b.Status().Slots; len(slots) != 1 || slots[0].Fingerprint != pin || slots[0].AtStart != nil {
+		t.Errorf("slots: %+v", slots)
+	}
+	r.shares["people"] = old
+	if r.opens() {
+		t.Error("the old shares open it")
+	}
+}

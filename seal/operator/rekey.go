@@ -311,8 +311,15 @@ func (k rekey) newShares(r *http.Request, s subject, people seal.Shamir, out map
 	ctx, done := k.steady(r, s.work())
 	defer done()
 	id := purpose{kind: forVerify}.newID()
+	var notes []string
 	if err := k.ask(ctx, r, s.slot, id); err != nil {
-		out["notes"] = []string{"the new shares can't be verified yet: restart the verification"}
+		notes = append(notes, "the new shares can't be verified yet: restart the verification")
+	}
+	for name, pin := range d.Pins {
+		notes = append(notes, fmt.Sprintf("slot %s: a process that starts needs %s in Config.Pins: add it and restart before the last of the new shares is given", name, pin))
+	}
+	if notes != nil {
+		out["notes"] = notes
 	}
 	out["verification_nonce"] = id
 	return nil
