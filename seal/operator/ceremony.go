@@ -35,8 +35,8 @@ func (h *handler) give(ctx context.Context, r *http.Request, op *seal.OperationS
 		return false, err
 	}
 	defer s.Wipe()
-	_, err = h.Barrier.Submit(ctx, s, h.by(r, op.ID))
-	status := h.Barrier.Status() // also of a proof that another request's share has completed
+	done, err = h.Barrier.Submit(ctx, s, h.by(r, op.ID))
+	status := h.Barrier.Status()
 	switch {
 	case errors.Is(err, seal.ErrShareDuplicate):
 		return false, fmt.Errorf("given key has already been provided during this generation operation: %w", err)
@@ -44,7 +44,7 @@ func (h *handler) give(ctx context.Context, r *http.Request, op *seal.OperationS
 		return false, h.ended(err, op.ID, what)
 	case status.Sealed:
 		return false, errSealed // it knows of no operation any more, which is no quorum
-	case agreed(status, op.ID, op.Slot):
+	case done, agreed(status, op.ID, op.Slot): // by this share, or, as the record says, by another request's since
 		return true, nil
 	case status.Operation == nil || status.Operation.ID != op.ID:
 		return false, cancelled(op.ID, what)

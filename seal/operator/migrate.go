@@ -43,6 +43,8 @@ func (h *handler) migrate(r *http.Request, v view, id seal.OperationID, shares [
 			return nil, h.ended(err, begun, "migration")
 		}
 	}
+	// Submit tells of these shares alone. The record tells also of people who agreed
+	// before, here or at another replica, to a migration that then stood still.
 	if s := h.Barrier.Status(); s.Operation == nil || s.Operation.ID != begun || !agreed(s, begun, "") {
 		return h.migrationStatus(r, begun, notes...), nil
 	}
