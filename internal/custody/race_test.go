@@ -59,6 +59,7 @@ func TestRace(t *testing.T) {
 				}
 				var dropped []int
 				value, winner, errs := race(t.Context(), head, tt.racers, func(i int) { begun[i] = time.Since(start) }, func(i int) { dropped = append(dropped, i) })
+				synctest.Wait() // with those that have only begun
 				if winner != tt.winner || time.Since(start) != tt.took || winner >= 0 && value != winner {
 					t.Errorf("racer %d won with %d after %v, want %d after %v", winner, value, time.Since(start), tt.winner, tt.took)
 				}

@@ -128,6 +128,9 @@ func TestAnAnchorThatWasAwayIsAdvancedLater(t *testing.T) {
 		t.Fatal("it is read only")
 	}
 	a.onSwap = nil
+	if _, _, err := l.AdvanceAnchor(t.Context()); err != nil || l.AnchorError() != nil || !holds(a, third) {
+		t.Errorf("of the same record it holds %s: %v, %v", a.rec, err, l.AnchorError())
+	}
 	fourth := third.next(1, "main")
 	l.Saw(fourth.open)
 	if _, _, err := l.AdvanceAnchor(t.Context()); err != nil || l.AnchorError() != nil || !holds(a, fourth) {

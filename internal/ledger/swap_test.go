@@ -54,6 +54,9 @@ func TestSwap(t *testing.T) {
 		"the request is lost, and another is there": {plant: func(s *store, second, _ *branch) {
 			s.onSwap = func() error { s.put(second.next(1, "other").rec); return lost }
 		}, is: ledger.ErrConflict, stored: 3, sent: 1},
+		"the request is lost, and a later fork is there": {plant: func(s *store, second, _ *branch) {
+			s.onSwap = func() error { s.put(second.next(2, "other").rec); return lost }
+		}, is: ledger.ErrConflict, stored: 4, sent: 1},
 		"the store is gone with it": {plant: func(s *store, _, _ *branch) {
 			s.onSwap = func() error { s.onLoad = fails(1<<30, lost); return lost }
 		}, is: ledger.ErrUnknown, not: ledger.ErrUnavailable, says: "connection reset", stored: 2, sent: 1, took: 15 * time.Second},
@@ -204,6 +207,88 @@ func TestASwapThatWasStoredLaterIsFollowed(t *testing.T) {
 			o, err := l.Follow(stored)
 			if !errors.Is(err, tt.is) || (o == nil) != (tt.is != nil) {
 				t.Errorf("%v, want %v", err, tt.is)
+			}
+		})
+	}
+}
+
+// TestASwapOutlivesItsCaller, who leaves while it is stored and its answer is lost.
+func TestASwapOutlivesItsCaller(t *testing.T) {
+	second := newBranch(t, storeID).proven()
+	third := second.next(1, "main")
+	s := &store{}
+	l := saw(t, s, second)
+	ctx, leave := context.WithCancel(t.Context())
+	s.swapped = func() error { leave(); return errors.New("lost") }
+	if err := l.Swap(ctx, third.rec, s.at(), third.open); err != nil || third.open.Rev != s.at() || third.open.Root == nil {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestWhichChangesAreKept: those whose outcome is unknown, also where the store was gone
+// to the end, and none of a process that was sealed by then.
+func TestWhichChangesAreKept(t *testing.T) {
+	for name, tt := range map[string]struct {
+		gone, sealed bool
+		says         string
+	}{
+		"not there yet":          {says: "it is not in the store now"},
+		"the store is gone":      {gone: true, says: "no answer"},
+		"of a sealed process":    {sealed: true, says: "it is not in the store now"},
+		"sealed, and it is gone": {sealed: true, gone: true, says: "no answer"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				second := newBranch(t, storeID).proven()
+				sent := *second
+				sent.root = []byte("the root key of that change: 32.")
+				third := sent.next(1, "main")
+				s := &store{}
+				l := saw(t, s, second)
+				l.Unsealed()
+				if tt.sealed {
+					l.Sealed()
+				}
+				s.onSwap = func() error {
+					if tt.gone {
+						s.onLoad = func() error { return errors.New("gone") }
+					}
+					return errors.New("no answer")
+				}
+				err := l.Swap(t.Context(), third.rec, s.at(), third.open)
+				if !errors.Is(err, ledger.ErrUnknown) || !strings.Contains(err.Error(), tt.says) {
+					t.Errorf("%v", err)
+				}
+				if l.Sent(third.open.Digest) == tt.sealed {
+					t.Errorf("it is kept: %v", !tt.sealed)
+				}
+				_, err = l.Follow(third.stored())
+				if followed := err == nil; followed == tt.sealed {
+					t.Errorf("it is followed: %v, %v", followed, err)
+				}
+				if (third.open.Root == nil) != tt.sealed {
+					t.Error("the root key of what is kept alone stays")
+				}
+			})
+		})
+	}
+}
+
+// TestAFirstRecordThatIsNotThere: that is known at once, and what a store has lost is
+// not.
+func TestAFirstRecordThatIsNotThere(t *testing.T) {
+	for name, first := range map[string]bool{"the first": true, "a later one": false} {
+		synctest.Test(t, func(t *testing.T) {
+			second := newBranch(t, storeID).proven()
+			s := &store{onSwap: func() error { return errors.New("lost") }}
+			l := newLedger(ledger.Config{Store: s})
+			old := ""
+			if !first {
+				old = "1ns"
+			}
+			start := time.Now()
+			if err := l.Swap(t.Context(), second.rec, old, second.open); !errors.Is(err, ledger.ErrUnknown) || strings.Contains(err.Error(), "it is not in the store now") != first || (time.Since(start) == 0) != first {
+				t.Errorf("%s: %v, after %v", name, err, time.Since(start))
 			}
 		})
 	}

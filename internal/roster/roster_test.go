@@ -304,3 +304,96 @@ func TestStrangersAreTakenAway(t *testing.T) {
 		t.Errorf("strangers for longer than they were seen: %q", names)
 	}
 }
+
+// TestWith puts an entry in the place of the one before, takes away who is gone, and
+// refuses what cannot be one.
+func TestWith(t *testing.T) {
+	r := parse(t, with(t, keys(1), entry("a", 1, 1), entry("b", 1, 1), entry("c", 1, 1)))
+	text, err := r.With(entry("a", 2, 1), keys(1), []string{"b"}, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := parse(t, text)
+	if good, _ := next.Entries(keys(1)); len(good) != 2 || next.Entry("a") == nil || next.Entry("a").Beat != 2 || next.Entry("b") != nil || next.Entry("c").Replica != "c" {
+		t.Errorf("%+v", good)
+	}
+	older := entry("d", 1, 1)
+	older.Term = 2
+	short := entry("d", 1, 1)
+	short.Run = short.Run[1:]
+	for name, e := range map[string]roster.Entry{"it encrypts under what it cannot read": older, "no name": {Run: short.Run, Term: 1, Newest: 1}, "a short run": short} {
+		if _, err := next.With(e, keys(1, 2), nil, 0); err == nil || next.Sign(e, keys(1, 2)) != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestAsManyAsThereMayBe: one more is no roster, and is not written.
+func TestAsManyAsThereMayBe(t *testing.T) {
+	var members []string
+	for i := range roster.MaxMembers + 1 {
+		_, member, _ := strings.Cut(string(made(entry(fmt.Sprintf("r%04d", i), 1, 1), keys(1)(1))), "[")
+		members = append(members, strings.TrimSuffix(member, "]}\n"))
+	}
+	document := func(n int) []byte {
+		return []byte(`{"roster":1,"store":"` + store + `","members":[` + strings.Join(members[:n], ",") + "]}\n")
+	}
+	if _, err := roster.Parse(store, document(roster.MaxMembers+1)); !errors.Is(err, roster.ErrNotRoster) {
+		t.Errorf("one more: %v", err)
+	}
+	if _, err := parse(t, document(roster.MaxMembers)).With(entry("z", 1, 1), keys(1), nil, 0); !errors.Is(err, roster.ErrFull) {
+		t.Errorf("with one more: %v", err)
+	}
+	if _, err := parse(t, document(roster.MaxMembers-1)).With(entry("z", 1, 1), keys(1), nil, 0); err != nil {
+		t.Errorf("with the last one: %v", err)
+	}
+}
+
+// TestWhoIsForgotten: a replica that has been gone for long, and only then; never one
+// that lives beside what somebody says in its name.
+func TestWhoIsForgotten(t *testing.T) {
+	w := newWatcher()
+	if !w.view.Read().IsZero() {
+		t.Error("read before it was")
+	}
+	w.look(0, entry("b", 1, 1))
+	for i := range 41 {
+		if n := len(w.view.Members()); n != 1 && i <= 39 || n != 0 && i > 40 {
+			t.Errorf("after %d looks %d members", i, n)
+		}
+		w.look(pause)
+	}
+	if len(w.view.Members()) != 0 || !w.view.Read().Equal(w.now) {
+		t.Errorf("%v, read at %v", w.view.Members(), w.view.Read())
+	}
+	w = newWatcher()
+	for i := range uint64(12) {
+		w.now = w.now.Add(pause)
+		w.view.Take([]roster.Entry{entry("b", i, 1)}, []roster.Entry{entry("b", 99, 9), entry("me", 99, 9)}, me, nil, w.now, pause, ttl)
+	}
+	if gone, strangers := w.view.Gone(), w.view.Strangers(w.now); gone != nil || len(strangers) != 1 || strangers[0] != "b" {
+		t.Errorf("taken away %q, strangers %q", gone, strangers)
+	}
+}
+
+// TestStranded has each reason by itself.
+func TestStranded(t *testing.T) {
+	for name, tt := range map[string]struct {
+		say  func(*roster.Entry)
+		want int
+	}{
+		"it can follow":           {func(*roster.Entry) {}, 0},
+		"not with nobody present": {func(e *roster.Entry) { e.Alone = false }, 1},
+		"it cannot now":           {func(e *roster.Entry) { e.Behind = 5 }, 1},
+		"nobody can say":          {func(e *roster.Entry) { e.Twice = true }, 1},
+		"it has left":             {func(e *roster.Entry) { e.Alone, e.Left = false, true }, 0},
+	} {
+		w := newWatcher()
+		e := entry("b", 1, 1)
+		tt.say(&e)
+		w.look(0, e)
+		if got := w.view.Stranded(); len(got) != tt.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
