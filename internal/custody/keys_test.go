@@ -335,7 +335,6 @@ func TestWrapChecked(t *testing.T) {
 
 // broken is a provider that panics, or never comes back before its lock is opened.
 type broken struct {
-	mirror
 	lock chan struct{}
 
 	mu      sync.Mutex
