@@ -23,7 +23,7 @@ type behind struct {
 // cannotFollow is what a fetch fails with where the store was read, and holds
 // what this process cannot take in.
 var cannotFollow = []error{
-	ErrRootMoved, ErrForked, ErrRolledBack, ErrOtherStore, ErrForged, ErrUnpinned, ErrMissing, ErrUninitialized, ErrCorrupt, ErrNewerFormat, ErrWrongCustodian,
+	ErrRootMoved, ErrForked, ErrRolledBack, ErrOtherStore, ErrForged, ErrUnpinned, ErrMissing, ErrUninitialized, ErrCorrupt, ErrNewerFormat, ErrWrongSeed,
 }
 
 // followed notes whether a fetch could take in what the store holds. One that

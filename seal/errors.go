@@ -67,8 +67,8 @@ var (
 	// ErrUnexpected: the slot is not as [Config.Shapes] has it, so that a process that
 	// starts would not believe it. Change Shapes; at a start it is ErrForged.
 	ErrUnexpected = errors.New("seal: the slot is not one of Config.Shapes")
-	// ErrWrongCustodian: a seed was found, and it is not this slot's.
-	ErrWrongCustodian = custody.ErrWrongCustodian
+	// ErrWrongSeed: a seed was found, and it is not this slot's.
+	ErrWrongSeed = custody.ErrWrongSeed
 	// ErrRootMoved: the root key was rotated elsewhere, and no KMS slot could
 	// follow. Unseal again with shares.
 	ErrRootMoved = errors.New("seal: the root key was rotated by another replica")

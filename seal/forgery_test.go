@@ -23,7 +23,7 @@ var bindFull = flag.Bool("bind.full", false, "swap between all records, into eac
 
 // refusals are the errors by which a Barrier refuses what is not of its place.
 var refusals = []error{
-	seal.ErrCorrupt, seal.ErrForged, seal.ErrUnpinned, seal.ErrWrongCustodian,
+	seal.ErrCorrupt, seal.ErrForged, seal.ErrUnpinned, seal.ErrWrongSeed,
 	kms.ErrCorrupt, kms.ErrWrongKey,
 	seal.ErrShareOtherStore, seal.ErrShareStale, seal.ErrShareAltered,
 }

@@ -19,8 +19,8 @@ import (
 var (
 	// ErrNeedsPeople: the shares given do not suffice.
 	ErrNeedsPeople = errors.New("seal: more shares are needed")
-	// ErrWrongCustodian: a seed was found, and it is not this slot's.
-	ErrWrongCustodian = errors.New("seal: not the key of this slot")
+	// ErrWrongSeed: a seed was found, and it is not this slot's.
+	ErrWrongSeed = errors.New("seal: not the key of this slot")
 	// ErrDamaged: the slot's copy of the root key does not open with the slot's
 	// own key.
 	ErrDamaged = errors.New("damaged")
@@ -75,7 +75,7 @@ func (k *Keys) Open(ctx context.Context, rec *record.Record, slot *record.Slot, 
 	}
 	defer key.Wipe()
 	if !equal(key.PublicKey(), slot.PublicKey) {
-		return nil, ErrWrongCustodian
+		return nil, ErrWrongSeed
 	}
 	root, err := unwrapRoot(key, WrapContext(rec.Store, slot.ID, rec.Root), slot.Wrap)
 	if err != nil {

@@ -42,7 +42,7 @@ func TestOpen(t *testing.T) {
 		"both, without people":    {spec: both, nobody: true, is: custody.ErrNeedsPeople, says: "0 of the 2 parts needed"},
 		"both, without the key":   {spec: both, given: []int{2}, do: func(_ *fixture, f *kmstest.Fake) { f.Disable("a") }, is: kms.ErrKeyDisabled, says: `KMS "a"`},
 		"one of two that binds":   {spec: tree(2, onKMS("a"), onKMS("mirror")), nobody: true, want: custody.Answer{Bound: true, KMS: []string{"a", "mirror"}}},
-		"a seed of another slot":  {spec: onKMS("a"), nobody: true, do: func(f *fixture, _ *kmstest.Fake) { f.slots["tree"].PublicKey = f.slots["other"].PublicKey }, is: custody.ErrWrongCustodian},
+		"a seed of another slot":  {spec: onKMS("a"), nobody: true, do: func(f *fixture, _ *kmstest.Fake) { f.slots["tree"].PublicKey = f.slots["other"].PublicKey }, is: custody.ErrWrongSeed},
 		"a damaged copy":          {spec: onKMS("a"), nobody: true, do: func(f *fixture, _ *kmstest.Fake) { f.slots["tree"].Wrap[1200] ^= 1 }, is: custody.ErrDamaged, says: `the root key of slot "tree"`},
 		"of another root key":     {spec: onKMS("a"), nobody: true, do: func(f *fixture, _ *kmstest.Fake) { f.rec.Root++ }, is: custody.ErrDamaged},
 		"of another slot's place": {spec: onKMS("a"), nobody: true, do: func(f *fixture, _ *kmstest.Fake) { f.slots["tree"].ID++ }, is: custody.ErrDamaged},
