@@ -367,6 +367,7 @@ func TestAStoreThatHangsIsAskedOnce(t *testing.T) {
 				t.Errorf("load %d took %v", i, took)
 			}
 		}
+		synctest.Wait() // with the load that hangs
 		if s.loads != 1 {
 			t.Errorf("the store was asked %d times", s.loads)
 		}

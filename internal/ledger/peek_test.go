@@ -38,6 +38,7 @@ func TestStrangersShareOneLoad(t *testing.T) {
 			})
 		}
 		group.Wait()
+		synctest.Wait() // with the load that hangs
 		if answers["away"] != strangers || s.loads != 1 {
 			t.Errorf("%d strangers, %v, %d loads", strangers, answers, s.loads)
 		}
