@@ -94,3 +94,41 @@ func TestAQuorumIsTriedOnceForTheSharesItHas(t *testing.T) {
 		})
 	}
 }
+
+// TestAQuorumThatFailedIsTriedAgain: the same share, given once more when the KMS is
+// back, completes what it is for.
+func TestAQuorumThatFailedIsTriedAgain(t *testing.T) {
+	for name, operation := range map[string]bool{"to unseal": false, "for an operation": true} {
+		t.Run(name, func(t *testing.T) {
+			ctx, fake := t.Context(), &kmstest.Fake{}
+			cfg := seal.Config{Store: seal.NewMemStore(), Retry: kms.Policy{Attempts: 1},
+				KMS: map[string]kms.Wrapper{"a": fake.Key("a"), "own": fake.Key("own")}}
+			b, err := seal.Open(cfg)
+			must(t, err)
+			defer func() { b.Close() }()
+			d, err := b.Init(ctx, map[string]seal.Spec{
+				"own":  seal.KMS{Wrapper: "own"},
+				"tree": seal.Threshold{K: 2, Of: []seal.Spec{seal.KMS{Wrapper: "a"}, seal.Shamir{Shares: 1, Threshold: 1}}},
+			}, seal.By{})
+			must(t, err)
+			by := seal.By{}
+			if operation {
+				must(t, b.Unseal(ctx))
+				by.Operation, _, err = b.Admin().Prove(ctx, "tree", seal.By{})
+				must(t, err)
+			} else {
+				must(t, b.Close())
+				b, err = seal.Open(cfg)
+				must(t, err)
+			}
+			fake.Disable("a")
+			if done, err := b.Submit(ctx, d.Sets[0].Shares[0], by); done || err == nil {
+				t.Fatalf("without the KMS: %v, %v", done, err)
+			}
+			fake.Enable("a")
+			if done, err := b.Submit(ctx, d.Sets[0].Shares[0], by); !done || err != nil {
+				t.Errorf("with it: %v, %v", done, err)
+			}
+		})
+	}
+}
