@@ -54,7 +54,8 @@ func (p Plan) pinsOf(ctx context.Context, b *seal.Barrier) (pins map[string]stri
 	s := b.Status()
 	for name, spec := range p.Slots {
 		slot := newest(s, name)
-		if slot == nil || !errors.Is(b.Admin().CheckStart(ctx, name, spec, p.Drop...), seal.ErrUnpinned) {
+		if slot == nil || slot.State == seal.SlotPending || // which opens nothing yet: the error says what it needs
+			!errors.Is(b.Admin().CheckStart(ctx, name, spec, p.Drop...), seal.ErrUnpinned) {
 			continue
 		}
 		if pins == nil {

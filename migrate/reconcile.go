@@ -51,7 +51,7 @@ type Result struct {
 
 	// Pins are the fingerprints, by name, of the wanted slots that a process
 	// which starts will not believe before they stand in [seal.Config.Pins]; nil
-	// where none needs one. Until then Reconcile drops nothing
+	// where none needs one yet. Until then Reconcile drops nothing
 	// ([seal.ErrUnpinned]).
 	Pins map[string]string
 }

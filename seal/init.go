@@ -29,8 +29,9 @@ type Delivery struct {
 	Sets      []ShareSet // empty where no people are involved
 
 	// Pins are the fingerprints, by name, of the new slots that a process which
-	// starts will not believe before they stand in [Config.Pins]; nil where none
-	// needs one. They are not secret.
+	// starts will not believe before they are added to [Config.Pins]; nil where none
+	// needs one. Of a slot that waits to be proven it is there only where Config.Pins
+	// has others: a first pin is for a slot that opens the store. They are not secret.
 	Pins map[string]string
 }
 

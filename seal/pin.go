@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/sealwright/sealwright/internal/record"
 	"github.com/sealwright/sealwright/kms"
@@ -29,6 +30,8 @@ func (b *Barrier) unbelieved(slot *record.Slot, beside bool, tried error) error 
 		return nil
 	case len(b.cfg.Pins) == 0 && (b.cfg.TrustUnpinned || lost(tried) || !b.custody.Forgeable(slot)):
 		return nil
+	case len(b.cfg.Pins) == 0 && !slot.Opens(): // with a pin, what opens the store now would need one as well
+		return fmt.Errorf("%w: anybody with write access to the store could make such a slot, and a process that starts will not believe it: when it is proven, add %s to Config.Pins", ErrUnpinned, fingerprint)
 	case len(b.cfg.Pins) == 0:
 		return fmt.Errorf("%w: anybody with write access to the store could make such a slot, and a process that starts will not believe it: add %s to Config.Pins", ErrUnpinned, fingerprint)
 	case !slot.Tree.NeedsPeople():
@@ -86,7 +89,19 @@ func (b *Barrier) starts(s *record.Record, gone []uint32, in *record.Slot) error
 	if err == nil || b.anyStarts(s.Slots) != nil {
 		return nil
 	}
-	return fmt.Errorf("nothing would unseal a process that starts: %w", err)
+	err = fmt.Errorf("nothing would unseal a process that starts: %w", err)
+	if in == nil || len(b.cfg.Pins) > 0 || !errors.Is(err, ErrUnpinned) {
+		return err
+	}
+	// Where there were no pins the first one has every other slot need one too, and
+	// this one opens nothing yet.
+	var pins []string
+	for _, o := range s.Slots {
+		if o.Opens() || o.ID == in.ID {
+			pins = append(pins, hex.EncodeToString(o.Fingerprint))
+		}
+	}
+	return fmt.Errorf("%w, and to begin with of what opens the store now too: %s", err, strings.Join(pins, ", "))
 }
 
 // replaces is starts of a proof: the predecessor of a slot that waits for it goes.
@@ -102,7 +117,7 @@ func (b *Barrier) replaces(s *record.Record, slot *record.Slot) error {
 func (b *Barrier) anyStarts(slots []record.Slot) (err error) {
 	beside := b.pinned(slots)
 	for i := len(slots) - 1; i >= 0; i-- {
-		if !slots[i].Opens() {
+		if !slots[i].Opens() || lost(b.drills.last(&slots[i]).err) {
 			continue
 		}
 		if e := b.unbelieved(&slots[i], beside, nil); e == nil {
@@ -116,13 +131,14 @@ func (b *Barrier) anyStarts(slots []record.Slot) (err error) {
 
 // pinsOf returns the fingerprints of those of the named slots that need a pin, by
 // name, or will when they have replaced what they are to: of two, the one that waits
-// to be proven.
+// to be proven. Where there are no pins it leaves out what opens nothing yet: with
+// that pin alone nothing would open the store.
 func (b *Barrier) pinsOf(names ...string) (pins map[string]string) {
 	_, slots := b.status()
 	rec, beside := &record.Record{Slots: slots}, b.pinned(slots)
 	for i := range slots {
 		slot := &slots[i]
-		if !slices.Contains(names, slot.Name) || rec.Find(slot.Name, record.Pending) != nil && slot.State != record.Pending {
+		if !slices.Contains(names, slot.Name) || !slot.Opens() && len(b.cfg.Pins) == 0 || rec.Find(slot.Name, record.Pending) != nil && slot.State != record.Pending {
 			continue
 		}
 		if !errors.Is(cmp.Or(b.unbelieved(slot, beside, nil), b.replaces(rec, slot)), ErrUnpinned) {

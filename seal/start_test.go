@@ -3,6 +3,7 @@ package seal_test
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -296,5 +297,68 @@ func TestARekeyOfTheOnlyPinnedSlot(t *testing.T) {
 	r.shares["people"] = old
 	if r.opens() {
 		t.Error("the old shares open it")
+	}
+}
+
+// TestTheFirstPin: what a refusal names is enough for the next start, also where there
+// were no pins before, with which every other slot needs one.
+func TestTheFirstPin(t *testing.T) {
+	r := restartable(t)
+	if err := r.drop([]string{"people"}); err != nil {
+		t.Fatal(err)
+	}
+	r.shares = map[string][]seal.Share{}
+	d, err := r.b.Admin().Rekey(t.Context(), "auto", seal.KMS{Wrapper: "rsa"}, seal.By{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d.Pins != nil {
+		t.Errorf("pins of a slot that opens nothing, where there are none: %q", d.Pins)
+	}
+	err = r.proveAll("auto")
+	if !errors.Is(err, seal.ErrUnpinned) {
+		t.Fatalf("proven: %v", err)
+	}
+	r.cfg.Pins = regexp.MustCompile("[0-9a-f]{24}").FindAllString(err.Error()[strings.LastIndex(err.Error(), ":"):], -1)
+	if !r.opens() {
+		t.Fatalf("with the pins %q: %v", r.cfg.Pins, r.b.Sealed())
+	}
+	if err := r.proveAll("auto"); err != nil {
+		t.Fatal(err)
+	}
+	if !r.opens() {
+		t.Errorf("proven: %v", r.b.Sealed())
+	}
+}
+
+// TestALostKeyUnsealsNoStart: a slot whose key is gone is none that stays.
+func TestALostKeyUnsealsNoStart(t *testing.T) {
+	r := restartable(t)
+	fake := &kmstest.Fake{}
+	r.keys["dies"] = fake.Key("dies")
+	r.start()
+	if err := r.b.Unseal(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.b.Admin().Add(t.Context(), "mortal", seal.KMS{Wrapper: "dies"}, seal.By{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(r.proveAll("mortal"), r.drop([]string{"people"})); err != nil {
+		t.Fatal(err)
+	}
+	r.shares = map[string][]seal.Share{}
+	if _, err := r.b.Admin().Add(t.Context(), "soft", seal.KMS{Wrapper: "rsa"}, seal.By{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.proveAll("soft"); err != nil {
+		t.Fatal(err)
+	}
+	fake.Destroy("dies", "1")
+	_ = r.b.Admin().Drill(t.Context())
+	if err := r.drop([]string{"auto"}); !errors.Is(err, seal.ErrUnpinned) {
+		t.Errorf("dropped: %v", err)
+	}
+	if !r.opens() {
+		t.Error(r.b.Sealed())
 	}
 }

@@ -245,7 +245,9 @@ func (b *Barrier) warnings(s Status) []string {
 		if slot.DrillError != nil && !atStart(slot.DrillError) {
 			out = append(out, fmt.Sprintf("slot %q does not open the store now: do not restart unless another slot does: %v", slot.Name, slot.DrillError))
 		}
-		if slot.NeedsPin {
+		if slot.NeedsPin && slot.State == SlotPending && len(b.cfg.Pins) == 0 {
+			out = append(out, fmt.Sprintf("slot %q is not pinned: when it is proven, add %s to the pins", slot.Name, slot.Fingerprint))
+		} else if slot.NeedsPin {
 			out = append(out, fmt.Sprintf("slot %q is not pinned: it will not unseal after a restart; add %s to the pins", slot.Name, slot.Fingerprint))
 		}
 		if w := b.unexpected(&slot); w != "" {
