@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -70,6 +71,13 @@ func kindOfStatus(status int) error {
 	return kms.ErrMisconfigured
 }
 
+// brokenOff reports whether the network ended in the middle of an answer, whatever its
+// status was to be.
+func brokenOff(err error) bool {
+	var network *net.OpError
+	return errors.As(err, &network) || errors.Is(err, io.ErrUnexpectedEOF)
+}
+
 // A cause is an error of the SDK with words that are short, and hold neither
 // URLs nor the signed request, which some answers repeat with its session token.
 type cause struct {
@@ -99,6 +107,8 @@ func (w *Wrapper) fail(ctx context.Context, s *session, op, key string, err erro
 		c.words, e.Kind = classify(api, resp)
 	case ctx.Err() != nil:
 		c.words, e.Kind = "no answer in time: "+ctx.Err().Error(), kms.ErrUnavailable
+	case resp != nil && brokenOff(err):
+		c.words, e.Kind = "the answer broke off", kms.ErrUnavailable
 	case resp != nil:
 		c.words, e.Kind = fmt.Sprintf("HTTP %d, which is no answer of KMS", resp.StatusCode), kindOfStatus(resp.StatusCode)
 	case errors.As(err, &ce):

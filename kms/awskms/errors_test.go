@@ -68,7 +68,7 @@ var faults = map[string]struct {
 	"validation":              {awskmstest.Fault{Code: "ValidationException", Message: "1 validation error"}, kms.ErrMisconfigured, "1 validation error"},
 	"no KMS":                  {awskmstest.Fault{Status: 404, Body: "nothing here"}, kms.ErrMisconfigured, "404"},
 	"unknown 4xx":             {awskmstest.Fault{Code: "SomethingNewException"}, kms.ErrMisconfigured, "SomethingNewException"},
-	"a long message":          {awskmstest.Fault{Code: "ValidationException", Message: strings.Repeat("ä", 4000) + "canary"}, kms.ErrMisconfigured, "…"},
+	"a long message":          {awskmstest.Fault{Code: "ValidationException", Message: strings.Repeat("ä", 1500) + "canary"}, kms.ErrMisconfigured, "…"},
 	"pending import":          {awskmstest.Fault{Code: "KMSInvalidStateException", Message: "arn is pending import."}, kms.ErrKeyDisabled, "import its key material again"},
 	"key store away":          {awskmstest.Fault{Code: "KMSInvalidStateException", Message: "arn is unavailable."}, kms.ErrKeyDisabled, "connect its custom key store again"},
 	"being made":              {awskmstest.Fault{Code: "KMSInvalidStateException", Message: "arn is creating."}, kms.ErrUnavailable, "is creating"},
@@ -112,6 +112,24 @@ func TestErrors(t *testing.T) {
 		}
 	}
 	t.Logf("GUARANTEE 24 awskms-errors: faults=%d calls=%d wrong=%d", len(faults), checked, wrong)
+}
+
+// An answer that breaks off is the network's matter, whatever its status was to be: it
+// was told as a wrong configuration.
+func TestAnAnswerThatBreaksOff(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Length", "8000")
+		w.WriteHeader(http.StatusBadRequest)
+		io.WriteString(w, `{"__type": "ValidationException"`)
+	}))
+	defer s.Close()
+	cfg := awskms.Config{
+		KeyID: "arn:aws:kms:eu-west-1:111122223333:key/00000000-0000-4000-8000-000000000001", Endpoint: s.URL,
+		AccessKeyID: awskmstest.AccessKeyID, SecretAccessKey: awskmstest.SecretAccessKey, Timeout: time.Minute,
+	}
+	if _, err := open(t, cfg).Wrap(t.Context(), secretKey, home); !errors.Is(err, kms.ErrUnavailable) || !strings.Contains(err.Error(), "broke off") {
+		t.Error(err)
+	}
 }
 
 // The SDK's own errors stay within reach.
