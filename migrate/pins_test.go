@@ -11,6 +11,31 @@ import (
 	"github.com/sealwright/sealwright/seal"
 )
 
+// TestCheckOfARekeyToAForgeableKey: of a slot that is there Check asks what the plan
+// makes of it, and not what it is.
+func TestCheckOfARekeyToAForgeableKey(t *testing.T) {
+	rsa := &kmstest.Fake{Type: "azurekeyvault", Forgeable: true}
+	b, err := seal.Open(seal.Config{Store: seal.NewMemStore(), KMS: map[string]kms.Wrapper{"good": (&kmstest.Fake{}).Key("good"), "rsa": rsa.Key("rsa")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	if _, err := b.Init(t.Context(), map[string]seal.Spec{"auto": seal.KMS{Wrapper: "good"}}, seal.By{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Unseal(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	plan := migrate.Plan{Slots: map[string]seal.Spec{"auto": seal.KMS{Wrapper: "rsa"}}}
+	report, err := migrate.Check(t.Context(), b, plan)
+	if err != nil || !strings.Contains(strings.Join(report.Warnings, " "), "before it is pinned") {
+		t.Errorf("check: %+v, %v", report, err)
+	}
+	if r, err := migrate.Reconcile(t.Context(), b, plan, migrate.Options{}); !errors.Is(err, seal.ErrUnpinned) || r.Done {
+		t.Errorf("reconcile: %+v, %v", r, err)
+	}
+}
+
 // TestTheScenarioThisBeganWith: from people to an RSA key of Azure Key Vault by
 // the README, and the server did not unseal after the restart, although Check,
 // Reconcile, Prove, Drill and Status all had said it would.

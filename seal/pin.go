@@ -155,8 +155,8 @@ func (b *Barrier) pinsOf(names ...string) (pins map[string]string) {
 // CheckStart returns why a process that starts with this configuration would not
 // believe the slot of that name when those of the names in dropped are gone:
 // [ErrUnpinned], which names the fingerprint to pin, or [ErrUnexpected]; nil if it
-// would. Where there is no such slot yet it answers for one of that spec: each key is
-// asked to wrap, and one that does not answer proves nothing.
+// would. Where there is no such slot yet, or one of another spec, it answers for one
+// of that spec: each key is asked to wrap, and one that does not answer proves nothing.
 func (a *Admin) CheckStart(ctx context.Context, name string, spec Spec, dropped ...string) error {
 	b := a.b
 	shape, err := b.checkSpec(spec)
@@ -169,7 +169,7 @@ func (a *Admin) CheckStart(ctx context.Context, name string, spec Spec, dropped 
 	}
 	defer o.Wipe()
 	beside := b.pinned(o.State.Slots, dropped...)
-	if slot := provable(&o.State, name); slot != nil {
+	if slot := provable(&o.State, name); slot != nil && slot.Tree.Spec().Equal(shape) {
 		return wrapError("check start", name, b.unbelieved(slot, beside, nil))
 	}
 	return wrapError("check start", name, b.unmade(ctx, name, spec, shape, beside))
